@@ -1,0 +1,206 @@
+import type { HealthMetrics } from "../health/health.ts";
+import type { Problem } from "../model/problems.ts";
+import type { CallKind, NodeKind } from "../trace/calls.ts";
+
+// The shapes of our JSON. They are snake_case because they are the public interface: what a function here returns is what
+// `JSON.stringify` sends. Times are RFC 3339 strings with nanoseconds, ids lower-case hex, ratios 0..1.
+
+export type Language = "en" | "ko";
+
+export interface ServiceStateJson {
+  readonly healthy: boolean;
+  readonly issues: readonly string[];
+  readonly metrics: HealthMetrics;
+}
+
+export interface StructuralCandidateJson {
+  readonly service: string;
+  readonly issues: readonly string[];
+  readonly impact_score: number;
+}
+
+export interface FailurePropagationJson {
+  readonly failed_service: string;
+  readonly affected_services: readonly string[];
+  readonly failure_reasons: readonly string[];
+}
+
+/** The report of the structural engine alone; `--scoring structural` prints exactly this. */
+export interface StructuralReport {
+  readonly trace_id: string;
+  readonly failed_service: string;
+  readonly dependency_chain: readonly string[];
+  readonly service_states: Readonly<Record<string, ServiceStateJson>>;
+  readonly root_cause_candidates: readonly StructuralCandidateJson[];
+  readonly cascade_analysis: {
+    readonly failure_propagation: readonly FailurePropagationJson[];
+    readonly blast_radius: number;
+    readonly critical_path: readonly string[];
+  };
+  readonly recommendations: readonly string[];
+}
+
+export type CauseKind =
+  | "error"
+  | "latency"
+  | "network"
+  | "unreachable"
+  | "missing_call"
+  | "saturation"
+  | "overload"
+  | "dependency";
+
+/** One thing that speaks for or against a candidate, with the spans that show it. */
+export interface EvidenceJson {
+  readonly statement: string;
+  readonly direction: "for" | "against";
+  /** span ids, hex */
+  readonly spans: readonly string[];
+  /** what was measured, in the unit that the statement names; null where there is nothing to measure */
+  readonly value: number | null;
+  readonly baseline?: number;
+}
+
+export interface CandidateJson {
+  readonly service: string;
+  /** from 1 */
+  readonly rank: number;
+  /** 0..1 */
+  readonly score: number;
+  /** the structural formula */
+  readonly impact_score: number;
+  readonly kind: CauseKind;
+  readonly operation?: string;
+  readonly instance?: string;
+  readonly edge?: { readonly caller: string; readonly callee: string };
+  readonly issues: readonly string[];
+  readonly evidence: readonly EvidenceJson[];
+  readonly onset?: string;
+}
+
+export interface AdviceJson {
+  readonly sentence: string;
+  readonly kind: string;
+  readonly service: string;
+  /** span ids, hex */
+  readonly spans: readonly string[];
+}
+
+export interface GraphNodeJson {
+  readonly service: string;
+  readonly kind: NodeKind;
+  readonly inferred: boolean;
+  readonly calls_in: number;
+  readonly error_rate: number;
+  /** seconds; null where no request has finished */
+  readonly response_time_p50: number | null;
+  readonly response_time_p99: number | null;
+}
+
+export interface GraphEdgeJson {
+  readonly caller: string;
+  readonly callee: string;
+  readonly kind: CallKind;
+  readonly calls: number;
+  readonly errors: number;
+  readonly error_rate: number;
+  /** as the caller saw it where the caller's side is known, else the callee's; null where nothing has finished */
+  readonly p50_ms: number | null;
+  readonly p99_ms: number | null;
+  readonly client_p99_ms?: number;
+  readonly server_p99_ms?: number;
+}
+
+export interface GraphJson {
+  readonly nodes: readonly GraphNodeJson[];
+  readonly edges: readonly GraphEdgeJson[];
+}
+
+/** A part of the time that the trace had to wait for one span. */
+export interface PathSectionJson {
+  readonly span_id: string;
+  readonly service: string;
+  readonly operation: string;
+  readonly start: string;
+  readonly duration_ms: number;
+  /** time of the whole span in which none of its children ran */
+  readonly self_time_ms: number;
+  /** of the trace's duration */
+  readonly share: number;
+}
+
+/** How one failure came up to the caller: from the origin to the entry, callee first. */
+export interface PropagationStepJson {
+  readonly caller: string;
+  readonly callee: string;
+  readonly mechanism: "error" | "timeout" | "retries_exhausted" | "unreachable" | "slow" | "masked";
+  readonly spans: readonly string[];
+}
+
+/** The span tree that a person needs to see: the way from the root to the origin, siblings folded. */
+export interface FailingPathJson {
+  readonly span_id: string;
+  readonly depth: number;
+  readonly service: string;
+  readonly operation: string;
+  readonly start_ms: number;
+  readonly duration_ms: number;
+  readonly failed: boolean;
+  /** "origin" where the failure began, "reporter" where it only passed, "none" for context */
+  readonly role: "origin" | "reporter" | "none";
+  readonly error: string | null;
+  readonly hidden_siblings: number;
+}
+
+export interface TraceReport extends Omit<StructuralReport, "root_cause_candidates"> {
+  readonly structural: { readonly root_cause_candidates: readonly StructuralCandidateJson[] };
+  /** one sentence */
+  readonly verdict: string;
+  readonly confidence: number | null;
+  readonly root_cause_candidates: readonly CandidateJson[];
+  readonly advice: readonly AdviceJson[];
+  readonly failing_path: readonly FailingPathJson[];
+  readonly propagation: readonly PropagationStepJson[];
+  readonly trace: {
+    readonly root_service: string;
+    readonly root_operation: string;
+    readonly start: string;
+    readonly duration_ms: number;
+    readonly span_count: number;
+    readonly error_count: number;
+    readonly services: readonly string[];
+  };
+  readonly trace_critical_path: readonly PathSectionJson[];
+  readonly dependency_graph: GraphJson;
+  readonly problems: readonly Problem[];
+}
+
+export interface EntryPointJson {
+  readonly service: string;
+  readonly operation: string;
+  readonly requests: number;
+  readonly excess_failed: number;
+  readonly added_latency_ms: number;
+  readonly share: number;
+}
+
+export interface WindowReport {
+  readonly window: { readonly from: string; readonly to: string };
+  readonly baseline: { readonly from: string; readonly to: string } | null;
+  readonly verdict: string;
+  readonly confidence: number | null;
+  readonly healthy: boolean;
+  readonly root_cause_candidates: readonly CandidateJson[];
+  readonly failure_propagation: readonly FailurePropagationJson[];
+  readonly affected_services: readonly string[];
+  readonly entry_points: readonly EntryPointJson[];
+  readonly blast_radius: number;
+  readonly service_states: Readonly<Record<string, ServiceStateJson>>;
+  readonly dependency_graph: GraphJson;
+  readonly onset_order: readonly { readonly service: string; readonly onset: string }[];
+  readonly recommendations: readonly string[];
+  readonly advice: readonly AdviceJson[];
+  readonly exemplar_trace_ids: readonly string[];
+  readonly totals: { readonly spans: number; readonly traces: number; readonly services: number };
+  readonly problems: readonly Problem[];
+}

@@ -1,0 +1,88 @@
+import type { TraceId } from "../model/ids.ts";
+import type { SpanTable } from "../model/span-table.ts";
+import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
+import type { UnixNanos } from "../model/time.ts";
+import type { RowRef } from "../trace/trace.ts";
+
+export type Signal = "traces" | "metrics" | "logs";
+export type Encoding = "protobuf" | "json";
+
+/** An OTLP request body as it was received, decompressed. */
+export interface ReceivedBody {
+  readonly signal: Signal;
+  readonly encoding: Encoding;
+  readonly body: Uint8Array;
+}
+
+/** What a body was decoded to. */
+export type Decoded =
+  | { readonly signal: "traces"; readonly table: SpanTable }
+  | { readonly signal: "metrics"; readonly points: readonly MetricPoint[] }
+  | { readonly signal: "logs"; readonly records: readonly LogRecord[] };
+
+/** What search shows of a trace without reading its spans. */
+export interface TraceSummary {
+  readonly traceId: TraceId;
+  readonly rootService: string;
+  readonly rootOperation: string;
+  readonly startTime: UnixNanos;
+  readonly durationNanos: number;
+  readonly spanCount: number;
+  readonly errorCount: number;
+  readonly services: readonly string[];
+}
+
+export interface TraceQuery {
+  readonly service?: string;
+  readonly operation?: string;
+  readonly status?: "error" | "ok";
+  readonly minDurationNanos?: number;
+  readonly from?: UnixNanos;
+  readonly to?: UnixNanos;
+  readonly limit: number;
+  /** as an earlier page gave it */
+  readonly cursor?: string;
+}
+
+export interface TracePage {
+  readonly summaries: readonly TraceSummary[];
+  /** how many match in all */
+  readonly total: number;
+  /** null on the last page */
+  readonly cursor: string | null;
+}
+
+/**
+ * Keeps telemetry. Bodies are kept as received, so nothing is lost or reshaped; a trace is read by decoding the few bodies
+ * that hold it. Every method may take time: the first store is memory, later ones are files.
+ */
+export interface TelemetryStore {
+  /** Resolves when the body is as safe as this store makes it: only then may a sender be told "accepted". */
+  append(received: ReceivedBody, decoded: Decoded): Promise<void>;
+  /** All rows of a trace, in order of arrival; empty for an unknown one. */
+  readTrace(traceId: TraceId): Promise<readonly RowRef[]>;
+  /** Every span kept of traces that start in [from, to], one table at a time. */
+  readWindow(from: UnixNanos, to: UnixNanos): AsyncIterable<readonly RowRef[]>;
+  /** The metric points kept with a time in [from, to]. */
+  readMetrics(from: UnixNanos, to: UnixNanos): Promise<readonly MetricPoint[]>;
+  /** Makes a trace findable, or replaces what was known of it. */
+  putSummary(summary: TraceSummary): Promise<void>;
+  search(query: TraceQuery): Promise<TracePage>;
+  /** What is held and what had to go, for metrics. */
+  stats(): StoreStats;
+  close(): Promise<void>;
+}
+
+export interface StoreStats {
+  readonly bodies: number;
+  readonly bytes: number;
+  readonly traces: number;
+  readonly evictedBodies: number;
+  readonly evictedTraces: number;
+}
+
+/** The only source of time in the engine: wall clock for window defaults, monotonic milliseconds for waiting. */
+export interface Clock {
+  unixNanos(): UnixNanos;
+  monotonicMs(): number;
+}

@@ -1,0 +1,135 @@
+import { grow } from "../base/grow.ts";
+import type { StringDictionary } from "./string-dictionary.ts";
+
+/**
+ * An attribute value outside the columns. OTLP's int is `bigint`, its double is `number`, so that both survive a round
+ * trip; `null` is the empty value; key-value lists are Maps, so that a key such as `__proto__` is only a key.
+ */
+export type AnyValue =
+  | null
+  | string
+  | boolean
+  | bigint
+  | number
+  | Uint8Array
+  | readonly AnyValue[]
+  | ReadonlyMap<string, AnyValue>;
+
+export type Attributes = ReadonlyMap<string, AnyValue>;
+
+/** What `AttributePool.value` holds for an entry. */
+export const ValueType = {
+  /** nothing */ Empty: 0,
+  /** a string id */ String: 1,
+  /** 0 or 1 */ Bool: 2,
+  /** an int64 that a double holds exactly */ Int: 3,
+  /** a double */ Double: 4,
+  /** an index into `complex`: array, key-value list, bytes, or an int64 beyond 2^53 */ Complex: 5,
+} as const;
+
+/**
+ * Attributes of spans, events, links, resources and scopes of one table, in columns. An owner holds a range
+ * [start, end) of entries. Where a key occurs twice the last entry wins.
+ */
+export class AttributePool {
+  length = 0;
+  /** string id of the key */
+  key = new Uint32Array(1024);
+  /** a `ValueType` */
+  type = new Uint8Array(1024);
+  value = new Float64Array(1024);
+  readonly complex: AnyValue[] = [];
+  readonly #strings: StringDictionary;
+
+  constructor(strings: StringDictionary) {
+    this.#strings = strings;
+  }
+
+  get byteLength(): number {
+    return this.key.byteLength + this.type.byteLength + this.value.byteLength + this.complex.length * 64;
+  }
+
+  add(key: number, type: number, value: number): void {
+    const at = this.length;
+    if (at === this.key.length) this.#grow();
+    this.key[at] = key;
+    this.type[at] = type;
+    this.value[at] = value;
+    this.length = at + 1;
+  }
+
+  /** Adds a value of any type; the decoders take the short way for the scalar ones. */
+  addValue(key: number, value: AnyValue): void {
+    if (value === null) this.add(key, ValueType.Empty, 0);
+    else if (typeof value === "string") this.add(key, ValueType.String, this.#strings.intern(value));
+    else if (typeof value === "boolean") this.add(key, ValueType.Bool, value ? 1 : 0);
+    else if (typeof value === "number") this.add(key, ValueType.Double, value);
+    else if (typeof value === "bigint" && BigInt.asIntN(54, value) === value)
+      this.add(key, ValueType.Int, Number(value));
+    else {
+      this.add(key, ValueType.Complex, this.complex.length);
+      this.complex.push(value);
+    }
+  }
+
+  keyAt(index: number): string {
+    return this.#strings.get(this.key[index] as number);
+  }
+
+  valueAt(index: number): AnyValue {
+    const value = this.value[index] as number;
+    switch (this.type[index]) {
+      case ValueType.String:
+        return this.#strings.get(value);
+      case ValueType.Bool:
+        return value === 1;
+      case ValueType.Int:
+        return BigInt(value);
+      case ValueType.Double:
+        return value;
+      case ValueType.Complex:
+        return this.complex[value] ?? null;
+      default:
+        return null;
+    }
+  }
+
+  /** The attributes of a range, by key; the last of two equal keys wins. */
+  read(start: number, end: number): Attributes {
+    const attributes = new Map<string, AnyValue>();
+    for (let i = start; i < end; i += 1) attributes.set(this.keyAt(i), this.valueAt(i));
+    return attributes;
+  }
+
+  /** Takes back everything after `length`, for a span that turned out unusable. */
+  truncate(length: number): void {
+    this.length = length;
+  }
+
+  #grow(): void {
+    const length = this.length + 1;
+    this.key = grow(this.key, length);
+    this.type = grow(this.type, length);
+    this.value = grow(this.value, length);
+  }
+}
+
+/** A value as plain text, the way a person would write it; null and empty values give "". */
+export function textOf(value: AnyValue | undefined): string {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "string") return value;
+  if (value instanceof Uint8Array)
+    return Array.from(value, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (value instanceof Map)
+    return `{${[...value].map(([key, item]) => `${key}: ${textOf(item)}`).join(", ")}}`;
+  if (Array.isArray(value)) return `[${value.map(textOf).join(", ")}]`;
+  return String(value);
+}
+
+/** A value as a number: numbers, integers and numeric strings ("500", "500.0"); otherwise NaN. */
+export function numberOf(value: AnyValue | undefined): number {
+  if (typeof value === "number") return value;
+  if (typeof value === "bigint") return Number(value);
+  if (typeof value === "string" && value.trim().length > 0) return Number(value);
+  return Number.NaN;
+}

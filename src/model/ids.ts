@@ -1,0 +1,33 @@
+import type { Brand } from "../base/brand.ts";
+
+/** 32 lower-case hex digits, not all zero. */
+export type TraceId = Brand<string, "TraceId">;
+/** 16 lower-case hex digits. */
+export type SpanId = Brand<string, "SpanId">;
+
+/** A trace id as users write it: 16 or 32 hex digits of any case, the short form padded on the left; else null. */
+export function parseTraceId(text: string): TraceId | null {
+  const trimmed = text.trim();
+  if (!/^(?:[0-9a-fA-F]{16}|[0-9a-fA-F]{32})$/.test(trimmed)) return null;
+  const id = trimmed.toLowerCase().padStart(32, "0");
+  return /^0+$/.test(id) ? null : (id as TraceId);
+}
+
+export function traceIdFromWords(a: number, b: number, c: number, d: number): TraceId {
+  return (hexOfWord(a) + hexOfWord(b) + hexOfWord(c) + hexOfWord(d)) as TraceId;
+}
+
+export function spanIdFromWords(high: number, low: number): SpanId {
+  return (hexOfWord(high) + hexOfWord(low)) as SpanId;
+}
+
+/** The four (trace) or two (span) big-endian 32-bit words of an id in hex. */
+export function wordsOfHex(hex: string): readonly number[] {
+  const words: number[] = [];
+  for (let i = 0; i < hex.length; i += 8) words.push(Number.parseInt(hex.slice(i, i + 8), 16) >>> 0);
+  return words;
+}
+
+function hexOfWord(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, "0");
+}

@@ -1,0 +1,57 @@
+/** What was wrong with the input and survived. Kinds are stable: users filter on them. */
+export type ProblemKind =
+  | "duplicate_span"
+  | "conflicting_duplicate"
+  | "shared_span_id"
+  | "missing_parent"
+  | "self_parent"
+  | "parent_cycle"
+  | "several_roots"
+  | "negative_duration"
+  | "unfinished_span"
+  | "missing_time"
+  | "clock_skew"
+  | "missing_service_name"
+  | "ill_formed_utf8"
+  | "dropped_data"
+  | "truncated_trace"
+  | "rejected_span"
+  | "malformed_record"
+  | "unreadable_input"
+  | "sampled"
+  | "biased_sampling"
+  | "unresolved_link"
+  | "overflow";
+
+/** One kind of flaw, with how often it occurred and where to look. */
+export interface Problem {
+  readonly kind: ProblemKind;
+  /** a sentence for a person, in English */
+  readonly message: string;
+  readonly count: number;
+  /** span ids in hex, at most `problemSpansMax` */
+  readonly spans: readonly string[];
+  /** `file:line` or the like, where the input is a file */
+  readonly source?: string;
+}
+
+export const problemSpansMax = 5;
+
+/** Joins equal problems (kind, message, source), adds their counts and sorts them, so that input order does not show. */
+export function mergeProblems(problems: Iterable<Problem>): readonly Problem[] {
+  const merged = new Map<string, { problem: Problem; count: number; spans: Set<string> }>();
+  for (const problem of problems) {
+    const key = `${problem.kind}\u0000${problem.source ?? ""}\u0000${problem.message}`;
+    const entry = merged.get(key) ?? { problem, count: 0, spans: new Set<string>() };
+    entry.count += problem.count;
+    for (const span of problem.spans) entry.spans.add(span);
+    merged.set(key, entry);
+  }
+  return [...merged.entries()]
+    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    .map(([, { problem, count, spans }]) => ({
+      ...problem,
+      count,
+      spans: [...spans].sort().slice(0, problemSpansMax),
+    }));
+}

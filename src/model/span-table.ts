@@ -1,0 +1,266 @@
+import { grow } from "../base/grow.ts";
+import { AttributePool } from "./attributes.ts";
+import { StringDictionary } from "./string-dictionary.ts";
+
+/** OTLP's span kinds; numbers beyond 5 are kept in the table and read as Internal. */
+export const SpanKind = {
+  Unspecified: 0,
+  Internal: 1,
+  Server: 2,
+  Client: 3,
+  Producer: 4,
+  Consumer: 5,
+} as const;
+/** OTLP's status codes. */
+export const StatusCode = { Unset: 0, Ok: 1, Error: 2 } as const;
+
+/** Counts that senders report of what they left out; rows without one have no entry. */
+export interface DroppedCounts {
+  readonly attributes: number;
+  readonly events: number;
+  readonly links: number;
+}
+
+/**
+ * Spans in columns, as the decoders write them: one row a span, strings as ids of `strings`, attributes as ranges of
+ * `attributes`, ids and times as big-endian 32-bit words. Columns have spare capacity; only rows below `rowCount` count.
+ * Decoders append with `addRow` and then write the columns; nobody else writes.
+ */
+export class SpanTable {
+  rowCount = 0;
+  readonly strings = new StringDictionary();
+  readonly attributes = new AttributePool(this.strings);
+  readonly resources = new ResourceColumns();
+  readonly scopes = new ScopeColumns();
+  readonly events = new EventColumns();
+  readonly links = new LinkColumns();
+  readonly dropped = new Map<number, DroppedCounts>();
+
+  /** 4 words a row */
+  traceId: Uint32Array;
+  /** 2 words a row */
+  spanId: Uint32Array;
+  /** 2 words a row; both 0 = no parent */
+  parentSpanId: Uint32Array;
+  /** 2 words a row, Unix nanoseconds; 0 = unknown */
+  startTime: Uint32Array;
+  /** 2 words a row, Unix nanoseconds; 0 = not ended */
+  endTime: Uint32Array;
+  kind: Uint8Array;
+  statusCode: Uint8Array;
+  flags: Uint32Array;
+  name: Uint32Array;
+  traceState: Uint32Array;
+  statusMessage: Uint32Array;
+  /** index into `resources` */
+  resource: Uint32Array;
+  /** index into `scopes` */
+  scope: Uint32Array;
+  attributeStart: Uint32Array;
+  attributeEnd: Uint32Array;
+  eventStart: Uint32Array;
+  eventEnd: Uint32Array;
+  linkStart: Uint32Array;
+  linkEnd: Uint32Array;
+
+  constructor(rowCapacity = 512) {
+    this.traceId = new Uint32Array(rowCapacity * 4);
+    this.spanId = new Uint32Array(rowCapacity * 2);
+    this.parentSpanId = new Uint32Array(rowCapacity * 2);
+    this.startTime = new Uint32Array(rowCapacity * 2);
+    this.endTime = new Uint32Array(rowCapacity * 2);
+    this.kind = new Uint8Array(rowCapacity);
+    this.statusCode = new Uint8Array(rowCapacity);
+    this.flags = new Uint32Array(rowCapacity);
+    this.name = new Uint32Array(rowCapacity);
+    this.traceState = new Uint32Array(rowCapacity);
+    this.statusMessage = new Uint32Array(rowCapacity);
+    this.resource = new Uint32Array(rowCapacity);
+    this.scope = new Uint32Array(rowCapacity);
+    this.attributeStart = new Uint32Array(rowCapacity);
+    this.attributeEnd = new Uint32Array(rowCapacity);
+    this.eventStart = new Uint32Array(rowCapacity);
+    this.eventEnd = new Uint32Array(rowCapacity);
+    this.linkStart = new Uint32Array(rowCapacity);
+    this.linkEnd = new Uint32Array(rowCapacity);
+  }
+
+  /** Bytes held in all columns, for memory budgets. */
+  get byteLength(): number {
+    const rows = this.kind.length * (16 + 4 * 8 + 2 + 5 * 4 + 6 * 4);
+    return (
+      rows +
+      this.strings.byteLength +
+      this.attributes.byteLength +
+      this.events.byteLength +
+      this.links.byteLength
+    );
+  }
+
+  /** A new row, all zero; its attribute, event and link ranges start empty at the pools' present ends. */
+  addRow(resource: number, scope: number): number {
+    const row = this.rowCount;
+    if (row === this.kind.length) this.#grow();
+    this.rowCount = row + 1;
+    this.resource[row] = resource;
+    this.scope[row] = scope;
+    this.attributeStart[row] = this.attributeEnd[row] = this.attributes.length;
+    this.eventStart[row] = this.eventEnd[row] = this.events.length;
+    this.linkStart[row] = this.linkEnd[row] = this.links.length;
+    return row;
+  }
+
+  /** Takes back the last row with everything that it added, for a span that turned out unusable. */
+  removeLastRow(): void {
+    const row = this.rowCount - 1;
+    this.rowCount = row;
+    this.attributes.truncate(this.attributeStart[row] as number);
+    this.events.length = this.eventStart[row] as number;
+    this.links.length = this.linkStart[row] as number;
+    this.dropped.delete(row);
+    this.traceId.fill(0, row * 4, row * 4 + 4);
+    for (const column of [this.spanId, this.parentSpanId, this.startTime, this.endTime])
+      column.fill(0, row * 2, row * 2 + 2);
+    for (const column of [
+      this.kind,
+      this.statusCode,
+      this.flags,
+      this.name,
+      this.traceState,
+      this.statusMessage,
+    ])
+      column[row] = 0;
+  }
+
+  #grow(): void {
+    const length = this.rowCount + 1;
+    this.traceId = grow(this.traceId, length * 4);
+    this.spanId = grow(this.spanId, length * 2);
+    this.parentSpanId = grow(this.parentSpanId, length * 2);
+    this.startTime = grow(this.startTime, length * 2);
+    this.endTime = grow(this.endTime, length * 2);
+    this.kind = grow(this.kind, length);
+    this.statusCode = grow(this.statusCode, length);
+    this.flags = grow(this.flags, length);
+    this.name = grow(this.name, length);
+    this.traceState = grow(this.traceState, length);
+    this.statusMessage = grow(this.statusMessage, length);
+    this.resource = grow(this.resource, length);
+    this.scope = grow(this.scope, length);
+    this.attributeStart = grow(this.attributeStart, length);
+    this.attributeEnd = grow(this.attributeEnd, length);
+    this.eventStart = grow(this.eventStart, length);
+    this.eventEnd = grow(this.eventEnd, length);
+    this.linkStart = grow(this.linkStart, length);
+    this.linkEnd = grow(this.linkEnd, length);
+  }
+}
+
+/** Resources, one entry for each ResourceSpans envelope; a decoder may fill an entry after its spans. */
+export class ResourceColumns {
+  length = 0;
+  readonly attributeStart: number[] = [];
+  readonly attributeEnd: number[] = [];
+  /** string ids */
+  readonly schemaUrl: number[] = [];
+  readonly droppedAttributes: number[] = [];
+
+  add(): number {
+    this.attributeStart.push(0);
+    this.attributeEnd.push(0);
+    this.schemaUrl.push(0);
+    this.droppedAttributes.push(0);
+    this.length += 1;
+    return this.length - 1;
+  }
+}
+
+/** Instrumentation scopes, one entry for each ScopeSpans envelope. */
+export class ScopeColumns {
+  length = 0;
+  /** string ids */
+  readonly name: number[] = [];
+  readonly version: number[] = [];
+  readonly schemaUrl: number[] = [];
+  readonly attributeStart: number[] = [];
+  readonly attributeEnd: number[] = [];
+  readonly droppedAttributes: number[] = [];
+
+  add(): number {
+    this.name.push(0);
+    this.version.push(0);
+    this.schemaUrl.push(0);
+    this.attributeStart.push(0);
+    this.attributeEnd.push(0);
+    this.droppedAttributes.push(0);
+    this.length += 1;
+    return this.length - 1;
+  }
+}
+
+/** Span events of all rows; a row holds the range [eventStart, eventEnd). */
+export class EventColumns {
+  length = 0;
+  /** 2 words an event */
+  time = new Uint32Array(128);
+  name = new Uint32Array(64);
+  attributeStart = new Uint32Array(64);
+  attributeEnd = new Uint32Array(64);
+  droppedAttributes = new Uint32Array(64);
+
+  get byteLength(): number {
+    return this.name.length * 24;
+  }
+
+  add(): number {
+    const at = this.length;
+    if (at === this.name.length) {
+      this.time = grow(this.time, (at + 1) * 2);
+      this.name = grow(this.name, at + 1);
+      this.attributeStart = grow(this.attributeStart, at + 1);
+      this.attributeEnd = grow(this.attributeEnd, at + 1);
+      this.droppedAttributes = grow(this.droppedAttributes, at + 1);
+    }
+    this.time.fill(0, at * 2, at * 2 + 2);
+    this.name[at] = this.attributeStart[at] = this.attributeEnd[at] = this.droppedAttributes[at] = 0;
+    this.length = at + 1;
+    return at;
+  }
+}
+
+/** Span links of all rows; a row holds the range [linkStart, linkEnd). */
+export class LinkColumns {
+  length = 0;
+  /** 4 words a link */
+  traceId = new Uint32Array(256);
+  /** 2 words a link */
+  spanId = new Uint32Array(128);
+  traceState = new Uint32Array(64);
+  flags = new Uint32Array(64);
+  attributeStart = new Uint32Array(64);
+  attributeEnd = new Uint32Array(64);
+  droppedAttributes = new Uint32Array(64);
+
+  get byteLength(): number {
+    return this.flags.length * 44;
+  }
+
+  add(): number {
+    const at = this.length;
+    if (at === this.flags.length) {
+      this.traceId = grow(this.traceId, (at + 1) * 4);
+      this.spanId = grow(this.spanId, (at + 1) * 2);
+      this.traceState = grow(this.traceState, at + 1);
+      this.flags = grow(this.flags, at + 1);
+      this.attributeStart = grow(this.attributeStart, at + 1);
+      this.attributeEnd = grow(this.attributeEnd, at + 1);
+      this.droppedAttributes = grow(this.droppedAttributes, at + 1);
+    }
+    this.traceId.fill(0, at * 4, at * 4 + 4);
+    this.spanId.fill(0, at * 2, at * 2 + 2);
+    this.traceState[at] = this.flags[at] = 0;
+    this.attributeStart[at] = this.attributeEnd[at] = this.droppedAttributes[at] = 0;
+    this.length = at + 1;
+    return at;
+  }
+}

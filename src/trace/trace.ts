@@ -1,0 +1,78 @@
+import { type SpanId, spanIdFromWords, type TraceId } from "../model/ids.ts";
+import type { Problem } from "../model/problems.ts";
+import type { SpanTable } from "../model/span-table.ts";
+import type { UnixNanos } from "../model/time.ts";
+
+/** One row of one table: how spans of a trace are handed to assembly, in any order and from any number of tables. */
+export interface RowRef {
+  readonly table: SpanTable;
+  readonly row: number;
+}
+
+/**
+ * A span as a node of its trace. Times are nanoseconds since `Trace.startTime`, exact, corrected for clock skew; the
+ * times as sent are `start - clockShift` and `end - clockShift`.
+ *
+ *   Trace.startTime
+ *   |----start---->[======= span =======]<-end
+ */
+export interface TraceSpan extends RowRef {
+  /** position in `Trace.spans` */
+  readonly index: number;
+  /** the name that reports use (`ServiceNames`) */
+  readonly service: string;
+  /** which process of the service; "" = unknown */
+  readonly instance: string;
+  /** whose clock; "" = unknown */
+  readonly host: string;
+  /** the span's name */
+  readonly operation: string;
+  /** a `SpanKind`; unknown numbers are read as Internal */
+  readonly kind: number;
+  /** whether the work failed by the rules for span status and semantic conventions */
+  readonly failed: boolean;
+  /** index of the parent, -1 for a root; for a record that shares its span id with its caller's half, that half */
+  readonly parent: number;
+  /** a parent id was sent but no such span is there */
+  readonly isOrphan: boolean;
+  /** indices of the children, by start, then index */
+  readonly children: readonly number[];
+  readonly start: number;
+  readonly end: number;
+  /** no end was sent: `end` equals `start`, and the span counts in no latency */
+  readonly isUnfinished: boolean;
+  /** what clock-skew correction added to start and end; 0 = none */
+  readonly clockShift: number;
+}
+
+/** A clock that ran apart from its caller's: what was added to the times of all spans of a host (or, with no host known, service). */
+export interface ClockOffset {
+  /** host, or service where no host is known */
+  readonly clock: string;
+  readonly service: string;
+  readonly shiftNanos: number;
+}
+
+/** One trace, put together from whatever spans arrived: any order, repeats, gaps and cycles are normal. */
+export interface Trace {
+  readonly traceId: TraceId;
+  /** the earliest start as sent; times of spans count from here */
+  readonly startTime: UnixNanos;
+  /** by start, then span id, then service, then kind: the same set of spans gives the same order */
+  readonly spans: readonly TraceSpan[];
+  /** indices of spans without parent, orphans included, by start */
+  readonly roots: readonly number[];
+  /** how many requests of the population this one stands for, from the sampling threshold in `tracestate`; 1 = not sampled */
+  readonly weight: number;
+  readonly clockOffsets: readonly ClockOffset[];
+  readonly problems: readonly Problem[];
+}
+
+export function spanIdOf({ table, row }: RowRef): SpanId {
+  return spanIdFromWords(table.spanId[row * 2] as number, table.spanId[row * 2 + 1] as number);
+}
+
+/** Nanoseconds; 0 for an unfinished span. */
+export function durationOf(span: TraceSpan): number {
+  return span.end - span.start;
+}
