@@ -2,8 +2,8 @@ import type { HealthMetrics } from "../health/health.ts";
 import type { Problem } from "../model/problems.ts";
 import type { CallKind, NodeKind } from "../trace/calls.ts";
 
-// The shapes of our JSON. They are snake_case because they are the public interface: what a function here returns is what
-// `JSON.stringify` sends. Times are RFC 3339 strings with nanoseconds, ids lower-case hex, ratios 0..1.
+// The shapes of our JSON. They are snake_case because they are the public interface: what is made here is
+// what `writeJson` of wire/ sends (it writes a Map as an object, in the Map's order). Times are RFC 3339 strings with nanoseconds, ids lower-case hex, ratios 0..1.
 
 export type Language = "en" | "ko";
 
@@ -30,7 +30,8 @@ export interface StructuralReport {
   readonly trace_id: string;
   readonly failed_service: string;
   readonly dependency_chain: readonly string[];
-  readonly service_states: Readonly<Record<string, ServiceStateJson>>;
+  /** by service, in chain order; written as a JSON object in that order */
+  readonly service_states: ReadonlyMap<string, ServiceStateJson>;
   readonly root_cause_candidates: readonly StructuralCandidateJson[];
   readonly cascade_analysis: {
     readonly failure_propagation: readonly FailurePropagationJson[];
@@ -195,7 +196,8 @@ export interface WindowReport {
   readonly affected_services: readonly string[];
   readonly entry_points: readonly EntryPointJson[];
   readonly blast_radius: number;
-  readonly service_states: Readonly<Record<string, ServiceStateJson>>;
+  /** by service, in chain order; written as a JSON object in that order */
+  readonly service_states: ReadonlyMap<string, ServiceStateJson>;
   readonly dependency_graph: GraphJson;
   readonly onset_order: readonly { readonly service: string; readonly onset: string }[];
   readonly recommendations: readonly string[];

@@ -81,6 +81,15 @@ export interface StoreStats {
   readonly evictedTraces: number;
 }
 
+/** Where receivers hand over what they decoded. */
+export interface IngestPort {
+  /**
+   * Resolves when the body may be acknowledged. Rejects with the `OperationError` codes `overloaded` or `shutting_down`
+   * when the sender should try again; anything else it rejects with is a bug, answered as retryable too.
+   */
+  ingest(received: ReceivedBody, decoded: Decoded): Promise<void>;
+}
+
 /** The only source of time in the engine: wall clock for window defaults, monotonic milliseconds for waiting. */
 export interface Clock {
   unixNanos(): UnixNanos;
