@@ -1,3 +1,4 @@
+import type { CauseKind, PropagationMechanism } from "../cascade/candidate.ts";
 import type { HealthMetrics } from "../health/health.ts";
 import type { Problem } from "../model/problems.ts";
 import type { CallKind, NodeKind } from "../trace/calls.ts";
@@ -40,16 +41,6 @@ export interface StructuralReport {
   };
   readonly recommendations: readonly string[];
 }
-
-export type CauseKind =
-  | "error"
-  | "latency"
-  | "network"
-  | "unreachable"
-  | "missing_call"
-  | "saturation"
-  | "overload"
-  | "dependency";
 
 /** One thing that speaks for or against a candidate, with the spans that show it. */
 export interface EvidenceJson {
@@ -117,6 +108,35 @@ export interface GraphJson {
   readonly edges: readonly GraphEdgeJson[];
 }
 
+/** Rate, errors and duration of one operation of a service; latencies in ms, null where nothing has finished. */
+export interface OperationJson {
+  readonly operation: string;
+  readonly requests: number;
+  readonly errors: number;
+  readonly error_rate: number;
+  readonly p50_ms: number | null;
+  readonly p90_ms: number | null;
+  readonly p99_ms: number | null;
+}
+
+/** One service of a window, busiest operation first (`services`, `GET /api/v1/services/{name}`). */
+export interface ServiceJson extends Omit<OperationJson, "operation"> {
+  readonly service: string;
+  readonly kind: NodeKind;
+  readonly inferred: boolean;
+  readonly healthy: boolean;
+  readonly issues: readonly string[];
+  readonly metrics: HealthMetrics;
+  readonly operations: readonly OperationJson[];
+  /** one entry a minute that had requests, oldest first */
+  readonly minutes: readonly {
+    readonly start: string;
+    readonly requests: number;
+    readonly errors: number;
+    readonly p99_ms: number | null;
+  }[];
+}
+
 /** A part of the time that the trace had to wait for one span. */
 export interface PathSectionJson {
   readonly span_id: string;
@@ -134,7 +154,7 @@ export interface PathSectionJson {
 export interface PropagationStepJson {
   readonly caller: string;
   readonly callee: string;
-  readonly mechanism: "error" | "timeout" | "retries_exhausted" | "unreachable" | "slow" | "masked";
+  readonly mechanism: PropagationMechanism;
   readonly spans: readonly string[];
 }
 

@@ -1,3 +1,4 @@
+import type { GraphJson, Language, ServiceJson, StructuralReport, TraceReport } from "../analysis/report.ts";
 import type { TraceId } from "../model/ids.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
@@ -89,6 +90,43 @@ export interface IngestPort {
    */
   ingest(received: ReceivedBody, decoded: Decoded): Promise<void>;
 }
+
+/** A span of time, both ends included. */
+export interface TimeWindow {
+  readonly from: UnixNanos;
+  readonly to: UnixNanos;
+}
+
+export interface TraceReportOptions {
+  /** the service to start at; default: where the failure shows */
+  readonly failedService?: string;
+  readonly language: Language;
+  readonly scoring: "evidence" | "structural";
+}
+
+export interface TraceAnalysis {
+  /** grows by one whenever spans that arrived since changed the trace */
+  readonly version: number;
+  /** nothing has arrived for it for the idle time */
+  readonly complete: boolean;
+  readonly report: TraceReport | StructuralReport;
+}
+
+/** What the HTTP API asks the engine. A null answer = unknown. A window of null = everything that is kept. */
+export interface QueryPort {
+  /** The rows of a trace as they were received. */
+  readTrace(traceId: TraceId): Promise<readonly RowRef[] | null>;
+  /** Analysed at once with what has arrived until now. Rejects with `service_not_found` for an unknown failed service. */
+  analyzeTrace(traceId: TraceId, options: TraceReportOptions): Promise<TraceAnalysis | null>;
+  searchTraces(query: TraceQuery): Promise<TracePage>;
+  services(window: TimeWindow | null): Promise<readonly ServiceJson[]>;
+  service(name: string, window: TimeWindow | null): Promise<ServiceJson | null>;
+  graph(window: TimeWindow | null): Promise<GraphJson>;
+  stats(): EngineStats;
+}
+
+/** Counters since the start and gauges of now, for /metrics. Keys are metric names without prefix, values plain numbers. */
+export type EngineStats = Readonly<Record<string, number>>;
 
 /** The only source of time in the engine: wall clock for window defaults, monotonic milliseconds for waiting. */
 export interface Clock {

@@ -10,6 +10,8 @@ export interface ServiceIdentity {
   readonly instance: string;
   /** whose clock: `host.id`, `host.name`, else pod; "" = unknown */
   readonly host: string;
+  /** where others may reach it: host and pod names and addresses, Kubernetes service name */
+  readonly addresses: readonly string[];
 }
 
 /** What senders call a service that was given no name; hints such as the executable's name are added after a colon. */
@@ -17,6 +19,15 @@ export const unknownService = "unknown_service";
 
 /** Longer names are cut and end with a hash of the whole. */
 export const serviceNameLengthMax = 255;
+
+const addressKeys = [
+  "host.name",
+  "host.ip",
+  "k8s.pod.name",
+  "k8s.pod.ip",
+  "k8s.service.name",
+  "container.name",
+];
 
 export function identityOf(resource: Attributes): ServiceIdentity {
   const text = (...keys: readonly string[]): string => {
@@ -42,6 +53,7 @@ export function identityOf(resource: Attributes): ServiceIdentity {
     instance:
       text("service.instance.id", "k8s.pod.uid", "k8s.pod.name") || (host && pid ? `${host}:${pid}` : host),
     host: text("host.id", "host.ip", "host.name", "k8s.node.name", "k8s.pod.name", "container.id"),
+    addresses: addressKeys.map((key) => text(key)).filter((address) => address !== ""),
   };
 }
 
@@ -50,35 +62,4 @@ function limitName(name: string): string {
   let hash = 0x811c9dc5;
   for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
   return `${name.slice(0, serviceNameLengthMax - 9)}~${(hash >>> 0).toString(16).padStart(8, "0")}`;
-}
-
-/**
- * The names that reports use. A service is its bare `service.name`, as long as only one namespace (environment) uses that
- * name; from the second on each is written `namespace/name` (`name@environment`). A resource without namespace goes with
- * the only one there is. Observe every resource first, then ask: the answer depends on the set seen, not on its order.
- */
-export class ServiceNames {
-  readonly #seen = new Map<string, { namespaces: Set<string>; environments: Set<string> }>();
-
-  /** Returns true if the names given out so far for this service may have changed. */
-  observe(identity: ServiceIdentity): boolean {
-    const { name, namespace, environment } = identity;
-    let seen = this.#seen.get(name);
-    if (seen === undefined) {
-      seen = { namespaces: new Set(), environments: new Set() };
-      this.#seen.set(name, seen);
-    }
-    const before = seen.namespaces.size * 2 + seen.environments.size;
-    if (namespace !== "") seen.namespaces.add(namespace);
-    if (environment !== "") seen.environments.add(environment);
-    const after = seen.namespaces.size * 2 + seen.environments.size;
-    return after !== before && (seen.namespaces.size > 1 || seen.environments.size > 1);
-  }
-
-  nameOf({ name, namespace, environment }: ServiceIdentity): string {
-    const seen = this.#seen.get(name);
-    if (seen === undefined) return name;
-    const spaced = seen.namespaces.size > 1 && namespace !== "" ? `${namespace}/${name}` : name;
-    return seen.environments.size > 1 && environment !== "" ? `${spaced}@${environment}` : spaced;
-  }
 }

@@ -1,5 +1,6 @@
 import { type SpanId, spanIdFromWords, type TraceId } from "../model/ids.ts";
 import type { Problem } from "../model/problems.ts";
+import type { NodeNaming } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { UnixNanos } from "../model/time.ts";
 
@@ -19,7 +20,7 @@ export interface RowRef {
 export interface TraceSpan extends RowRef {
   /** position in `Trace.spans` */
   readonly index: number;
-  /** the name that reports use (`ServiceNames`) */
+  /** as `Trace.naming` calls it */
   readonly service: string;
   /** which process of the service; "" = unknown */
   readonly instance: string;
@@ -56,6 +57,8 @@ export interface ClockOffset {
 /** One trace, put together from whatever spans arrived: any order, repeats, gaps and cycles are normal. */
 export interface Trace {
   readonly traceId: TraceId;
+  /** how services and peers of this trace are named */
+  readonly naming: NodeNaming;
   /** the earliest start as sent; times of spans count from here */
   readonly startTime: UnixNanos;
   /** by start, then span id, then service, then kind: the same set of spans gives the same order */

@@ -1,0 +1,97 @@
+import type { Candidate, EvidenceFact } from "../cascade/candidate.ts";
+import { formatDuration } from "./format-duration.ts";
+
+/** What to do, and which spans made us say so (indices in the trace). */
+export interface Advice {
+  readonly kind: string;
+  readonly service: string;
+  readonly sentence: string;
+  readonly spans: readonly number[];
+}
+
+/** Advice that the evidence of the candidates supports, in their order; none where the evidence suggests nothing. */
+export function adviceFor(candidates: readonly Candidate[], language: "en" | "ko"): readonly Advice[] {
+  const found = new Map<string, Advice>();
+  for (const candidate of candidates)
+    for (const fact of candidate.evidence) {
+      const advice = adviceOn(candidate, fact, language === "ko");
+      if (advice !== null && !found.has(advice.sentence)) found.set(advice.sentence, advice);
+    }
+  return [...found.values()];
+}
+
+function adviceOn(candidate: Candidate, fact: EvidenceFact, ko: boolean): Advice | null {
+  const { service } = candidate;
+  if (fact.kind === "retries_failed") {
+    const caller = candidate.edge?.caller ?? service;
+    const sentence = ko
+      ? `${caller}: ${service} 호출을 ${fact.attempts}번 반복해도 모두 실패. 백오프와 서킷 브레이커로 재시도를 제한`
+      : `${caller}: its ${fact.attempts} attempts to call ${service} all failed; limit retries with back-off and a circuit breaker`;
+    return { kind: "retry_policy", service: caller, sentence, spans: fact.spans };
+  }
+  if (fact.kind === "hidden" && fact.by === "masked") {
+    const sentence = ko
+      ? `${fact.service}: ${service}의 실패를 감추고 정상으로 응답함. 의도한 폴백이 아니라면 오류로 처리하고, 맞다면 경보를 설정`
+      : `${fact.service}: it answers as if ${service} had not failed; unless that is an intended fallback, report the error, and alert on it in any case`;
+    return { kind: "masked_error", service: fact.service, sentence, spans: fact.spans };
+  }
+  return fact.kind === "origin" ? adviceOnOrigin(fact, ko) : null;
+}
+
+function adviceOnOrigin(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean): Advice | null {
+  const { service, caller, operation, reason, spans } = fact;
+  switch (reason.kind) {
+    case "own_error": {
+      const type = reason.error?.type ? ` (${reason.error.type})` : "";
+      const sentence = ko
+        ? `${service}: ${operation}에서 시작된 오류${type}를 먼저 수정`
+        : `${service}: start with the error in ${operation}${type}; everything above only passed it on`;
+      return { kind: "fix_error", service, sentence, spans };
+    }
+    case "slow_work": {
+      const [self, waited] = [formatDuration(reason.selfNanos), formatDuration(reason.waitedNanos)];
+      const sentence = ko
+        ? `${service}: ${operation}이(가) ${self} 걸리는 원인 조사; ${caller}은(는) ${waited} 뒤 포기`
+        : `${service}: find out why ${operation} takes ${self}; ${caller} gives up after ${waited}`;
+      return { kind: "slow_operation", service, sentence, spans };
+    }
+    case "tight_timeout": {
+      const [waited, usual] = [formatDuration(reason.waitedNanos), formatDuration(reason.usualNanos)];
+      const sentence = ko
+        ? `${service}: ${operation}의 타임아웃(${waited})이 평소 소요 시간(${usual})에 비해 너무 짧음. 늘릴 것`
+        : `${service}: its timeout for ${operation} (${waited}) leaves too little above the usual ${usual}; raise it`;
+      return { kind: "timeout_budget", service, sentence, spans };
+    }
+    case "peer_timeout": {
+      const waited = formatDuration(reason.waitedNanos);
+      const sentence = ko
+        ? `${caller}: ${service}이(가) ${waited} 안에 응답하지 않음. ${service} 상태를 확인하고, 더 짧은 타임아웃과 폴백을 준비`
+        : `${caller}: ${service} did not answer within ${waited}; check ${service}, and give this call a shorter timeout and a fallback`;
+      return { kind: "dependency_timeout", service: caller, sentence, spans };
+    }
+    case "peer_error": {
+      const sentence = ko
+        ? `${service}: ${caller}의 ${operation} 호출에 오류로 응답하는 원인 확인`
+        : `${service}: find out why it answers ${caller}'s ${operation} with errors`;
+      return { kind: "dependency_error", service, sentence, spans };
+    }
+    case "unreachable": {
+      const sentence = ko
+        ? `${service}: 실행 중인지, ${caller}에서 접근 가능한지(주소, DNS, 네트워크 정책) 확인`
+        : `${service}: check that it runs and that ${caller} can reach it (address, DNS, network policy)`;
+      return { kind: "unreachable", service, sentence, spans };
+    }
+    case "network_gap": {
+      const sentence = ko
+        ? `${caller}와(과) ${service} 사이의 네트워크, 프록시, 연결 대기열 확인`
+        : `${service}: look at what lies between ${caller} and ${service} (network, proxy, accept queue)`;
+      return { kind: "network", service, sentence, spans };
+    }
+    case "rejected_request": {
+      const sentence = ko
+        ? `${service}: ${reason.callee}에 보내는 요청을 확인. ${reason.callee}은(는) 이를 자신의 오류로 보지 않음`
+        : `${service}: check the request that it sends to ${reason.callee}, which refuses it and counts no error of its own`;
+      return { kind: "contract", service, sentence, spans };
+    }
+  }
+}

@@ -1,0 +1,18 @@
+/** Nanoseconds for people, with three significant digits: "812 ns", "45.2 µs", "340 ms", "2.31 s", "3.5 min". */
+export function formatDuration(nanos: number): string {
+  if (nanos < 1000) return `${Math.round(nanos)} ns`;
+  if (nanos < 999_500) return `${threeDigits(nanos / 1000)} µs`;
+  if (nanos < 999_500_000) return `${threeDigits(nanos / 1_000_000)} ms`;
+  if (nanos < 119_500_000_000) return `${threeDigits(nanos / 1_000_000_000)} s`;
+  return `${threeDigits(nanos / 60_000_000_000)} min`;
+}
+
+/** A ratio for people: "0.4 %", "15 %", "100 %". */
+export function formatPercent(ratio: number): string {
+  const percent = ratio * 100;
+  return `${percent >= 9.95 || percent === 0 ? Math.round(percent) : threeDigits(Math.round(percent * 10) / 10)} %`;
+}
+
+function threeDigits(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}

@@ -1,0 +1,360 @@
+import { SpanKind } from "../model/span-table.ts";
+import { criticalPath } from "./critical-path.ts";
+import { type SpanError, semanticsOf } from "./semantics.ts";
+import { durationOf, type Trace, type TraceSpan } from "./trace.ts";
+
+/** Why a failure is said to have begun where it did. Spans are indices in `Trace.spans`. */
+export type OriginReason =
+  /** the work failed, and nothing that it waited for had failed */
+  | { readonly kind: "own_error"; readonly error: SpanError | null }
+  /** a peer without spans of its own answered with an error */
+  | { readonly kind: "peer_error"; readonly error: SpanError | null }
+  /** a peer without spans of its own did not answer in time */
+  | { readonly kind: "peer_timeout"; readonly error: SpanError | null; readonly waitedNanos: number }
+  /** the connection itself failed */
+  | { readonly kind: "unreachable"; readonly error: SpanError | null }
+  /** the caller gave up on work that reported no error; `selfNanos` of the wait went into this span itself */
+  | {
+      readonly kind: "slow_work";
+      readonly giveUpSpan: number;
+      readonly waitedNanos: number;
+      readonly selfNanos: number;
+    }
+  /** the caller gave up, but the callee took no longer than it usually does */
+  | { readonly kind: "tight_timeout"; readonly waitedNanos: number; readonly usualNanos: number }
+  /** most of the caller's wait passed outside the callee */
+  | { readonly kind: "network_gap"; readonly clientNanos: number; readonly serverNanos: number }
+  /** the callee did its work without error; what the caller made of it failed (a 4xx answer, a broken contract) */
+  | { readonly kind: "rejected_request"; readonly error: SpanError | null; readonly callee: string };
+
+/**
+ * One step of a failure's way, from the span that shows it to the one that it came from. Steps are linked, because
+ * origins below one failure share most of their way.
+ */
+export interface OriginStep {
+  readonly from: number;
+  readonly to: number;
+  /** the failed attempts of that call, the last one included */
+  readonly attempts: readonly number[];
+  /** the step before, nearer to the failure */
+  readonly previous: OriginStep | null;
+}
+
+/** The steps of an origin, from the failure down. */
+export function stepsOf(origin: FailureOrigin): readonly OriginStep[] {
+  const steps: OriginStep[] = [];
+  for (let step = origin.lastStep; step !== null; step = step.previous) steps.push(step);
+  return steps.reverse();
+}
+
+/** Where one failure of a trace began. */
+export interface FailureOrigin {
+  /** the topmost failed span: what the caller (or user) got to see */
+  readonly failure: number;
+  /** `visible` = a root failed; otherwise something above hid it: a later attempt or a fallback */
+  readonly visibility: "visible" | "retried" | "masked";
+  /** 0..1; branches that failed side by side share */
+  readonly share: number;
+  /** the span that shows the cause */
+  readonly span: number;
+  /** who is blamed: the span's own service or the peer that it called */
+  readonly service: string;
+  readonly isPeer: boolean;
+  readonly edge: { readonly caller: string; readonly callee: string } | null;
+  readonly reason: OriginReason;
+  readonly lastStep: OriginStep | null;
+}
+
+/** How long an operation of a service usually takes, in nanoseconds; null where too little is known. */
+export type UsualDuration = (service: string, operation: string) => number | null;
+
+/** More failures than this in one trace are not followed one by one: the report could not show them. */
+const originCountMax = 1000;
+/** A callee counts as "no slower than usual" up to this multiple of its median. */
+const usualFactorMax = 1.5;
+/** A caller's wait counts as a network gap when the callee ran for less than this share of it. */
+const serverShareMin = 0.5;
+
+/**
+ * For each failure of a trace, the work where it began: down from the topmost failed span through failed work that it
+ * waited for, past attempts that a later one made good, into slow work when the caller only gave up waiting. Spans that
+ * merely pass an error on are never the origin. The idea of exact counterfactuals inside a trace: had this span not
+ * failed (or been slow), would the one above have?
+ */
+export function failureOrigins(trace: Trace, usualDuration: UsualDuration): readonly FailureOrigin[] {
+  const origins: FailureOrigin[] = [];
+  const retries = new Retries(trace);
+  for (const span of trace.spans) {
+    if (!span.failed) continue;
+    const parent = trace.spans[span.parent];
+    if (parent?.failed && isWaitedFor(parent, span)) continue;
+    const visibility = parent === undefined ? "visible" : retries.madeGood(span) ? "retried" : "masked";
+    const open: Branch[] = [{ span, share: 1, step: null }];
+    for (let branch = open.pop(); branch !== undefined; branch = open.pop()) {
+      const causes = failedCauses(trace, branch.span, retries);
+      for (const cause of causes) open.push(branchTo(branch, cause, causes.length));
+      if (causes.length > 0) continue;
+      const settled = settle(trace, branch.span, usualDuration);
+      origins.push({
+        failure: span.index,
+        visibility,
+        share: branch.share,
+        lastStep: branch.step,
+        ...settled,
+      });
+    }
+    if (origins.length >= originCountMax) break;
+  }
+  return origins;
+}
+
+interface Branch {
+  readonly span: TraceSpan;
+  readonly share: number;
+  readonly step: OriginStep | null;
+}
+
+function branchTo(branch: Branch, { span, attempts }: Cause, branchCount: number): Branch {
+  const step = {
+    from: branch.span.index,
+    to: span.index,
+    attempts: attempts.map((attempt) => attempt.index),
+    previous: branch.step,
+  };
+  return { span, share: branch.share / branchCount, step };
+}
+
+/** Which failed calls a later call of the same kind under the same parent made good. */
+class Retries {
+  readonly #trace: Trace;
+  /** parent -> call -> latest start of one that went well */
+  readonly #lastSuccess = new Map<number, Map<string, number>>();
+
+  constructor(trace: Trace) {
+    this.#trace = trace;
+  }
+
+  madeGood(failed: TraceSpan): boolean {
+    if (failed.parent < 0) return false;
+    let successes = this.#lastSuccess.get(failed.parent);
+    if (successes === undefined) {
+      successes = new Map();
+      for (const index of (this.#trace.spans[failed.parent] as TraceSpan).children) {
+        const child = this.#trace.spans[index] as TraceSpan;
+        if (!child.failed) successes.set(callIdentity(this.#trace, child), child.start);
+      }
+      this.#lastSuccess.set(failed.parent, successes);
+    }
+    return (successes.get(callIdentity(this.#trace, failed)) ?? Number.NEGATIVE_INFINITY) >= failed.end;
+  }
+}
+
+interface Cause {
+  readonly span: TraceSpan;
+  readonly attempts: readonly TraceSpan[];
+}
+
+/**
+ * The failed work that made this span fail: the call that failed last, with those that ran beside it.
+ *
+ *   span   [==================x]
+ *     a       [===x]                 made good by the next attempt: not a cause
+ *     a             [===]
+ *     b               [======x]      failed last: the cause
+ *     c                [====x]       failed beside b: shares
+ */
+function failedCauses(trace: Trace, span: TraceSpan, retries: Retries): readonly Cause[] {
+  const failed = failedChildren(trace, span);
+  if (failed.length === 0) return [];
+  let lasting: readonly TraceSpan[] = failed.filter((child) => !retries.madeGood(child));
+  if (lasting.length === 0) {
+    if (errorOf(span)?.kind === "exception") return [];
+    lasting = failed;
+  }
+  const byCall = new Map<string, TraceSpan[]>();
+  for (const child of lasting) {
+    const call = callIdentity(trace, child);
+    const attempts = byCall.get(call);
+    if (attempts === undefined) byCall.set(call, [child]);
+    else attempts.push(child);
+  }
+  const causes = [...byCall.values()].map((attempts) => ({ span: lastEnded(attempts), attempts }));
+  const last = lastEnded(causes.map((cause) => cause.span));
+  return causes.filter(
+    ({ span: cause }) => cause === last || (cause.end > last.start && cause.start < last.end),
+  );
+}
+
+/** Failed children that the span waited for; local work that does not mark its own errors is looked through. */
+function failedChildren(trace: Trace, span: TraceSpan): readonly TraceSpan[] {
+  const failed: TraceSpan[] = [];
+  const open = [span];
+  for (let at = open.pop(); at !== undefined; at = open.pop())
+    for (const index of at.children) {
+      const child = trace.spans[index] as TraceSpan;
+      if (!isWaitedFor(at, child)) continue;
+      if (child.failed) failed.push(child);
+      else if (child.kind === SpanKind.Internal && child.service === span.service) open.push(child);
+    }
+  return failed.sort((a, b) => a.index - b.index);
+}
+
+/** A consumer runs on its own time: the producer does not wait for it and does not fail with it. */
+function isWaitedFor(parent: TraceSpan, child: TraceSpan): boolean {
+  return child.kind !== SpanKind.Consumer && parent.kind !== SpanKind.Producer && child.start <= parent.end;
+}
+
+function callIdentity(trace: Trace, span: TraceSpan): string {
+  return `${calleeOf(trace, span)}\u0000${span.operation}`;
+}
+
+function calleeOf(trace: Trace, span: TraceSpan): string {
+  return remoteChild(trace, span)?.service ?? semanticsOf(span.table).peerOf(span.row)?.name ?? span.service;
+}
+
+/** The callee's half of a call: the first child that another service (or a server span) runs. */
+function remoteChild(trace: Trace, span: TraceSpan): TraceSpan | undefined {
+  for (const index of span.children) {
+    const child = trace.spans[index] as TraceSpan;
+    if (child.service !== span.service || child.kind === SpanKind.Server) return child;
+  }
+  return undefined;
+}
+
+function lastEnded(spans: readonly TraceSpan[]): TraceSpan {
+  return spans.reduce((last, span) => (span.end > last.end ? span : last));
+}
+
+function errorOf(span: TraceSpan): SpanError | null {
+  return semanticsOf(span.table).errorOf(span.row);
+}
+
+type Settled = Pick<FailureOrigin, "span" | "service" | "isPeer" | "edge" | "reason">;
+
+/** What a failed span without failed causes says about the origin. */
+function settle(trace: Trace, span: TraceSpan, usualDuration: UsualDuration): Settled {
+  const error = errorOf(span);
+  const gaveUp = error?.kind === "timeout" || error?.kind === "cancelled" || hasOutlivingChild(trace, span);
+  const isCall = span.kind === SpanKind.Client || span.kind === SpanKind.Producer;
+  const callee = isCall ? remoteChild(trace, span) : undefined;
+  if (gaveUp && (callee !== undefined || !isCall)) {
+    const slow = slowWork(trace, span, callee, usualDuration);
+    if (slow !== null) return slow;
+  }
+  if (!isCall) return ownError(span, error);
+  return callee === undefined ? settlePeer(span, error) : settleAnswered(span, callee, error);
+}
+
+/** The caller ended while the child was still at work (or at the same instant). */
+function hasOutlivingChild(trace: Trace, span: TraceSpan): boolean {
+  return span.children.some((index) => {
+    const child = trace.spans[index] as TraceSpan;
+    return (
+      !child.isUnfinished &&
+      isWaitedFor(span, child) &&
+      child.end >= span.end &&
+      child.start < span.end &&
+      durationOf(child) > 0
+    );
+  });
+}
+
+/**
+ * The caller gave up waiting: the cause is where the wait went, followed along the critical path up to the deadline.
+ *
+ *   client   [==============x]          gave up here
+ *     server   [==================]     says it was fine
+ *       db       [===============]      most of the wait: the cause
+ */
+function slowWork(
+  trace: Trace,
+  span: TraceSpan,
+  callee: TraceSpan | undefined,
+  usualDuration: UsualDuration,
+): Settled | null {
+  const waitedNanos = durationOf(span);
+  const selfNanos = new Map<number, number>();
+  for (const { span: at, start, end } of criticalPath(trace, span.index))
+    selfNanos.set(at, (selfNanos.get(at) ?? 0) + (end - start));
+  const ownNanos = selfNanos.get(span.index) ?? 0;
+  if (callee !== undefined && waitedNanos > 0 && ownNanos > (1 - serverShareMin) * waitedNanos)
+    return {
+      span: span.index,
+      service: callee.service,
+      isPeer: false,
+      edge: { caller: span.service, callee: callee.service },
+      reason: { kind: "network_gap", clientNanos: waitedNanos, serverNanos: durationOf(callee) },
+    };
+  selfNanos.delete(span.index);
+  let slowest: TraceSpan | null = null;
+  let slowestNanos = 0;
+  for (const [index, nanos] of selfNanos)
+    if (nanos > slowestNanos) {
+      slowest = trace.spans[index] as TraceSpan;
+      slowestNanos = nanos;
+    }
+  if (slowest === null || slowestNanos <= ownNanos) return null;
+  const usualNanos = callee === undefined ? null : usualDuration(callee.service, callee.operation);
+  if (callee !== undefined && usualNanos !== null && durationOf(callee) <= usualNanos * usualFactorMax)
+    return {
+      ...ownError(span, null),
+      edge: { caller: span.service, callee: callee.service },
+      reason: { kind: "tight_timeout", waitedNanos, usualNanos },
+    };
+  const peer = slowest.kind === SpanKind.Client ? semanticsOf(slowest.table).peerOf(slowest.row) : null;
+  const isPeer = peer !== null && remoteChild(trace, slowest) === undefined;
+  return {
+    span: slowest.index,
+    service: isPeer ? peer.name : slowest.service,
+    isPeer,
+    edge: isPeer ? { caller: slowest.service, callee: peer.name } : null,
+    reason: { kind: "slow_work", giveUpSpan: span.index, waitedNanos, selfNanos: slowestNanos },
+  };
+}
+
+function ownError(span: TraceSpan, error: SpanError | null): Settled {
+  return {
+    span: span.index,
+    service: span.service,
+    isPeer: false,
+    edge: null,
+    reason: { kind: "own_error", error },
+  };
+}
+
+/** A failed call whose callee has no span in the trace. */
+function settlePeer(span: TraceSpan, error: SpanError | null): Settled {
+  const peer = semanticsOf(span.table).peerOf(span.row);
+  if (peer === null) return ownError(span, error);
+  const edge = { caller: span.service, callee: peer.name };
+  const at = { span: span.index, service: peer.name, isPeer: true, edge };
+  if (error?.kind === "unreachable") return { ...at, reason: { kind: "unreachable", error } };
+  if (error?.kind === "timeout")
+    return { ...at, reason: { kind: "peer_timeout", error, waitedNanos: durationOf(span) } };
+  if (isRejection(error))
+    return { ...ownError(span, error), edge, reason: { kind: "rejected_request", error, callee: peer.name } };
+  return { ...at, reason: { kind: "peer_error", error } };
+}
+
+/** A failed call whose callee reports no error. */
+function settleAnswered(span: TraceSpan, callee: TraceSpan, error: SpanError | null): Settled {
+  const edge = { caller: span.service, callee: callee.service };
+  if (error?.kind === "unreachable")
+    return {
+      span: span.index,
+      service: callee.service,
+      isPeer: false,
+      edge,
+      reason: { kind: "network_gap", clientNanos: durationOf(span), serverNanos: durationOf(callee) },
+    };
+  return {
+    ...ownError(span, error),
+    edge,
+    reason: { kind: "rejected_request", error, callee: callee.service },
+  };
+}
+
+/** An answer that says the request was wrong: HTTP 4xx other than 408 and 429. */
+function isRejection(error: SpanError | null): boolean {
+  return error !== null && error.kind === "status" && /^4\d\d$/.test(error.type) && error.type !== "408";
+}
