@@ -1,5 +1,5 @@
 import type { Candidate, EvidenceFact } from "../cascade/candidate.ts";
-import { formatDuration } from "./format-duration.ts";
+import { formatDuration, formatPercent } from "./format-duration.ts";
 
 /** What to do, and which spans made us say so (indices in the trace). */
 export interface Advice {
@@ -35,7 +35,75 @@ function adviceOn(candidate: Candidate, fact: EvidenceFact, ko: boolean): Advice
       : `${fact.service}: it answers as if ${service} had not failed; unless that is an intended fallback, report the error, and alert on it in any case`;
     return { kind: "masked_error", service: fact.service, sentence, spans: fact.spans };
   }
+  if (fact.kind === "path_share") return adviceOnPath(candidate, fact, ko);
+  if (fact.kind === "window_failures") return adviceOnFailures(candidate, ko);
+  if (fact.kind === "window_latency") {
+    const entry = `${fact.service} ${fact.operation}`;
+    const added = formatDuration(fact.addedNanos);
+    const sentence = ko
+      ? `${service}: ${entry} 요청이 ${added} 더 기다리는 원인 조사`
+      : `${service}: find out what makes requests to ${entry} wait ${added} longer for it`;
+    return { kind: "slow_operation", service, sentence, spans: [] };
+  }
   return fact.kind === "origin" ? adviceOnOrigin(fact, ko) : null;
+}
+
+/** The heaviest part of the critical path that a service answers for; its smaller parts get no advice of their own. */
+function adviceOnPath(
+  { service, kind, edge, evidence }: Candidate,
+  fact: Extract<EvidenceFact, { kind: "path_share" }>,
+  ko: boolean,
+): Advice | null {
+  if (fact !== evidence.find((each) => each.kind === "path_share")) return null;
+  const { operation, selfNanos, share, spans } = fact;
+  if (kind === "network" && edge !== null) return networkAdvice(edge, spans, ko);
+  const slower = evidence.find((each) => each.kind === "slower_than_usual" && each.operation === operation);
+  const [self, part] = [formatDuration(selfNanos), formatPercent(share)];
+  if (slower?.kind !== "slower_than_usual") {
+    const sentence = ko
+      ? `${service}: ${operation}이(가) 요청 시간의 ${part}(${self})를 차지. 단축하거나 요청 경로에서 분리`
+      : `${service}: ${operation} takes ${part} of the request (${self}); make it faster, or do it after the answer`;
+    return { kind: "slow_operation", service, sentence, spans };
+  }
+  const [now, usual] = [formatDuration(slower.durationNanos), formatDuration(slower.usualNanos)];
+  const sentence = ko
+    ? `${service}: ${operation}이(가) 평소 ${usual} 대신 ${now} 걸리는 원인 조사`
+    : `${service}: find out why ${operation} takes ${now} instead of the usual ${usual}`;
+  return { kind: "slow_operation", service, sentence, spans };
+}
+
+function adviceOnFailures({ service, kind, operation, edge }: Candidate, ko: boolean): Advice {
+  const spans: readonly number[] = [];
+  if (kind === "unreachable") return unreachableAdvice(service, edge?.caller ?? null, spans, ko);
+  if (kind === "network" && edge !== null) return networkAdvice(edge, spans, ko);
+  const where = operation === null ? "" : ko ? ` (${operation})` : ` in ${operation}`;
+  const sentence = ko
+    ? `${service}: 여기서 시작된 오류${where}부터 조사`
+    : `${service}: start with the failures that begin there${where}`;
+  return { kind: "fix_error", service, sentence, spans };
+}
+
+function unreachableAdvice(
+  service: string,
+  caller: string | null,
+  spans: readonly number[],
+  ko: boolean,
+): Advice {
+  const sentence = ko
+    ? `${service}: 실행 중인지, ${caller ?? "호출 측"}에서 접근 가능한지(주소, DNS, 네트워크 정책) 확인`
+    : `${service}: check that it runs and that ${caller ?? "its callers"} can reach it (address, DNS, network policy)`;
+  return { kind: "unreachable", service, sentence, spans };
+}
+
+function networkAdvice(
+  { caller, callee }: { readonly caller: string; readonly callee: string },
+  spans: readonly number[],
+  ko: boolean,
+): Advice {
+  const sentence = ko
+    ? `${callee}: ${caller}와(과) 사이의 네트워크, 프록시, 연결 대기열 확인`
+    : `${callee}: look at what lies between ${caller} and ${callee} (network, proxy, accept queue)`;
+  return { kind: "network", service: callee, sentence, spans };
 }
 
 function adviceOnOrigin(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean): Advice | null {
@@ -44,8 +112,8 @@ function adviceOnOrigin(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boo
     case "own_error": {
       const type = reason.error?.type ? ` (${reason.error.type})` : "";
       const sentence = ko
-        ? `${service}: ${operation}에서 시작된 오류${type}를 먼저 수정`
-        : `${service}: start with the error in ${operation}${type}; everything above only passed it on`;
+        ? `${service}: ${operation}에서 시작된 오류${type}부터 조사`
+        : `${service}: start with the error in ${operation}${type}`;
       return { kind: "fix_error", service, sentence, spans };
     }
     case "slow_work": {
@@ -75,18 +143,10 @@ function adviceOnOrigin(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boo
         : `${service}: find out why it answers ${caller}'s ${operation} with errors`;
       return { kind: "dependency_error", service, sentence, spans };
     }
-    case "unreachable": {
-      const sentence = ko
-        ? `${service}: 실행 중인지, ${caller}에서 접근 가능한지(주소, DNS, 네트워크 정책) 확인`
-        : `${service}: check that it runs and that ${caller} can reach it (address, DNS, network policy)`;
-      return { kind: "unreachable", service, sentence, spans };
-    }
-    case "network_gap": {
-      const sentence = ko
-        ? `${caller}와(과) ${service} 사이의 네트워크, 프록시, 연결 대기열 확인`
-        : `${service}: look at what lies between ${caller} and ${service} (network, proxy, accept queue)`;
-      return { kind: "network", service, sentence, spans };
-    }
+    case "unreachable":
+      return unreachableAdvice(service, caller, spans, ko);
+    case "network_gap":
+      return networkAdvice({ caller, callee: service }, spans, ko);
     case "rejected_request": {
       const sentence = ko
         ? `${service}: ${reason.callee}에 보내는 요청을 확인. ${reason.callee}은(는) 이를 자신의 오류로 보지 않음`

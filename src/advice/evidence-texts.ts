@@ -55,6 +55,19 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
           : `only ${formatPercent(fact.ratio)} of its ${count(fact.requests)} requests failed in the whole scope`,
         value: fact.ratio,
       };
+    case "window_failures":
+      return windowFailuresText(fact, ko);
+    case "window_latency": {
+      const entry = `${fact.service} ${fact.operation}`;
+      const [nanos, added] = [formatDuration(fact.nanos), formatDuration(fact.addedNanos)];
+      return {
+        statement: ko
+          ? `${entry} 요청은 평균 ${nanos} 동안 이를 기다림, 이전보다 ${added} 증가`
+          : `requests to ${entry} wait ${nanos} for it on average, ${added} more than before`,
+        value: ms(fact.nanos),
+        baseline: ms(fact.nanos - fact.addedNanos),
+      };
+    }
     case "incomplete_trace":
       return {
         statement: ko
@@ -69,14 +82,14 @@ function originText(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean
   const { service, caller, operation, reason } = fact;
   switch (reason.kind) {
     case "own_error": {
-      const error = errorText(reason.error, ko);
+      const error = errorText(reason.error);
       const statement = ko
         ? `${service}의 ${operation} 실패${error}; 호출한 하위 작업은 실패하지 않음`
         : `${service} failed in ${operation}${error}, and nothing that it waited for had failed`;
       return { statement, value: null };
     }
     case "peer_error": {
-      const error = errorText(reason.error, ko);
+      const error = errorText(reason.error);
       const statement = ko
         ? `${caller}의 ${operation} 호출에 ${service}이(가) 오류로 응답${error}`
         : `${service} answered ${caller}'s call ${operation} with an error${error}`;
@@ -90,7 +103,7 @@ function originText(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean
       return { statement, value: ms(reason.waitedNanos) };
     }
     case "unreachable": {
-      const error = errorText(reason.error, ko);
+      const error = errorText(reason.error);
       const statement = ko
         ? `${caller}이(가) ${operation} 호출에서 ${service}에 연결하지 못함${error}`
         : `${caller} could not reach ${service} for ${operation}${error}`;
@@ -107,7 +120,7 @@ function originText(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean
     case "tight_timeout": {
       const [waited, usual] = [formatDuration(reason.waitedNanos), formatDuration(reason.usualNanos)];
       const statement = ko
-        ? `${service}이(가) ${operation}에서 ${waited} 만에 포기; 피호출 측은 평소(${usual})와 다름없음`
+        ? `${service}이(가) ${operation}에서 ${waited} 만에 포기; 호출 대상은 평소(${usual})보다 느리지 않음`
         : `${service} gave up on ${operation} after ${waited}, though its callee was no slower than usual (${usual})`;
       return { statement, value: ms(reason.waitedNanos), baseline: ms(reason.usualNanos) };
     }
@@ -119,13 +132,31 @@ function originText(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean
       return { statement, value: ms(reason.clientNanos), baseline: ms(reason.serverNanos) };
     }
     case "rejected_request": {
-      const error = errorText(reason.error, ko);
+      const error = errorText(reason.error);
       const statement = ko
         ? `${service}의 ${operation} 호출 실패${error}; ${reason.callee}은(는) 오류로 보지 않음`
         : `${service}'s call ${operation} failed${error}, but ${reason.callee} counts it as no error of its own`;
       return { statement, value: null };
     }
   }
+}
+
+function windowFailuresText(fact: Extract<EvidenceFact, { kind: "window_failures" }>, ko: boolean): FactText {
+  const { isVisible, failures, requests, expected } = fact;
+  const [failed, all] = [count(failures), count(requests)];
+  const before =
+    expected === null ? "" : ko ? ` (평소 ${count(expected)}건)` : ` (${count(expected)} would be usual)`;
+  const visible = ko
+    ? `요청 ${all}건 중 ${failed}건이 여기서 시작된 오류로 실패${before}`
+    : `${failed} of ${all} requests failed with an error that began here${before}`;
+  const hidden = ko
+    ? `요청 ${all}건에서 여기서 시작된 실패 ${failed}건이 재시도나 폴백으로 감춰짐${before}`
+    : `${failed} failures that began here, in ${all} requests, were hidden by retries or fallbacks${before}`;
+  return {
+    statement: isVisible ? visible : hidden,
+    value: failures,
+    ...(expected === null ? {} : { baseline: expected }),
+  };
 }
 
 function hiddenText({ by, service }: Extract<EvidenceFact, { kind: "hidden" }>, ko: boolean): string {
@@ -136,16 +167,20 @@ function hiddenText({ by, service }: Extract<EvidenceFact, { kind: "hidden" }>, 
 }
 
 /** What went wrong, in brackets, or "" where the span says nothing. */
-export function errorText(error: SpanError | null, ko: boolean): string {
-  if (error === null) return "";
-  const parts = [error.type, error.message].filter((part) => part !== "");
-  if (parts.length === 0) return "";
-  const text = parts.join(": ").replace(/\s+/g, " ");
-  return ko ? ` (${shorten(text)})` : ` (${shorten(text)})`;
+function errorText(error: SpanError | null): string {
+  const text = error === null ? "" : errorWords(error);
+  return text === "" ? "" : ` (${shorten(text.replace(/\s+/g, " "))})`;
 }
 
+/** Type and message of an error; many messages begin with the type already. */
+export function errorWords({ type, message }: SpanError): string {
+  if (type === "" || message.includes(type)) return message;
+  return message === "" ? type : `${type}: ${message}`;
+}
+
+/** Stack traces and whole pages come as messages; the first 160 characters say what it is. */
 function shorten(text: string): string {
-  return text.length <= 160 ? text : `${text.slice(0, 159)}…`;
+  return text.length <= 160 ? text : `${text.slice(0, 159).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
 function ms(nanos: number): number {
@@ -206,7 +241,7 @@ export function traceVerdict(
 }
 
 /** How sure we are, as the start of a sentence. */
-export function certainty(confidence: number | null, ko: boolean): string {
+function certainty(confidence: number | null, ko: boolean): string {
   if (confidence !== null && confidence >= confidentFrom) return ko ? "근본 원인" : "Root cause";
   if (confidence !== null && confidence >= probableFrom) return ko ? "유력한 원인" : "Probable cause";
   return ko ? "가능성 있는 원인 (증거 부족)" : "Possible cause (little evidence)";
@@ -229,4 +264,46 @@ function outcomeText(outcome: Outcome, ko: boolean): string {
   return ko
     ? `${name}: 실패 없음, ${took} 소요${usual === null ? "" : ` (평소 ${usual})`}`
     : `${name}: nothing failed, and ${took} is ${usual === null ? "all it took" : `no slower than usual (${usual})`}`;
+}
+
+/** What became of the requests of a window. */
+export interface WindowOutcome {
+  readonly requests: number;
+  readonly excessFailed: number;
+  /** the entry that became slower by most, null where none did */
+  readonly slowest: {
+    readonly service: string;
+    readonly operation: string;
+    readonly addedNanos: number;
+  } | null;
+}
+
+/** The one sentence on top of a window's report. */
+export function windowVerdict(
+  { requests, excessFailed, slowest }: WindowOutcome,
+  first: Candidate | undefined,
+  confidence: number | null,
+  language: Language,
+): string {
+  const ko = language === "ko";
+  if (requests === 0) return ko ? "요청이 없음." : "There are no requests in this window.";
+  const all = count(requests);
+  if (first === undefined)
+    return ko ? `요청 ${all}건에서 특이 사항 없음.` : `Nothing significant in ${all} requests.`;
+  const what: string[] = [];
+  if (excessFailed >= 0.5)
+    what.push(
+      ko
+        ? `요청 ${all}건 중 평소보다 ${count(excessFailed)}건 더 실패`
+        : `${count(excessFailed)} of ${all} requests failed beyond what is usual`,
+    );
+  if (slowest !== null) {
+    const entry = `${slowest.service} ${slowest.operation}`;
+    const added = formatDuration(slowest.addedNanos);
+    what.push(ko ? `${entry} ${added} 지연` : `${entry} became ${added} slower`);
+  }
+  if (what.length === 0) what.push(ko ? "사용자에게 감춰진 실패 발생" : "Failures were hidden from users");
+  const why = first.evidence[0] === undefined ? "" : ` - ${factText(first.evidence[0], language).statement}`;
+  const cause = `${certainty(confidence, ko)}: ${first.service} (${kindText(first.kind, language)})${why}`;
+  return `${what.join(ko ? ", " : "; ")}. ${cause}.`;
 }

@@ -7,10 +7,12 @@ export function formatDuration(nanos: number): string {
   return `${threeDigits(nanos / 60_000_000_000)} min`;
 }
 
-/** A ratio for people: "0.4 %", "15 %", "100 %". */
+/** A ratio for people: "0 %", "<0.1 %", "0.4 %", "15 %", "100 %". What is not nothing never reads as 0, nor what is not all as 100. */
 export function formatPercent(ratio: number): string {
   const percent = ratio * 100;
-  return `${percent >= 9.95 || percent === 0 ? Math.round(percent) : threeDigits(Math.round(percent * 10) / 10)} %`;
+  if (percent > 0 && percent < 0.05) return "<0.1 %";
+  if (percent > 99.5 && percent < 100) return ">99 %";
+  return `${percent >= 9.95 ? Math.round(percent) : threeDigits(Math.round(percent * 10) / 10)} %`;
 }
 
 function threeDigits(value: number): string {

@@ -1,46 +1,25 @@
+import type {
+  FailurePropagationJson,
+  ServiceStateJson,
+  StructuralCandidateJson,
+  StructuralReport,
+} from "../advice/structural-texts.ts";
 import type { CauseKind, PropagationMechanism } from "../cascade/candidate.ts";
 import type { HealthMetrics } from "../health/health.ts";
 import type { Problem } from "../model/problems.ts";
 import type { CallKind, NodeKind } from "../trace/calls.ts";
 
+export type {
+  FailurePropagationJson,
+  ServiceStateJson,
+  StructuralCandidateJson,
+  StructuralReport,
+} from "../advice/structural-texts.ts";
+
 // The shapes of our JSON. They are snake_case because they are the public interface: what is made here is
 // what `writeJson` of wire/ sends (it writes a Map as an object, in the Map's order). Times are RFC 3339 strings with nanoseconds, ids lower-case hex, ratios 0..1.
 
 export type Language = "en" | "ko";
-
-export interface ServiceStateJson {
-  readonly healthy: boolean;
-  readonly issues: readonly string[];
-  readonly metrics: HealthMetrics;
-}
-
-export interface StructuralCandidateJson {
-  readonly service: string;
-  readonly issues: readonly string[];
-  readonly impact_score: number;
-}
-
-export interface FailurePropagationJson {
-  readonly failed_service: string;
-  readonly affected_services: readonly string[];
-  readonly failure_reasons: readonly string[];
-}
-
-/** The report of the structural engine alone; `--scoring structural` prints exactly this. */
-export interface StructuralReport {
-  readonly trace_id: string;
-  readonly failed_service: string;
-  readonly dependency_chain: readonly string[];
-  /** by service, in chain order; written as a JSON object in that order */
-  readonly service_states: ReadonlyMap<string, ServiceStateJson>;
-  readonly root_cause_candidates: readonly StructuralCandidateJson[];
-  readonly cascade_analysis: {
-    readonly failure_propagation: readonly FailurePropagationJson[];
-    readonly blast_radius: number;
-    readonly critical_path: readonly string[];
-  };
-  readonly recommendations: readonly string[];
-}
 
 /** One thing that speaks for or against a candidate, with the spans that show it. */
 export interface EvidenceJson {

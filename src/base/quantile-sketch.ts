@@ -1,22 +1,36 @@
 import { assert } from "./assert.ts";
+import { grow } from "./grow.ts";
 
-/** Up to this many values a sketch keeps each of them, and quantiles are exact. */
+/** Up to this many values quantiles are exact (nearest rank). */
 export const exactValuesMax = 4096;
+
+/**
+ * Up to this many the values themselves are kept beside the buckets, so that a sketch from which values are taken back
+ * becomes exact again: only one that has held more than this and shrinks below `exactValuesMax` stays with its buckets.
+ */
+const keptValuesMax = 2 * exactValuesMax;
+
+/** From this many values on the buckets are kept up to date too, so that adding up large sketches is a matter of buckets. */
+const bucketsFrom = 256;
 
 /** Buckets of OTLP exponential histograms at scale 5: each is 2^(1/32) times as wide as the one before, about 1 % error. */
 const bucketsPerDoubling = 32;
 
 /**
  * Quantiles of non-negative values, each with a weight: exact (nearest rank) for up to 4,096 values, from log buckets
- * above. What it answers depends on the set of values alone, never on their order or on how parts were merged. Values can
- * be taken back. Source of the buckets: the OpenTelemetry data model for exponential histograms.
+ * above. What it answers depends on the set of values alone, never on their order or on how parts were added up. Values can
+ * be taken back. Weights are multiples of one power of two, so that their sums are exact. Source of the buckets: the
+ * OpenTelemetry data model for exponential histograms.
  */
 export class QuantileSketch {
-  #values: number[] | null = [];
-  #weights: number[] | null = null;
-  readonly #buckets = new Map<number, number>();
   #count = 0;
   #weight = 0;
+  /** null = more than `keptValuesMax` were held once */
+  #values: Float64Array | null = noValues;
+  /** beside `#values`; null = all weights are 1 */
+  #weights: Float64Array | null = null;
+  /** there while more than `bucketsFrom` values are held, or no values are kept */
+  #buckets: LogBuckets | null = null;
 
   /** How many values were added. */
   get count(): number {
@@ -30,99 +44,229 @@ export class QuantileSketch {
 
   add(value: number, weight = 1): void {
     assert(value >= 0, "a sketch takes non-negative values");
-    this.#count += 1;
+    const at = this.#count;
+    this.#count = at + 1;
     this.#weight += weight;
-    if (this.#values === null) {
-      this.#addToBucket(value, weight);
+    this.#buckets?.add(value, weight);
+    if (this.#values === null) return;
+    if (at === keptValuesMax) {
+      this.#forgetValues();
       return;
     }
-    if (weight !== 1 && this.#weights === null) this.#weights = this.#values.map(() => 1);
-    this.#values.push(value);
-    this.#weights?.push(weight);
-    if (this.#values.length > exactValuesMax) this.#toBuckets();
+    if (at === this.#values.length) this.#values = grow(this.#values, at + 1);
+    this.#values[at] = value;
+    if (weight !== 1 || this.#weights !== null) this.#setWeight(at, weight);
+    if (at >= bucketsFrom && this.#buckets === null) this.#buckets = this.#bucketsOfValues();
   }
 
-  /** Takes back a value that was added with the same weight. */
-  remove(value: number, weight = 1): void {
-    this.#count -= 1;
+  /** Takes back a value that was added with the same weight; false, and nothing changes, where there is none. */
+  remove(value: number, weight = 1): boolean {
+    const values = this.#values;
+    const last = this.#count - 1;
+    const at = values === null ? -1 : this.#indexOf(value, weight, last);
+    if (values === null ? !this.#buckets?.holds(value, weight) : at < 0) return false;
+    this.#count = last;
     this.#weight -= weight;
-    if (this.#values === null) {
-      this.#addToBucket(value, -weight);
-      return;
+    this.#buckets?.add(value, -weight);
+    if (values === null) {
+      if (last === 0) this.#reset();
+      return true;
     }
-    const weights = this.#weights;
-    const at = this.#values.findIndex(
-      (known, i) => known === value && (weights === null || weights[i] === weight),
-    );
-    assert(at >= 0, "only a value that was added is taken back");
-    this.#values.splice(at, 1);
-    weights?.splice(at, 1);
+    values[at] = values[last] as number;
+    if (this.#weights !== null) this.#weights[at] = this.#weights[last] as number;
+    if (last === bucketsFrom) this.#buckets = null;
+    return true;
   }
 
-  /** Adds all of another sketch's values; the other stays as it is. */
-  merge(other: QuantileSketch): void {
-    if (other.#values !== null) {
-      for (let i = 0; i < other.#values.length; i += 1)
-        this.add(other.#values[i] as number, other.#weights === null ? 1 : (other.#weights[i] as number));
-      return;
+  /** One sketch of all values of the parts; the parts stay as they are. */
+  static sum(parts: readonly QuantileSketch[]): QuantileSketch {
+    const sum = new QuantileSketch();
+    const count = parts.reduce((total, part) => total + part.#count, 0);
+    if (count > exactValuesMax || parts.some((part) => part.#values === null)) {
+      sum.#forgetValues();
+      for (const part of parts) sum.#mergeBuckets(part);
+      return sum;
     }
-    if (this.#values !== null) this.#toBuckets();
-    this.#count += other.#count;
-    this.#weight += other.#weight;
-    for (const [bucket, weight] of other.#buckets)
-      this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? 0) + weight);
+    sum.#values = new Float64Array(count);
+    for (const part of parts) sum.#appendValues(part);
+    return sum;
   }
 
   /** The value at the nearest rank of `q` in 0..1, or null where there is none. */
   quantile(q: number): number | null {
     if (this.#count === 0) return null;
-    const rank = Math.max(Number.MIN_VALUE, q * this.#weight);
-    let passed = 0;
-    let last: number | null = null;
-    for (const [value, weight] of this.#sorted()) {
-      passed += weight;
-      last = value;
-      if (passed >= rank * (1 - 1e-12)) return value;
-    }
-    return last;
+    if (this.#buckets !== null && (this.#values === null || this.#count > exactValuesMax))
+      return this.#buckets.quantile(q, this.#weight);
+    const values = (this.#values ?? noValues).subarray(0, this.#count);
+    if (this.#weights !== null) return weightedQuantile(values, this.#weights, q * this.#weight);
+    const rank = Math.max(1, Math.ceil(q * this.#count * (1 - rounding)));
+    return selectRank(values, Math.min(this.#count, rank) - 1);
   }
 
-  #sorted(): readonly (readonly [value: number, weight: number])[] {
-    if (this.#values !== null) {
-      const weights = this.#weights;
-      return this.#values
-        .map((value, i) => [value, weights === null ? 1 : (weights[i] as number)] as const)
-        .sort((a, b) => a[0] - b[0]);
-    }
-    return [...this.#buckets]
-      .sort((a, b) => a[0] - b[0])
-      .map(([bucket, weight]) => [middleOf(bucket), weight]);
+  #mergeBuckets(part: QuantileSketch): void {
+    if (part.#buckets !== null) this.#buckets?.merge(part.#buckets);
+    else
+      for (let i = 0; i < part.#count; i += 1)
+        this.#buckets?.add(part.#values?.[i] ?? 0, part.#weights?.[i] ?? 1);
+    this.#count += part.#count;
+    this.#weight += part.#weight;
   }
 
-  #addToBucket(value: number, weight: number): void {
-    const bucket = bucketOf(value);
-    const sum = (this.#buckets.get(bucket) ?? 0) + weight;
-    if (sum <= 0) this.#buckets.delete(bucket);
-    else this.#buckets.set(bucket, sum);
+  #appendValues(part: QuantileSketch): void {
+    const at = this.#count;
+    this.#values?.set((part.#values ?? noValues).subarray(0, part.#count), at);
+    if (part.#weights !== null || this.#weights !== null)
+      for (let i = 0; i < part.#count; i += 1) this.#setWeight(at + i, part.#weights?.[i] ?? 1);
+    this.#count = at + part.#count;
+    this.#weight += part.#weight;
   }
 
-  #toBuckets(): void {
-    const values = this.#values ?? [];
+  #setWeight(at: number, weight: number): void {
+    this.#weights ??= new Float64Array((this.#values ?? noValues).length).fill(1);
+    if (at >= this.#weights.length) this.#weights = grow(this.#weights, at + 1);
+    this.#weights[at] = weight;
+  }
+
+  /** From the end, where what was added last lies: that is what is taken back most often. */
+  #indexOf(value: number, weight: number, last: number): number {
+    const values = this.#values ?? noValues;
     const weights = this.#weights;
+    for (let i = last; i >= 0; i -= 1)
+      if (values[i] === value && (weights === null || weights[i] === weight)) return i;
+    return -1;
+  }
+
+  #bucketsOfValues(): LogBuckets {
+    const buckets = new LogBuckets();
+    const values = this.#values ?? noValues;
+    const kept = Math.min(this.#count, keptValuesMax);
+    for (let i = 0; i < kept; i += 1) buckets.add(values[i] as number, this.#weights?.[i] ?? 1);
+    return buckets;
+  }
+
+  #forgetValues(): void {
+    if (this.#values === null) return;
+    this.#buckets ??= this.#bucketsOfValues();
     this.#values = null;
     this.#weights = null;
-    for (let i = 0; i < values.length; i += 1)
-      this.#addToBucket(values[i] as number, weights === null ? 1 : (weights[i] as number));
+  }
+
+  #reset(): void {
+    this.#values = noValues;
+    this.#buckets = null;
   }
 }
 
-const zeroBucket = Number.MIN_SAFE_INTEGER;
+const noValues = new Float64Array(0);
+
+/** What `q * count` may be off by. */
+const rounding = 1e-12;
+
+/** Sums of weights by logarithmic bucket, in one typed array that covers the buckets in use. */
+class LogBuckets {
+  #zero = 0;
+  /** the bucket of `#sums[0]` */
+  #first = 0;
+  #sums = new Float64Array(0);
+
+  add(value: number, weight: number): void {
+    if (value === 0) this.#zero += weight;
+    else this.#addTo(bucketOf(value), weight);
+  }
+
+  holds(value: number, weight: number): boolean {
+    const held = value === 0 ? this.#zero : (this.#sums[bucketOf(value) - this.#first] ?? 0);
+    return held >= weight;
+  }
+
+  merge(other: LogBuckets): void {
+    this.#zero += other.#zero;
+    for (let i = 0; i < other.#sums.length; i += 1) {
+      const weight = other.#sums[i] as number;
+      if (weight !== 0) this.#addTo(other.#first + i, weight);
+    }
+  }
+
+  quantile(q: number, total: number): number {
+    const rank = Math.max(Number.MIN_VALUE, q * total * (1 - rounding));
+    let passed = this.#zero;
+    if (passed >= rank) return 0;
+    let last = 0;
+    for (let i = 0; i < this.#sums.length; i += 1) {
+      const weight = this.#sums[i] as number;
+      if (weight === 0) continue;
+      passed += weight;
+      last = this.#first + i;
+      if (passed >= rank) break;
+    }
+    return middleOf(last);
+  }
+
+  #addTo(bucket: number, weight: number): void {
+    const at = bucket - this.#first;
+    if (at < 0 || at >= this.#sums.length) {
+      this.#cover(bucket);
+      this.#addTo(bucket, weight);
+      return;
+    }
+    this.#sums[at] = (this.#sums[at] as number) + weight;
+  }
+
+  #cover(bucket: number): void {
+    const sums = this.#sums;
+    const margin = bucketsPerDoubling * 2;
+    const first = sums.length === 0 ? bucket - margin : Math.min(this.#first, bucket - margin);
+    const end = Math.max(this.#first + sums.length, bucket + margin);
+    this.#sums = new Float64Array((sums.length === 0 ? bucket + margin : end) - first);
+    this.#sums.set(sums, sums.length === 0 ? 0 : this.#first - first);
+    this.#first = first;
+  }
+}
 
 function bucketOf(value: number): number {
-  return value === 0 ? zeroBucket : Math.ceil(Math.log2(value) * bucketsPerDoubling);
+  return Math.ceil(Math.log2(value) * bucketsPerDoubling);
 }
 
 /** The geometric middle of a bucket. */
 function middleOf(bucket: number): number {
-  return bucket === zeroBucket ? 0 : 2 ** ((bucket - 0.5) / bucketsPerDoubling);
+  return 2 ** ((bucket - 0.5) / bucketsPerDoubling);
+}
+
+function weightedQuantile(values: Float64Array, weights: Float64Array, rank: number): number | null {
+  const order = Array.from(values.keys()).sort((a, b) => (values[a] as number) - (values[b] as number));
+  let passed = 0;
+  for (const at of order) {
+    passed += weights[at] as number;
+    if (passed >= rank * (1 - rounding)) return values[at] as number;
+  }
+  return values[order.at(-1) ?? 0] ?? null;
+}
+
+/** The value that would stand at `rank` if `values` were sorted; reorders them on the way (Hoare's selection). */
+function selectRank(values: Float64Array, rank: number): number {
+  let low = 0;
+  let high = values.length - 1;
+  while (low < high) {
+    const pivot = medianOfThree(values[low] as number, values[(low + high) >> 1] as number, values[high] as number);
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while ((values[i] as number) < pivot) i += 1;
+      while ((values[j] as number) > pivot) j -= 1;
+      if (i > j) break;
+      const moved = values[i] as number;
+      values[i] = values[j] as number;
+      values[j] = moved;
+      i += 1;
+      j -= 1;
+    }
+    if (rank <= j) high = j;
+    else if (rank >= i) low = i;
+    else break;
+  }
+  return values[rank] as number;
+}
+
+function medianOfThree(a: number, b: number, c: number): number {
+  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
 }

@@ -53,6 +53,24 @@ export type EvidenceFact =
     }
   | { readonly kind: "scope_error_ratio"; readonly ratio: number; readonly requests: number }
   | { readonly kind: "scope_healthy"; readonly ratio: number; readonly requests: number }
+  | {
+      readonly kind: "window_failures";
+      /** whether users saw them */
+      readonly isVisible: boolean;
+      readonly failures: number;
+      readonly requests: number;
+      /** in a healthy time of as many requests; null where none was given */
+      readonly expected: number | null;
+    }
+  | {
+      readonly kind: "window_latency";
+      /** the entry that became slower */
+      readonly service: string;
+      readonly operation: string;
+      /** mean time that a request waited for the candidate, and how much of it is new */
+      readonly nanos: number;
+      readonly addedNanos: number;
+    }
   | { readonly kind: "incomplete_trace"; readonly orphans: number; readonly spans: readonly number[] };
 
 /** Facts that weaken a candidate; all others are for it. */

@@ -28,3 +28,30 @@ export const probableFrom = 0.35;
 /** How many candidates and facts a report lists. */
 export const candidateCountMax = 10;
 export const factCountMax = 8;
+
+/** Operations at which requests come in, and operations of one blamed service, that are told apart in a window. */
+export const blameEntriesMax = 2_000;
+/** How many traces a report names as examples of a candidate, and in all. */
+export const exemplarCountMax = 3;
+export const exemplarsInAllMax = 10;
+
+/**
+ * Excess over what was to be expected is significant from this likelihood ratio on (Poisson; about 3 sigma); with very many
+ * services the bar rises as `2 ln(services) + 6`, because one of many is always extreme.
+ */
+export const excessTestMin = 9;
+/** Added to the expected number, so that the first failure ever is not infinitely surprising. */
+export const expectedCountFloor = 0.3;
+/** The share of failing requests that is taken as usual where no healthy time is given to compare with. */
+export const unreferencedErrorRatio = 0.01;
+/** The difference of mean latencies, in standard errors, from which on it is significant. */
+export const latencyTestMin = 4;
+/** Added latency below this share of the mean before is not reported: users do not notice it. */
+export const addedLatencyShareMin = 0.1;
+/** How strong failures and latency speak: from the least visible excess up to "everybody notices". */
+export const errorStrength = { base: 0.15, fullAtRatio: 0.05 } as const;
+export const latencyStrength = { base: 0.1, fullAtShare: 0.3 } as const;
+/** What failures count that somebody hid from users. */
+export const hiddenStrength = 0.12;
+/** So many failed (or slowed) requests make the evidence of a window two thirds as good as it gets. */
+export const unitsForConfidence = 10;

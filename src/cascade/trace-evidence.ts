@@ -2,7 +2,7 @@ import type { RedWindow } from "../metrics/red-metrics.ts";
 import { SpanKind } from "../model/span-table.ts";
 import { criticalPath, type PathSection } from "../trace/critical-path.ts";
 import { type FailureOrigin, type OriginReason, stepsOf, type UsualDuration } from "../trace/error-origin.ts";
-import { semanticsOf } from "../trace/semantics.ts";
+import { peerOf, remoteChild } from "../trace/peers.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { Candidate, CauseKind, EvidenceFact, PropagationMechanism } from "./candidate.ts";
 import {
@@ -43,7 +43,7 @@ export interface Propagation {
 /** Medians of the scope's operations, as far as enough requests back them. */
 export function usualDurationIn(red: RedWindow): UsualDuration {
   return (service, operation) => {
-    const latency = red.services.get(service)?.operations.get(operation)?.latency;
+    const latency = red.service(service)?.operations.get(operation)?.latency;
     return latency !== undefined && latency.count >= usualRequestsMin ? latency.quantile(0.5) : null;
   };
 }
@@ -231,31 +231,27 @@ function blamePath(
 }
 
 /** Who answers for the time that a span spends itself: for a call, the far side. */
-function ownerOf(trace: Trace, span: TraceSpan): Pick<BlamePart, "service" | "isPeer" | "kind" | "edge"> {
+export function ownerOf(trace: Trace, span: TraceSpan): Owner {
   const own = { service: span.service, isPeer: false, kind: "latency", edge: null } as const;
   if (span.kind !== SpanKind.Client) return own;
-  const callee = span.children
-    .map((index) => trace.spans[index] as TraceSpan)
-    .find((c) => c.service !== span.service);
-  if (callee !== undefined)
+  const answering = remoteChild(trace, span);
+  if (answering !== undefined && answering.service !== span.service)
     return {
-      service: callee.service,
+      service: answering.service,
       isPeer: false,
       kind: "network",
-      edge: { caller: span.service, callee: callee.service },
+      edge: { caller: span.service, callee: answering.service },
     };
-  const peer = span.children.length === 0 ? semanticsOf(span.table).peerOf(span.row) : null;
+  const peer = span.children.length === 0 ? peerOf(trace, span) : null;
   if (peer === null) return own;
-  return {
-    service: peer.name,
-    isPeer: true,
-    kind: "latency",
-    edge: { caller: span.service, callee: peer.name },
-  };
+  const edge = { caller: span.service, callee: peer.name };
+  return { service: peer.name, isPeer: true, kind: "latency", edge };
 }
 
+export type Owner = Pick<BlamePart, "service" | "isPeer" | "kind" | "edge">;
+
 function scopeFacts(blame: Blame, red: RedWindow): readonly EvidenceFact[] {
-  const cell = red.services.get(blame.service)?.cell;
+  const cell = red.service(blame.service)?.cell;
   if (cell === undefined || cell.requests < usualRequestsMin || blame.kind === "network") return [];
   const { errorRatio: ratio, requests } = cell;
   if (ratio > errorRatioMax) return [{ kind: "scope_error_ratio", ratio, requests }];
@@ -285,7 +281,8 @@ function confidenceOf(
   const lead = first.score - 0.5 * (candidates[1]?.score ?? 0);
   const orphanCount = trace.spans.reduce((count, span) => count + (span.isOrphan ? 1 : 0), 0);
   const completeness = 1 - Math.min(0.5, orphanCount / trace.spans.length);
-  const ratio = red.services.get(first.service)?.cell.errorRatio ?? 0;
+  const cell = red.service(first.service)?.cell;
+  const ratio = cell !== undefined && cell.requests >= usualRequestsMin ? cell.errorRatio : 0;
   const limit = hasFailure
     ? ratio > errorRatioMax
       ? agreeingScopeConfidenceMax

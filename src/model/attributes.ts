@@ -34,15 +34,18 @@ export const ValueType = {
 export class AttributePool {
   length = 0;
   /** string id of the key */
-  key = new Uint32Array(1024);
+  key: Uint32Array;
   /** a `ValueType` */
-  type = new Uint8Array(1024);
-  value = new Float64Array(1024);
+  type: Uint8Array;
+  value: Float64Array;
   readonly complex: AnyValue[] = [];
   readonly #strings: StringDictionary;
 
-  constructor(strings: StringDictionary) {
+  constructor(strings: StringDictionary, capacity: number) {
     this.#strings = strings;
+    this.key = new Uint32Array(capacity);
+    this.type = new Uint8Array(capacity);
+    this.value = new Float64Array(capacity);
   }
 
   get byteLength(): number {
@@ -78,7 +81,7 @@ export class AttributePool {
 
   valueAt(index: number): AnyValue {
     const value = this.value[index] as number;
-    switch (this.type[index]) {
+    switch (this.type[index] as number) {
       case ValueType.String:
         return this.#strings.get(value);
       case ValueType.Bool:
@@ -101,14 +104,15 @@ export class AttributePool {
     return attributes;
   }
 
-  /** Takes back everything after `length`, for a span that turned out unusable. */
-  truncate(length: number): void {
+  /** Takes back all entries from `length` on and all complex values from `complexLength` on. */
+  truncate(length: number, complexLength: number): void {
     this.length = length;
+    if (complexLength < this.complex.length) this.complex.length = complexLength;
   }
 
   #grow(): void {
-    const length = this.length + 1;
-    this.key = grow(this.key, length);
+    this.key = grow(this.key, this.length + 1);
+    const { length } = this.key;
     this.type = grow(this.type, length);
     this.value = grow(this.value, length);
   }
@@ -122,7 +126,7 @@ export function textOf(value: AnyValue | undefined): string {
     return Array.from(value, (byte) => byte.toString(16).padStart(2, "0")).join("");
   if (value instanceof Map)
     return `{${[...value].map(([key, item]) => `${key}: ${textOf(item)}`).join(", ")}}`;
-  if (Array.isArray(value)) return `[${value.map(textOf).join(", ")}]`;
+  if (typeof value === "object") return `[${(value as readonly AnyValue[]).map(textOf).join(", ")}]`;
   return String(value);
 }
 

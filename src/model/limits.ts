@@ -9,13 +9,68 @@ export const traceSpansMax = 1_000_000;
 /** Distinct services (and peers) in one window; more fall into `overflowName`, which is never a candidate. */
 export const servicesMax = 10_000;
 
+/** Distinct edges of the service graph in one minute; more fall into one between `overflowName` and itself. */
+export const edgesMax = 50_000;
+
 /** Distinct operations of one service; more fall into `overflowName`: unbounded span names must not fill memory. */
 export const operationsPerServiceMax = 2_000;
 
+/** Distinct minutes that sums are kept for: a week. More (or hostile clocks) share one minute without a time. */
+export const minutesMax = 10_080;
+
+/** Distinct messages of failed connections that are counted one by one, per service and minute: one is shown. */
+export const unreachableMessagesMax = 16;
+
+/** Series of OTLP metrics that say something about health; points of further ones are left out and counted. */
+export const metricSeriesMax = 50_000;
+
+/** Points of one series with delta temporality that are told apart in one minute; exporters send 1 to 60. */
+export const deltaPointsPerMinuteMax = 240;
+
 /** Links to spans that have not been seen, waiting for them; the oldest go first and are counted. */
 export const openLinksMax = 100_000;
+
+/** Spans that later traces may link to, 40 bytes each: the latest million, an hour at 300 spans/s; older ones are forgotten. */
+export const linkTargetsMax = 1_048_576;
 
 /** Problems of one kind are counted without end, but only this many different sentences are kept. */
 export const problemKindsMax = 1_000;
 
 export const overflowName = "__other__";
+
+/** Bytes of one record of a file (a line, an element of `resourceSpans`); a larger one is skipped and reported. */
+export const recordBytesMax = 1 << 30;
+
+/** Bytes of a JSON line that is decoded in one piece; longer ones are cut into their `resourceSpans` elements. */
+export const recordLineBytesMax = 4 << 20;
+
+/** Containers within containers (gzip of gzip) that are unwrapped; a file that is packed deeper is refused. */
+export const containerLevelsMax = 3;
+
+/** A file reader hands over a table of spans at this many rows or bytes: large enough to share strings, small enough to let go. */
+export const tableRowsMax = 32_768;
+export const tableBytesMax = 32 << 20;
+
+/** Memory for spans of files, unless configured; above it they wait in temporary files by trace id. */
+export const memoryBudgetBytes = 512 << 20;
+
+/** Malformed records of one file that are reported with their place; the rest is counted. */
+export const malformedRecordsShownMax = 20;
+
+/** Parts that spans above the memory budget come back in: of 64 GB of spans, 512 MB at a time. */
+export const spillPartsMax = 128;
+
+/** How often a part above the memory budget is parted again; a part that stays above it is one huge trace. */
+export const spillLevelsMax = 3;
+
+/** Spans, points or log records of one replayed request: about 0.5 MB, far below the 4 MiB that some receivers take. */
+export const replayItemsMax = 1_000;
+
+/** Replayed requests that wait for their answer at once. */
+export const replayInFlightMax = 4;
+
+/** How long a replay waits for a receiver that stays busy: as long as OpenTelemetry's collector does. */
+export const replayPatienceMs = 300_000;
+
+/** A pause in replayed telemetry is cut to this: nobody wants to wait for a quiet night, or for a clock set to 2554. */
+export const replayPauseMsMax = 60_000;

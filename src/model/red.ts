@@ -6,7 +6,7 @@ const weightUnit = 1 / 1024;
 
 /** A sampling weight as it enters sums. */
 export function exactWeight(weight: number): number {
-  return Math.max(weightUnit, Math.round(weight / weightUnit) * weightUnit);
+  return weight === 1 ? 1 : Math.max(weightUnit, Math.round(weight / weightUnit) * weightUnit);
 }
 
 /** Rate, errors and duration of one population of requests or calls. Counts are adjusted for sampling. */
@@ -14,34 +14,52 @@ export class RedCell {
   requests = 0;
   failed = 0;
   /** nanoseconds; unfinished requests are not in it */
-  readonly latency = new QuantileSketch();
-  /** the earliest start seen; taking requests back does not move it */
+  readonly latency: QuantileSketch;
+  /** the earliest start seen; taking requests back does not move it, except the last one */
   firstStart: UnixNanos | null = null;
 
+  constructor(latency = new QuantileSketch()) {
+    this.latency = latency;
+  }
+
   add(request: RedSample): void {
-    this.requests += request.weight;
-    if (request.failed) this.failed += request.weight;
-    if (request.durationNanos !== null) this.latency.add(request.durationNanos, request.weight);
-    if (this.firstStart === null || request.startTime < this.firstStart) this.firstStart = request.startTime;
+    const weight = exactWeight(request.weight);
+    this.requests += weight;
+    if (request.failed) this.failed += weight;
+    if (request.durationNanos !== null) this.latency.add(request.durationNanos, weight);
+    this.#startAt(request.startTime);
   }
 
+  /** Takes back what was added; what is not there changes nothing. */
   remove(request: RedSample): void {
-    this.requests -= request.weight;
-    if (request.failed) this.failed -= request.weight;
-    if (request.durationNanos !== null) this.latency.remove(request.durationNanos, request.weight);
+    const weight = exactWeight(request.weight);
+    if (this.requests < weight || (request.failed && this.failed < weight)) return;
+    if (request.durationNanos !== null && !this.latency.remove(request.durationNanos, weight)) return;
+    this.requests -= weight;
+    if (request.failed) this.failed -= weight;
+    if (this.requests === 0) this.firstStart = null;
   }
 
-  merge(other: RedCell): void {
-    this.requests += other.requests;
-    this.failed += other.failed;
-    this.latency.merge(other.latency);
-    if (other.firstStart !== null && (this.firstStart === null || other.firstStart < this.firstStart))
-      this.firstStart = other.firstStart;
+  /** All requests of the parts; the parts stay as they are. */
+  static sum(parts: readonly RedCell[]): RedCell {
+    const [only, ...others] = parts;
+    if (only !== undefined && others.length === 0) return only;
+    const sum = new RedCell(QuantileSketch.sum(parts.map(({ latency }) => latency)));
+    for (const { requests, failed, firstStart } of parts) {
+      sum.requests += requests;
+      sum.failed += failed;
+      if (firstStart !== null) sum.#startAt(firstStart);
+    }
+    return sum;
   }
 
   /** 0..1; 0 where there were no requests */
   get errorRatio(): number {
     return this.requests > 0 ? this.failed / this.requests : 0;
+  }
+
+  #startAt(start: UnixNanos): void {
+    if (this.firstStart === null || start < this.firstStart) this.firstStart = start;
   }
 }
 

@@ -1,74 +1,161 @@
+import { servicesMax } from "./limits.ts";
 import type { ServiceIdentity } from "./service-identity.ts";
+
+/** The far end of a call, as the call itself describes it. */
+export interface PeerIdentity {
+  /** the name of the node: the peer's own name, `db.namespace`, `system@host`, `system:destination`, or the bare host */
+  readonly name: string;
+  /** of a peer that gave its own name */
+  readonly namespace: string;
+  /** where the call went; "" = unknown, or of no use to tell peers apart (brokers of one cluster) */
+  readonly host: string;
+  readonly port: string;
+  /** what the name is: of a service; of something that only its server tells apart; or just an address that a service may run at */
+  readonly form: "service" | "server" | "address";
+}
 
 /** How nodes are called while traces are read: by what users see, or by keys that stay true whatever else is seen later. */
 export interface NodeNaming {
+  /** grows when names that were given out may have changed */
+  readonly version: number;
   nameOf(identity: ServiceIdentity): string;
-  /** `address` = the host that a call without a known callee went to, "" = none; `name` = what the call itself says */
-  nameOfPeer(name: string, address: string): string;
+  nameOfPeer(peer: PeerIdentity): string;
+  /** the one node for all that a caller (a name of this naming) calls without saying what it is */
+  nameOfUnknownPeer(caller: string): string;
 }
 
 const separator = "\u0001";
+const unknownMark = "\u0002";
 
 /**
- * Keys for sums that outlive a change of names: services by their full identity, peers by name and address. A
+ * Keys for sums that outlive a change of names: services by their full identity, peers by all that tells them apart. A
  * `ServiceDirectory` turns them into names when the sums are read.
  */
 export const rawNaming: NodeNaming = {
-  nameOf: ({ name, namespace, environment }) =>
-    namespace === "" && environment === ""
-      ? name
-      : `${name}${separator}${namespace}${separator}${environment}`,
-  nameOfPeer: (name, address) => (address === "" ? name : `${separator}${name}${separator}${address}`),
+  version: 0,
+  nameOf: (identity) => serviceKey(identity.name, identity.namespace, identity.environment),
+  nameOfPeer: ({ name, namespace, host, port, form }) => {
+    if (form === "service") return serviceKey(name, namespace, "");
+    return host === "" ? name : separator + [form, name, host, port].join(separator);
+  },
+  nameOfUnknownPeer: (caller) => unknownMark + caller,
 };
+
+function serviceKey(name: string, namespace: string, environment: string): string {
+  return namespace === "" && environment === "" ? name : [name, namespace, environment].join(separator);
+}
 
 /**
  * The names that reports use. A service is its bare `service.name`, as long as only one namespace (environment) uses that
  * name; from the second on each is written `namespace/name` (`name@environment`). A resource without namespace goes with
- * the only one there is. A peer that is only an address is the service that runs at it, if exactly one does. Observe every
- * resource first, then ask: the answer depends on the set seen, not on its order.
+ * the only one there is. A peer that is only an address is the service that runs at it, if exactly one does. Two servers
+ * that hold a database of the same name are `name@host`, two ports of one host `host:port`. Observe every resource and
+ * peer first, then ask: the answer depends on the set seen, not on its order.
  */
 export class ServiceDirectory implements NodeNaming {
-  readonly #seen = new Map<string, { namespaces: Set<string>; environments: Set<string> }>();
-  /** address -> the only identity seen there, null = several services share it */
+  readonly #services = new Map<string, { namespaces: Set<string>; environments: Set<string> }>();
+  /** address -> the only service seen there, null = several services share it */
   readonly #byAddress = new Map<string, ServiceIdentity | null>();
+  /** name -> host -> ports */
+  readonly #peers = new Map<string, Map<string, Set<string>>>();
+  #version = 0;
+
+  get version(): number {
+    return this.#version;
+  }
 
   observe(identity: ServiceIdentity): void {
     const { name, namespace, environment, addresses } = identity;
-    let seen = this.#seen.get(name);
+    let seen = this.#services.get(name);
     if (seen === undefined) {
+      if (this.#services.size >= servicesMax) return;
       seen = { namespaces: new Set(), environments: new Set() };
-      this.#seen.set(name, seen);
+      this.#services.set(name, seen);
+      this.#version += 1;
     }
-    if (namespace !== "") seen.namespaces.add(namespace);
-    if (environment !== "") seen.environments.add(environment);
+    this.#addTo(seen.namespaces, namespace);
+    this.#addTo(seen.environments, environment);
     for (const address of addresses) {
       const known = this.#byAddress.get(address);
-      if (known === undefined) this.#byAddress.set(address, identity);
-      else if (known !== null && rawNaming.nameOf(known) !== rawNaming.nameOf(identity))
+      if (known === undefined) {
+        if (this.#byAddress.size >= servicesMax * 10) return;
+        this.#byAddress.set(address, identity);
+        this.#version += 1;
+      } else if (known !== null && rawNaming.nameOf(known) !== rawNaming.nameOf(identity)) {
         this.#byAddress.set(address, null);
+        this.#version += 1;
+      }
     }
+  }
+
+  observePeer({ name, host, port, form }: PeerIdentity): void {
+    if (host === "" || form === "service") return;
+    let hosts = this.#peers.get(name);
+    if (hosts === undefined) {
+      if (this.#peers.size >= servicesMax) return;
+      hosts = new Map();
+      this.#peers.set(name, hosts);
+    }
+    let ports = hosts.get(host);
+    if (ports === undefined) {
+      if (hosts.size >= servicesMax) return;
+      ports = new Set();
+      hosts.set(host, ports);
+      this.#version += 1;
+    }
+    if (ports.size < servicesMax) this.#addTo(ports, port);
   }
 
   nameOf({ name, namespace, environment }: ServiceIdentity): string {
-    return this.#display(name, namespace, environment);
+    return this.#serviceName(name, namespace, environment);
   }
 
-  nameOfPeer(name: string, address: string): string {
-    const known = address === "" ? undefined : this.#byAddress.get(address);
-    return known === undefined || known === null ? name : this.nameOf(known);
+  nameOfPeer({ name, namespace, host, port, form }: PeerIdentity): string {
+    if (form === "service") return this.#serviceName(name, namespace, "");
+    const known = form === "address" ? this.#serviceAt(host) : null;
+    return known === null ? this.#peerName(name, host, port) : this.nameOf(known);
+  }
+
+  nameOfUnknownPeer(caller: string): string {
+    return `unknown (called by ${caller})`;
   }
 
   /** The name of a key that `rawNaming` made; anything else stays as it is. */
   nameOfKey(key: string): string {
-    const [name = "", second = "", third = ""] = key.split(separator);
-    if (key.startsWith(separator)) return this.nameOfPeer(second, third);
-    return this.#display(name, second, third);
+    if (key.startsWith(unknownMark)) return this.nameOfUnknownPeer(this.nameOfKey(key.slice(1)));
+    if (!key.includes(separator)) return this.#serviceName(key, "", "");
+    const [first = "", second = "", third = "", host = "", port = ""] = key.split(separator);
+    if (first !== "") return this.#serviceName(first, second, third);
+    const form = second === "address" ? "address" : "server";
+    return this.nameOfPeer({ name: third, namespace: "", host, port, form });
   }
 
-  #display(name: string, namespace: string, environment: string): string {
-    const seen = this.#seen.get(name);
+  #addTo(set: Set<string>, value: string): void {
+    if (value === "" || set.has(value)) return;
+    set.add(value);
+    this.#version += 1;
+  }
+
+  #serviceName(name: string, namespace: string, environment: string): string {
+    const seen = this.#services.get(name);
     if (seen === undefined) return name;
     const spaced = seen.namespaces.size > 1 && namespace !== "" ? `${namespace}/${name}` : name;
     return seen.environments.size > 1 && environment !== "" ? `${spaced}@${environment}` : spaced;
+  }
+
+  #serviceAt(host: string): ServiceIdentity | null {
+    const known = this.#byAddress.get(host);
+    if (known !== undefined) return known;
+    // within a Kubernetes cluster `cart.shop.svc.cluster.local` is the service `cart`
+    const inCluster = /^([^.]+)\.[^.]+\.svc(?:\.|$)/.exec(host);
+    return this.#byAddress.get(inCluster?.[1] ?? "") ?? null;
+  }
+
+  #peerName(name: string, host: string, port: string): string {
+    const hosts = this.#peers.get(name);
+    const hasPorts = (hosts?.get(host)?.size ?? 0) > 1 && port !== "";
+    if (host === "" || (!hasPorts && (hosts?.size ?? 0) < 2)) return name;
+    const withHost = name === host || name.endsWith(`@${host}`) ? name : `${name}@${host}`;
+    return hasPorts ? `${withHost}:${port}` : withHost;
   }
 }

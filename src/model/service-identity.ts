@@ -1,4 +1,5 @@
-import { type Attributes, textOf } from "./attributes.ts";
+import { type AnyValue, type Attributes, textOf } from "./attributes.ts";
+import { resourceKeys } from "./semconv.ts";
 
 /** Who sent a span: the parts of a resource that make a node and an instance of the graph. */
 export interface ServiceIdentity {
@@ -8,7 +9,7 @@ export interface ServiceIdentity {
   readonly version: string;
   /** which process: `service.instance.id`, else pod, else host and pid; "" = unknown */
   readonly instance: string;
-  /** whose clock: `host.id`, `host.name`, else pod; "" = unknown */
+  /** whose clock: `host.id`, `host.ip`, `host.name`, else node or pod; "" = unknown */
   readonly host: string;
   /** where others may reach it: host and pod names and addresses, Kubernetes service name */
   readonly addresses: readonly string[];
@@ -20,44 +21,37 @@ export const unknownService = "unknown_service";
 /** Longer names are cut and end with a hash of the whole. */
 export const serviceNameLengthMax = 255;
 
-const addressKeys = [
-  "host.name",
-  "host.ip",
-  "k8s.pod.name",
-  "k8s.pod.ip",
-  "k8s.service.name",
-  "container.name",
-];
-
 export function identityOf(resource: Attributes): ServiceIdentity {
-  const text = (...keys: readonly string[]): string => {
+  const text = (keys: readonly string[]): string => {
     for (const key of keys) {
-      const value = textOf(resource.get(key)).trim();
-      if (value.length > 0) return value;
+      const [first = ""] = textsOf(resource.get(key));
+      if (first !== "") return first;
     }
     return "";
   };
-  const hint = text(
-    "process.executable.name",
-    "k8s.deployment.name",
-    "k8s.statefulset.name",
-    "container.name",
-  );
-  const pid = text("process.pid");
-  const host = text("host.name", "host.id");
+  const hint = text(resourceKeys.hint);
+  const pid = text(resourceKeys.process);
+  const host = text(resourceKeys.hostName);
+  const addresses = resourceKeys.address.flatMap((key) => textsOf(resource.get(key)));
   return {
-    name: limitName(text("service.name") || (hint ? `${unknownService}:${hint}` : unknownService)),
-    namespace: limitName(text("service.namespace")),
-    environment: limitName(text("deployment.environment.name", "deployment.environment")),
-    version: text("service.version"),
-    instance:
-      text("service.instance.id", "k8s.pod.uid", "k8s.pod.name") || (host && pid ? `${host}:${pid}` : host),
-    host: text("host.id", "host.ip", "host.name", "k8s.node.name", "k8s.pod.name", "container.id"),
-    addresses: addressKeys.map((key) => text(key)).filter((address) => address !== ""),
+    name: limitName(text(resourceKeys.name) || (hint === "" ? unknownService : `${unknownService}:${hint}`)),
+    namespace: limitName(text(resourceKeys.namespace)),
+    environment: limitName(text(resourceKeys.environment)),
+    version: text(resourceKeys.version),
+    instance: text(resourceKeys.instance) || (host !== "" && pid !== "" ? `${host}:${pid}` : host),
+    host: text(resourceKeys.clock),
+    addresses: [...new Set(addresses.map((address) => address.toLowerCase()))],
   };
 }
 
-function limitName(name: string): string {
+/** The texts of a value: one for a scalar, several for an array such as `host.ip`; empty ones are left out. */
+function textsOf(value: AnyValue | undefined): readonly string[] {
+  const values = Array.isArray(value) ? (value as readonly AnyValue[]) : [value];
+  return values.map((item) => textOf(item).trim()).filter((text) => text !== "");
+}
+
+/** A name of bearable length. */
+export function limitName(name: string): string {
   if (name.length <= serviceNameLengthMax) return name;
   let hash = 0x811c9dc5;
   for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);

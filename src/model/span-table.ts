@@ -21,6 +21,20 @@ export interface DroppedCounts {
   readonly links: number;
 }
 
+/** What senders mostly attach to a span, its share of resource attributes included. */
+const attributesPerRow = 12;
+
+/** How long each part of a table was at some moment. */
+export interface TableMark {
+  readonly rows: number;
+  readonly attributes: number;
+  readonly complexValues: number;
+  readonly events: number;
+  readonly links: number;
+  readonly resources: number;
+  readonly scopes: number;
+}
+
 /**
  * Spans in columns, as the decoders write them: one row a span, strings as ids of `strings`, attributes as ranges of
  * `attributes`, ids and times as big-endian 32-bit words. Columns have spare capacity; only rows below `rowCount` count.
@@ -28,8 +42,8 @@ export interface DroppedCounts {
  */
 export class SpanTable {
   rowCount = 0;
-  readonly strings = new StringDictionary();
-  readonly attributes = new AttributePool(this.strings);
+  readonly strings: StringDictionary;
+  readonly attributes: AttributePool;
   readonly resources = new ResourceColumns();
   readonly scopes = new ScopeColumns();
   readonly events = new EventColumns();
@@ -63,7 +77,10 @@ export class SpanTable {
   linkStart: Uint32Array;
   linkEnd: Uint32Array;
 
+  /** About `rowCapacity` rows, with as many attributes and strings as they mostly have, fit without growing. */
   constructor(rowCapacity = 512) {
+    this.strings = new StringDictionary(rowCapacity);
+    this.attributes = new AttributePool(this.strings, 16 + rowCapacity * attributesPerRow);
     this.traceId = new Uint32Array(rowCapacity * 4);
     this.spanId = new Uint32Array(rowCapacity * 2);
     this.parentSpanId = new Uint32Array(rowCapacity * 2);
@@ -110,36 +127,47 @@ export class SpanTable {
     return row;
   }
 
-  /** Takes back the last row with everything that it added, for a span that turned out unusable. */
-  removeLastRow(): void {
-    const row = this.rowCount - 1;
-    this.rowCount = row;
-    this.attributes.truncate(this.attributeStart[row] as number);
-    this.events.length = this.eventStart[row] as number;
-    this.links.length = this.linkStart[row] as number;
-    this.dropped.delete(row);
-    this.traceId.fill(0, row * 4, row * 4 + 4);
+  /** Where the table ends now, for `restore`. */
+  mark(): TableMark {
+    return {
+      rows: this.rowCount,
+      attributes: this.attributes.length,
+      complexValues: this.attributes.complex.length,
+      events: this.events.length,
+      links: this.links.length,
+      resources: this.resources.length,
+      scopes: this.scopes.length,
+    };
+  }
+
+  /** Takes back all that was added since the mark, for input that turned out unusable. Its strings stay, without harm. */
+  restore(mark: TableMark): void {
+    const { rows } = mark;
+    const end = this.rowCount;
+    this.rowCount = rows;
+    this.attributes.truncate(mark.attributes, mark.complexValues);
+    this.events.length = mark.events;
+    this.links.length = mark.links;
+    this.resources.truncate(mark.resources);
+    this.scopes.truncate(mark.scopes);
+    if (rows === end) return;
+    if (this.dropped.size > 0) for (let row = rows; row < end; row += 1) this.dropped.delete(row);
+    this.traceId.fill(0, rows * 4, end * 4);
     for (const column of [this.spanId, this.parentSpanId, this.startTime, this.endTime])
-      column.fill(0, row * 2, row * 2 + 2);
-    for (const column of [
-      this.kind,
-      this.statusCode,
-      this.flags,
-      this.name,
-      this.traceState,
-      this.statusMessage,
-    ])
-      column[row] = 0;
+      column.fill(0, rows * 2, end * 2);
+    for (const column of [this.kind, this.statusCode]) column.fill(0, rows, end);
+    for (const column of [this.flags, this.name, this.traceState, this.statusMessage])
+      column.fill(0, rows, end);
   }
 
   #grow(): void {
-    const length = this.rowCount + 1;
+    this.kind = grow(this.kind, this.rowCount + 1);
+    const { length } = this.kind;
     this.traceId = grow(this.traceId, length * 4);
     this.spanId = grow(this.spanId, length * 2);
     this.parentSpanId = grow(this.parentSpanId, length * 2);
     this.startTime = grow(this.startTime, length * 2);
     this.endTime = grow(this.endTime, length * 2);
-    this.kind = grow(this.kind, length);
     this.statusCode = grow(this.statusCode, length);
     this.flags = grow(this.flags, length);
     this.name = grow(this.name, length);
@@ -173,6 +201,13 @@ export class ResourceColumns {
     this.length += 1;
     return this.length - 1;
   }
+
+  truncate(length: number): void {
+    if (length === this.length) return;
+    this.length = length;
+    for (const column of [this.attributeStart, this.attributeEnd, this.schemaUrl, this.droppedAttributes])
+      column.length = length;
+  }
 }
 
 /** Instrumentation scopes, one entry for each ScopeSpans envelope. */
@@ -196,17 +231,25 @@ export class ScopeColumns {
     this.length += 1;
     return this.length - 1;
   }
+
+  truncate(length: number): void {
+    if (length === this.length) return;
+    this.length = length;
+    for (const column of [this.name, this.version, this.schemaUrl]) column.length = length;
+    for (const column of [this.attributeStart, this.attributeEnd, this.droppedAttributes])
+      column.length = length;
+  }
 }
 
 /** Span events of all rows; a row holds the range [eventStart, eventEnd). */
 export class EventColumns {
   length = 0;
   /** 2 words an event */
-  time = new Uint32Array(128);
-  name = new Uint32Array(64);
-  attributeStart = new Uint32Array(64);
-  attributeEnd = new Uint32Array(64);
-  droppedAttributes = new Uint32Array(64);
+  time = new Uint32Array(32);
+  name = new Uint32Array(16);
+  attributeStart = new Uint32Array(16);
+  attributeEnd = new Uint32Array(16);
+  droppedAttributes = new Uint32Array(16);
 
   get byteLength(): number {
     return this.name.length * 24;
@@ -232,14 +275,14 @@ export class EventColumns {
 export class LinkColumns {
   length = 0;
   /** 4 words a link */
-  traceId = new Uint32Array(256);
+  traceId = new Uint32Array(64);
   /** 2 words a link */
-  spanId = new Uint32Array(128);
-  traceState = new Uint32Array(64);
-  flags = new Uint32Array(64);
-  attributeStart = new Uint32Array(64);
-  attributeEnd = new Uint32Array(64);
-  droppedAttributes = new Uint32Array(64);
+  spanId = new Uint32Array(32);
+  traceState = new Uint32Array(16);
+  flags = new Uint32Array(16);
+  attributeStart = new Uint32Array(16);
+  attributeEnd = new Uint32Array(16);
+  droppedAttributes = new Uint32Array(16);
 
   get byteLength(): number {
     return this.flags.length * 44;

@@ -11,13 +11,18 @@ export function nanosFromWords(high: number, low: number): UnixNanos {
   return ((BigInt(high) << 32n) | BigInt(low)) as UnixNanos;
 }
 
+/** The second that was written last: reports write many times of the same one. */
+let lastSecond = -1;
+let lastSecondText = "";
+
 /** RFC 3339 in UTC with nine decimals; years beyond 9999 (a hostile clock) are written with their digits. */
 export function formatTime(time: UnixNanos): string {
-  const seconds = time / 1_000_000_000n;
-  const nanos = (time % 1_000_000_000n).toString().padStart(9, "0");
-  const ms = Number(seconds) * 1000;
-  const date = new Date(ms);
-  return `${date.toISOString().slice(0, -5)}.${nanos}Z`;
+  const second = Number(time / 1_000_000_000n);
+  if (second !== lastSecond) {
+    lastSecondText = new Date(second * 1000).toISOString().slice(0, -5);
+    lastSecond = second;
+  }
+  return `${lastSecondText}.${String(Number(time % 1_000_000_000n)).padStart(9, "0")}Z`;
 }
 
 /** An RFC 3339 time with up to nine decimals, or null. */
@@ -31,4 +36,19 @@ export function parseTime(text: string): UnixNanos | null {
   );
   if (Number.isNaN(ms) || ms < 0) return null;
   return (BigInt(ms) * 1_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"))) as UnixNanos;
+}
+
+/** Minutes since 1970 (rounded down). */
+export function minuteOf(time: UnixNanos): number {
+  const nanos = Number(time);
+  const minute = Math.floor(nanos / NANOS_PER_MINUTE);
+  const into = nanos - minute * NANOS_PER_MINUTE;
+  // a double of this size is exact to 256 ns: only near a full minute the slow way is needed
+  if (into > 1024 && into < NANOS_PER_MINUTE - 1024) return minute;
+  return Number(time / 60_000_000_000n);
+}
+
+/** The start of a minute that `minuteOf` gave. */
+export function startOfMinute(minute: number): UnixNanos {
+  return (BigInt(minute) * 60_000_000_000n) as UnixNanos;
 }

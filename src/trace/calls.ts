@@ -42,6 +42,8 @@ export interface Call {
   readonly startTime: UnixNanos;
   readonly client: CallSide | null;
   readonly server: CallSide | null;
+  /** the callee found the request wrong (a 404) and counts no failure of its own: no error of the call, though its caller failed */
+  readonly isRefused?: boolean;
   readonly weight: number;
 }
 
@@ -75,4 +77,13 @@ export interface TraceCalls {
   readonly entries: readonly Entry[];
   readonly calls: readonly Call[];
   readonly openLinks: readonly OpenLink[];
+}
+
+/** The span that an open link turned out to point at. */
+export interface LinkTarget {
+  readonly service: string;
+  /** the destination that the span sent a message to, else null */
+  readonly destination: string | null;
+  readonly durationNanos: number | null;
+  readonly failed: boolean;
 }

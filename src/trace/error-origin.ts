@@ -1,13 +1,16 @@
 import { SpanKind } from "../model/span-table.ts";
 import { criticalPath } from "./critical-path.ts";
-import { type SpanError, semanticsOf } from "./semantics.ts";
+import { callIdentity, peerOf, remoteChild } from "./peers.ts";
+import { semanticsOf } from "./semantics.ts";
+import { isConnectionLost, isRejection, type SpanError } from "./span-error.ts";
 import { durationOf, type Trace, type TraceSpan } from "./trace.ts";
+import { gaveUp, isAsynchronous } from "./waiting.ts";
 
 /** Why a failure is said to have begun where it did. Spans are indices in `Trace.spans`. */
 export type OriginReason =
   /** the work failed, and nothing that it waited for had failed */
   | { readonly kind: "own_error"; readonly error: SpanError | null }
-  /** a peer without spans of its own answered with an error */
+  /** the callee (a peer without spans of its own, or one that does not mark its errors) answered with an error */
   | { readonly kind: "peer_error"; readonly error: SpanError | null }
   /** a peer without spans of its own did not answer in time */
   | { readonly kind: "peer_timeout"; readonly error: SpanError | null; readonly waitedNanos: number }
@@ -70,6 +73,8 @@ export type UsualDuration = (service: string, operation: string) => number | nul
 
 /** More failures than this in one trace are not followed one by one: the report could not show them. */
 const originCountMax = 1000;
+/** Sections of critical paths looked at in one trace, so that timeouts within timeouts stay affordable. */
+const pathSectionsMax = 200_000;
 /** A callee counts as "no slower than usual" up to this multiple of its median. */
 const usualFactorMax = 1.5;
 /** A caller's wait counts as a network gap when the callee ran for less than this share of it. */
@@ -83,18 +88,22 @@ const serverShareMin = 0.5;
  */
 export function failureOrigins(trace: Trace, usualDuration: UsualDuration): readonly FailureOrigin[] {
   const origins: FailureOrigin[] = [];
-  const retries = new Retries(trace);
+  const search: Search = {
+    trace,
+    usualDuration,
+    retries: new Retries(trace),
+    isLookedThrough: new Map(),
+    pathSectionsLeft: pathSectionsMax,
+  };
   for (const span of trace.spans) {
-    if (!span.failed) continue;
-    const parent = trace.spans[span.parent];
-    if (parent?.failed && isWaitedFor(parent, span)) continue;
-    const visibility = parent === undefined ? "visible" : retries.madeGood(span) ? "retried" : "masked";
+    if (!span.failed || isExplainedAbove(search, span)) continue;
+    const visibility = visibilityOf(search, span);
     const open: Branch[] = [{ span, share: 1, step: null }];
     for (let branch = open.pop(); branch !== undefined; branch = open.pop()) {
-      const causes = failedCauses(trace, branch.span, retries);
+      const causes = failedCauses(search, branch.span);
       for (const cause of causes) open.push(branchTo(branch, cause, causes.length));
       if (causes.length > 0) continue;
-      const settled = settle(trace, branch.span, usualDuration);
+      const settled = settle(search, branch.span);
       origins.push({
         failure: span.index,
         visibility,
@@ -106,6 +115,39 @@ export function failureOrigins(trace: Trace, usualDuration: UsualDuration): read
     if (origins.length >= originCountMax) break;
   }
   return origins;
+}
+
+interface Search {
+  readonly trace: Trace;
+  readonly usualDuration: UsualDuration;
+  readonly retries: Retries;
+  /** local work that does not mark its errors -> whether it is part of failed work */
+  readonly isLookedThrough: Map<number, boolean>;
+  pathSectionsLeft: number;
+}
+
+/** Whether a failed span above waited for this one, directly or over local work that does not mark its errors. */
+function isExplainedAbove({ trace, isLookedThrough }: Search, span: TraceSpan): boolean {
+  const passed: number[] = [];
+  let child = span;
+  let isExplained = false;
+  for (let parent = trace.spans[child.parent]; parent !== undefined; parent = trace.spans[child.parent]) {
+    const isSameService = child === span || parent.service === child.service;
+    if (!isSameService || !isWaitedFor(parent, child)) break;
+    isExplained = parent.failed || isLookedThrough.get(parent.index) === true;
+    if (isExplained || parent.kind !== SpanKind.Internal || isLookedThrough.has(parent.index)) break;
+    passed.push(parent.index);
+    child = parent;
+  }
+  for (const index of passed) isLookedThrough.set(index, isExplained);
+  return isExplained;
+}
+
+function visibilityOf({ trace, retries }: Search, span: TraceSpan): FailureOrigin["visibility"] {
+  const parent = trace.spans[span.parent];
+  // a consumer's work is a request of its own: nothing above can hide its failure
+  if (parent === undefined || isAsynchronous(parent, span)) return "visible";
+  return retries.madeGood(span) ? "retried" : "masked";
 }
 
 interface Branch {
@@ -163,7 +205,7 @@ interface Cause {
  *     b               [======x]      failed last: the cause
  *     c                [====x]       failed beside b: shares
  */
-function failedCauses(trace: Trace, span: TraceSpan, retries: Retries): readonly Cause[] {
+function failedCauses({ trace, retries }: Search, span: TraceSpan): readonly Cause[] {
   const failed = failedChildren(trace, span);
   if (failed.length === 0) return [];
   let lasting: readonly TraceSpan[] = failed.filter((child) => !retries.madeGood(child));
@@ -185,7 +227,10 @@ function failedCauses(trace: Trace, span: TraceSpan, retries: Retries): readonly
   );
 }
 
-/** Failed children that the span waited for; local work that does not mark its own errors is looked through. */
+/**
+ * Failed children that the span waited for; local work that does not mark its own errors is looked through. Where the span
+ * gave up, what it called off is an effect and no cause.
+ */
 function failedChildren(trace: Trace, span: TraceSpan): readonly TraceSpan[] {
   const failed: TraceSpan[] = [];
   const open = [span];
@@ -196,29 +241,13 @@ function failedChildren(trace: Trace, span: TraceSpan): readonly TraceSpan[] {
       if (child.failed) failed.push(child);
       else if (child.kind === SpanKind.Internal && child.service === span.service) open.push(child);
     }
-  return failed.sort((a, b) => a.index - b.index);
+  failed.sort((a, b) => a.index - b.index);
+  if (failed.length === 0 || !gaveUp(span)) return failed;
+  return failed.filter((child) => errorOf(child)?.kind !== "cancelled");
 }
 
-/** A consumer runs on its own time: the producer does not wait for it and does not fail with it. */
 function isWaitedFor(parent: TraceSpan, child: TraceSpan): boolean {
-  return child.kind !== SpanKind.Consumer && parent.kind !== SpanKind.Producer && child.start <= parent.end;
-}
-
-function callIdentity(trace: Trace, span: TraceSpan): string {
-  return `${calleeOf(trace, span)}\u0000${span.operation}`;
-}
-
-function calleeOf(trace: Trace, span: TraceSpan): string {
-  return remoteChild(trace, span)?.service ?? semanticsOf(span.table).peerOf(span.row)?.name ?? span.service;
-}
-
-/** The callee's half of a call: the first child that another service (or a server span) runs. */
-function remoteChild(trace: Trace, span: TraceSpan): TraceSpan | undefined {
-  for (const index of span.children) {
-    const child = trace.spans[index] as TraceSpan;
-    if (child.service !== span.service || child.kind === SpanKind.Server) return child;
-  }
-  return undefined;
+  return child.start <= parent.end && !isAsynchronous(parent, child);
 }
 
 function lastEnded(spans: readonly TraceSpan[]): TraceSpan {
@@ -232,30 +261,25 @@ function errorOf(span: TraceSpan): SpanError | null {
 type Settled = Pick<FailureOrigin, "span" | "service" | "isPeer" | "edge" | "reason">;
 
 /** What a failed span without failed causes says about the origin. */
-function settle(trace: Trace, span: TraceSpan, usualDuration: UsualDuration): Settled {
+function settle(search: Search, span: TraceSpan): Settled {
+  const { trace } = search;
   const error = errorOf(span);
-  const gaveUp = error?.kind === "timeout" || error?.kind === "cancelled" || hasOutlivingChild(trace, span);
+  const isTimeout = error?.kind === "timeout" || error?.kind === "cancelled";
   const isCall = span.kind === SpanKind.Client || span.kind === SpanKind.Producer;
   const callee = isCall ? remoteChild(trace, span) : undefined;
-  if (gaveUp && (callee !== undefined || !isCall)) {
-    const slow = slowWork(trace, span, callee, usualDuration);
+  if ((isTimeout || (error === null && isOutlived(trace, span))) && (callee !== undefined || !isCall)) {
+    const slow = slowWork(search, span, callee);
     if (slow !== null) return slow;
   }
   if (!isCall) return ownError(span, error);
-  return callee === undefined ? settlePeer(span, error) : settleAnswered(span, callee, error);
+  return callee === undefined ? settlePeer(trace, span, error) : settleAnswered(span, callee, error);
 }
 
-/** The caller ended while the child was still at work (or at the same instant). */
-function hasOutlivingChild(trace: Trace, span: TraceSpan): boolean {
+/** The span ended while work that it waited for went on. */
+function isOutlived(trace: Trace, span: TraceSpan): boolean {
   return span.children.some((index) => {
     const child = trace.spans[index] as TraceSpan;
-    return (
-      !child.isUnfinished &&
-      isWaitedFor(span, child) &&
-      child.end >= span.end &&
-      child.start < span.end &&
-      durationOf(child) > 0
-    );
+    return child.end > span.end && child.start < span.end && isWaitedFor(span, child);
   });
 }
 
@@ -266,25 +290,17 @@ function hasOutlivingChild(trace: Trace, span: TraceSpan): boolean {
  *     server   [==================]     says it was fine
  *       db       [===============]      most of the wait: the cause
  */
-function slowWork(
-  trace: Trace,
-  span: TraceSpan,
-  callee: TraceSpan | undefined,
-  usualDuration: UsualDuration,
-): Settled | null {
+function slowWork(search: Search, span: TraceSpan, callee: TraceSpan | undefined): Settled | null {
+  const { trace, usualDuration } = search;
+  if (search.pathSectionsLeft <= 0) return null;
+  const path = criticalPath(trace, span.index);
+  search.pathSectionsLeft -= path.length + span.children.length;
   const waitedNanos = durationOf(span);
   const selfNanos = new Map<number, number>();
-  for (const { span: at, start, end } of criticalPath(trace, span.index))
-    selfNanos.set(at, (selfNanos.get(at) ?? 0) + (end - start));
+  for (const { span: at, start, end } of path) selfNanos.set(at, (selfNanos.get(at) ?? 0) + (end - start));
   const ownNanos = selfNanos.get(span.index) ?? 0;
   if (callee !== undefined && waitedNanos > 0 && ownNanos > (1 - serverShareMin) * waitedNanos)
-    return {
-      span: span.index,
-      service: callee.service,
-      isPeer: false,
-      edge: { caller: span.service, callee: callee.service },
-      reason: { kind: "network_gap", clientNanos: waitedNanos, serverNanos: durationOf(callee) },
-    };
+    return networkGap(span, callee);
   selfNanos.delete(span.index);
   let slowest: TraceSpan | null = null;
   let slowestNanos = 0;
@@ -301,14 +317,25 @@ function slowWork(
       edge: { caller: span.service, callee: callee.service },
       reason: { kind: "tight_timeout", waitedNanos, usualNanos },
     };
-  const peer = slowest.kind === SpanKind.Client ? semanticsOf(slowest.table).peerOf(slowest.row) : null;
-  const isPeer = peer !== null && remoteChild(trace, slowest) === undefined;
+  const slowCallee = slowest.kind === SpanKind.Client ? remoteChild(trace, slowest) : undefined;
+  if (slowCallee !== undefined) return networkGap(slowest, slowCallee);
+  const peer = slowest.kind === SpanKind.Client ? peerOf(trace, slowest) : null;
   return {
     span: slowest.index,
-    service: isPeer ? peer.name : slowest.service,
-    isPeer,
-    edge: isPeer ? { caller: slowest.service, callee: peer.name } : null,
+    service: peer?.name ?? slowest.service,
+    isPeer: peer !== null,
+    edge: peer === null ? null : { caller: slowest.service, callee: peer.name },
     reason: { kind: "slow_work", giveUpSpan: span.index, waitedNanos, selfNanos: slowestNanos },
+  };
+}
+
+function networkGap(client: TraceSpan, server: TraceSpan): Settled {
+  return {
+    span: client.index,
+    service: server.service,
+    isPeer: false,
+    edge: { caller: client.service, callee: server.service },
+    reason: { kind: "network_gap", clientNanos: durationOf(client), serverNanos: durationOf(server) },
   };
 }
 
@@ -323,38 +350,35 @@ function ownError(span: TraceSpan, error: SpanError | null): Settled {
 }
 
 /** A failed call whose callee has no span in the trace. */
-function settlePeer(span: TraceSpan, error: SpanError | null): Settled {
-  const peer = semanticsOf(span.table).peerOf(span.row);
+function settlePeer(trace: Trace, span: TraceSpan, error: SpanError | null): Settled {
+  const peer = peerOf(trace, span);
   if (peer === null) return ownError(span, error);
   const edge = { caller: span.service, callee: peer.name };
   const at = { span: span.index, service: peer.name, isPeer: true, edge };
   if (error?.kind === "unreachable") return { ...at, reason: { kind: "unreachable", error } };
-  if (error?.kind === "timeout")
+  if (error?.kind === "timeout" || error?.kind === "cancelled")
     return { ...at, reason: { kind: "peer_timeout", error, waitedNanos: durationOf(span) } };
-  if (isRejection(error))
+  if (error !== null && isRejection(error))
     return { ...ownError(span, error), edge, reason: { kind: "rejected_request", error, callee: peer.name } };
   return { ...at, reason: { kind: "peer_error", error } };
 }
 
-/** A failed call whose callee reports no error. */
+/** A failed call whose callee reports no error: the answer was lost, or was an error that the callee did not mark, or was refused. */
 function settleAnswered(span: TraceSpan, callee: TraceSpan, error: SpanError | null): Settled {
+  if (error !== null && (error.kind === "unreachable" || isConnectionLost(error)))
+    return networkGap(span, callee);
   const edge = { caller: span.service, callee: callee.service };
-  if (error?.kind === "unreachable")
+  if (error?.kind === "status" && !isRejection(error))
     return {
       span: span.index,
       service: callee.service,
       isPeer: false,
       edge,
-      reason: { kind: "network_gap", clientNanos: durationOf(span), serverNanos: durationOf(callee) },
+      reason: { kind: "peer_error", error },
     };
   return {
     ...ownError(span, error),
     edge,
     reason: { kind: "rejected_request", error, callee: callee.service },
   };
-}
-
-/** An answer that says the request was wrong: HTTP 4xx other than 408 and 429. */
-function isRejection(error: SpanError | null): boolean {
-  return error !== null && error.kind === "status" && /^4\d\d$/.test(error.type) && error.type !== "408";
 }

@@ -32,7 +32,8 @@ const instrumentation = new HttpInstrumentation({
   ignoreIncomingRequestHook: (request) => request.url?.startsWith("/admin") ?? false,
   requestHook: (span, request) => {
     // the names that a service mesh or client library would set
-    if ("getHeader" in request && next[name] !== undefined) span.setAttribute("service.peer.name", next[name]);
+    if ("getHeader" in request && next[name] !== undefined)
+      span.setAttribute("service.peer.name", next[name]);
   },
 });
 instrumentation.setTracerProvider(provider);

@@ -345,7 +345,7 @@ async function sendTraces({ url }: OtlpCapture): Promise<void> {
   await otlp.shutdown();
 }
 
-/** Gauges as they stood, counters at the beginning and at the end of the scope. */
+/** Gauges, and counters that began with the scope. */
 async function writeMetrics({ url }: OtlpCapture): Promise<void> {
   const usage = { "process.cpu.utilization": 0.4, "process.memory.utilization": 0.5 };
   const services: Record<string, Gauges> = {
@@ -358,7 +358,7 @@ async function writeMetrics({ url }: OtlpCapture): Promise<void> {
     },
     database: {
       gauges: { "postgresql.backends": 45, "postgresql.connection.max": 100 },
-      counters: { "postgresql.deadlocks": [5, 12], "db.slow_queries": [31, 8] },
+      counters: { "postgresql.deadlocks": 12, "db.slow_queries": 8 },
     },
   };
   for (const [service, { gauges, counters }] of Object.entries(services)) {
@@ -371,24 +371,15 @@ async function writeMetrics({ url }: OtlpCapture): Promise<void> {
     const meter = provider.getMeter("shop", "1.0.0");
     for (const [name, value] of Object.entries(gauges))
       meter.createObservableGauge(name).addCallback((result) => result.observe(value));
-    const growing = Object.entries(counters ?? {}).map(([name, [before, growth]]) => {
-      const counter = meter.createCounter(name);
-      counter.add(before);
-      return { counter, growth };
-    });
+    for (const [name, value] of Object.entries(counters ?? {})) meter.createCounter(name).add(value);
     await provider.forceFlush();
-    if (growing.length > 0) {
-      for (const { counter, growth } of growing) counter.add(growth);
-      await provider.forceFlush();
-    }
     await provider.shutdown();
   }
 }
 
 interface Gauges {
   readonly gauges: Readonly<Record<string, number>>;
-  /** value before the scope and growth within it */
-  readonly counters?: Readonly<Record<string, readonly [before: number, growth: number]>>;
+  readonly counters?: Readonly<Record<string, number>>;
 }
 
 /** The same ids at each run. */

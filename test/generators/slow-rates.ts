@@ -41,11 +41,9 @@ interface Service {
 
 async function startService(name: string, calleePort: string, timeoutMs: string): Promise<Service> {
   const script = join(import.meta.dirname, "instrumented-service.ts");
-  const child = spawn(
-    process.execPath,
-    ["--import", "tsx", script, name, otlpPort, calleePort, timeoutMs],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
+  const child = spawn(process.execPath, ["--import", "tsx", script, name, otlpPort, calleePort, timeoutMs], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const port = await new Promise<string>((resolve) =>
     child.stdout.once("data", (line: Buffer) => resolve(line.toString().trim())),
   );

@@ -1,7 +1,7 @@
-import { execFile, type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -35,10 +35,14 @@ export async function prepareCollector(): Promise<string | null> {
   }
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "manifest.yaml"), manifest);
-  await run("go", ["run", `go.opentelemetry.io/collector/cmd/builder@${version}`, "--config", "manifest.yaml"], {
-    cwd: folder,
-    maxBuffer: 64 << 20,
-  });
+  await run(
+    "go",
+    ["run", `go.opentelemetry.io/collector/cmd/builder@${version}`, "--config", "manifest.yaml"],
+    {
+      cwd: folder,
+      maxBuffer: 64 << 20,
+    },
+  );
   return null;
 }
 

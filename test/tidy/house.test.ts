@@ -2,7 +2,9 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 
-const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { encoding: "utf8" })
+const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
+  encoding: "utf8",
+})
   .split("\n")
   .filter((file) => file !== "" && existsSync(file));
 const packageJson = JSON.parse(readFileSync("package.json", "utf8")) as {
@@ -50,9 +52,13 @@ test("versions of dependencies are exact, and each has its reason in docs/decisi
 
 test("every script that the documents name exists", () => {
   const documents = files.filter((file) => file.endsWith(".md")).map((file) => readFileSync(file, "utf8"));
-  const named = documents.flatMap((text) => [...text.matchAll(/npm run ([a-z:-]+)/g)].map(([, script]) => script));
+  const named = documents.flatMap((text) =>
+    [...text.matchAll(/npm run ([a-z:-]+)/g)].map(([, script]) => script),
+  );
   expect(named.length).toBeGreaterThan(3);
-  expect(named.filter((script) => script === undefined || packageJson.scripts[script] === undefined)).toEqual([]);
+  expect(named.filter((script) => script === undefined || packageJson.scripts[script] === undefined)).toEqual(
+    [],
+  );
 });
 
 test("links between documents lead somewhere", () => {

@@ -9,12 +9,15 @@ export const errorCatalogue = {
   service_not_found: { exitCode: 4, status: 404 },
   not_found: { exitCode: 4, status: 404 },
   method_not_allowed: { exitCode: 2, status: 405 },
+  host_not_allowed: { exitCode: 2, status: 421 },
+  no_temporary_space: { exitCode: 3, status: 507 },
   body_too_large: { exitCode: 3, status: 413 },
   unsupported_media_type: { exitCode: 3, status: 415 },
   overloaded: { exitCode: 5, status: 503 },
   shutting_down: { exitCode: 5, status: 503 },
   server_unreachable: { exitCode: 5, status: 502 },
   address_in_use: { exitCode: 2, status: 500 },
+  output_unwritable: { exitCode: 2, status: 500 },
 } as const;
 
 export type ErrorCode = keyof typeof errorCatalogue;

@@ -1,0 +1,167 @@
+import { adviceFor } from "../advice/advice.ts";
+import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
+import { structuralReport } from "../advice/structural-texts.ts";
+import { type BlameSums, BlameRollup } from "../cascade/blame.ts";
+import { exemplarsInAllMax } from "../cascade/scoring.ts";
+import { type EntryFinding, type WindowEvidence, windowEvidence } from "../cascade/window-evidence.ts";
+import { formatTime, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
+import type { Trace } from "../trace/trace.ts";
+import { candidateJson } from "./candidate-json.ts";
+import { graphJson } from "./graph-json.ts";
+import type { EntryPointJson, Language, WindowReport } from "./report.ts";
+import { type Scope, ScopeRollup, type ScopeWindow } from "./scope.ts";
+import { impactOf, structuralAnalysis } from "./structural-analysis.ts";
+
+/** Everything that the report of a window is made of. */
+export interface WindowSums {
+  readonly scope: Scope;
+  readonly blame: BlameSums;
+}
+
+/** Folds the traces of one window, in any order, for its report. Traces are only added: a window is read when it is whole. */
+export class WindowRollup extends ScopeRollup {
+  readonly #blame = new BlameRollup();
+
+  override addTrace(trace: Trace): void {
+    super.addTrace(trace);
+    this.#blame.add(trace);
+  }
+
+  /** Everything that was folded. */
+  window(): WindowSums {
+    return { scope: this.scope(null), blame: this.#blame.read(this.directory) };
+  }
+}
+
+export interface WindowOptions {
+  readonly language: Language;
+  /** where the structural engine starts; default: the entry that suffers most */
+  readonly failedService?: string;
+  /** what was asked for; default: from the first to the last minute that has a trace */
+  readonly window?: ScopeWindow;
+}
+
+/** The report of a window, against a healthy time where there is one. */
+export function analyzeWindow(
+  { scope, blame }: WindowSums,
+  baseline: WindowSums | null,
+  options: WindowOptions,
+): WindowReport {
+  const { language } = options;
+  const evidence = windowEvidence(blame, baseline?.blame ?? null);
+  const { candidates, confidence, entries, requests, excessFailed, onsets } = evidence;
+  const suffering = bySuffering(entries);
+  const failedService = options.failedService ?? suffering[0]?.entry.service ?? "";
+  const own = { red: scope.red, graph: scope.graph };
+  const structural = structuralAnalysis({ traceId: "", failedService, own, scope });
+  const base = structuralReport(structural.result, language);
+  const slowest = suffering.find(({ addedNanos }) => addedNanos > 0);
+  const onsetOrder = onsetOrderOf(onsets);
+  return {
+    window: windowJson(scope, options.window),
+    baseline: baseline === null ? null : windowJson(baseline.scope, undefined),
+    verdict: windowVerdict(
+      {
+        requests,
+        excessFailed,
+        slowest: slowest === undefined ? null : slowestEntry(slowest),
+      },
+      candidates[0],
+      confidence,
+      language,
+    ),
+    confidence,
+    healthy: candidates.length === 0,
+    root_cause_candidates: candidates.map((candidate, index) => {
+      const onset = onsets.get(candidate.service);
+      return candidateJson(candidate, {
+        rank: index + 1,
+        impactScore: impactOf(candidate.service, structural),
+        scope,
+        language,
+        idsOf: () => [],
+        ...(onset === undefined ? {} : { onset: formatTime(startOfMinute(onset)) }),
+      });
+    }),
+    failure_propagation: base.cascade_analysis.failure_propagation,
+    affected_services: affectedServices(scope, evidence),
+    entry_points: suffering.map((finding) => entryJson(finding, requests)),
+    blast_radius: base.cascade_analysis.blast_radius,
+    service_states: base.service_states,
+    dependency_graph: graphJson(scope),
+    onset_order: onsetOrder,
+    recommendations: base.recommendations,
+    advice: adviceFor(candidates, language).map((advice) => ({ ...advice, spans: [] })),
+    exemplar_trace_ids: exemplarsOf(evidence, blame),
+    totals: {
+      spans: scope.totals.spans,
+      traces: scope.totals.traces,
+      services: scope.red.services.filter((name) => scope.red.service(name)?.isInferred === false).length,
+    },
+    problems: scope.problems,
+  };
+}
+
+function slowestEntry({ entry: { service, operation }, addedNanos }: EntryFinding): WindowOutcome["slowest"] {
+  return { service, operation, addedNanos };
+}
+
+function windowJson({ totals }: Scope, asked: ScopeWindow | undefined): WindowReport["window"] {
+  const from = asked?.from ?? totals.from ?? (0n as UnixNanos);
+  const to = asked?.to ?? totals.to ?? (0n as UnixNanos);
+  return { from: formatTime(from), to: formatTime(to) };
+}
+
+/** Most excess failures first, then most added time, then most requests, then by name. */
+function bySuffering(entries: readonly EntryFinding[]): readonly EntryFinding[] {
+  return entries.toSorted(
+    (a, b) =>
+      b.excessFailed - a.excessFailed ||
+      b.addedNanos * b.entry.finished - a.addedNanos * a.entry.finished ||
+      b.entry.cell.failed - a.entry.cell.failed ||
+      b.entry.cell.requests - a.entry.cell.requests ||
+      (`${a.entry.service}\u0000${a.entry.operation}` < `${b.entry.service}\u0000${b.entry.operation}` ? -1 : 1),
+  );
+}
+
+function entryJson({ entry, excessFailed, addedNanos }: EntryFinding, requestsInAll: number): EntryPointJson {
+  const { service, operation, cell } = entry;
+  return {
+    service,
+    operation,
+    requests: cell.requests,
+    excess_failed: excessFailed,
+    added_latency_ms: addedNanos / NANOS_PER_MS,
+    share: requestsInAll > 0 ? cell.requests / requestsInAll : 0,
+  };
+}
+
+/** Everybody who depends on a candidate, directly or by way of others; sorted. */
+function affectedServices({ graph }: Scope, { candidates }: WindowEvidence): readonly string[] {
+  const callers = new Map<string, Set<string>>();
+  for (const { caller, callee } of graph.edges) {
+    const known = callers.get(callee);
+    if (known === undefined) callers.set(callee, new Set([caller]));
+    else known.add(caller);
+  }
+  const affected = new Set<string>();
+  const open = candidates.slice(0, 1).map(({ service }) => service);
+  for (let service = open.pop(); service !== undefined; service = open.pop())
+    for (const caller of callers.get(service) ?? [])
+      if (!affected.has(caller)) {
+        affected.add(caller);
+        open.push(caller);
+      }
+  return [...affected].sort();
+}
+
+function onsetOrderOf(onsets: ReadonlyMap<string, number>): WindowReport["onset_order"] {
+  return [...onsets]
+    .sort(([a, x], [b, y]) => x - y || (a < b ? -1 : 1))
+    .map(([service, minute]) => ({ service, onset: formatTime(startOfMinute(minute)) }));
+}
+
+function exemplarsOf({ candidates }: WindowEvidence, { failures }: BlameSums): readonly string[] {
+  const ids = candidates.flatMap(({ service }) => failures.get(service)?.exemplars ?? []);
+  return [...new Set(ids)].slice(0, exemplarsInAllMax);
+}

@@ -1,0 +1,102 @@
+import { errorWords } from "../advice/evidence-texts.ts";
+import { NANOS_PER_MS } from "../model/time.ts";
+import type { PathSection } from "../trace/critical-path.ts";
+import { type FailureOrigin, stepsOf } from "../trace/error-origin.ts";
+import { semanticsOf } from "../trace/semantics.ts";
+import { durationOf, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
+import type { FailingPathJson } from "./report.ts";
+
+/** The ways of this many origins are shown; a trace that fails everywhere is not read span by span. */
+const originsShownMax = 5;
+
+/** A longer path loses its middle: the ends say what the user saw and what failed. */
+const shownAtTopMax = 200;
+const shownAtEndMax = 800;
+
+/**
+ * The spans that a person must see, in tree order: from the root down to where each failure began, or, where nothing
+ * failed, to where the time went. Of several attempts of a call the last one stands for all.
+ */
+export function failingPath(
+  trace: Trace,
+  origins: readonly FailureOrigin[],
+  path: readonly PathSection[],
+): readonly FailingPathJson[] {
+  const ends = origins.length > 0 ? originSpans(origins) : slowestSpan(path);
+  const reporters = new Set(
+    origins.flatMap((origin) => [origin.failure, ...stepsOf(origin).map(({ from }) => from)]),
+  );
+  const shown = new Set<number>();
+  for (const end of ends)
+    for (let at = end; at >= 0 && !shown.has(at); at = (trace.spans[at] as TraceSpan).parent) shown.add(at);
+  const rows = [...inTreeOrder(trace, shown)];
+  const cut = rows.length - shownAtTopMax - shownAtEndMax;
+  if (cut > 0) rows.splice(shownAtTopMax, cut);
+  return rows.map(({ span, depth, hiddenSiblings }) => ({
+    span_id: spanIdOf(span),
+    depth,
+    service: span.service,
+    operation: span.operation,
+    start_ms: span.start / NANOS_PER_MS,
+    duration_ms: durationOf(span) / NANOS_PER_MS,
+    failed: span.failed,
+    role: ends.has(span.index) ? "origin" : span.failed || reporters.has(span.index) ? "reporter" : "none",
+    error: span.failed ? errorOf(span) : null,
+    hidden_siblings: hiddenSiblings,
+  }));
+}
+
+/** Failures that a user saw come first, then those that somebody hid; the largest share first. */
+export function byVisibility(origins: readonly FailureOrigin[]): readonly FailureOrigin[] {
+  const order = { visible: 0, masked: 1, retried: 2 };
+  return origins.toSorted(
+    (a, b) => order[a.visibility] - order[b.visibility] || b.share - a.share || a.span - b.span,
+  );
+}
+
+/** Slow work is shown with the span that gave up on it. */
+function originSpans(origins: readonly FailureOrigin[]): ReadonlySet<number> {
+  return new Set(
+    byVisibility(origins)
+      .slice(0, originsShownMax)
+      .map(({ span }) => span),
+  );
+}
+
+function slowestSpan(path: readonly PathSection[]): ReadonlySet<number> {
+  const nanos = new Map<number, number>();
+  for (const { span, start, end } of path) nanos.set(span, (nanos.get(span) ?? 0) + end - start);
+  let slowest = -1;
+  for (const [span, spent] of nanos) if (slowest < 0 || spent > (nanos.get(slowest) ?? 0)) slowest = span;
+  return new Set(slowest < 0 ? [] : [slowest]);
+}
+
+interface ShownSpan {
+  readonly span: TraceSpan;
+  readonly depth: number;
+  /** spans beside this one and its shown siblings; counted at the first of them */
+  readonly hiddenSiblings: number;
+}
+
+function* inTreeOrder(trace: Trace, shown: ReadonlySet<number>): Iterable<ShownSpan> {
+  const shownOf = (siblings: readonly number[], depth: number): ShownSpan[] => {
+    const visible = siblings.filter((index) => shown.has(index));
+    return visible.map((index, i) => ({
+      span: trace.spans[index] as TraceSpan,
+      depth,
+      hiddenSiblings: i === 0 ? siblings.length - visible.length : 0,
+    }));
+  };
+  const open = shownOf(trace.roots, 0).reverse();
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    yield next;
+    open.push(...shownOf(next.span.children, next.depth + 1).reverse());
+  }
+}
+
+function errorOf(span: TraceSpan): string | null {
+  const error = semanticsOf(span.table).errorOf(span.row);
+  if (error === null) return null;
+  const text = errorWords(error);
+  return text === "" ? null : text;
+}

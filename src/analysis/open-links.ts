@@ -1,0 +1,138 @@
+import { type TraceId, wordsOfHex } from "../model/ids.ts";
+import { openLinksMax } from "../model/limits.ts";
+import type { Call, OpenLink, TraceCalls } from "../trace/calls.ts";
+import { callsOfLink } from "../trace/extract-calls.ts";
+import { spanIdOf, type Trace } from "../trace/trace.ts";
+import { LinkTargets } from "./link-targets.ts";
+
+/**
+ * Joins links with spans of other traces, whichever is seen first: the same calls come out in any order. Links wait for
+ * their span; beyond `openLinksMax` the longest waiting go.
+ */
+export class OpenLinks {
+  readonly #targets = new LinkTargets();
+  /** by trace and span id of the target, oldest first */
+  readonly #waiting = new Map<string, WaitingLink[]>();
+  /** span ids that are waited for, as the low word: most spans of a trace need no look at their hex id */
+  readonly #waitingWords = new Map<number, number>();
+  /** the calls that links of a trace became, by the linking trace */
+  readonly #resolved = new Map<string, Call[]>();
+  #waitingCount = 0;
+  #droppedCount = 0;
+  #version = 0;
+
+  /** Grows with every link that begins to wait, finds its span or goes. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Links whose span has not been seen. */
+  get waitingCount(): number {
+    return this.#waitingCount;
+  }
+
+  /** Links that were given up to make room. */
+  get droppedCount(): number {
+    return this.#droppedCount;
+  }
+
+  /** The calls that come to light with this trace. */
+  addTrace(trace: Trace, { openLinks }: TraceCalls): readonly Call[] {
+    const found: Call[] = [];
+    this.#targets.addTrace(trace);
+    if (this.#waitingCount > 0) this.#joinWaiting(trace, found);
+    for (const link of openLinks) this.#join(trace.traceId, link, found);
+    return found;
+  }
+
+  /** The calls that the links of this trace had become. */
+  removeTrace(trace: Trace, { openLinks }: TraceCalls): readonly Call[] {
+    for (const link of openLinks) this.#takeWaiting(keyOf(link), ({ from }) => from === trace.traceId);
+    const resolved = this.#resolved.get(trace.traceId) ?? [];
+    if (openLinks.length > 0) this.#version += 1;
+    this.#resolved.delete(trace.traceId);
+    return resolved;
+  }
+
+  /** The traces that links of this one still wait for. */
+  waitedForBy({ traceId }: Trace, { openLinks }: TraceCalls): readonly TraceId[] {
+    const isWaiting = (link: OpenLink): boolean =>
+      this.#waiting.get(keyOf(link))?.some(({ from }) => from === traceId) === true;
+    return [...new Set(openLinks.filter(isWaiting).map((link) => link.traceId))];
+  }
+
+  #joinWaiting(trace: Trace, found: Call[]): void {
+    for (const span of trace.spans) {
+      if (!this.#waitingWords.has(span.table.spanId[span.row * 2 + 1] as number)) continue;
+      const key = `${trace.traceId}${spanIdOf(span)}`;
+      for (const { from, link } of this.#takeWaiting(key, () => true)) this.#join(from, link, found);
+    }
+  }
+
+  #join(from: string, link: OpenLink, found: Call[]): void {
+    this.#version += 1;
+    const target = this.#targets.find(wordsOfHex(link.traceId), wordsOfHex(link.spanId));
+    if (target === null) {
+      this.#wait(from, link);
+      return;
+    }
+    const calls = callsOfLink(link, target);
+    found.push(...calls);
+    const resolved = this.#resolved.get(from);
+    if (resolved !== undefined) resolved.push(...calls);
+    else {
+      if (this.#resolved.size >= openLinksMax) this.#resolved.delete(firstKey(this.#resolved) ?? "");
+      this.#resolved.set(from, [...calls]);
+    }
+  }
+
+  #wait(from: string, link: OpenLink): void {
+    if (this.#waitingCount >= openLinksMax) {
+      const dropped = this.#takeWaiting(firstKey(this.#waiting) ?? "", () => true);
+      this.#droppedCount += dropped.length;
+    }
+    const key = keyOf(link);
+    const known = this.#waiting.get(key);
+    if (known !== undefined) known.push({ from, link });
+    else this.#waiting.set(key, [{ from, link }]);
+    this.#waitingCount += 1;
+    const word = lowWordOf(key);
+    this.#waitingWords.set(word, (this.#waitingWords.get(word) ?? 0) + 1);
+  }
+
+  #takeWaiting(key: string, isTaken: (waiting: WaitingLink) => boolean): readonly WaitingLink[] {
+    const all = this.#waiting.get(key) ?? [];
+    const taken = all.filter(isTaken);
+    if (taken.length === 0) return taken;
+    if (taken.length === all.length) this.#waiting.delete(key);
+    else
+      this.#waiting.set(
+        key,
+        all.filter((waiting) => !isTaken(waiting)),
+      );
+    this.#waitingCount -= taken.length;
+    const word = lowWordOf(key);
+    const left = (this.#waitingWords.get(word) ?? 0) - taken.length;
+    if (left > 0) this.#waitingWords.set(word, left);
+    else this.#waitingWords.delete(word);
+    return taken;
+  }
+}
+
+interface WaitingLink {
+  /** the linking trace */
+  readonly from: string;
+  readonly link: OpenLink;
+}
+
+function keyOf({ traceId, spanId }: OpenLink): string {
+  return traceId + spanId;
+}
+
+function lowWordOf(key: string): number {
+  return Number.parseInt(key.slice(-8), 16);
+}
+
+function firstKey<Value>(map: ReadonlyMap<string, Value>): string | undefined {
+  return map.keys().next().value;
+}

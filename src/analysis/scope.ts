@@ -1,0 +1,188 @@
+import { GraphRollup, type ServiceGraph } from "../graph/service-graph.ts";
+import { HealthRollup } from "../metrics/health-metrics.ts";
+import { RedRollup, type RedWindow } from "../metrics/red-metrics.ts";
+import type { ResourceHealth } from "../metrics/resource-health.ts";
+import type { TraceId } from "../model/ids.ts";
+import { problemKindsMax } from "../model/limits.ts";
+import { Minutes } from "../model/minutes.ts";
+import { mergeProblems, type Problem } from "../model/problems.ts";
+import { ServiceDirectory } from "../model/service-directory.ts";
+import type { SpanTable } from "../model/span-table.ts";
+import type { MetricPoint } from "../model/telemetry.ts";
+import { minuteOf, startOfMinute, type UnixNanos } from "../model/time.ts";
+import type { Call } from "../trace/calls.ts";
+import { callsOf } from "../trace/extract-calls.ts";
+import { observeTable } from "../trace/peers.ts";
+import type { Trace } from "../trace/trace.ts";
+import { OpenLinks } from "./open-links.ts";
+
+/** What a report knows beside its trace: everything loaded, or a window of it. */
+export interface Scope {
+  readonly directory: ServiceDirectory;
+  readonly red: RedWindow;
+  readonly graph: ServiceGraph;
+  /** from OTLP metrics, by service */
+  readonly health: ReadonlyMap<string, ResourceHealth>;
+  readonly totals: ScopeTotals;
+  readonly problems: readonly Problem[];
+}
+
+export interface ScopeTotals {
+  readonly spans: number;
+  readonly traces: number;
+  /** first and last start of a trace, to the minute; null where there is no trace */
+  readonly from: UnixNanos | null;
+  readonly to: UnixNanos | null;
+}
+
+/** First and last instant, both included. Sums are kept by the minute, so both minutes count whole. */
+export interface ScopeWindow {
+  readonly from: UnixNanos;
+  readonly to: UnixNanos;
+}
+
+/**
+ * Everything that reports compare with, folded from traces and metrics in any order. Traces are assembled with
+ * `rawNaming`; names are settled when a scope is read, so `observe` the tables of a trace before that.
+ */
+export class ScopeRollup {
+  readonly directory = new ServiceDirectory();
+  readonly #red = new RedRollup();
+  readonly #graph = new GraphRollup();
+  readonly #health = new HealthRollup();
+  readonly #links = new OpenLinks();
+  readonly #minutes = new Minutes(() => new TraceMinute());
+  readonly #inputProblems: Problem[] = [];
+
+  /** Grows with every change that may show in minutes far from what brought it: names and links. */
+  get sharedVersion(): number {
+    return this.directory.version + this.#links.version;
+  }
+
+  /** The services and peers that a table names. */
+  observe(table: SpanTable): void {
+    observeTable(table, this.directory);
+  }
+
+  addTrace(trace: Trace): void {
+    const calls = callsOf(trace);
+    this.#red.add(calls);
+    this.#graph.add(calls);
+    this.#addLinked(this.#links.addTrace(trace, calls));
+    this.#minutes.cellFor(minuteOf(trace.startTime))?.add(trace, 1);
+  }
+
+  /** Takes back a trace as it was added. */
+  removeTrace(trace: Trace): void {
+    const calls = callsOf(trace);
+    this.#red.remove(calls);
+    this.#graph.remove(calls);
+    this.#graph.remove({ calls: this.#links.removeTrace(trace, calls) });
+    this.#minutes.find(minuteOf(trace.startTime))?.add(trace, -1);
+  }
+
+  /** The traces that links of an added trace point to and that are not known (any more): `showLinked` what can be found. */
+  linkedBy(trace: Trace): readonly TraceId[] {
+    return this.#links.waitedForBy(trace, callsOf(trace));
+  }
+
+  /** Shows a trace that was counted before to the links that wait for it. */
+  showLinked(trace: Trace): void {
+    this.#addLinked(this.#links.addTrace(trace, { ...callsOf(trace), openLinks: [] }));
+  }
+
+  addMetricPoints(points: Iterable<MetricPoint>): void {
+    this.#health.add(points);
+  }
+
+  /** What readers of the input found wrong. */
+  addProblems(problems: Iterable<Problem>): void {
+    this.#inputProblems.push(...problems);
+    if (this.#inputProblems.length > problemKindsMax * 2)
+      this.#inputProblems.splice(
+        0,
+        Infinity,
+        ...mergeProblems(this.#inputProblems).slice(0, problemKindsMax),
+      );
+  }
+
+  /** Forgets what happened before a minute, and ignores it from now on. */
+  dropBefore(minute: number): void {
+    this.#red.dropBefore(minute);
+    this.#graph.dropBefore(minute);
+    this.#health.dropBefore(minute);
+    this.#minutes.dropBefore(minute);
+  }
+
+  /** A part of what was folded; null = all of it. */
+  scope(window: ScopeWindow | null): Scope {
+    const from = window === null ? null : minuteOf(window.from);
+    const to = window === null ? null : minuteOf(window.to);
+    const { directory } = this;
+    const red = this.#red.window(from, to, directory);
+    const graph = this.#graph.window(from, to, directory);
+    const names = new Set([...red.services, ...graph.nodeKinds.keys()]);
+    const minutes = this.#minutes.within(from, to);
+    const times = minutes
+      .filter(([minute, { traces }]) => minute >= 0 && traces > 0)
+      .map(([minute]) => minute);
+    const [first, last] = [times[0], times.at(-1)];
+    return {
+      directory,
+      red,
+      graph,
+      health: this.#health.window({ from, to, directory, isKnown: (name) => names.has(name) }),
+      totals: {
+        spans: minutes.reduce((sum, [, { spans }]) => sum + spans, 0),
+        traces: minutes.reduce((sum, [, { traces }]) => sum + traces, 0),
+        from: first === undefined ? null : startOfMinute(first),
+        to: last === undefined ? null : ((startOfMinute(last + 1) - 1n) as UnixNanos),
+      },
+      problems: mergeProblems([
+        ...this.#inputProblems,
+        ...minutes.flatMap(([, minute]) => minute.problems()),
+        ...this.#ownProblems(),
+      ]),
+    };
+  }
+
+  #addLinked(calls: readonly Call[]): void {
+    if (calls.length > 0) this.#graph.add({ calls });
+  }
+
+  #ownProblems(): readonly Problem[] {
+    const problems: Problem[] = [];
+    const add = (kind: Problem["kind"], message: string, count: number): void => {
+      if (count > 0) problems.push({ kind, message, count, spans: [] });
+    };
+    add("unresolved_link", "a span links to one that was not seen", this.#links.waitingCount);
+    add("overflow", "links to unseen spans were given up to bound memory", this.#links.droppedCount);
+    add("overflow", "metric points were left out: too many series", this.#health.droppedPoints);
+    return problems;
+  }
+}
+
+/** Totals and problems of the traces that start in one minute. */
+class TraceMinute {
+  spans = 0;
+  traces = 0;
+  readonly #problems = new Map<string, { problem: Problem; count: number }>();
+
+  add(trace: Trace, sign: 1 | -1): void {
+    this.spans += sign * trace.spans.length;
+    this.traces += sign;
+    for (const problem of trace.problems) {
+      const key = `${problem.kind}\u0000${problem.message}`;
+      const known = this.#problems.get(key);
+      if (known !== undefined) known.count += sign * problem.count;
+      else if (sign > 0 && this.#problems.size < problemKindsMax)
+        this.#problems.set(key, { problem, count: problem.count });
+    }
+  }
+
+  problems(): readonly Problem[] {
+    return [...this.#problems.values()]
+      .filter(({ count }) => count > 0)
+      .map(({ problem, count }) => ({ ...problem, count, spans: [] }));
+  }
+}

@@ -1,0 +1,228 @@
+import { minutesMax, overflowName, servicesMax } from "../model/limits.ts";
+import { exactWeight, RedCell } from "../model/red.ts";
+import type { ServiceDirectory } from "../model/service-directory.ts";
+import { minuteOf, type UnixNanos } from "../model/time.ts";
+import { criticalPath } from "../trace/critical-path.ts";
+import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
+import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
+import type { CauseKind } from "./candidate.ts";
+import { blameEntriesMax, exemplarCountMax } from "./scoring.ts";
+import { kindOf, ownerOf } from "./trace-evidence.ts";
+
+/**
+ * Who is to blame for the failures of many traces, and where their time went, request by request: what one trace says is
+ * added up. Traces are assembled with `rawNaming`. All sums are exact, so that the order of traces never shows.
+ */
+export class BlameRollup {
+  readonly #entries = new Map<string, EntrySums>();
+  readonly #failures = new Map<string, FailureSums>();
+  #traces = 0;
+  #orphans = 0;
+  #spans = 0;
+
+  add(trace: Trace): void {
+    this.#traces += 1;
+    this.#spans += trace.spans.length;
+    const origins = failureOrigins(trace, () => null);
+    for (const index of trace.roots) {
+      const root = trace.spans[index] as TraceSpan;
+      if (root.isOrphan) this.#orphans += 1;
+      else this.#entryOf(root).add(trace, root);
+    }
+    for (const origin of origins) this.#addOrigin(trace, origin);
+  }
+
+  /** The sums by the names that reports use. */
+  read(directory: ServiceDirectory): BlameSums {
+    const entries = new Map<string, EntrySums>();
+    for (const sums of this.#entries.values()) {
+      const service = directory.nameOfKey(sums.service);
+      const key = entryKey(service, sums.operation);
+      const known = entries.get(key) ?? new EntrySums(service, sums.operation);
+      known.merge(sums, directory);
+      entries.set(key, known);
+    }
+    const failures = new Map<string, FailureSums>();
+    for (const [key, sums] of this.#failures) {
+      const service = directory.nameOfKey(key);
+      const known = failures.get(service) ?? new FailureSums();
+      known.merge(sums, directory);
+      failures.set(service, known);
+    }
+    return {
+      traces: this.#traces,
+      completeness: this.#spans === 0 ? 1 : 1 - Math.min(0.5, this.#orphans / this.#spans),
+      entries,
+      failures,
+    };
+  }
+
+  #entryOf(root: TraceSpan): EntrySums {
+    const key = entryKey(root.service, root.operation);
+    const known = this.#entries.get(key);
+    if (known !== undefined) return known;
+    const isFull = this.#entries.size >= blameEntriesMax;
+    const [service, operation] = isFull ? [overflowName, overflowName] : [root.service, root.operation];
+    const place = entryKey(service, operation);
+    const sums = this.#entries.get(place) ?? new EntrySums(service, operation);
+    this.#entries.set(place, sums);
+    return sums;
+  }
+
+  #addOrigin(trace: Trace, origin: FailureOrigin): void {
+    const isFull = this.#failures.size >= servicesMax && !this.#failures.has(origin.service);
+    const service = isFull ? overflowName : origin.service;
+    const sums = this.#failures.get(service) ?? new FailureSums();
+    this.#failures.set(service, sums);
+    sums.add(trace, origin);
+  }
+}
+
+export interface BlameSums {
+  readonly traces: number;
+  /** 0.5..1: how whole the traces are */
+  readonly completeness: number;
+  /** by `entryKey` */
+  readonly entries: ReadonlyMap<string, EntrySums>;
+  /** by the service or peer where failures began */
+  readonly failures: ReadonlyMap<string, FailureSums>;
+}
+
+export function entryKey(service: string, operation: string): string {
+  return `${service}\u0000${operation}`;
+}
+
+/** One operation at which requests come in: how they went, and which services they waited for. */
+export class EntrySums {
+  readonly service: string;
+  readonly operation: string;
+  /** how they went */
+  cell = new RedCell();
+  /** service -> time on the critical path, in units of µs / 1024 */
+  readonly path = new Map<string, number>();
+  #duration = 0n;
+  #durationSquared = 0n;
+  #weight = 0n;
+
+  constructor(service: string, operation: string) {
+    this.service = service;
+    this.operation = operation;
+  }
+
+  add(trace: Trace, root: TraceSpan): void {
+    const weight = exactWeight(trace.weight);
+    const durationNanos = root.isUnfinished ? null : durationOf(root);
+    const startTime = (trace.startTime + BigInt(Math.round(Math.max(0, root.start)))) as UnixNanos;
+    this.cell.add({ startTime, durationNanos, failed: root.failed, weight });
+    if (durationNanos === null) return;
+    const parts = BigInt(weight * 1024);
+    const micros = BigInt(Math.round(durationNanos / 1000));
+    this.#weight += parts;
+    this.#duration += micros * parts;
+    this.#durationSquared += micros * micros * parts;
+    for (const { span, start, end } of criticalPath(trace, root.index)) {
+      const { service } = ownerOf(trace, trace.spans[span] as TraceSpan);
+      const spent = Math.round((end - start) / 1000) * weight * 1024;
+      this.path.set(service, (this.path.get(service) ?? 0) + spent);
+    }
+  }
+
+  merge(other: EntrySums, directory: ServiceDirectory): void {
+    this.cell = RedCell.sum([this.cell, other.cell]);
+    this.#weight += other.#weight;
+    this.#duration += other.#duration;
+    this.#durationSquared += other.#durationSquared;
+    for (const [key, spent] of other.path) {
+      const service = directory.nameOfKey(key);
+      this.path.set(service, (this.path.get(service) ?? 0) + spent);
+    }
+  }
+
+  /** Finished requests, adjusted for sampling. */
+  get finished(): number {
+    return Number(this.#weight) / 1024;
+  }
+
+  get meanNanos(): number {
+    return this.#weight === 0n ? 0 : (Number(this.#duration) / Number(this.#weight)) * 1000;
+  }
+
+  get varianceNanos2(): number {
+    if (this.#weight === 0n) return 0;
+    const mean = Number(this.#duration) / Number(this.#weight);
+    const meanSquare = Number(this.#durationSquared) / Number(this.#weight);
+    return Math.max(0, meanSquare - mean * mean) * 1e6;
+  }
+
+  /** Mean time that a request waited for a service. */
+  pathNanosOf(service: string): number {
+    return this.#weight === 0n ? 0 : ((this.path.get(service) ?? 0) / Number(this.#weight)) * 1000;
+  }
+}
+
+/** The failures that began at one service. A failure with several causes counts in parts. */
+export class FailureSums {
+  /** that a user got to see */
+  visible = 0;
+  /** that somebody above hid */
+  hidden = 0;
+  readonly kinds = new Map<CauseKind, number>();
+  readonly operations = new Map<string, number>();
+  readonly edges = new Map<string, { caller: string; callee: string; count: number }>();
+  /** visible ones, by minute */
+  readonly minutes = new Map<number, number>();
+  /** hex ids of traces, the smallest few: any choice would do, but it must not depend on order */
+  exemplars: readonly string[] = [];
+
+  add(trace: Trace, origin: FailureOrigin): void {
+    const { visibility, share, span, edge, reason, failure } = origin;
+    const weight = exactWeight(trace.weight * share);
+    const at = trace.spans[span] as TraceSpan;
+    if (visibility === "visible") {
+      this.visible += weight;
+      const shown = trace.spans[failure] as TraceSpan;
+      const start = (trace.startTime + BigInt(Math.round(Math.max(0, shown.start)))) as UnixNanos;
+      if (this.minutes.size < minutesMax) countIn(this.minutes, minuteOf(start), weight);
+    } else this.hidden += weight;
+    countIn(this.kinds, kindOf(reason), weight);
+    countIn(this.operations, this.operations.size < blameEntriesMax ? at.operation : overflowName, weight);
+    if (edge !== null) this.#countEdge(edge.caller, edge.callee, weight);
+    this.#exemplify([trace.traceId]);
+  }
+
+  merge(other: FailureSums, directory: ServiceDirectory): void {
+    this.visible += other.visible;
+    this.hidden += other.hidden;
+    for (const [kind, count] of other.kinds) countIn(this.kinds, kind, count);
+    for (const [operation, count] of other.operations) countIn(this.operations, operation, count);
+    for (const { caller, callee, count } of other.edges.values())
+      this.#countEdge(directory.nameOfKey(caller), directory.nameOfKey(callee), count);
+    for (const [minute, count] of other.minutes) countIn(this.minutes, minute, count);
+    this.#exemplify(other.exemplars);
+  }
+
+  #countEdge(caller: string, callee: string, count: number): void {
+    const key = `${caller}\u0000${callee}`;
+    const known = this.edges.get(key);
+    if (known !== undefined) known.count += count;
+    else this.edges.set(key, { caller, callee, count });
+  }
+
+  #exemplify(traceIds: readonly string[]): void {
+    this.exemplars = [...new Set([...this.exemplars, ...traceIds])].sort().slice(0, exemplarCountMax);
+  }
+}
+
+/** The key with the largest count; equal ones by name. */
+export function mostFrequent<Key extends string>(counts: ReadonlyMap<Key, number>): Key | null {
+  let most: Key | null = null;
+  for (const [key, count] of counts) {
+    const best = most === null ? -1 : (counts.get(most) ?? 0);
+    if (count > best || (count === best && most !== null && key < most)) most = key;
+  }
+  return most;
+}
+
+function countIn<Key>(counts: Map<Key, number>, key: Key, count: number): void {
+  counts.set(key, (counts.get(key) ?? 0) + count);
+}

@@ -1,0 +1,160 @@
+import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
+import type { StructuralReport, TraceReport } from "../analysis/report.ts";
+import type { ScopeRollup } from "../analysis/scope.ts";
+import { OperationError } from "../engine/errors/operation-error.ts";
+import { readTelemetry } from "../formats/read-telemetry.ts";
+import { TraceBuffer } from "../formats/trace-buffer.ts";
+import type { TraceId } from "../model/ids.ts";
+import { rawNaming } from "../model/service-directory.ts";
+import type { SpanTable } from "../model/span-table.ts";
+import type { MetricPoint } from "../model/telemetry.ts";
+import type { UnixNanos } from "../model/time.ts";
+import { resolveTime } from "../model/time-point.ts";
+import { assembleTrace } from "../trace/assemble.ts";
+import { groupByTrace } from "../trace/group-rows.ts";
+import type { Trace } from "../trace/trace.ts";
+import { type CommandRun, note } from "./command.ts";
+import { problemLine } from "./problem-line.ts";
+import { type Progress, showProgress } from "./progress.ts";
+
+/** The spans of files, still at hand by trace id, and what they add up to. */
+export interface LoadedFiles {
+  readonly buffer: TraceBuffer;
+  readonly rollup: ScopeRollup;
+  /** a few ids, for hints */
+  readonly someTraceIds: readonly string[];
+  readonly traceCount: number;
+}
+
+/** Which part of the files counts; null = no bound. */
+export interface TimeBounds {
+  readonly from: UnixNanos | null;
+  readonly to: UnixNanos | null;
+}
+
+/** Reads files into sums. What was wrong with them goes to standard error and into the sums' problems. */
+export async function loadFiles(
+  run: CommandRun,
+  inputs: readonly string[],
+  { rollup, bounds }: { readonly rollup: ScopeRollup; readonly bounds: TimeBounds },
+): Promise<LoadedFiles> {
+  const { signals, memory_budget: budgetBytes } = run.settings;
+  const buffer = new TraceBuffer({ budgetBytes });
+  const progress = showProgress(run, "reading");
+  try {
+    await readTelemetry(
+      inputs,
+      {
+        async traces(table: SpanTable) {
+          if (!signals.includes("traces")) return;
+          rollup.observe(table);
+          await buffer.add(table);
+        },
+        metrics(points) {
+          if (signals.includes("metrics")) rollup.addMetricPoints(pointsWithin(points, bounds));
+        },
+        logs() {},
+        problem(problem) {
+          rollup.addProblems([problem]);
+          note(run, problemLine(problem));
+        },
+      },
+      {
+        onProgress: ({ bytesRead, bytesTotal, spans }) =>
+          progress.update({ done: bytesRead, total: bytesTotal, spans }),
+      },
+    );
+    progress.end();
+    const folded = await foldTraces({ buffer, rollup, bounds, progress: showProgress(run, "analysing") });
+    return { buffer, rollup, ...folded };
+  } catch (error) {
+    await buffer.dispose();
+    throw error;
+  } finally {
+    progress.end();
+  }
+}
+
+/** The bounds that `--from` and `--to` mean when it is now. */
+export function timeBounds({ settings }: CommandRun): TimeBounds {
+  const now = (BigInt(Date.now()) * 1_000_000n) as UnixNanos;
+  const from = settings.from === null ? null : resolveTime(settings.from, now);
+  const to = settings.to === null ? null : resolveTime(settings.to, now);
+  if (from !== null && to !== null && from > to)
+    throw new OperationError("usage", "--from is later than --to", "Swap them.");
+  return { from, to };
+}
+
+/** The report of one trace of the files. */
+export async function reportOfTrace(
+  { settings }: CommandRun,
+  { buffer, rollup, someTraceIds, traceCount }: LoadedFiles,
+  traceId: TraceId,
+): Promise<TraceReport | StructuralReport> {
+  const rows = await buffer.readTrace(traceId);
+  if (rows.length === 0)
+    throw new OperationError(
+      "trace_not_found",
+      `There is no trace ${traceId} in what was read`,
+      traceCount === 0
+        ? "It holds no trace at all."
+        : `It holds ${traceCount} traces, for example ${someTraceIds.join(", ")}.`,
+    );
+  const scope = rollup.scope(null);
+  const trace = assembleTrace(rows, scope.directory);
+  const { failed_service: failedService, lang: language, scoring } = settings;
+  if (failedService !== null) checkService(failedService, trace);
+  return analyzeTrace(trace, scope, {
+    language,
+    scoring,
+    ...(failedService === null ? {} : { failedService }),
+  });
+}
+
+const exampleIdsMax = 3;
+/** Traces between two looks at the clock. */
+const foldBatch = 512;
+
+async function foldTraces(fold: {
+  readonly buffer: TraceBuffer;
+  readonly rollup: ScopeRollup;
+  readonly bounds: TimeBounds;
+  readonly progress: Progress;
+}): Promise<Pick<LoadedFiles, "someTraceIds" | "traceCount">> {
+  const { buffer, rollup, bounds, progress } = fold;
+  const someTraceIds: string[] = [];
+  let traceCount = 0;
+  let spans = 0;
+  for await (const tables of buffer.partitions()) {
+    const groups = groupByTrace(tables);
+    for (let i = 0; i < groups.count; i += 1) {
+      const trace = assembleTrace(groups.rowsOf(i), rawNaming);
+      spans += trace.spans.length;
+      if (i % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });
+      if (someTraceIds.length < exampleIdsMax) someTraceIds.push(trace.traceId);
+      if (isWithin(trace, bounds)) rollup.addTrace(trace);
+    }
+    traceCount += groups.count;
+  }
+  progress.end();
+  return { someTraceIds, traceCount };
+}
+
+function isWithin({ startTime }: Trace, { from, to }: TimeBounds): boolean {
+  return (from === null || startTime >= from) && (to === null || startTime <= to);
+}
+
+function pointsWithin(points: readonly MetricPoint[], { from, to }: TimeBounds): readonly MetricPoint[] {
+  if (from === null && to === null) return points;
+  return points.filter(({ time }) => (from === null || time >= from) && (to === null || time <= to));
+}
+
+function checkService(name: string, trace: Trace): void {
+  const known = servicesOf(trace);
+  if (known.includes(name)) return;
+  throw new OperationError(
+    "service_not_found",
+    `The trace has no service ${name}`,
+    `It has ${known.join(", ")}.`,
+  );
+}

@@ -1,0 +1,83 @@
+import { analyzeWindow, WindowRollup, type WindowSums } from "../analysis/analyze-window.ts";
+import type { StructuralReport, TraceReport } from "../analysis/report.ts";
+import { ScopeRollup } from "../analysis/scope.ts";
+import { OperationError } from "../engine/errors/operation-error.ts";
+import type { TraceId } from "../model/ids.ts";
+import { loadFiles, reportOfTrace, timeBounds } from "./analyze-files.ts";
+import { type CommandRun, writeResult } from "./command.ts";
+import { exitCodeOf } from "./fail-on.ts";
+import type { Printable } from "./render/printable.ts";
+import { renderResult } from "./render-report.ts";
+
+/** `hypocenter analyze`: the report of everything in the files, or of one trace in them. */
+export async function analyze(run: CommandRun): Promise<number> {
+  const { trace, fail_on: failOn } = run.settings;
+  const printable = trace === null ? await windowOfFiles(run) : await traceOfFiles(run, trace);
+  await writeResult(run, renderResult(run, printable));
+  return exitCodeOf(printable.report, failOn);
+}
+
+type ReportPrintable = Extract<Printable, { readonly report: unknown }>;
+
+async function traceOfFiles(run: CommandRun, trace: TraceId): Promise<ReportPrintable> {
+  const { baseline, scoring } = run.settings;
+  if (baseline !== null)
+    throw new OperationError(
+      "usage",
+      "--baseline is for the report of everything in the files, not for --trace",
+      "A trace is compared with the other traces of its files: name the files of the healthy time beside its own.",
+    );
+  const rollup = new ScopeRollup();
+  const files = await loadFiles(run, run.operands, {
+    rollup,
+    bounds: timeBounds(run),
+  });
+  try {
+    const report = await reportOfTrace(run, files, trace);
+    return scoring === "structural"
+      ? { kind: "structural", report: report as StructuralReport }
+      : { kind: "trace", report: report as TraceReport };
+  } finally {
+    await files.buffer.dispose();
+  }
+}
+
+/** The two populations are folded apart and one after the other, so that their spans do not need memory at once. */
+async function windowOfFiles(run: CommandRun): Promise<ReportPrintable> {
+  const { baseline, failed_service: failedService, lang: language, scoring } = run.settings;
+  if (scoring === "structural")
+    throw new OperationError(
+      "usage",
+      "--scoring structural needs --trace ID",
+      "The structural report is about one trace; the report of everything has its figures too.",
+    );
+  const sums = await sumsOfFiles(run, run.operands, timeBounds(run));
+  const usual = baseline === null ? null : await sumsOfFiles(run, baseline, { from: null, to: null });
+  if (failedService !== null) checkService(failedService, sums);
+  const report = analyzeWindow(sums, usual, {
+    language,
+    ...(failedService === null ? {} : { failedService }),
+  });
+  return { kind: "window", report };
+}
+
+async function sumsOfFiles(
+  run: CommandRun,
+  inputs: readonly string[],
+  bounds: ReturnType<typeof timeBounds>,
+): Promise<WindowSums> {
+  const rollup = new WindowRollup();
+  const { buffer } = await loadFiles(run, inputs, { rollup, bounds });
+  await buffer.dispose();
+  return rollup.window();
+}
+
+function checkService(name: string, { scope }: WindowSums): void {
+  const known = [...new Set([...scope.red.services, ...scope.graph.nodeKinds.keys()])].sort();
+  if (known.includes(name)) return;
+  throw new OperationError(
+    "service_not_found",
+    `There is no service ${name} in what was read`,
+    known.length === 0 ? "It holds no service at all." : `It has ${known.slice(0, 20).join(", ")}.`,
+  );
+}

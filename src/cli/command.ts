@@ -1,0 +1,78 @@
+import { writeFile } from "node:fs/promises";
+import type { Readable, Writable } from "node:stream";
+import type { EffectiveSettings } from "../config/load-settings.ts";
+import type { OutputFormat, SettingValues } from "../config/settings.ts";
+import { OperationError } from "../engine/errors/operation-error.ts";
+
+type TextStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+
+/** What a command needs of the process that it runs in. */
+export interface Host {
+  readonly stdin: Readable;
+  readonly stdout: TextStream;
+  readonly stderr: TextStream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** One run of a command. */
+export interface CommandRun {
+  readonly host: Host;
+  readonly settings: SettingValues;
+  readonly origins: EffectiveSettings["origins"];
+  readonly operands: readonly string[];
+  /** the effective one: as given, else human on a terminal and json elsewhere */
+  readonly format: OutputFormat;
+}
+
+/** Does the work of a command and answers with the exit code. */
+export type RunCommand = (run: CommandRun) => Promise<number>;
+
+/** Writes a result to `--output` or standard output and resolves when it is out; a line break is added at the end if missing. */
+export async function writeResult(run: CommandRun, text: string): Promise<void> {
+  await writeParts(run, [text.endsWith("\n") ? text : `${text}\n`]);
+}
+
+/** The same for a result that comes in parts, each written as soon as it is there. */
+export async function writeParts(
+  { host, settings }: CommandRun,
+  parts: Iterable<string> | AsyncIterable<string>,
+): Promise<void> {
+  if (settings.output === null || settings.output === "-") {
+    for await (const part of parts) await write(host.stdout, part);
+    return;
+  }
+  try {
+    await writeFile(settings.output, parts);
+  } catch (cause) {
+    if (cause instanceof OperationError || !isFileError(cause)) throw cause;
+    throw new OperationError(
+      "output_unwritable",
+      `Cannot write ${settings.output}: ${cause.message}`,
+      "Choose another file with --output.",
+      cause,
+    );
+  }
+}
+
+function isFileError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error && "path" in error;
+}
+
+/** Resolves when the stream has taken the text, so that slow readers slow us down instead of filling memory. */
+export async function write(stream: Writable, text: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    stream.write(text, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+/** Says something on standard error that is no error; `--quiet` keeps it back. */
+export function note({ host, settings }: CommandRun, text: string): void {
+  if (!settings.quiet) host.stderr.write(`${text}\n`);
+}
+
+/** Whether the human output may use colours: where it goes to a terminal and nobody said no. */
+export function usesColor({ host, settings }: CommandRun): boolean {
+  return (
+    settings.output === null && host.stdout.isTTY === true && !settings.no_color && !host.env["NO_COLOR"]
+  );
+}

@@ -1,0 +1,44 @@
+import { environmentNameOf } from "../config/settings.ts";
+import { writeJson } from "../wire/write-json.ts";
+import { type CommandRun, writeResult } from "./command.ts";
+
+/** `hypocenter config`: every setting with its value and where that came from; with `--check` only the verdict. */
+export async function config(run: CommandRun): Promise<number> {
+  // Whatever is not valid has ended the command before it came here.
+  if (run.settings.check) {
+    await writeResult(
+      run,
+      run.format === "json" ? writeJson({ valid: true }) : "The configuration is valid.",
+    );
+    return 0;
+  }
+  await writeResult(run, run.format === "json" ? asJson(run.origins) : asTable(run.origins));
+  return 0;
+}
+
+function asJson(origins: CommandRun["origins"]): string {
+  const entries = [...origins].map(([key, { text, source }]) => [key, { value: text, source }] as const);
+  return writeJson({ settings: new Map(entries) }, { pretty: true });
+}
+
+function asTable(origins: CommandRun["origins"]): string {
+  const rows = [...origins].map(([key, { text, source }]) => [
+    key,
+    text ?? "-",
+    source,
+    environmentNameOf(key),
+  ]);
+  return table([["setting", "value", "from", "environment name"], ...rows]);
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}

@@ -1,0 +1,80 @@
+import { writeJson } from "../wire/write-json.ts";
+import { type CommandRun, usesColor } from "./command.ts";
+import type { Style } from "./render/ansi.ts";
+import { renderDot } from "./render/dot.ts";
+import { renderHtml } from "./render/html.ts";
+import {
+  renderGraph,
+  renderServices,
+  renderStructural,
+  renderTraceReport,
+  renderWindowReport,
+} from "./render/human.ts";
+import { renderMarkdown } from "./render/markdown.ts";
+import { renderMermaid } from "./render/mermaid.ts";
+import { documentOf, type Printable, pictureOf } from "./render/printable.ts";
+
+/** A result in the form that the user asked for. */
+export function renderResult(run: CommandRun, printable: Printable): string {
+  const { lang } = run.settings;
+  switch (run.format) {
+    case "json":
+      return writeJson(plainOf(printable), { pretty: true });
+    case "human":
+      return renderHuman(printable, styleOf(run));
+    case "markdown":
+      return renderMarkdown(documentOf(printable, lang));
+    case "html":
+      return renderHtml(documentOf(printable, lang), writeJson(plainOf(printable)));
+    case "mermaid":
+      return renderMermaid(pictureOf(printable, lang) ?? noPicture);
+    case "dot":
+      return renderDot(pictureOf(printable, lang) ?? noPicture);
+  }
+}
+
+const noPicture = { nodes: [], edges: [] };
+
+function renderHuman(printable: Printable, style: Style): string {
+  switch (printable.kind) {
+    case "trace":
+      return renderTraceReport(printable.report, style);
+    case "window":
+      return renderWindowReport(printable.report, style);
+    case "structural":
+      return renderStructural(printable.report, style);
+    case "graph":
+      return renderGraph(printable.graph, style);
+    case "services":
+      return renderServices(printable.services, style);
+  }
+}
+
+function plainOf(printable: Printable): unknown {
+  switch (printable.kind) {
+    case "graph":
+      return printable.graph;
+    case "services":
+      return { services: printable.services };
+    default:
+      return printable.report;
+  }
+}
+
+const widthWithoutTerminal = 100;
+
+function styleOf(run: CommandRun): Style {
+  const { stdout, env } = run.host;
+  return {
+    width: stdout.columns ?? widthWithoutTerminal,
+    color: usesColor(run),
+    unicode: speaksUnicode(env),
+    language: run.settings.lang,
+  };
+}
+
+/** The usual variables decide, the strongest first; nothing set = yes, as in containers and on Windows Terminal. */
+function speaksUnicode(env: CommandRun["host"]["env"]): boolean {
+  const locale = env["LC_ALL"] || env["LC_CTYPE"] || env["LANG"] || "";
+  return env["TERM"] !== "dumb" && (locale === "" || /utf-?8/i.test(locale));
+}

@@ -1,0 +1,48 @@
+import type {
+  GraphJson,
+  Language,
+  ServiceJson,
+  StructuralReport,
+  TraceReport,
+  WindowReport,
+} from "../../analysis/report.ts";
+import type { ReportDocument } from "./document.ts";
+import type { GraphPicture } from "./graph-picture.ts";
+import {
+  graphDocument,
+  servicesDocument,
+  structuralDocument,
+  traceDocument,
+  windowDocument,
+} from "./report-documents.ts";
+
+/** Everything that commands print. */
+export type Printable =
+  | { readonly kind: "trace"; readonly report: TraceReport }
+  | { readonly kind: "window"; readonly report: WindowReport }
+  | { readonly kind: "structural"; readonly report: StructuralReport }
+  | { readonly kind: "graph"; readonly graph: GraphJson }
+  | { readonly kind: "services"; readonly services: readonly ServiceJson[] };
+
+/** How it is laid out for people. */
+export function documentOf(printable: Printable, language: Language): ReportDocument {
+  switch (printable.kind) {
+    case "trace":
+      return traceDocument(printable.report, language);
+    case "window":
+      return windowDocument(printable.report, language);
+    case "structural":
+      return structuralDocument(printable.report, language);
+    case "graph":
+      return graphDocument(printable.graph, language);
+    case "services":
+      return servicesDocument(printable.services, language);
+  }
+}
+
+/** Its service graph; null for what has none (a list of services, an empty report). */
+export function pictureOf(printable: Printable, language: Language): GraphPicture | null {
+  for (const { blocks } of documentOf(printable, language).sections)
+    for (const block of blocks) if (block.kind === "graph") return block.picture;
+  return null;
+}

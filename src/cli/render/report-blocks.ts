@@ -1,0 +1,289 @@
+import { formatDuration, formatPercent } from "../../advice/format-duration.ts";
+import type {
+  Language,
+  ServiceJson,
+  ServiceStateJson,
+  StructuralReport,
+  TraceReport,
+  WindowReport,
+} from "../../analysis/report.ts";
+import type { HealthMetrics } from "../../health/health.ts";
+import type { Problem } from "../../model/problems.ts";
+import type { Block, Column, ListItem, Outcome, TableRow } from "./document.ts";
+import { count, counted, listed, milliseconds, moment, ratio, rowCountMax } from "./figures.ts";
+import { type LabelKey, label } from "./labels.ts";
+
+// The parts that reports are laid out from.
+
+/** Smaller parts of the critical path are not worth a look. */
+const barShareMin = 0.02;
+const barRowCountMax = 8;
+/** From more services than this on, the healthy ones share a row. */
+const fullStatesMax = 8;
+/** Problems of one kind that are told apart. */
+const problemsPerKindMax = 2;
+
+export function whoIsHit(report: TraceReport, language: Language): readonly (readonly [string, string])[] {
+  const { trace, propagation } = report;
+  const rows: (readonly [string, string])[] = [
+    [label("entry_point", language), `${trace.root_service} ${trace.root_operation}`],
+  ];
+  const way = propagationText(report, language);
+  if (way !== "") rows.push([label("came_up", language), way]);
+  const onTheWay = new Set(propagation.map(({ caller }) => caller));
+  const cause = report.root_cause_candidates[0]?.service;
+  const others = report.cascade_analysis.failure_propagation
+    .filter(({ failed_service: failed }) => failed === cause)
+    .flatMap(({ affected_services: affected }) => affected)
+    .filter((service) => !onTheWay.has(service));
+  if (others.length > 0) rows.push([label("also_hit", language), listed(others)]);
+  rows.push([label("blast_radius", language), blastText(report, language)]);
+  return rows;
+}
+
+/** "db → payment (error) → shop (retries exhausted)", origin first; branches are set apart by semicolons. */
+function propagationText({ propagation }: TraceReport, language: Language): string {
+  const ways: string[] = [];
+  let at: string | null = null;
+  for (const { caller, callee, mechanism } of propagation.slice(0, rowCountMax)) {
+    const step = ` → ${caller} (${label(`by_${mechanism}`, language)})`;
+    if (callee === at) ways.push(`${ways.pop() ?? ""}${step}`);
+    else ways.push(`${callee}${step}`);
+    at = caller;
+  }
+  return ways.join("; ");
+}
+
+export function windowHit(report: WindowReport, language: Language): readonly (readonly [string, string])[] {
+  const rows: (readonly [string, string])[] = [];
+  if (report.affected_services.length > 0)
+    rows.push([label("affected", language), listed(report.affected_services)]);
+  if (!report.healthy)
+    rows.push([
+      label("blast_radius", language),
+      counted(report.blast_radius, "one_service", "services_count", language),
+    ]);
+  return rows;
+}
+
+export function blastText(report: TraceReport | StructuralReport, language: Language): string {
+  const { blast_radius: n } = report.cascade_analysis;
+  return label("unhealthy_of", language, { n, m: report.dependency_chain.length });
+}
+
+/** The critical path by operation: a query that runs a hundred times shows as what it is. */
+export function timeBars(report: TraceReport): Block {
+  const byOperation = new Map<
+    string,
+    { share: number; ms: number; spans: Set<string>; name: string; operation: string }
+  >();
+  for (const {
+    span_id: id,
+    service: name,
+    operation,
+    share,
+    duration_ms: ms,
+  } of report.trace_critical_path) {
+    const key = JSON.stringify([name, operation]);
+    const known = byOperation.get(key) ?? { share: 0, ms: 0, spans: new Set(), name, operation };
+    known.share += share;
+    known.ms += ms;
+    known.spans.add(id);
+    byOperation.set(key, known);
+  }
+  const rows = [...byOperation.values()]
+    .sort((a, b) => b.ms - a.ms)
+    .filter(({ share }, index) => index === 0 || share >= barShareMin)
+    .slice(0, barRowCountMax)
+    .map(({ share, ms, spans, name, operation }) => ({
+      share,
+      amount: milliseconds(ms),
+      name,
+      detail: spans.size > 1 ? `${operation} (${spans.size}×)` : operation,
+    }));
+  return { kind: "bars", rows };
+}
+
+export function todo(items: readonly ListItem[]): Block {
+  return { kind: "list", ordered: true, items: items.slice(0, rowCountMax) };
+}
+
+/** Advice that this very failure suggests; where it suggests none, what the structural engine recommends. */
+export function adviceItems(report: TraceReport | WindowReport): readonly ListItem[] {
+  if (report.root_cause_candidates.length === 0) return [];
+  const { advice } = report;
+  if (advice.length > 0) return advice.map(({ sentence, spans }) => ({ text: sentence, spans }));
+  return report.recommendations.map(plainItem);
+}
+
+/** The structural recommendations that `adviceItems` left for later: they look at health figures, not at this failure. */
+export function generalItems(report: TraceReport | WindowReport): readonly ListItem[] {
+  const told = new Set(adviceItems(report).map(({ text }) => text));
+  return report.recommendations.filter((text) => !told.has(text)).map(plainItem);
+}
+
+export function plainItem(text: string): ListItem {
+  return { text, spans: [] };
+}
+
+export function entryPointTable(report: WindowReport, language: Language): Block {
+  const hit = report.entry_points.filter((entry) => entry.excess_failed > 0 || entry.added_latency_ms > 0);
+  return {
+    kind: "table",
+    columns: columns(
+      language,
+      ["service", "operation"],
+      ["requests", "excess_failed", "added_latency", "share"],
+    ),
+    rows: limited(hit, language, (entry) => ({
+      outcome: entry.excess_failed > 0 ? "failed" : "notice",
+      cells: [
+        entry.service,
+        entry.operation,
+        count(entry.requests),
+        count(entry.excess_failed),
+        entry.added_latency_ms > 0 ? milliseconds(entry.added_latency_ms) : "-",
+        formatPercent(entry.share),
+      ],
+    })),
+  };
+}
+
+export function onsetBlock(report: WindowReport): Block {
+  const first = report.onset_order[0];
+  return {
+    kind: "facts",
+    rows: report.onset_order
+      .slice(0, rowCountMax)
+      .map(({ service, onset }) => [
+        service,
+        first === undefined || onset === first.onset
+          ? moment(onset)
+          : `${moment(onset)} (+${formatDuration((Date.parse(onset) - Date.parse(first.onset)) * 1e6)})`,
+      ]),
+  };
+}
+
+export function statesTable(states: ReadonlyMap<string, ServiceStateJson>, language: Language): Block {
+  const all = [...states];
+  const isFull = all.length <= fullStatesMax;
+  const told = isFull ? all : all.filter(([, state]) => outcomeOf(state) !== "fine");
+  const rows = limited(told, language, ([service, state]) => stateRow(service, state, language));
+  const healthy = all.filter(([, state]) => outcomeOf(state) === "fine").map(([service]) => service);
+  const rest = label("more_healthy", language, { n: healthy.length, names: listed(healthy, fullStatesMax) });
+  return {
+    kind: "table",
+    columns: columns(language, ["service"], ["errors", "p99", "cpu", "memory"]),
+    rows: isFull || healthy.length === 0 ? rows : [...rows, { outcome: "fine", cells: [rest] }],
+  };
+}
+
+function stateRow(service: string, state: ServiceStateJson, language: Language): TableRow {
+  const {
+    error_rate: errorRate,
+    response_time_p99: p99,
+    cpu_usage: cpu,
+    memory_usage: memory,
+  } = state.metrics;
+  return {
+    outcome: outcomeOf(state),
+    cells: [
+      service,
+      ratio(errorRate),
+      p99 === undefined ? "-" : formatDuration(p99 * 1e9),
+      ratio(cpu),
+      ratio(memory),
+    ],
+    issues: state.issues.join("; "),
+    note: otherMeasures(state.metrics, language),
+  };
+}
+
+export function operationsTable(services: readonly ServiceJson[], language: Language): Block {
+  const all = services.flatMap(({ service, operations }) =>
+    operations.map((operation) => ({ service, ...operation })),
+  );
+  const busiest = all.toSorted((a, b) => b.requests - a.requests);
+  return {
+    kind: "table",
+    columns: columns(language, ["service", "operation"], ["requests", "errors", "p50", "p99"]),
+    rows: limited(busiest, language, (each) => ({
+      outcome: each.errors > 0 ? "notice" : null,
+      cells: [
+        each.service,
+        each.operation,
+        count(each.requests),
+        formatPercent(each.error_rate),
+        milliseconds(each.p50_ms),
+        milliseconds(each.p99_ms),
+      ],
+    })),
+  };
+}
+
+export function otherMeasures(metrics: HealthMetrics, language: Language): string {
+  const { connection_count: open, max_connections: limit } = metrics;
+  const measures: string[] = [];
+  if (open !== undefined)
+    measures.push(
+      `${label("connections", language)} ${count(open)}${limit === undefined ? "" : `/${count(limit)}`}`,
+    );
+  const counts: readonly (readonly [LabelKey, number | undefined])[] = [
+    ["queue", metrics.queue_depth],
+    ["deadlocks", metrics.deadlock_count],
+    ["slow_queries", metrics.slow_query_count],
+    ["timeouts", metrics.timeout_count],
+    ["rate_limited", metrics.rate_limit_hits],
+  ];
+  for (const [key, value] of counts)
+    if (value !== undefined && value !== 0) measures.push(`${label(key, language)} ${count(value)}`);
+  return measures.join(", ");
+}
+
+export function outcomeOf(state: { readonly healthy: boolean; readonly issues: readonly string[] }): Outcome {
+  if (!state.healthy) return "failed";
+  return state.issues.length > 0 ? "notice" : "fine";
+}
+
+export function problemList(problems: readonly Problem[], language: Language): Block {
+  const byKind = new Map<string, Problem[]>();
+  for (const problem of problems) {
+    const known = byKind.get(problem.kind);
+    if (known === undefined) byKind.set(problem.kind, [problem]);
+    else known.push(problem);
+  }
+  const items: ListItem[] = [];
+  for (const [kind, ofKind] of byKind) {
+    for (const { message, count: times, source, spans } of ofKind.slice(0, problemsPerKindMax)) {
+      const often = times > 1 ? ` ×${count(times)}` : "";
+      const where = source === undefined ? "" : ` (${source})`;
+      items.push({ text: `${kind}${often}: ${message}${where}`, spans });
+    }
+    const n = ofKind.length - problemsPerKindMax;
+    if (n > 0) items.push({ text: label("more_of_kind", language, { kind, n }), spans: [] });
+  }
+  return { kind: "list", ordered: false, items };
+}
+
+/** Rows up to the limit, and one that says how many there are besides. */
+export function limited<Item>(
+  items: readonly Item[],
+  language: Language,
+  rowOf: (item: Item) => TableRow,
+): readonly TableRow[] {
+  const rows = items.slice(0, rowCountMax).map(rowOf);
+  const more = items.length - rows.length;
+  if (more > 0) rows.push({ outcome: null, cells: [label("more_rows", language, { n: more })] });
+  return rows;
+}
+
+export function columns(
+  language: Language,
+  left: readonly LabelKey[],
+  right: readonly LabelKey[],
+): readonly Column[] {
+  return [
+    ...left.map((key): Column => ({ title: label(key, language), align: "left" })),
+    ...right.map((key): Column => ({ title: label(key, language), align: "right" })),
+  ];
+}

@@ -1,0 +1,294 @@
+import { formatDuration, formatPercent } from "../../advice/format-duration.ts";
+import type {
+  GraphJson,
+  Language,
+  ServiceJson,
+  StructuralReport,
+  TraceReport,
+  WindowReport,
+} from "../../analysis/report.ts";
+import { confidentFrom, probableFrom } from "../../cascade/scoring.ts";
+import type { Block, Outcome, ReportDocument, Section } from "./document.ts";
+import { count, counted, listed, milliseconds, moment, rangeText, rowCountMax } from "./figures.ts";
+import { graphPicture, structuralPicture, traceHighlight, windowHighlight } from "./graph-picture.ts";
+import { type LabelKey, label } from "./labels.ts";
+import {
+  adviceItems,
+  blastText,
+  columns,
+  entryPointTable,
+  generalItems,
+  limited,
+  onsetBlock,
+  operationsTable,
+  otherMeasures,
+  outcomeOf,
+  plainItem,
+  problemList,
+  statesTable,
+  timeBars,
+  todo,
+  whoIsHit,
+  windowHit,
+} from "./report-blocks.ts";
+import { treeRows } from "./tree-rows.ts";
+
+/** What happened to one request, the most urgent first: why, how it spread, who is hit, what to do, then the details. */
+export function traceDocument(report: TraceReport, language: Language): ReportDocument {
+  const { trace, failing_path: path } = report;
+  const hasFailure = path.some((row) => row.failed);
+  const outcome: Outcome = path[0]?.failed
+    ? "failed"
+    : report.root_cause_candidates.length > 0
+      ? "notice"
+      : "fine";
+  const extentMs = path.reduce(
+    (end, row) => Math.max(end, row.start_ms + row.duration_ms),
+    trace.duration_ms,
+  );
+  const tree = section(hasFailure ? "how_it_failed" : "the_way", language, {
+    kind: "tree",
+    rows: treeRows(path, language),
+    extentMs,
+  });
+  const time = section("where_time_went", language, timeBars(report));
+  return {
+    language,
+    title: `${trace.root_service} ${trace.root_operation}`,
+    verdict: {
+      outcome,
+      sentence: report.verdict,
+      facts: [
+        ...confidenceFact(report.confidence, language),
+        `${label("trace", language)} ${report.trace_id}`,
+        moment(trace.start),
+        formatDuration(trace.duration_ms * 1e6),
+        counted(trace.span_count, "one_span", "spans", language),
+        ...(trace.error_count > 0 ? [counted(trace.error_count, "one_error", "errors_count", language)] : []),
+        counted(trace.services.length, "one_service", "services_count", language),
+      ],
+    },
+    sections: present([
+      section("why", language, { kind: "candidates", items: report.root_cause_candidates }),
+      ...(hasFailure ? [tree] : [time, tree]),
+      section("who_is_hit", language, { kind: "facts", rows: whoIsHit(report, language) }),
+      section("what_to_do", language, todo(adviceItems(report))),
+      ...(hasFailure ? [time] : []),
+      section("chain_services", language, statesTable(report.service_states, language)),
+      section("in_general", language, todo(generalItems(report))),
+      section("graph", language, {
+        kind: "graph",
+        picture: graphPicture(report.dependency_graph, language, traceHighlight(report)),
+      }),
+      section("problems", language, problemList(report.problems, language)),
+    ]),
+  };
+}
+
+/** What happened in a span of time. */
+export function windowDocument(report: WindowReport, language: Language): ReportDocument {
+  const { window, baseline, totals } = report;
+  return {
+    language,
+    title: `${label("window", language)} ${rangeText(window)}`,
+    verdict: {
+      outcome: windowOutcome(report),
+      sentence: report.verdict,
+      facts: [
+        ...confidenceFact(report.confidence, language),
+        `${label("window", language)} ${rangeText(window)}`,
+        `${label("baseline", language)} ${baseline === null ? label("no_baseline", language) : rangeText(baseline)}`,
+        counted(totals.traces, "one_trace", "traces_count", language),
+        counted(totals.spans, "one_span", "spans", language),
+        counted(totals.services, "one_service", "services_count", language),
+      ],
+    },
+    sections: present([
+      section("why", language, { kind: "candidates", items: report.root_cause_candidates }),
+      section("who_is_hit", language, entryPointTable(report, language), {
+        kind: "facts",
+        rows: windowHit(report, language),
+      }),
+      section("what_to_do", language, todo(adviceItems(report))),
+      section("onset", language, onsetBlock(report)),
+      section("services", language, statesTable(report.service_states, language)),
+      section("in_general", language, todo(generalItems(report))),
+      section("graph", language, {
+        kind: "graph",
+        picture: graphPicture(report.dependency_graph, language, windowHighlight(report)),
+      }),
+      section("examples", language, {
+        kind: "list",
+        ordered: false,
+        items: report.exemplar_trace_ids.slice(0, rowCountMax).map((text) => ({ text, spans: [] })),
+      }),
+      section("problems", language, problemList(report.problems, language)),
+    ]),
+  };
+}
+
+/** Nothing that stands out may still leave a service beyond its limits. */
+function windowOutcome({ healthy, service_states: states }: WindowReport): Outcome {
+  if (!healthy) return "failed";
+  return [...states.values()].every((state) => state.healthy) ? "fine" : "notice";
+}
+
+export function structuralDocument(report: StructuralReport, language: Language): ReportDocument {
+  const { root_cause_candidates: candidates, cascade_analysis: cascade } = report;
+  const worst = candidates.toSorted((a, b) => b.impact_score - a.impact_score);
+  const key: LabelKey =
+    candidates.length === 0
+      ? "structural_verdict_good"
+      : candidates.length === 1
+        ? "structural_verdict_one"
+        : "structural_verdict_bad";
+  return {
+    language,
+    title: report.failed_service,
+    verdict: {
+      outcome: candidates.length > 0 ? "failed" : "fine",
+      sentence: label(key, language, {
+        service: report.failed_service,
+        n: candidates.length,
+        m: report.dependency_chain.length,
+        first: worst[0]?.service ?? "",
+      }),
+      facts: report.trace_id === "" ? [] : [`${label("trace", language)} ${report.trace_id}`],
+    },
+    sections: present([
+      section("candidates", language, {
+        kind: "table",
+        columns: columns(language, ["service"], ["impact"]),
+        rows: limited(worst, language, ({ service, issues, impact_score: impact }) => ({
+          outcome: "failed",
+          cells: [service, String(Number(impact.toPrecision(4)))],
+          issues: issues.join("; "),
+        })),
+      }),
+      section("who_is_hit", language, {
+        kind: "facts",
+        rows: [
+          ...cascade.failure_propagation
+            .slice(0, rowCountMax)
+            .map(
+              ({ failed_service: failed, affected_services: affected }) =>
+                [failed, affected.length > 0 ? `→ ${listed(affected)}` : label("nobody", language)] as const,
+            ),
+          [label("blast_radius", language), blastText(report, language)],
+        ],
+      }),
+      section("what_to_do", language, todo(report.recommendations.map(plainItem))),
+      section("chain_services", language, statesTable(report.service_states, language)),
+      section("graph", language, { kind: "graph", picture: structuralPicture(report, language) }),
+    ]),
+  };
+}
+
+export function graphDocument(graph: GraphJson, language: Language): ReportDocument {
+  const { nodes, edges } = graph;
+  const connected = new Set(edges.flatMap(({ caller, callee }) => [caller, callee]));
+  const alone = nodes.map(({ service }) => service).filter((service) => !connected.has(service));
+  return {
+    language,
+    title: label("graph", language),
+    verdict: {
+      outcome: "fine",
+      sentence: label("graph_verdict", language, { n: nodes.length, m: edges.length }),
+      facts: [],
+    },
+    sections: present([
+      section(
+        "graph",
+        language,
+        { kind: "graph", picture: graphPicture(graph, language) },
+        {
+          kind: "table",
+          columns: columns(language, ["caller", "callee", "kind"], ["calls", "errors", "p50", "p99"]),
+          rows: edges.map((edge) => ({
+            outcome: edge.errors > 0 ? "notice" : null,
+            cells: [
+              edge.caller,
+              edge.callee,
+              label(edge.kind === "inferred" ? "edge_inferred" : edge.kind, language),
+              count(edge.calls),
+              formatPercent(edge.error_rate),
+              milliseconds(edge.p50_ms),
+              milliseconds(edge.p99_ms),
+            ],
+          })),
+        },
+        {
+          kind: "facts",
+          rows: alone.length === 0 ? [] : [[label("without_calls", language), listed(alone)]],
+        },
+      ),
+    ]),
+  };
+}
+
+export function servicesDocument(services: readonly ServiceJson[], language: Language): ReportDocument {
+  const unhealthy = services.filter(({ healthy }) => !healthy).length;
+  return {
+    language,
+    title: label("services", language),
+    verdict: {
+      outcome: unhealthy > 0 ? "failed" : "fine",
+      sentence: label("services_verdict", language, { n: services.length, m: unhealthy }),
+      facts: [],
+    },
+    sections: present([
+      section("services", language, {
+        kind: "table",
+        columns: columns(language, ["service"], ["requests", "errors", "p50", "p90", "p99"]),
+        rows: services.map((each) => ({
+          outcome: outcomeOf(each),
+          cells: [
+            each.service,
+            count(each.requests),
+            formatPercent(each.error_rate),
+            milliseconds(each.p50_ms),
+            milliseconds(each.p90_ms),
+            milliseconds(each.p99_ms),
+          ],
+          issues: each.issues.join("; "),
+          note: otherMeasures(each.metrics, language),
+        })),
+      }),
+      section("operations", language, operationsTable(services, language)),
+    ]),
+  };
+}
+
+function confidenceFact(confidence: number | null, language: Language): readonly string[] {
+  if (confidence === null) return [];
+  const key =
+    confidence >= confidentFrom
+      ? "confidence_high"
+      : confidence >= probableFrom
+        ? "confidence_medium"
+        : "confidence_low";
+  return [`${label("confidence", language)} ${label(key, language)} (${formatPercent(confidence)})`];
+}
+
+function section(title: LabelKey, language: Language, ...blocks: readonly Block[]): Section {
+  return { title: label(title, language), blocks: blocks.filter((block) => !isEmpty(block)) };
+}
+
+function present(sections: readonly Section[]): readonly Section[] {
+  return sections.filter(({ blocks }) => blocks.length > 0);
+}
+
+function isEmpty(block: Block): boolean {
+  switch (block.kind) {
+    case "candidates":
+    case "list":
+      return block.items.length === 0;
+    case "tree":
+    case "facts":
+    case "bars":
+    case "table":
+      return block.rows.length === 0;
+    case "graph":
+      return block.picture.nodes.length === 0;
+  }
+}

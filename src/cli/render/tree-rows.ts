@@ -1,0 +1,51 @@
+import type { FailingPathJson, Language } from "../../analysis/report.ts";
+import type { Outcome, TreeRow } from "./document.ts";
+import { label } from "./labels.ts";
+
+/** A path with more rows is cut in the middle: its two ends say what failed and what the user saw. */
+const headRowCount = 12;
+const tailRowCount = 24;
+/** Deeper rows stay at this indentation. */
+const shownDepthMax = 10;
+
+/** The failing path (in tree order) with the lines that connect its rows; folded siblings get a row of their own. */
+export function treeRows(path: readonly FailingPathJson[], language: Language): readonly TreeRow[] {
+  const shown =
+    path.length <= headRowCount + tailRowCount
+      ? path
+      : [...path.slice(0, headRowCount), ...path.slice(-tailRowCount)];
+  const cutCount = path.length - shown.length;
+  const entries: { readonly depth: number; readonly row: FailingPathJson | string }[] = [];
+  for (const [index, row] of shown.entries()) {
+    const depth = Math.min(row.depth, shownDepthMax);
+    if (cutCount > 0 && index === headRowCount)
+      entries.push({ depth, row: label("spans_between", language, { n: cutCount }) });
+    if (row.hidden_siblings > 0)
+      entries.push({ depth, row: label("more_beside", language, { n: row.hidden_siblings }) });
+    entries.push({ depth, row });
+  }
+  const originLabel = label(path.some(({ failed }) => failed) ? "began_here" : "most_time", language);
+  const depths = entries.map(({ depth }) => depth);
+  return entries.map(({ depth, row }, index): TreeRow => {
+    const place = {
+      depth,
+      rails: Array.from({ length: Math.max(0, depth - 1) }, (_, level) => hasMore(depths, index, level + 1)),
+      isLast: !hasMore(depths, index, depth),
+    };
+    if (typeof row === "string") return { kind: "folded", ...place, text: row };
+    const { service, operation, start_ms: startMs, duration_ms: durationMs, error } = row;
+    const origin = row.role === "origin" ? originLabel : null;
+    const outcome: Outcome | null = row.failed ? "failed" : origin === null ? null : "notice";
+    return { kind: "span", ...place, outcome, origin, service, operation, startMs, durationMs, error };
+  });
+}
+
+/** Whether another row of this depth follows below the same parent. */
+function hasMore(depths: readonly number[], index: number, depth: number): boolean {
+  for (let i = index + 1; i < depths.length; i += 1) {
+    const next = depths[i] as number;
+    if (next < depth) return false;
+    if (next === depth) return true;
+  }
+  return false;
+}

@@ -1,0 +1,294 @@
+import type { ValueByKind, ValueType } from "./value-types.ts";
+
+export const commandNames = [
+  "serve",
+  "analyze",
+  "graph",
+  "services",
+  "query",
+  "replay",
+  "debug",
+  "config",
+] as const;
+export type CommandName = (typeof commandNames)[number];
+
+export const outputFormats = ["human", "json", "markdown", "mermaid", "dot", "html"] as const;
+export type OutputFormat = (typeof outputFormats)[number];
+
+/** One thing a user can set. The table key is the key in the configuration file; flag and environment name follow from it. */
+export interface Setting {
+  readonly type: ValueType;
+  /** as a user would write it; null = not set */
+  readonly default: string | null;
+  readonly sentence: string;
+  readonly commands: readonly CommandName[];
+  /** where the flag is not the key with dashes */
+  readonly flag?: string;
+  /** what stands for the value in usage lines, where the type's own word says too little */
+  readonly placeholder?: string;
+  /** means nothing in a configuration file */
+  readonly notInFile?: true;
+}
+
+const files: readonly CommandName[] = ["analyze", "graph", "services"];
+const reports: readonly CommandName[] = [...files, "query", "debug"];
+const everywhere = commandNames;
+const port: ValueType = { kind: "integer", min: 0, max: 65_535 };
+const time: ValueType = { kind: "time" };
+
+const table = {
+  host: {
+    type: { kind: "text", placeholder: "HOST" },
+    default: "127.0.0.1",
+    sentence: "Address to listen on; 0.0.0.0 lets other machines in, and nothing asks them who they are.",
+    commands: ["serve"],
+  },
+  grpc_port: {
+    type: port,
+    default: "4317",
+    sentence: "Port for OTLP over gRPC; 0 = any free one.",
+    commands: ["serve"],
+  },
+  http_port: {
+    type: port,
+    default: "4318",
+    sentence: "Port for OTLP over HTTP; 0 = any free one.",
+    commands: ["serve"],
+  },
+  port: {
+    type: port,
+    default: "4320",
+    sentence: "Port for the HTTP API, health checks and Prometheus metrics; 0 = any free one.",
+    commands: ["serve"],
+  },
+  allowed_hosts: {
+    type: { kind: "list", placeholder: "NAME" },
+    default: null,
+    sentence:
+      "Further names by which browsers may reach a server on a loopback address; other Host headers are refused there, so that no web page can read your traces.",
+    commands: ["serve"],
+  },
+  memory: {
+    type: { kind: "switch" },
+    default: "false",
+    sentence: "Keep telemetry in memory only. (There is no other store yet; this says that you know.)",
+    commands: ["serve"],
+  },
+  store_memory: {
+    type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
+    default: "512MiB",
+    sentence: "Memory for telemetry as received; when it is full, the oldest goes.",
+    commands: ["serve"],
+  },
+  store_traces: {
+    type: { kind: "integer", min: 1, max: 100_000_000 },
+    default: "1000000",
+    sentence: "Traces kept; the oldest go first.",
+    commands: ["serve"],
+  },
+  decoded_memory: {
+    type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
+    default: "256MiB",
+    sentence: "Memory for decoded telemetry kept at hand; what goes is decoded again when asked for.",
+    commands: ["serve"],
+  },
+  ingest_memory: {
+    type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
+    default: "256MiB",
+    sentence: "Memory for requests that are being received; above it senders are asked to wait.",
+    commands: ["serve"],
+  },
+  request_size: {
+    type: { kind: "size", minBytes: 1024, maxBytes: 2 ** 30 },
+    default: "64MiB",
+    sentence: "Largest OTLP request, after decompression; a larger one is refused.",
+    commands: ["serve"],
+  },
+  trace_idle: {
+    type: { kind: "duration", minMs: 100, maxMs: 3_600_000 },
+    default: "2s",
+    sentence: "A trace counts as complete when nothing has arrived for it for this long. Late spans are welcome.",
+    commands: ["serve"],
+  },
+  trace_open: {
+    type: { kind: "duration", minMs: 1000, maxMs: 86_400_000 },
+    default: "30s",
+    sentence: "A trace that never falls silent joins graph and metrics after this long.",
+    commands: ["serve"],
+  },
+  open_traces: {
+    type: { kind: "integer", min: 1000, max: 100_000_000 },
+    default: "500000",
+    sentence: "Traces that wait to fall silent; above it senders are asked to wait.",
+    commands: ["serve"],
+  },
+  known_traces: {
+    type: { kind: "integer", min: 1000, max: 100_000_000 },
+    default: "1000000",
+    sentence: "Traces whose share in graph and metrics can still be corrected when late spans arrive.",
+    commands: ["serve"],
+  },
+  history: {
+    type: { kind: "duration", minMs: 600_000, maxMs: 7 * 86_400_000 },
+    default: "6h",
+    sentence: "How far back graph and metrics go.",
+    commands: ["serve"],
+  },
+  trace: {
+    type: { kind: "trace_id" },
+    default: null,
+    sentence: "Report on this one trace instead of on everything read.",
+    commands: ["analyze"],
+  },
+  failed_service: {
+    type: { kind: "text", placeholder: "SERVICE" },
+    default: null,
+    sentence: "Service to start at; without it, the one where the failure shows.",
+    commands: ["analyze", "query", "debug"],
+  },
+  scoring: {
+    type: { kind: "choice", values: ["evidence", "structural"] },
+    default: "evidence",
+    sentence: "How root causes are ranked; structural prints the structural report alone.",
+    commands: ["analyze", "query"],
+  },
+  baseline: {
+    type: { kind: "list", placeholder: "FILE" },
+    default: null,
+    sentence: "Telemetry of a healthy time to compare with; may be given more than once.",
+    commands: ["analyze"],
+  },
+  from: {
+    type: time,
+    default: null,
+    sentence: "Only traces that start at or after this time.",
+    commands: files,
+  },
+  to: {
+    type: time,
+    default: null,
+    sentence: "Only traces that start at or before this time.",
+    commands: files,
+  },
+  replay_to: {
+    type: { kind: "text", placeholder: "URL" },
+    default: null,
+    sentence: "The OTLP receiver to send to, such as http://127.0.0.1:4318 or grpc://127.0.0.1:4317.",
+    commands: ["replay"],
+    flag: "to",
+  },
+  speed: {
+    type: { kind: "speed", max: 1e6 },
+    default: "max",
+    sentence: "How many times as fast as it happened; max = as fast as the receiver takes it.",
+    commands: ["replay"],
+  },
+  times: {
+    type: { kind: "choice", values: ["original", "now"] },
+    default: "original",
+    sentence: "Send the times as recorded, or all moved by one amount so that they are about now.",
+    commands: ["replay"],
+  },
+  header: {
+    type: { kind: "list", placeholder: "NAME=VALUE" },
+    default: null,
+    sentence: "A header to send along, such as an access token; may be given more than once.",
+    commands: ["replay"],
+  },
+  signals: {
+    type: { kind: "choices", values: ["traces", "metrics", "logs"] },
+    default: "traces,metrics,logs",
+    sentence: "Which kinds of telemetry to use of what the files hold.",
+    commands: files,
+  },
+  memory_budget: {
+    type: { kind: "size", minBytes: 2 ** 24, maxBytes: 2 ** 40 },
+    default: "512MiB",
+    sentence: "Memory for spans read from files; what does not fit goes to temporary files by trace id.",
+    commands: files,
+  },
+  server: {
+    type: { kind: "url" },
+    default: "http://127.0.0.1:4320",
+    sentence: "The running hypocenter to ask.",
+    commands: ["query"],
+  },
+  format: {
+    type: { kind: "choice", values: outputFormats },
+    default: null,
+    sentence: "Form of the output; without it, human on a terminal and json elsewhere.",
+    commands: [...reports, "serve", "config", "replay"],
+  },
+  output: {
+    type: { kind: "text", placeholder: "FILE" },
+    default: null,
+    sentence: "Write the result to this file instead of standard output.",
+    commands: [...reports, "config"],
+  },
+  lang: {
+    type: { kind: "choice", values: ["en", "ko"] },
+    default: "en",
+    sentence: "Language of the report.",
+    commands: reports,
+  },
+  fail_on: {
+    type: { kind: "choice", values: ["critical", "degraded", "none"] },
+    default: "none",
+    sentence:
+      "Exit with 1 when a service is critical (errors, unreachable), or already when one is degraded (any issue).",
+    commands: ["analyze", "query", "debug"],
+  },
+  quiet: {
+    type: { kind: "switch" },
+    default: "false",
+    sentence: "Print nothing on standard error but errors.",
+    commands: everywhere,
+  },
+  no_color: {
+    type: { kind: "switch" },
+    default: "false",
+    sentence: "No colours; the environment variable NO_COLOR does the same.",
+    commands: everywhere,
+  },
+  config: {
+    type: { kind: "text", placeholder: "FILE" },
+    default: null,
+    sentence: "Read settings from this YAML file. No file is read unless it is named.",
+    commands: everywhere,
+    notInFile: true,
+  },
+  check: {
+    type: { kind: "switch" },
+    default: "false",
+    sentence: "Only say whether the configuration is valid.",
+    commands: ["config"],
+    notInFile: true,
+  },
+} as const satisfies Record<string, Setting>;
+
+/** Every setting of hypocenter; flags, environment names, configuration keys, `--help` and documentation come from here. */
+export const settings: Readonly<Record<SettingKey, Setting>> = table;
+
+export type SettingKey = keyof typeof table;
+
+/** The effective values, as their types read them; null = not set. */
+export type SettingValues = {
+  readonly [Key in SettingKey]:
+    | ChoiceOr<(typeof table)[Key]["type"]>
+    | ((typeof table)[Key]["default"] extends null ? null : never);
+};
+
+type ChoiceOr<Type extends ValueType> = Type extends { kind: "choice"; values: readonly (infer Name)[] }
+  ? Name
+  : ValueByKind[Type["kind"]];
+
+export const settingKeys = Object.keys(table) as readonly SettingKey[];
+
+/** Without the dashes in front. */
+export function flagOf(key: SettingKey): string {
+  return settings[key].flag ?? key.replaceAll("_", "-");
+}
+
+export function environmentNameOf(key: SettingKey): string {
+  return `HYPOCENTER_${key.toUpperCase()}`;
+}

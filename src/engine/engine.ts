@@ -1,0 +1,234 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
+import { graphJson } from "../analysis/graph-json.ts";
+import type { GraphJson, ServiceJson } from "../analysis/report.ts";
+import { serviceJson, servicesJson } from "../analysis/services-json.ts";
+import type { TraceId } from "../model/ids.ts";
+import { assembleTrace } from "../trace/assemble.ts";
+import type { RowRef } from "../trace/trace.ts";
+import { OperationError } from "./errors/operation-error.ts";
+import { FoldedTraces } from "./folded-traces.ts";
+import { defaultEngineLimits, type EngineLimits } from "./limits.ts";
+import type {
+  Clock,
+  Decoded,
+  EngineStats,
+  IngestPort,
+  QueryPort,
+  ReceivedBody,
+  TelemetryStore,
+  TimeWindow,
+  TraceAnalysis,
+  TracePage,
+  TraceQuery,
+  TraceReportOptions,
+} from "./ports.ts";
+
+export interface EngineOptions {
+  readonly store: TelemetryStore;
+  readonly clock: Clock;
+  readonly limits?: Partial<EngineLimits>;
+  /** called with each fault of ours in background work, for the log */
+  readonly onFault: (fault: unknown) => void;
+}
+
+/** Takes telemetry in, keeps graph and metrics up to date with the traces that have come to rest, and answers questions. */
+export interface Engine extends IngestPort, QueryPort {
+  /** Begins to fold traces in the background. */
+  start(): void;
+  /** Folds every trace that is due by now. */
+  foldDue(): Promise<void>;
+  /** Takes nothing more, folds what is open as far as time allows. The store is left open. */
+  stop(): Promise<void>;
+}
+
+export function createEngine(options: EngineOptions): Engine {
+  return new LiveEngine(options);
+}
+
+class LiveEngine implements Engine {
+  readonly #store: TelemetryStore;
+  readonly #clock: Clock;
+  readonly #limits: EngineLimits;
+  readonly #onFault: (fault: unknown) => void;
+  readonly #folded: FoldedTraces;
+  #timer: NodeJS.Timeout | null = null;
+  #isFolding = false;
+  #isStopping = false;
+  #ingestBytes = 0;
+  readonly #counts = {
+    ingested_bodies_total: 0,
+    ingested_bytes_total: 0,
+    ingested_spans_total: 0,
+    ingested_metric_points_total: 0,
+    ingested_log_records_total: 0,
+    refused_bodies_total: 0,
+    early_folds_total: 0,
+    fold_faults_total: 0,
+    trace_reports_total: 0,
+  };
+
+  constructor({ store, clock, limits, onFault }: EngineOptions) {
+    this.#store = store;
+    this.#clock = clock;
+    const asked = { ...defaultEngineLimits, ...limits };
+    // More open traces than are remembered would leave nothing to forget.
+    this.#limits = { ...asked, openTracesMax: Math.min(asked.openTracesMax, asked.traceStatesMax / 2) };
+    this.#onFault = onFault;
+    this.#folded = new FoldedTraces(store, clock, this.#limits);
+  }
+
+  async ingest(received: ReceivedBody, decoded: Decoded): Promise<void> {
+    const bytes = received.body.length;
+    this.#admit(bytes);
+    this.#ingestBytes += bytes;
+    try {
+      await this.#store.append(received, decoded);
+    } finally {
+      this.#ingestBytes -= bytes;
+    }
+    this.#counts.ingested_bodies_total += 1;
+    this.#counts.ingested_bytes_total += bytes;
+    if (decoded.signal === "traces") {
+      this.#counts.ingested_spans_total += decoded.table.rowCount;
+      this.#folded.arrive(decoded.table);
+    } else if (decoded.signal === "metrics") {
+      this.#counts.ingested_metric_points_total += decoded.points.length;
+      this.#folded.addMetricPoints(decoded.points);
+    } else this.#counts.ingested_log_records_total += decoded.records.length;
+  }
+
+  async readTrace(traceId: TraceId): Promise<readonly RowRef[] | null> {
+    const rows = await this.#store.readTrace(traceId);
+    return rows.length === 0 ? null : rows;
+  }
+
+  async analyzeTrace(traceId: TraceId, options: TraceReportOptions): Promise<TraceAnalysis | null> {
+    const rows = await this.#folded.foldNow(traceId);
+    if (rows.length === 0) return null;
+    this.#counts.trace_reports_total += 1;
+    const trace = assembleTrace(rows, this.#folded.directory);
+    const scope = this.#folded.scopeAround(trace);
+    const { failedService, language, scoring } = options;
+    if (failedService !== undefined && !servicesOf(trace).includes(failedService))
+      throw new OperationError(
+        "service_not_found",
+        `the trace has no service "${failedService}"`,
+        `It has: ${servicesOf(trace).join(", ")}.`,
+      );
+    const report = analyzeTrace(trace, scope, {
+      language,
+      scoring,
+      ...(failedService === undefined ? {} : { failedService }),
+    });
+    return { ...this.#folded.stateOf(traceId), report };
+  }
+
+  async searchTraces(query: TraceQuery): Promise<TracePage> {
+    await this.#foldForQuery();
+    return this.#store.search(query);
+  }
+
+  async services(window: TimeWindow | null): Promise<readonly ServiceJson[]> {
+    await this.#foldForQuery();
+    return servicesJson(this.#folded.scope(window), "en");
+  }
+
+  async service(name: string, window: TimeWindow | null): Promise<ServiceJson | null> {
+    await this.#foldForQuery();
+    return serviceJson(this.#folded.scope(window), name, "en");
+  }
+
+  async graph(window: TimeWindow | null): Promise<GraphJson> {
+    await this.#foldForQuery();
+    return graphJson(this.#folded.scope(window));
+  }
+
+  stats(): EngineStats {
+    const store = this.#store.stats();
+    return {
+      ...this.#counts,
+      ...this.#folded.stats(),
+      ingest_in_flight_bytes: this.#ingestBytes,
+      store_bodies: store.bodies,
+      store_bytes: store.bytes,
+      store_traces: store.traces,
+      store_evicted_bodies_total: store.evictedBodies,
+      store_evicted_traces_total: store.evictedTraces,
+    };
+  }
+
+  start(): void {
+    if (this.#timer !== null) return;
+    const everyMs = Math.max(5, Math.min(100, this.#limits.idleMs / 20));
+    this.#timer = setInterval(() => void this.foldDue(), everyMs);
+    this.#timer.unref();
+  }
+
+  async foldDue(): Promise<void> {
+    if (this.#isFolding) return;
+    this.#isFolding = true;
+    try {
+      await this.#foldInSlices(Number.POSITIVE_INFINITY, () => this.#nextDue());
+    } finally {
+      this.#isFolding = false;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    const end = this.#clock.monotonicMs() + this.#limits.drainMsMax;
+    await this.#foldInSlices(Number.POSITIVE_INFINITY, () =>
+      this.#clock.monotonicMs() > end ? -1 : this.#folded.nextOpen(),
+    );
+  }
+
+  #admit(bytes: number): void {
+    if (this.#isStopping) {
+      this.#counts.refused_bodies_total += 1;
+      throw new OperationError("shutting_down", "the server is shutting down", "Send it again later.");
+    }
+    const hasRoom =
+      this.#ingestBytes + bytes <= Math.max(this.#limits.ingestBytesMax, bytes) &&
+      this.#folded.openCount <= this.#limits.openTracesMax;
+    if (hasRoom) return;
+    this.#counts.refused_bodies_total += 1;
+    throw new OperationError(
+      "overloaded",
+      "more is coming in than can be taken right now",
+      "Send it again in a second; if this goes on, send less or give the server more memory.",
+    );
+  }
+
+  #nextDue(): number {
+    const due = this.#folded.nextDue();
+    if (due >= 0 || this.#folded.openCount <= this.#limits.openTracesMax * 0.75) return due;
+    const early = this.#folded.nextOpen();
+    if (early >= 0) this.#counts.early_folds_total += 1;
+    return early;
+  }
+
+  /** A question is about everything that has arrived; what is still open joins in, as far as that takes no time. */
+  #foldForQuery(): Promise<void> {
+    return this.#foldInSlices(this.#limits.foldOnQueryMax, () => this.#folded.nextOpen());
+  }
+
+  async #foldInSlices(countMax: number, next: () => number): Promise<void> {
+    let sliceEnd = this.#clock.monotonicMs() + this.#limits.sliceMs;
+    for (let count = 1; count <= countMax; count += 1) {
+      const entry = next();
+      if (entry < 0) return;
+      try {
+        await this.#folded.fold(entry);
+      } catch (fault) {
+        this.#counts.fold_faults_total += 1;
+        this.#onFault(fault);
+      }
+      if (this.#clock.monotonicMs() < sliceEnd && count % 256 !== 0) continue;
+      await nextTurn();
+      sliceEnd = this.#clock.monotonicMs() + this.#limits.sliceMs;
+    }
+  }
+}

@@ -1,0 +1,249 @@
+import { type Scope, ScopeRollup } from "../analysis/scope.ts";
+import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
+import { rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
+import type { SpanTable } from "../model/span-table.ts";
+import type { MetricPoint } from "../model/telemetry.ts";
+import { minuteOf, NANOS_PER_MINUTE, startOfMinute, type UnixNanos } from "../model/time.ts";
+import { assembleTrace } from "../trace/assemble.ts";
+import type { RowRef, Trace } from "../trace/trace.ts";
+import type { EngineLimits } from "./limits.ts";
+import type { Clock, EngineStats, TelemetryStore, TimeWindow } from "./ports.ts";
+import { sameTrace } from "./same-trace.ts";
+import { TraceStates } from "./trace-states.ts";
+import { summaryOf } from "./trace-summary.ts";
+import { WindowCache } from "./window-cache.ts";
+
+/** A trace is compared with what went on this long before and after it, in whole minutes. */
+const neighbourhoodNanos = BigInt(5 * NANOS_PER_MINUTE);
+
+const aheadMinutesMax = 60;
+
+/** Linked traces that one trace may have read from the store; a batch consumer may link to thousands. */
+const linkedReadsMax = 64;
+
+/**
+ * Graph and metrics of the traces that have come to rest. When late spans arrive, what the trace had added is taken back
+ * exactly (its earlier rows are assembled again) and the whole trace is added anew: so the sums never depend on when
+ * spans arrived, in what batches, or how often.
+ */
+export class FoldedTraces {
+  readonly #store: TelemetryStore;
+  readonly #clock: Clock;
+  readonly #rollup = new ScopeRollup();
+  readonly #states: TraceStates;
+  readonly #windows: WindowCache<Scope>;
+  readonly #minutes: KeptMinutes;
+  #sharedVersion = 0;
+  readonly #counts = {
+    folded_traces_total: 0,
+    refolded_traces_total: 0,
+    /** traces of which older spans had to go: what they added stays as it is, whatever comes late */
+    frozen_traces_total: 0,
+  };
+
+  constructor(store: TelemetryStore, clock: Clock, limits: EngineLimits) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#states = new TraceStates(limits, clock.monotonicMs());
+    this.#windows = new WindowCache(limits.windowCacheMax, limits.windowAgeMsMax, ({ from, to }) =>
+      this.#rollup.scope(
+        from === null || to === null ? null : { from: startOfMinute(from), to: startOfMinute(to) },
+      ),
+    );
+    this.#minutes = new KeptMinutes(limits.minutesMax);
+  }
+
+  get directory(): ServiceDirectory {
+    return this.#rollup.directory;
+  }
+  /** Traces that wait to be folded. */
+  get openCount(): number {
+    return this.#states.openCount;
+  }
+
+  /** Spans have arrived and are safe in the store. */
+  arrive(table: SpanTable): void {
+    this.#rollup.observe(table);
+    const now = this.#clock.monotonicMs();
+    for (let row = 0; row < table.rowCount; row += 1) this.#states.arrive(table.traceId, row * 4, now);
+  }
+
+  addMetricPoints(points: readonly MetricPoint[]): void {
+    this.#rollup.addMetricPoints(points);
+    const minutes = new Set(points.map(({ time }) => minuteOf(time)));
+    for (const minute of minutes) this.#windows.change(minute, minute);
+  }
+
+  /** The next trace that is due, -1 = none. */
+  nextDue(): number {
+    return this.#states.nextDue(this.#clock.monotonicMs(), false);
+  }
+
+  /** The trace that has waited longest, whether it is due or not; -1 = none. */
+  nextOpen(): number {
+    return this.#states.nextDue(this.#clock.monotonicMs(), true);
+  }
+
+  async fold(entry: number): Promise<void> {
+    const [a = 0, b = 0, c = 0, d = 0] = this.#states.wordsOf(entry);
+    await this.foldNow(traceIdFromWords(a, b, c, d));
+  }
+
+  /** Folds what has arrived of a trace until now, and returns its rows; none = unknown. */
+  async foldNow(traceId: TraceId): Promise<readonly RowRef[]> {
+    const words = wordsOfHex(traceId);
+    const before = this.#states.find(words);
+    const arrivedRows = before < 0 ? 0 : this.#states.arrivedRows(before);
+    if (before >= 0) this.#states.close(before);
+    const rows = await this.#store.readTrace(traceId);
+    // Others had their turn meanwhile: from here on nothing waits, so no two folds of a trace can mix.
+    const entry = this.#states.find(words);
+    if (entry < 0 || entry !== before || rows.length === 0) return rows;
+    const foldedRows = this.#states.foldedRows(entry);
+    if (this.#states.isFrozen(entry) || (foldedRows > 0 && rows.length < arrivedRows)) {
+      this.#freeze(entry);
+      return rows;
+    }
+    if (rows.length < arrivedRows) this.#freeze(entry);
+    if (rows.length > this.#states.readRows(entry)) await this.#replace(entry, rows, foldedRows);
+    return rows;
+  }
+
+  /** What a report about the trace is compared with; the trace itself is in it. */
+  scopeAround(trace: Trace): Scope {
+    const end = trace.spans.reduce((latest, span) => Math.max(latest, span.end), 0);
+    const endTime = trace.startTime + BigInt(Math.ceil(end));
+    const from = trace.startTime > neighbourhoodNanos ? trace.startTime - neighbourhoodNanos : 0n;
+    const entry = this.#states.find(wordsOfHex(trace.traceId));
+    const window = { from: from as UnixNanos, to: (endTime + neighbourhoodNanos) as UnixNanos };
+    return this.#scope(window, entry < 0 ? 0 : this.#states.foldedAt(entry));
+  }
+
+  /** Everything folded that lies in the minutes of a window; null = all that is kept. */
+  scope(window: TimeWindow | null): Scope {
+    return this.#scope(window, 0);
+  }
+
+  stateOf(traceId: TraceId): { readonly version: number; readonly complete: boolean } {
+    const entry = this.#states.find(wordsOfHex(traceId));
+    if (entry < 0) return { version: 1, complete: true };
+    return {
+      version: Math.max(1, this.#states.version(entry)),
+      complete: this.#states.isComplete(entry, this.#clock.monotonicMs()),
+    };
+  }
+
+  stats(): EngineStats {
+    return {
+      ...this.#counts,
+      open_traces: this.#states.openCount,
+      known_traces: this.#states.size,
+      forgotten_traces_total: this.#states.forgotten,
+      kept_minutes: this.#minutes.size,
+      dropped_minutes_total: this.#minutes.dropped,
+    };
+  }
+
+  async #replace(entry: number, rows: readonly RowRef[], foldedRows: number): Promise<void> {
+    const trace = assembleTrace(rows, rawNaming);
+    const earlier = foldedRows > 0 ? assembleTrace(rows.slice(0, foldedRows), rawNaming) : null;
+    if (earlier !== null && sameTrace(earlier, trace)) {
+      this.#states.noteRead(entry, rows.length);
+      return;
+    }
+    if (earlier !== null) {
+      this.#rollup.removeTrace(earlier);
+      this.#noteChange(earlier);
+      this.#counts.refolded_traces_total += 1;
+    } else this.#counts.folded_traces_total += 1;
+    this.#rollup.addTrace(trace);
+    this.#states.noteFold(entry, rows.length, this.#noteChange(trace));
+    this.#keepMinutes(trace);
+    await this.#readLinked(trace);
+    await this.#store.putSummary(summaryOf(trace, (key) => this.directory.nameOfKey(key)));
+  }
+
+  /** Links may point to traces that were folded so long ago that only the store knows them. */
+  async #readLinked(trace: Trace): Promise<void> {
+    if (!trace.spans.some(({ table, row }) => (table.linkStart[row] ?? 0) < (table.linkEnd[row] ?? 0)))
+      return;
+    for (const traceId of this.#rollup.linkedBy(trace).slice(0, linkedReadsMax)) {
+      const entry = this.#states.find(wordsOfHex(traceId));
+      // One that waits to be folded shows itself then.
+      if (entry >= 0 && this.#states.isOpen(entry)) continue;
+      const rows = await this.#store.readTrace(traceId);
+      if (rows.length === 0) continue;
+      for (const table of new Set(rows.map((row) => row.table))) this.#rollup.observe(table);
+      this.#rollup.showLinked(assembleTrace(rows, rawNaming));
+      this.#noteSharedChange();
+    }
+  }
+
+  #freeze(entry: number): void {
+    if (!this.#states.isFrozen(entry)) this.#counts.frozen_traces_total += 1;
+    this.#states.freeze(entry);
+  }
+
+  #noteChange(trace: Trace): number {
+    const end = trace.spans.reduce((latest, span) => Math.max(latest, span.start), 0);
+    const from = minuteOf(trace.startTime);
+    const to = minuteOf((trace.startTime + BigInt(Math.ceil(end))) as UnixNanos);
+    this.#noteSharedChange();
+    return this.#windows.change(from, to);
+  }
+
+  #noteSharedChange(): void {
+    const version = this.#rollup.sharedVersion;
+    if (version === this.#sharedVersion) return;
+    this.#sharedVersion = version;
+    this.#windows.changeAll();
+  }
+
+  /** A clock that runs ahead must not push out what is true: such minutes are bounded by the rollups themselves. */
+  #keepMinutes(trace: Trace): void {
+    const minute = minuteOf(trace.startTime);
+    if (minute > minuteOf(this.#clock.unixNanos()) + aheadMinutesMax) return;
+    const first = this.#minutes.keep(minute);
+    if (first === null) return;
+    this.#rollup.dropBefore(first);
+    this.#windows.dropBefore(first);
+  }
+
+  #scope(window: TimeWindow | null, atLeast: number): Scope {
+    this.#noteSharedChange();
+    const range =
+      window === null ? { from: null, to: null } : { from: minuteOf(window.from), to: minuteOf(window.to) };
+    return this.#windows.get(range, this.#clock.monotonicMs(), atLeast);
+  }
+}
+
+/** The minutes that hold traces, bounded: the oldest goes. Counted by time of the data, so that a replay of last year is kept too. */
+class KeptMinutes {
+  readonly #countMax: number;
+  readonly #minutes = new Set<number>();
+  #first = Number.NEGATIVE_INFINITY;
+  #dropped = 0;
+
+  constructor(countMax: number) {
+    this.#countMax = countMax;
+  }
+
+  get size(): number {
+    return this.#minutes.size;
+  }
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** The first minute that is kept from now on, if one had to go; else null. */
+  keep(minute: number): number | null {
+    if (minute < this.#first) return null;
+    this.#minutes.add(minute);
+    if (this.#minutes.size <= this.#countMax) return null;
+    const [oldest = minute, second = minute + 1] = [...this.#minutes].sort((a, b) => a - b);
+    this.#minutes.delete(oldest);
+    this.#dropped += 1;
+    this.#first = second;
+    return second;
+  }
+}

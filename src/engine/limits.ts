@@ -1,0 +1,52 @@
+/** Every capacity of the live engine: what it bounds and what happens to what does not fit. All are configurable. */
+export interface EngineLimits {
+  /** A trace is complete when nothing has arrived for it for this long. */
+  readonly idleMs: number;
+  /** A trace that never falls silent is folded at least this often. */
+  readonly openAgeMsMax: number;
+  /** Traces waiting to be folded. From 3/4 of it on the longest waiting are folded early; above it senders are asked to wait. */
+  readonly openTracesMax: number;
+  /** Traces of which it is remembered what they have added to graph and metrics; the oldest are forgotten, counted. */
+  readonly traceStatesMax: number;
+  /** Minutes of graph and metrics that are kept; older ones go, counted. */
+  readonly minutesMax: number;
+  /** Bytes handed over and not yet safe in the store; above it senders are asked to wait. */
+  readonly ingestBytesMax: number;
+  /** Windows of graph and metrics kept ready for reports; the least recently used goes. */
+  readonly windowCacheMax: number;
+  /** How old a kept window may be while new traces keep coming in; one that lacks the asked trace is never used. */
+  readonly windowAgeMsMax: number;
+  /** Waiting traces that one search or graph request folds before it answers; the rest follow in their own time. */
+  readonly foldOnQueryMax: number;
+  /** Background work gives way to requests after this long. */
+  readonly sliceMs: number;
+  /** How long a stop waits for folding. */
+  readonly drainMsMax: number;
+}
+
+export const defaultEngineLimits: EngineLimits = {
+  idleMs: 2_000,
+  openAgeMsMax: 30_000,
+  openTracesMax: 500_000,
+  traceStatesMax: 1_000_000,
+  minutesMax: 360,
+  ingestBytesMax: 256 * 1024 * 1024,
+  windowCacheMax: 32,
+  windowAgeMsMax: 1_000,
+  foldOnQueryMax: 2_000,
+  sliceMs: 10,
+  drainMsMax: 4_000,
+};
+
+/** The capacities of the receivers. */
+export interface ReceiverLimits {
+  /** One request, after decompression; the protocol recommends 64 MiB. */
+  readonly bodyBytesMax: number;
+  /** All requests being received at once, on all transports; above it senders are asked to wait. */
+  readonly inFlightBytesMax: number;
+}
+
+export const defaultReceiverLimits: ReceiverLimits = {
+  bodyBytesMax: 64 * 1024 * 1024,
+  inFlightBytesMax: 256 * 1024 * 1024,
+};

@@ -1,0 +1,56 @@
+import type { EngineStats, Signal } from "./ports.ts";
+
+/** What one receiver has done since the start; the names are the metric names of `/metrics` without its prefix. */
+export class ReceiverCounters {
+  readonly #transport: string;
+  readonly #counts: Record<ReceiverCount, number> = {
+    requests_total: 0,
+    body_bytes_total: 0,
+    accepted_spans_total: 0,
+    accepted_metric_points_total: 0,
+    accepted_log_records_total: 0,
+    rejected_spans_total: 0,
+    rejected_metric_points_total: 0,
+    rejected_log_records_total: 0,
+    malformed_requests_total: 0,
+    oversize_requests_total: 0,
+    unsupported_requests_total: 0,
+    refused_requests_total: 0,
+    aborted_requests_total: 0,
+    faults_total: 0,
+  };
+
+  /** `transport` = "http" or "grpc" */
+  constructor(transport: string) {
+    this.#transport = transport;
+  }
+
+  count(name: ReceiverCount, by = 1): void {
+    this.#counts[name] += by;
+  }
+
+  countItems(signal: Signal, accepted: number, rejected: number): void {
+    this.#counts[`accepted_${itemName[signal]}_total`] += accepted;
+    this.#counts[`rejected_${itemName[signal]}_total`] += rejected;
+  }
+
+  stats(): EngineStats {
+    const entries = Object.entries(this.#counts);
+    return Object.fromEntries(entries.map(([name, value]) => [`otlp_${this.#transport}_${name}`, value]));
+  }
+}
+
+const itemName = { traces: "spans", metrics: "metric_points", logs: "log_records" } as const;
+type ItemName = (typeof itemName)[Signal];
+
+export type ReceiverCount =
+  | "requests_total"
+  | "body_bytes_total"
+  | `accepted_${ItemName}_total`
+  | `rejected_${ItemName}_total`
+  | "malformed_requests_total"
+  | "oversize_requests_total"
+  | "unsupported_requests_total"
+  | "refused_requests_total"
+  | "aborted_requests_total"
+  | "faults_total";

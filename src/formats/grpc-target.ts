@@ -1,0 +1,92 @@
+import {
+  Client,
+  compressionAlgorithms,
+  credentials,
+  Metadata,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+import type { Signal } from "../engine/ports.ts";
+import {
+  answerMsMax,
+  type Delivery,
+  type OtlpTarget,
+  readPartialSuccess,
+  readStatus,
+} from "./otlp-target.ts";
+
+const methods = {
+  traces: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+  metrics: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+  logs: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+} as const;
+
+/** The gRPC codes after which OTLP senders try again; RESOURCE_EXHAUSTED only with a RetryInfo. */
+const retryable: readonly number[] = [
+  status.CANCELLED,
+  status.DEADLINE_EXCEEDED,
+  status.ABORTED,
+  status.OUT_OF_RANGE,
+  status.UNAVAILABLE,
+  status.DATA_LOSS,
+];
+
+/** An OTLP/gRPC receiver at `host:port`. */
+export function grpcTarget(
+  address: string,
+  isSecure: boolean,
+  headers: Readonly<Record<string, string>>,
+): OtlpTarget {
+  const client = new Client(address, isSecure ? credentials.createSsl() : credentials.createInsecure(), {
+    "grpc.default_compression_algorithm": compressionAlgorithms.gzip,
+    "grpc.max_receive_message_length": 4 << 20,
+  });
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+  return {
+    send: (signal, request, abort) => send(client, metadata, { signal, request, abort }),
+    close: () => client.close(),
+  };
+}
+
+interface Call {
+  readonly signal: Signal;
+  readonly request: Uint8Array;
+  readonly abort: AbortSignal | undefined;
+}
+
+function send(client: Client, metadata: Metadata, { signal, request, abort }: Call): Promise<Delivery> {
+  return new Promise((resolve, reject) => {
+    const call = client.makeUnaryRequest(
+      methods[signal],
+      (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+      (bytes: Buffer) => bytes,
+      request,
+      metadata,
+      { deadline: Date.now() + answerMsMax },
+      (error, response) => {
+        abort?.removeEventListener("abort", cancel);
+        if (abort?.aborted === true)
+          reject(abort.reason instanceof Error ? abort.reason : new Error("aborted"));
+        else if (error !== null) resolve(deliveryOf(error));
+        else resolve({ kind: "accepted", ...readPartialSuccess(response ?? Buffer.alloc(0)) });
+      },
+    );
+    const cancel = (): void => call.cancel();
+    abort?.addEventListener("abort", cancel, { once: true });
+  });
+}
+
+function deliveryOf(error: ServiceError): Delivery {
+  const details = error.metadata?.get("grpc-status-details-bin")[0];
+  const retryMs = details instanceof Uint8Array ? readStatus(details).retryMs : null;
+  const message = `gRPC ${status[error.code]}: ${error.details}`;
+  if (
+    error.code === status.UNAVAILABLE &&
+    /ECONNREFUSED|ENOTFOUND|Name resolution|EHOSTUNREACH/i.test(error.details)
+  )
+    return { kind: "unreachable", message };
+  const isRetryable =
+    retryable.includes(error.code) || (error.code === status.RESOURCE_EXHAUSTED && retryMs !== null);
+  return isRetryable ? { kind: "retry", afterMs: retryMs, message } : { kind: "refused", message };
+}

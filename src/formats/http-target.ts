@@ -1,0 +1,108 @@
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import type { Signal } from "../engine/ports.ts";
+import {
+  answerMsMax,
+  type Delivery,
+  type OtlpTarget,
+  readPartialSuccess,
+  readStatus,
+} from "./otlp-target.ts";
+
+const compress = promisify(gzip);
+
+/** An OTLP/HTTP receiver: `base` is its address without `/v1/traces`. */
+export function httpTarget(base: URL, headers: Readonly<Record<string, string>>): OtlpTarget {
+  const root = base.href.replace(/\/+$/, "");
+  return {
+    async send(signal: Signal, request: Uint8Array, abort?: AbortSignal): Promise<Delivery> {
+      const body = await compress(request, { level: 1 });
+      const timeout = AbortSignal.timeout(answerMsMax);
+      try {
+        const response = await fetch(`${root}/v1/${signal}`, {
+          method: "POST",
+          headers: { ...headers, "content-type": "application/x-protobuf", "content-encoding": "gzip" },
+          body,
+          redirect: "error",
+          signal: abort === undefined ? timeout : AbortSignal.any([abort, timeout]),
+        });
+        return deliveryOf(response, new Uint8Array(await response.arrayBuffer()));
+      } catch (error) {
+        abort?.throwIfAborted();
+        return failed(error);
+      }
+    },
+    close() {},
+  };
+}
+
+function deliveryOf(response: Response, body: Uint8Array): Delivery {
+  const isJson = response.headers.get("content-type")?.includes("json") === true;
+  if (response.ok) {
+    const { rejected, message } = isJson ? partialSuccessOfJson(body) : readPartialSuccess(body);
+    return { kind: "accepted", rejected, message };
+  }
+  const said = isJson ? textOfJson(body, "message") : readStatus(body).message;
+  const message = `HTTP ${response.status}${said === "" ? "" : `: ${said}`}`;
+  if (![429, 502, 503, 504].includes(response.status)) return { kind: "refused", message };
+  return { kind: "retry", afterMs: retryAfter(response.headers.get("retry-after")), message };
+}
+
+/** Seconds, or a date. */
+function retryAfter(header: string | null): number | null {
+  if (header === null) return null;
+  const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  return Number.isNaN(ms) ? null : Math.max(0, ms);
+}
+
+/** Failures of a connection that did exist: the same request may well work over the next one. */
+const brokenConnection = new Set([
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "UND_ERR_SOCKET",
+  "UND_ERR_HEADERS_TIMEOUT",
+  "UND_ERR_BODY_TIMEOUT",
+]);
+
+function failed(error: unknown): Delivery {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const message = cause instanceof Error && cause.message !== "" ? cause.message : code;
+  const isTimeout = cause instanceof Error && cause.name === "TimeoutError";
+  return isTimeout || brokenConnection.has(code)
+    ? { kind: "retry", afterMs: null, message }
+    : { kind: "unreachable", message };
+}
+
+function partialSuccessOfJson(body: Uint8Array): { rejected: number; message: string } {
+  const partial = propertyOf(parsed(body), "partialSuccess");
+  const counts = ["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"].map((key) =>
+    Number(propertyOf(partial, key) ?? 0),
+  );
+  const message = propertyOf(partial, "errorMessage");
+  return {
+    rejected: Math.max(0, ...counts.filter(Number.isFinite)),
+    message: typeof message === "string" ? message : "",
+  };
+}
+
+function textOfJson(body: Uint8Array, key: string): string {
+  const text = propertyOf(parsed(body), key);
+  return typeof text === "string" ? text : "";
+}
+
+function parsed(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    // An answer that is no JSON after all says nothing more than its status did.
+    return null;
+  }
+}
+
+function propertyOf(value: unknown, key: string): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, key)
+    ? (value as Record<string, unknown>)[key]
+    : undefined;
+}

@@ -1,0 +1,398 @@
+import { OperationError } from "../engine/errors/operation-error.ts";
+import type { Signal } from "../engine/ports.ts";
+import { malformedRecordsShownMax, tableBytesMax, tableRowsMax } from "../model/limits.ts";
+import type { Problem } from "../model/problems.ts";
+import { SpanTable } from "../model/span-table.ts";
+import {
+  type DecodeResult,
+  type LogRecord,
+  MalformedBodyError,
+  type MetricPoint,
+  type RejectReason,
+} from "../model/telemetry.ts";
+import { decodeLogsJson } from "../otlp/json-logs.ts";
+import { decodeMetricsJson } from "../otlp/json-metrics.ts";
+import { decodeTracesJson } from "../otlp/json-traces.ts";
+import { decodeLogs } from "../otlp/protobuf-logs.ts";
+import { decodeMetrics } from "../otlp/protobuf-metrics.ts";
+import { decodeTraces } from "../otlp/protobuf-traces.ts";
+import { type ByteSource, byteSources, unreadable } from "./byte-source.ts";
+import { detectFormat, type Format } from "./detect.ts";
+import { JsonRecords, type RecordPlace, type RecordUser } from "./json-records.ts";
+import { ProtobufRecords } from "./protobuf-records.ts";
+import { type Unpacked, unpack } from "./unpack.ts";
+
+/** Where telemetry goes; the reader waits for each call before it reads on. */
+export interface TelemetrySink {
+  /** A full table; it belongs to the sink from now on. */
+  traces(table: SpanTable): void | Promise<void>;
+  metrics(points: readonly MetricPoint[]): void | Promise<void>;
+  logs(records: readonly LogRecord[]): void | Promise<void>;
+  /** What was wrong with the input and survived. */
+  problem(problem: Problem): void;
+}
+
+export interface ReadProgress {
+  /** as stored, of all inputs so far */
+  readonly bytesRead: number;
+  /** null where an input is a pipe */
+  readonly bytesTotal: number | null;
+  readonly spans: number;
+  readonly file: string;
+}
+
+export interface ReadOptions {
+  readonly onProgress?: (progress: ReadProgress) => void;
+  readonly signal?: AbortSignal;
+  /** rows of a table before it is handed over; default `tableRowsMax` */
+  readonly tableRows?: number;
+}
+
+export interface Counts {
+  readonly accepted: number;
+  readonly rejected: number;
+}
+
+/** What was in the inputs; everything read is either accepted, or rejected for a reason, or in a malformed record. */
+export interface ReadSummary {
+  readonly files: readonly FileSummary[];
+  readonly bytesRead: number;
+  readonly spans: Counts;
+  readonly points: Counts;
+  readonly logs: Counts;
+  readonly rejectedByReason: ReadonlyMap<RejectReason, number>;
+  /** lines or records that could not be used at all */
+  readonly malformedRecords: number;
+}
+
+interface FileSummary {
+  readonly name: string;
+  /** in words; null for a file that was not used */
+  readonly format: string | null;
+  readonly records: number;
+  readonly malformedRecords: number;
+}
+
+/**
+ * Reads saved telemetry: any number of files, folders and streams in any mix of formats and signals, recognised by content,
+ * with memory for one chunk and one record. A bad record is skipped, counted and reported with its place. A path that does
+ * not exist is an `input_unreadable` error at once. A file that cannot be used (unknown or unsupported format, a disk error)
+ * is a problem if any other had something to read, else an `input_unreadable` error.
+ */
+export async function readTelemetry(
+  inputs: readonly (string | ByteSource)[],
+  sink: TelemetrySink,
+  options: ReadOptions = {},
+): Promise<ReadSummary> {
+  const sources = await byteSources(inputs);
+  const reading = new Reading(sources, sink, options);
+  for (const source of sources) await reading.read(source);
+  return reading.finish();
+}
+
+class Reading {
+  readonly #sink: TelemetrySink;
+  readonly #options: ReadOptions;
+  readonly #bytesTotal: number | null;
+  #bytesRead = 0;
+  readonly #files: FileSummary[] = [];
+  #table = new SpanTable();
+  #points: MetricPoint[] = [];
+  #logs: LogRecord[] = [];
+  readonly #counts = {
+    traces: { accepted: 0, rejected: 0 },
+    metrics: { accepted: 0, rejected: 0 },
+    logs: { accepted: 0, rejected: 0 },
+  };
+  readonly #reasons = new Map<RejectReason, number>();
+  /** files that could not be used, with why */
+  readonly #unused: { readonly source: ByteSource; readonly why: string; readonly hint: string }[] = [];
+  /** what files in folders are that cannot be used, with their names */
+  readonly #passedOver = new Map<string, string[]>();
+  /** place and reason of the first record that was malformed */
+  #firstMalformed = "";
+
+  constructor(sources: readonly ByteSource[], sink: TelemetrySink, options: ReadOptions) {
+    this.#sink = sink;
+    this.#options = options;
+    this.#bytesTotal = sources.some(({ size }) => size === null)
+      ? null
+      : sources.reduce((sum, { size }) => sum + (size ?? 0), 0);
+  }
+
+  async read(source: ByteSource): Promise<void> {
+    const damages: string[] = [];
+    const file = new FileRecords(source.name, this);
+    let format: Format | null = null;
+    try {
+      const unpacked = await unpack(this.#counted(source), (what) => damages.push(what));
+      format = formatOf(unpacked);
+      await this.#readRecords(unpacked, format, file, source);
+    } catch (error) {
+      if (!(error instanceof SourceError)) throw error;
+      const { message, hint } = unreadable(source.name, error.cause);
+      this.#leaveOut(source, message, hint);
+    }
+    for (const damage of damages)
+      this.#leaveOut(source, `${source.name}: ${damage}`, "what could be read of it is used");
+    this.#report(file);
+    this.#files.push({
+      name: source.name,
+      format: format === null ? null : formatName(format),
+      records: file.records,
+      malformedRecords: file.malformed,
+    });
+  }
+
+  async #readRecords(
+    unpacked: Unpacked,
+    format: Format,
+    file: FileRecords,
+    source: ByteSource,
+  ): Promise<void> {
+    if (format.kind === "unsupported" || format.kind === "unknown" || format.kind === "empty") {
+      await unpacked.close();
+      this.#leaveOutUnread(source, format);
+      return;
+    }
+    file.encoding = format.kind;
+    const framer = format.kind === "json" ? new JsonRecords(file) : new ProtobufRecords(format.framing, file);
+    for await (const chunk of unpacked.chunks) {
+      this.#options.signal?.throwIfAborted();
+      framer.push(chunk);
+      await this.#handOver(false);
+      this.#options.onProgress?.({
+        bytesRead: this.#bytesRead,
+        bytesTotal: this.#bytesTotal,
+        spans: this.#counts.traces.accepted,
+        file: source.name,
+      });
+    }
+    framer.end();
+    await this.#handOver(false);
+  }
+
+  async finish(): Promise<ReadSummary> {
+    await this.#handOver(true);
+    const { traces, metrics, logs } = this.#counts;
+    const malformedRecords = this.#files.reduce((sum, file) => sum + file.malformedRecords, 0);
+    if (this.#files.every(({ records }) => records === 0)) this.#refuse(malformedRecords);
+    for (const { source, why, hint } of this.#unused) {
+      const message = hint === "" ? why : `${why}; ${hint}`;
+      this.#problem({ kind: "unreadable_input", message, count: 1, source: source.name });
+    }
+    for (const [what, names] of this.#passedOver) {
+      const message = `files that are ${what} were passed over: ${listed(names)}`;
+      this.#problem({ kind: "unreadable_input", message, count: names.length });
+    }
+    return {
+      files: this.#files,
+      bytesRead: this.#bytesRead,
+      spans: traces,
+      points: metrics,
+      logs,
+      rejectedByReason: this.#reasons,
+      malformedRecords,
+    };
+  }
+
+  /** Takes one record in. Throws `MalformedBodyError`; then nothing of it was used. */
+  decode(signal: Signal, encoding: "json" | "protobuf", bytes: Uint8Array): DecodeResult {
+    const isJson = encoding === "json";
+    let result: DecodeResult;
+    if (signal === "traces") {
+      result = isJson ? decodeTracesJson(bytes, this.#table) : decodeTraces(bytes, this.#table);
+    } else if (signal === "metrics") {
+      const decoded = isJson ? decodeMetricsJson(bytes) : decodeMetrics(bytes);
+      for (const point of decoded.points) this.#points.push(point);
+      result = decoded.result;
+    } else {
+      const decoded = isJson ? decodeLogsJson(bytes) : decodeLogs(bytes);
+      for (const record of decoded.records) this.#logs.push(record);
+      result = decoded.result;
+    }
+    const counts = this.#counts[signal];
+    counts.accepted += result.accepted;
+    counts.rejected += result.rejected;
+    return result;
+  }
+
+  async #handOver(isLast: boolean): Promise<void> {
+    const table = this.#table;
+    const isFull =
+      table.rowCount >= (this.#options.tableRows ?? tableRowsMax) ||
+      (table.rowCount > 0 && table.byteLength >= tableBytesMax);
+    if (isFull || (isLast && table.rowCount > 0)) {
+      this.#table = new SpanTable();
+      await this.#sink.traces(table);
+    }
+    if (this.#points.length > 0) {
+      const points = this.#points;
+      this.#points = [];
+      await this.#sink.metrics(points);
+    }
+    if (this.#logs.length > 0) {
+      const records = this.#logs;
+      this.#logs = [];
+      await this.#sink.logs(records);
+    }
+  }
+
+  async *#counted(source: ByteSource): AsyncIterable<Uint8Array> {
+    const chunks = source.chunks()[Symbol.asyncIterator]();
+    try {
+      for (let next = await nextOf(chunks); next.done !== true; next = await nextOf(chunks)) {
+        this.#bytesRead += next.value.length;
+        yield next.value;
+      }
+    } finally {
+      await chunks.return?.();
+    }
+  }
+
+  #leaveOutUnread(source: ByteSource, format: Format): void {
+    if (source.isFromFolder) {
+      const what =
+        format.kind === "unsupported" ? format.name : format.kind === "empty" ? "empty" : "no telemetry";
+      const names = this.#passedOver.get(what) ?? [];
+      names.push(source.name);
+      this.#passedOver.set(what, names);
+    } else if (format.kind === "empty") this.#leaveOut(source, `${source.name} is empty`, "");
+    else if (format.kind === "unsupported")
+      this.#leaveOut(
+        source,
+        `${source.name} is ${format.name}, which this version does not read`,
+        format.hint,
+      );
+    else if (format.kind === "unknown")
+      this.#leaveOut(source, `${source.name} is in no format that hypocenter knows`, format.hint);
+  }
+
+  #leaveOut(source: ByteSource, why: string, hint: string): void {
+    this.#unused.push({ source, why, hint });
+  }
+
+  /** Nothing at all could be used: the error says why of the first input, and what to do. */
+  #refuse(malformedRecords: number): void {
+    const first = this.#unused[0];
+    if (first !== undefined) {
+      const more = this.#unused.length > 1 ? ` (and ${this.#unused.length - 1} more inputs)` : "";
+      throw new OperationError("input_unreadable", `${first.why}${more}`, first.hint);
+    }
+    if (malformedRecords > 0)
+      throw new OperationError(
+        "input_unreadable",
+        `no record of ${listed(this.#files.map(({ name }) => name))} could be read: ${this.#firstMalformed}`,
+        "check whether the file was cut or changed after it was written",
+      );
+    if (this.#passedOver.size === 0 && this.#files.length > 0) return;
+    const found = [...this.#passedOver].map(([what, names]) => `; ${what}: ${listed(names)}`).join("");
+    throw new OperationError(
+      "input_unreadable",
+      `no telemetry that can be read in the given folder${found}`,
+      "give a folder with OTLP JSON or OTLP protobuf files",
+    );
+  }
+
+  #report(file: FileRecords): void {
+    for (const { place, why } of file.shown)
+      this.#problem({ kind: "malformed_record", message: why, count: 1, source: placed(file.name, place) });
+    const first = file.shown[0];
+    if (first !== undefined && this.#firstMalformed === "")
+      this.#firstMalformed = `${placed(file.name, first.place)}: ${first.why}`;
+    const source = file.name;
+    const count = file.malformed - file.shown.length;
+    if (count > 0)
+      this.#problem({ kind: "malformed_record", message: "further records were skipped", count, source });
+    for (const [reason, rejected] of file.reasons) {
+      this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + rejected);
+      this.#problem({ ...reasonProblems[reason], count: rejected, source });
+    }
+  }
+
+  #problem(problem: Omit<Problem, "spans">): void {
+    this.#sink.problem({ ...problem, spans: [] });
+  }
+}
+
+/** The records of one file: counts them and keeps the first malformed ones. */
+class FileRecords implements RecordUser {
+  readonly name: string;
+  encoding: "json" | "protobuf" = "json";
+  records = 0;
+  malformed = 0;
+  readonly shown: { readonly place: RecordPlace; readonly why: string }[] = [];
+  readonly reasons = new Map<RejectReason, number>();
+  readonly #reading: Reading;
+
+  constructor(name: string, reading: Reading) {
+    this.name = name;
+    this.#reading = reading;
+  }
+
+  use(signal: Signal, bytes: Uint8Array): string | null {
+    try {
+      const result = this.#reading.decode(signal, this.encoding, bytes);
+      this.records += 1;
+      for (const [reason, count] of result.reasons)
+        this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + count);
+      return null;
+    } catch (error) {
+      if (error instanceof MalformedBodyError)
+        return `${error.message} (${error.offset} bytes into the record)`;
+      throw error;
+    }
+  }
+
+  skip(place: RecordPlace, why: string): void {
+    this.malformed += 1;
+    if (this.shown.length < malformedRecordsShownMax) this.shown.push({ place, why });
+  }
+}
+
+const reasonProblems: Readonly<Record<RejectReason, Pick<Problem, "kind" | "message">>> = {
+  invalid_trace_id: { kind: "rejected_span", message: "a span's trace id is not 16 bytes, or all zero" },
+  invalid_span_id: { kind: "rejected_span", message: "a span's id is not 8 bytes, or all zero" },
+  malformed_span: { kind: "rejected_span", message: "a span could not be read" },
+  malformed_data_point: { kind: "malformed_record", message: "a metric data point could not be read" },
+  malformed_log_record: { kind: "malformed_record", message: "a log record could not be read" },
+};
+
+function formatOf({ head, isWhole, isTooDeep }: Unpacked): Format {
+  if (isTooDeep)
+    return {
+      kind: "unsupported",
+      name: "gzip within gzip within gzip",
+      hint: "unpack it first: gzip -d FILE",
+    };
+  return detectFormat(head, isWhole);
+}
+
+function formatName(format: Format): string | null {
+  if (format.kind === "json") return "OTLP JSON";
+  if (format.kind === "protobuf")
+    return format.framing === "raw" ? "OTLP protobuf" : "OTLP protobuf, length-delimited";
+  return null;
+}
+
+/** A source that fails while it is read, told apart from a sink that fails. */
+class SourceError extends Error {}
+
+async function nextOf(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+  try {
+    return await chunks.next();
+  } catch (cause) {
+    throw new SourceError("a source failed", { cause });
+  }
+}
+
+/** `file:line`, and the byte where the record starts. */
+function placed(name: string, { line, offset }: RecordPlace): string {
+  return line === null ? `${name}, byte ${offset}` : `${name}:${line}, byte ${offset}`;
+}
+
+function listed(names: readonly string[]): string {
+  return names.length <= 3
+    ? names.join(", ")
+    : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`;
+}

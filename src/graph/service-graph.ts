@@ -1,0 +1,251 @@
+import { edgesMax, overflowName } from "../model/limits.ts";
+import { Minutes } from "../model/minutes.ts";
+import { exactWeight, RedCell, type RedSample } from "../model/red.ts";
+import type { ServiceDirectory } from "../model/service-directory.ts";
+import { minuteOf, type UnixNanos } from "../model/time.ts";
+import type { Call, CallKind, CallSide, NodeKind, TraceCalls } from "../trace/calls.ts";
+
+/**
+ * Who calls whom, minute by minute, from the calls that traces show: one edge for each caller, callee and kind, with what
+ * the caller saw and what the callee saw apart. Keys are as `rawNaming` makes them; a window turns them into names. Adding
+ * and taking back traces gives the same sums in any order.
+ */
+export class GraphRollup {
+  readonly #minutes = new Minutes(() => new MinuteEdges());
+
+  add({ calls }: Pick<TraceCalls, "calls">): void {
+    for (const call of calls)
+      this.#minutes.cellFor(minuteOf(call.startTime))?.toAdd(call.caller, call.callee, call.kind).add(call);
+  }
+
+  /** Takes back what `add` added for the same calls. */
+  remove({ calls }: Pick<TraceCalls, "calls">): void {
+    for (const call of calls)
+      this.#minutes.find(minuteOf(call.startTime))?.find(call.caller, call.callee, call.kind)?.remove(call);
+  }
+
+  dropBefore(minute: number): void {
+    this.#minutes.dropBefore(minute);
+  }
+
+  /** The graph of the minutes from `from` to `to`, both included; null = no end on that side. */
+  window(from: number | null, to: number | null, directory: ServiceDirectory): ServiceGraph {
+    const names = new Map<string, string>();
+    const nameOf = (key: string): string => {
+      const known = names.get(key);
+      if (known !== undefined) return known;
+      const name = directory.nameOfKey(key);
+      names.set(key, name);
+      return name;
+    };
+    const edges = new Map<string, EdgeParts>();
+    for (const [, minute] of this.#minutes.within(from, to))
+      for (const [callerKey, callees] of minute.callers)
+        for (const [calleeKey, kinds] of callees)
+          for (const [kind, sums] of kinds) {
+            if (sums.calls === 0) continue;
+            const caller = nameOf(callerKey);
+            const callee = nameOf(calleeKey);
+            // what looked like two nodes turned out to be one
+            if (caller === callee) continue;
+            const key = `${caller}\u0000${callee}\u0000${kind}`;
+            const known = edges.get(key);
+            if (known === undefined) edges.set(key, { caller, callee, kind, parts: [sums] });
+            else known.parts.push(sums);
+          }
+    return new ServiceGraph([...edges.values()].map((edge) => new GraphEdge(edge)));
+  }
+}
+
+/** The dependency graph of a window. Edges are in the order of their first call, then by names and kind. */
+export class ServiceGraph {
+  readonly edges: readonly GraphEdge[];
+  /** names of all nodes that have an edge, sorted, with what they are as far as edges tell */
+  readonly nodeKinds: ReadonlyMap<string, NodeKind>;
+
+  constructor(edges: readonly GraphEdge[]) {
+    this.edges = [...edges].sort(byFirstCall);
+    const kinds = new Map<string, NodeKind>();
+    for (const { caller, callee, callerKind, calleeKind } of this.edges) {
+      kinds.set(caller, surerKind(kinds.get(caller), callerKind));
+      kinds.set(callee, surerKind(kinds.get(callee), calleeKind));
+    }
+    this.nodeKinds = new Map([...kinds].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** Direct callers, sorted. */
+  callersOf(service: string): readonly string[] {
+    return [
+      ...new Set(this.edges.filter(({ callee }) => callee === service).map(({ caller }) => caller)),
+    ].sort();
+  }
+
+  /** Caller -> callees, each once; callees in the order of their first call, callers in the order that `order` gives. */
+  dependencies(callers: Iterable<string>): ReadonlyMap<string, readonly string[]> {
+    const callees = new Map<string, Set<string>>();
+    for (const caller of callers) callees.set(caller, new Set());
+    for (const { caller, callee } of this.edges) {
+      const known = callees.get(caller);
+      if (known === undefined) callees.set(caller, new Set([callee]));
+      else known.add(callee);
+    }
+    return new Map([...callees].map(([caller, names]) => [caller, [...names]]));
+  }
+}
+
+interface EdgeParts {
+  readonly caller: string;
+  readonly callee: string;
+  readonly kind: CallKind;
+  readonly parts: EdgeMinute[];
+}
+
+/** One edge of a window; what is costly to add up is added up when asked for. */
+export class GraphEdge {
+  readonly caller: string;
+  readonly callee: string;
+  readonly kind: CallKind;
+  readonly callerKind: NodeKind;
+  readonly calleeKind: NodeKind;
+  readonly calls: number;
+  /** calls that failed for the caller, refused ones (a 404) left out */
+  readonly errors: number;
+  readonly firstStart: UnixNanos;
+  readonly #parts: readonly EdgeMinute[];
+  #client: RedCell | null = null;
+  #server: RedCell | null = null;
+
+  constructor({ caller, callee, kind, parts }: EdgeParts) {
+    this.caller = caller;
+    this.callee = callee;
+    this.kind = kind;
+    this.#parts = parts;
+    this.calls = parts.reduce((sum, part) => sum + part.calls, 0);
+    this.errors = parts.reduce((sum, part) => sum + part.errors, 0);
+    this.callerKind = parts.map((part) => surestOf(part.callerKinds)).reduce(surerKind);
+    this.calleeKind = parts.map((part) => surestOf(part.calleeKinds)).reduce(surerKind);
+    let first: UnixNanos | null = null;
+    for (const { firstStart } of parts)
+      if (firstStart !== null && (first === null || firstStart < first)) first = firstStart;
+    this.firstStart = first ?? (0n as UnixNanos);
+  }
+
+  /** The calls as the caller saw them. */
+  get client(): RedCell {
+    this.#client ??= RedCell.sum(this.#parts.map((part) => part.client));
+    return this.#client;
+  }
+
+  /** The calls as the callee saw them. */
+  get server(): RedCell {
+    this.#server ??= RedCell.sum(this.#parts.map((part) => part.server));
+    return this.#server;
+  }
+}
+
+function byFirstCall(a: GraphEdge, b: GraphEdge): number {
+  if (a.firstStart !== b.firstStart) return a.firstStart < b.firstStart ? -1 : 1;
+  return compare(a.callee, b.callee) || compare(a.caller, b.caller) || compare(a.kind, b.kind);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The first of these that was seen is what most certainly stands at that end. */
+const kindsBySurety: readonly NodeKind[] = ["service", "database", "messaging", "external", "unknown"];
+
+function surerKind(a: NodeKind | undefined, b: NodeKind): NodeKind {
+  return a !== undefined && kindsBySurety.indexOf(a) < kindsBySurety.indexOf(b) ? a : b;
+}
+
+function surestOf(counts: readonly number[]): NodeKind {
+  return kindsBySurety[counts.findIndex((count) => count > 0)] ?? "unknown";
+}
+
+/** The edges of one minute. Emptied ones stay, so that what was counted elsewhere for lack of room is found there again. */
+class MinuteEdges {
+  readonly callers = new Map<string, Map<string, Map<CallKind, EdgeMinute>>>();
+  #edgeCount = 0;
+
+  find(caller: string, callee: string, kind: CallKind): EdgeMinute | undefined {
+    return (
+      this.callers.get(caller)?.get(callee)?.get(kind) ??
+      (this.#edgeCount < edgesMax ? undefined : this.callers.get(overflowName)?.get(overflowName)?.get(kind))
+    );
+  }
+
+  toAdd(caller: string, callee: string, kind: CallKind): EdgeMinute {
+    const known = this.find(caller, callee, kind);
+    if (known !== undefined) return known;
+    if (this.#edgeCount >= edgesMax && caller !== overflowName)
+      return this.toAdd(overflowName, overflowName, kind);
+    let callees = this.callers.get(caller);
+    if (callees === undefined) {
+      callees = new Map();
+      this.callers.set(caller, callees);
+    }
+    let kinds = callees.get(callee);
+    if (kinds === undefined) {
+      kinds = new Map();
+      callees.set(callee, kinds);
+    }
+    const edge = new EdgeMinute();
+    kinds.set(kind, edge);
+    this.#edgeCount += 1;
+    return edge;
+  }
+}
+
+class EdgeMinute {
+  calls = 0;
+  errors = 0;
+  readonly client = new RedCell();
+  readonly server = new RedCell();
+  readonly callerKinds = kindsBySurety.map(() => 0);
+  readonly calleeKinds = kindsBySurety.map(() => 0);
+
+  get firstStart(): UnixNanos | null {
+    const [client, server] = [this.client.firstStart, this.server.firstStart];
+    if (client === null || server === null) return client ?? server;
+    return client < server ? client : server;
+  }
+
+  add(call: Call): void {
+    this.#count(call, exactWeight(call.weight));
+    if (call.client !== null) this.client.add(sampleOf(call, call.client));
+    if (call.server !== null) this.server.add(sampleOf(call, call.server));
+  }
+
+  remove(call: Call): void {
+    const weight = exactWeight(call.weight);
+    if (this.calls < weight) return;
+    this.#count(call, -weight);
+    if (call.client !== null) this.client.remove(sampleOf(call, call.client));
+    if (call.server !== null) this.server.remove(sampleOf(call, call.server));
+  }
+
+  #count(call: Call, weight: number): void {
+    this.calls += weight;
+    if (countsAsError(call)) this.errors += weight;
+    addTo(this.callerKinds, kindsBySurety.indexOf(call.callerKind), weight);
+    addTo(this.calleeKinds, kindsBySurety.indexOf(call.calleeKind), weight);
+  }
+}
+
+function addTo(counts: number[], at: number, weight: number): void {
+  counts[at] = (counts[at] ?? 0) + weight;
+}
+
+/**
+ * Whether a call failed: as its caller saw it, where the caller's side is known. A refusal that the callee does not count
+ * as its own failure (a 404) is no error of the edge.
+ */
+function countsAsError({ client, server, isRefused }: Call): boolean {
+  if (client === null) return server?.failed ?? false;
+  return client.failed && isRefused !== true;
+}
+
+function sampleOf({ startTime, weight }: Call, { durationNanos, failed }: CallSide): RedSample {
+  return { startTime, durationNanos, failed, weight };
+}

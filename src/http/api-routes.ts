@@ -1,0 +1,447 @@
+import type { GraphJson } from "../analysis/report.ts";
+import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
+import type { Clock, EngineStats, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
+import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
+import { resolveTime, type TimePoint } from "../model/time-point.ts";
+import { tracesToJson } from "../otlp/json-write.ts";
+import { writeJson } from "../wire/write-json.ts";
+import { focusGraph } from "./api-focus.ts";
+import { metricsText } from "./api-metrics.ts";
+import { homePage } from "./api-page.ts";
+import type { ParameterTable, ParameterValues } from "./api-parameters.ts";
+import { type JsonSchema, schemaReference } from "./api-schemas.ts";
+import { openApiDocument } from "./openapi.ts";
+
+/** What the routes answer from. */
+export interface ApiSources {
+  readonly query: QueryPort;
+  readonly clock: Clock;
+  readonly version: string;
+  /** false while starting and stopping */
+  readonly isReady: () => boolean;
+  /** counters of engine and receivers */
+  readonly stats: () => EngineStats;
+  /** where we listen, for the page at `/` */
+  readonly addresses: () => ListenAddresses;
+}
+
+/** `host:port` of each listener. */
+export interface ListenAddresses {
+  readonly grpc: string;
+  readonly http: string;
+  readonly api: string;
+}
+
+export interface ApiAnswer {
+  readonly status?: number;
+  readonly mediaType: string;
+  readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** One address of the API: how it is asked, what it answers, and what OpenAPI says of both. All are GET (and so HEAD). */
+export interface Route {
+  readonly path: string;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly parameters: ParameterTable;
+  readonly answer: {
+    readonly description: string;
+    readonly mediaType: string;
+    readonly schema: JsonSchema;
+    /** when the same answer comes with status 503 */
+    readonly unavailable?: string;
+  };
+  /** another path that answers the same */
+  readonly alias?: string;
+  readonly errors: readonly ErrorCode[];
+  readonly handle: (
+    values: ParameterValues<ParameterTable>,
+    sources: ApiSources,
+    accept: string,
+  ) => Promise<ApiAnswer>;
+}
+
+const json = "application/json";
+const plainText = "text/plain";
+
+const traceId = {
+  in: "path",
+  type: { kind: "trace_id" },
+  description: "16 or 32 hex digits, any case",
+  default: null,
+} as const;
+const from = {
+  in: "query",
+  type: { kind: "time" },
+  description: "only traces that start at or after this time",
+  default: null,
+} as const;
+const to = {
+  in: "query",
+  type: { kind: "time" },
+  description: "only traces that start at or before this time",
+  default: null,
+} as const;
+
+const traceRoute = route({
+  path: "/api/v1/traces/{trace_id}",
+  operationId: "getTrace",
+  summary: "The spans of a trace as they were received",
+  parameters: { trace_id: traceId },
+  answer: { description: "OTLP JSON", mediaType: json, schema: schemaReference("OtlpTraces") },
+  errors: ["bad_trace_id", "bad_request", "trace_not_found"],
+  handle: async ({ trace_id: id }, { query }) => {
+    const rows = await query.readTrace(id);
+    if (rows === null) throw unknownTrace(id);
+    return { mediaType: json, body: tracesToJson(rows) };
+  },
+});
+
+const analysisRoute = route({
+  path: "/api/v1/traces/{trace_id}/analysis",
+  operationId: "analyzeTrace",
+  summary:
+    "What failed first in a trace, why, how it spread and who is hit, from all spans that have arrived until now",
+  parameters: {
+    trace_id: traceId,
+    failed_service: {
+      in: "query",
+      type: { kind: "text" },
+      description: "the service to start at; without it, the one where the failure shows",
+      default: null,
+    },
+    lang: {
+      in: "query",
+      type: { kind: "choice", values: ["en", "ko"] },
+      description: "language of the sentences",
+      default: "en",
+    },
+    scoring: {
+      in: "query",
+      type: { kind: "choice", values: ["evidence", "structural"] },
+      description: "structural answers with the structural report alone",
+      default: "evidence",
+    },
+  },
+  answer: {
+    description: "the report; version and completeness also as Trace-Version and Trace-Complete headers",
+    mediaType: json,
+    schema: { anyOf: [schemaReference("TraceReport"), schemaReference("StructuralReport")] },
+  },
+  errors: ["bad_trace_id", "bad_request", "trace_not_found", "service_not_found"],
+  handle: async ({ trace_id: id, failed_service: failedService, lang, scoring }, { query }) => {
+    const options = { language: lang, scoring, ...(failedService === null ? {} : { failedService }) };
+    const analysis = await query.analyzeTrace(id, options);
+    if (analysis === null) throw unknownTrace(id);
+    const { version, complete, report } = analysis;
+    return {
+      mediaType: json,
+      body: writeJson(scoring === "structural" ? report : { version, complete, ...report }),
+      headers: { "Trace-Version": String(version), "Trace-Complete": String(complete) },
+    };
+  },
+});
+
+const tracesRoute = route({
+  path: "/api/v1/traces",
+  operationId: "searchTraces",
+  summary: "Summaries of traces, newest first",
+  parameters: {
+    service: { in: "query", type: { kind: "text" }, description: "a service that takes part", default: null },
+    operation: {
+      in: "query",
+      type: { kind: "text" },
+      description: "the operation of the root span",
+      default: null,
+    },
+    status: {
+      in: "query",
+      type: { kind: "choice", values: ["error", "ok"] },
+      description: "error = at least one span failed",
+      default: null,
+    },
+    min_duration_ms: {
+      in: "query",
+      type: { kind: "number", min: 0, max: 1e12 },
+      description: "only traces that took at least this long",
+      default: null,
+    },
+    from,
+    to,
+    limit: {
+      in: "query",
+      type: { kind: "integer", min: 1, max: 1000 },
+      description: "summaries in one answer",
+      default: "50",
+    },
+    cursor: {
+      in: "query",
+      type: { kind: "text" },
+      description: "as the answer before gave it, to go on from there",
+      default: null,
+    },
+  },
+  answer: { description: "one page", mediaType: json, schema: schemaReference("TracePage") },
+  errors: ["bad_request"],
+  handle: async (values, { query, clock }) => {
+    const { service, operation, status, min_duration_ms: minDurationMs, limit, cursor } = values;
+    const now = clock.unixNanos();
+    const page = await query.searchTraces({
+      limit,
+      ...(service === null ? {} : { service }),
+      ...(operation === null ? {} : { operation }),
+      ...(status === null ? {} : { status }),
+      ...(minDurationMs === null ? {} : { minDurationNanos: Math.round(minDurationMs * NANOS_PER_MS) }),
+      ...(values.from === null ? {} : { from: resolveTime(values.from, now) }),
+      ...(values.to === null ? {} : { to: resolveTime(values.to, now) }),
+      ...(cursor === null ? {} : { cursor }),
+    });
+    const traces = page.summaries.map(summaryJson);
+    return jsonAnswer({ traces, total: page.total, truncated: page.cursor !== null, cursor: page.cursor });
+  },
+});
+
+const servicesRoute = route({
+  path: "/api/v1/services",
+  operationId: "listServices",
+  summary: "Requests, errors, latencies and health of every service",
+  parameters: { from, to },
+  answer: { description: "all services", mediaType: json, schema: schemaReference("Services") },
+  errors: ["bad_request"],
+  handle: async (values, { query, clock }) =>
+    jsonAnswer({ services: await query.services(windowOf(values, clock)) }),
+});
+
+const serviceRoute = route({
+  path: "/api/v1/services/{name}",
+  operationId: "getService",
+  summary: "One service",
+  parameters: {
+    name: {
+      in: "path",
+      type: { kind: "text" },
+      description: "as the graph names it, URL-encoded",
+      default: null,
+    },
+    from,
+    to,
+  },
+  answer: { description: "the service", mediaType: json, schema: schemaReference("Service") },
+  errors: ["bad_request", "service_not_found"],
+  handle: async (values, { query, clock }) => {
+    const service = await query.service(values.name, windowOf(values, clock));
+    if (service === null) throw unknownService(values.name);
+    return jsonAnswer(service);
+  },
+});
+
+const graphRoute = route({
+  path: "/api/v1/graph",
+  operationId: "getGraph",
+  summary: "The service graph; an edge points from caller to callee",
+  parameters: {
+    from,
+    to,
+    focus: {
+      in: "query",
+      type: { kind: "text" },
+      description: "only this service and what is near it, up and down the calls",
+      default: null,
+    },
+    depth: {
+      in: "query",
+      type: { kind: "integer", min: 0, max: 100 },
+      description: "calls between the focus and what is still shown",
+      default: "1",
+    },
+  },
+  answer: { description: "nodes and edges", mediaType: json, schema: schemaReference("Graph") },
+  errors: ["bad_request", "service_not_found"],
+  handle: async (values, { query, clock }) => {
+    const graph: GraphJson = await query.graph(windowOf(values, clock));
+    if (values.focus === null) return jsonAnswer(graph);
+    const focused = focusGraph(graph, values.focus, values.depth);
+    if (focused === null) throw unknownService(values.focus);
+    return jsonAnswer(focused);
+  },
+});
+
+const metricsRoute = route({
+  path: "/metrics",
+  operationId: "getMetrics",
+  summary: "Counters and gauges of this server for Prometheus",
+  parameters: {},
+  answer: {
+    description: "Prometheus text format",
+    mediaType: "text/plain; version=0.0.4",
+    schema: { type: "string" },
+  },
+  errors: ["bad_request"],
+  handle: async (_, { stats, version }) => ({
+    mediaType: "text/plain; version=0.0.4",
+    body: metricsText(stats(), version),
+  }),
+});
+
+const homeRoute = route({
+  path: "/",
+  operationId: "getHome",
+  summary: "What this server is, where it listens and how to send to it",
+  parameters: {},
+  answer: {
+    description: "a page, or plain text for clients that do not ask for HTML",
+    mediaType: plainText,
+    schema: { type: "string" },
+  },
+  errors: ["bad_request"],
+  handle: async (_, { addresses, version }, accept) => {
+    const isHtml = accept.includes("text/html");
+    const body = homePage({
+      addresses: addresses(),
+      version,
+      isHtml,
+      paths: routes.map(({ path, summary }) => ({ path, summary })),
+    });
+    return { mediaType: isHtml ? "text/html" : plainText, body };
+  },
+});
+
+const openApiRoute = route({
+  path: "/openapi.json",
+  operationId: "getOpenApi",
+  summary: "This description",
+  parameters: {},
+  answer: { description: "an OpenAPI 3.1 document", mediaType: json, schema: { type: "object" } },
+  errors: ["bad_request"],
+  handle: async (_, { version }) => jsonAnswer(openApiDocument(routes, version)),
+});
+
+/** Every address of the API, in the order of the documentation. */
+export const routes: readonly Route[] = [
+  analysisRoute,
+  traceRoute,
+  tracesRoute,
+  servicesRoute,
+  serviceRoute,
+  graphRoute,
+  ...healthRoutes(),
+  metricsRoute,
+  openApiRoute,
+  homeRoute,
+];
+
+/** Keeps the types of a route's own parameters for its handler; outside, all routes look alike. */
+function route<const Table extends ParameterTable>(
+  definition: Omit<Route, "parameters" | "handle"> & {
+    readonly parameters: Table;
+    readonly handle: (
+      values: ParameterValues<Table>,
+      sources: ApiSources,
+      accept: string,
+    ) => Promise<ApiAnswer>;
+  },
+): Route {
+  return definition as unknown as Route;
+}
+
+/** Alive = the process answers; ready = telemetry is taken. */
+function healthRoutes(): readonly Route[] {
+  const live = async (_: unknown, { version }: ApiSources) => jsonAnswer({ status: "ok", version });
+  const ready = async (_: unknown, { isReady, version }: ApiSources) =>
+    isReady()
+      ? jsonAnswer({ status: "ok", version })
+      : { ...jsonAnswer({ status: "starting_or_stopping", version }), status: 503 };
+  const schema = schemaReference("Health");
+  const answer = { description: "ok", mediaType: json, schema };
+  const whenReady = { ...answer, unavailable: "starting or stopping" };
+  const shared = { parameters: {}, errors: ["bad_request"] } as const;
+  const summary = "Whether telemetry is taken and questions are answered";
+  return [
+    route({
+      ...shared,
+      path: "/livez",
+      operationId: "getLive",
+      summary: "Whether the process answers",
+      answer,
+      handle: live,
+    }),
+    route({ ...shared, path: "/readyz", operationId: "getReady", summary, answer: whenReady, handle: ready }),
+    route({
+      ...shared,
+      path: "/healthz",
+      operationId: "getHealth",
+      summary,
+      answer: whenReady,
+      alias: "/readyz",
+      handle: ready,
+    }),
+    route({
+      ...shared,
+      path: "/ready",
+      operationId: "getReadyAlias",
+      summary,
+      answer: whenReady,
+      alias: "/readyz",
+      handle: ready,
+    }),
+    route({
+      ...shared,
+      path: "/health",
+      operationId: "getHealthAlias",
+      summary,
+      answer: whenReady,
+      alias: "/readyz",
+      handle: ready,
+    }),
+  ];
+}
+
+function jsonAnswer(value: unknown): ApiAnswer {
+  return { mediaType: json, body: writeJson(value) };
+}
+
+/** null = no bound was given: everything that is kept */
+function windowOf(
+  { from: start, to: end }: { readonly from: TimePoint | null; readonly to: TimePoint | null },
+  clock: Clock,
+): TimeWindow | null {
+  if (start === null && end === null) return null;
+  const now = clock.unixNanos();
+  const window = {
+    from: start === null ? (0n as UnixNanos) : resolveTime(start, now),
+    to: end === null ? now : resolveTime(end, now),
+  };
+  if (window.from > window.to)
+    throw new OperationError("bad_request", 'Parameter "from" is later than "to"', "Swap them.");
+  return window;
+}
+
+function summaryJson(summary: TraceSummary): Readonly<Record<string, unknown>> {
+  return {
+    trace_id: summary.traceId,
+    root_service: summary.rootService,
+    root_operation: summary.rootOperation,
+    start: formatTime(summary.startTime),
+    duration_ms: summary.durationNanos / NANOS_PER_MS,
+    span_count: summary.spanCount,
+    error_count: summary.errorCount,
+    services: summary.services,
+  };
+}
+
+function unknownTrace(id: string): OperationError {
+  return new OperationError(
+    "trace_not_found",
+    `No trace ${id} is kept here`,
+    "It has not arrived yet, was sampled out by its sender, or had to make room; /api/v1/traces lists what there is.",
+  );
+}
+
+function unknownService(name: string): OperationError {
+  return new OperationError(
+    "service_not_found",
+    `No service ${name} in this time`,
+    "/api/v1/services lists what there is; names are case-sensitive.",
+  );
+}

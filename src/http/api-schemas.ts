@@ -1,0 +1,232 @@
+import { errorCatalogue } from "../engine/errors/operation-error.ts";
+
+/** A JSON Schema (2020-12), as far as OpenAPI 3.1 documents of ours use it. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+export type SchemaName = keyof typeof schemas;
+
+/** A reference to one of the schemas below. */
+export function schemaReference(name: SchemaName): JsonSchema {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+const text: JsonSchema = { type: "string" };
+const number: JsonSchema = { type: "number" };
+const count: JsonSchema = { type: "integer", minimum: 0 };
+const flag: JsonSchema = { type: "boolean" };
+const ratio: JsonSchema = { type: "number", minimum: 0, maximum: 1 };
+const spanId: JsonSchema = { type: "string", pattern: "^[0-9a-f]{16}$" };
+const traceId: JsonSchema = { type: "string", pattern: "^[0-9a-f]{32}$" };
+const time: JsonSchema = { type: "string", description: "RFC 3339, UTC, nanoseconds" };
+const texts = listOf(text);
+const spanIds = listOf(spanId);
+const nodeKind = oneOf("service", "database", "messaging", "external", "unknown");
+
+function object(
+  required: Readonly<Record<string, JsonSchema>>,
+  optional: Readonly<Record<string, JsonSchema>> = {},
+) {
+  return { type: "object", properties: { ...required, ...optional }, required: Object.keys(required) };
+}
+
+function listOf(items: JsonSchema): JsonSchema {
+  return { type: "array", items };
+}
+
+function mapOf(additionalProperties: JsonSchema): JsonSchema {
+  return { type: "object", additionalProperties };
+}
+
+function oneOf(...values: readonly string[]): JsonSchema {
+  return { type: "string", enum: values };
+}
+
+function orNull(schema: JsonSchema): JsonSchema {
+  return { anyOf: [schema, { type: "null" }] };
+}
+
+function reference(name: string): JsonSchema {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+const rates = {
+  requests: number,
+  errors: number,
+  error_rate: ratio,
+  p50_ms: orNull(number),
+  p90_ms: orNull(number),
+  p99_ms: orNull(number),
+};
+
+const structuralFields = {
+  trace_id: traceId,
+  failed_service: text,
+  dependency_chain: texts,
+  service_states: mapOf(reference("ServiceState")),
+  cascade_analysis: object({
+    failure_propagation: listOf(
+      object({ failed_service: text, affected_services: texts, failure_reasons: texts }),
+    ),
+    blast_radius: count,
+    critical_path: texts,
+  }),
+  recommendations: texts,
+};
+
+/** Everything that answers are made of, for `components/schemas`. */
+export const schemas = {
+  Error: object({
+    error: object({ code: oneOf(...Object.keys(errorCatalogue), "internal"), message: text, hint: text }),
+  }),
+  Health: object({ status: oneOf("ok", "starting_or_stopping"), version: text }),
+  OtlpTraces: {
+    ...object({ resourceSpans: listOf({ type: "object" }) }),
+    description: "OTLP JSON: the protobuf message TracesData in its JSON form",
+  },
+  HealthMetrics: {
+    ...object(
+      {},
+      {
+        error_rate: number,
+        response_time_p99: number,
+        cpu_usage: number,
+        memory_usage: number,
+        queue_depth: number,
+        connection_count: number,
+        max_connections: number,
+        deadlock_count: number,
+        slow_query_count: number,
+        timeout_count: number,
+        rate_limit_hits: number,
+      },
+    ),
+    description: "ratios 0..1, seconds, counts; what is not known is left out",
+  },
+  ServiceState: object({ healthy: flag, issues: texts, metrics: reference("HealthMetrics") }),
+  StructuralCandidate: object({ service: text, issues: texts, impact_score: number }),
+  StructuralReport: object({
+    ...structuralFields,
+    root_cause_candidates: listOf(reference("StructuralCandidate")),
+  }),
+  Candidate: object(
+    {
+      service: text,
+      rank: { type: "integer", minimum: 1 },
+      score: ratio,
+      impact_score: number,
+      kind: text,
+      issues: texts,
+      evidence: listOf(
+        object(
+          { statement: text, direction: oneOf("for", "against"), spans: spanIds, value: orNull(number) },
+          { baseline: number },
+        ),
+      ),
+    },
+    { operation: text, instance: text, edge: object({ caller: text, callee: text }), onset: time },
+  ),
+  TraceReport: object({
+    version: { type: "integer", minimum: 1, description: "grows when late spans change the trace" },
+    complete: { ...flag, description: "nothing has arrived for the trace for the idle time" },
+    ...structuralFields,
+    structural: object({ root_cause_candidates: listOf(reference("StructuralCandidate")) }),
+    verdict: text,
+    confidence: orNull(ratio),
+    root_cause_candidates: listOf(reference("Candidate")),
+    advice: listOf(object({ sentence: text, kind: text, service: text, spans: spanIds })),
+    failing_path: listOf(
+      object({
+        span_id: spanId,
+        depth: count,
+        service: text,
+        operation: text,
+        start_ms: number,
+        duration_ms: number,
+        failed: flag,
+        role: oneOf("origin", "reporter", "none"),
+        error: orNull(text),
+        hidden_siblings: count,
+      }),
+    ),
+    propagation: listOf(object({ caller: text, callee: text, mechanism: text, spans: spanIds })),
+    trace: object({
+      root_service: text,
+      root_operation: text,
+      start: time,
+      duration_ms: number,
+      span_count: count,
+      error_count: count,
+      services: texts,
+    }),
+    trace_critical_path: listOf(
+      object({
+        span_id: spanId,
+        service: text,
+        operation: text,
+        start: time,
+        duration_ms: number,
+        self_time_ms: number,
+        share: ratio,
+      }),
+    ),
+    dependency_graph: reference("Graph"),
+    problems: listOf(reference("Problem")),
+  }),
+  Problem: object({ kind: text, message: text, count, spans: spanIds }, { source: text }),
+  TraceSummary: object({
+    trace_id: traceId,
+    root_service: text,
+    root_operation: text,
+    start: time,
+    duration_ms: number,
+    span_count: count,
+    error_count: count,
+    services: texts,
+  }),
+  TracePage: object({
+    traces: listOf(reference("TraceSummary")),
+    total: count,
+    truncated: { ...flag, description: "there are more; ask again with the cursor" },
+    cursor: orNull(text),
+  }),
+  Graph: object({
+    nodes: listOf(
+      object({
+        service: text,
+        kind: nodeKind,
+        inferred: flag,
+        calls_in: number,
+        error_rate: ratio,
+        response_time_p50: orNull(number),
+        response_time_p99: orNull(number),
+      }),
+    ),
+    edges: listOf(
+      object(
+        {
+          caller: text,
+          callee: text,
+          kind: oneOf("sync", "async", "inferred"),
+          calls: number,
+          errors: number,
+          error_rate: ratio,
+          p50_ms: orNull(number),
+          p99_ms: orNull(number),
+        },
+        { client_p99_ms: number, server_p99_ms: number },
+      ),
+    ),
+  }),
+  Service: object({
+    service: text,
+    kind: nodeKind,
+    inferred: flag,
+    ...rates,
+    healthy: flag,
+    issues: texts,
+    metrics: reference("HealthMetrics"),
+    operations: listOf(object({ operation: text, ...rates })),
+    minutes: listOf(object({ start: time, requests: number, errors: number, p99_ms: orNull(number) })),
+  }),
+  Services: object({ services: listOf(reference("Service")) }),
+} as const satisfies Readonly<Record<string, JsonSchema>>;

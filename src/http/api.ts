@@ -1,0 +1,141 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type ErrorCode, errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
+import { writeJson } from "../wire/write-json.ts";
+import { readParameters } from "./api-parameters.ts";
+import { type ApiAnswer, type ApiSources, type Route, routes } from "./api-routes.ts";
+import type { HttpHandler } from "./server.ts";
+
+export interface ApiOptions extends ApiSources {
+  /** host names that a request may address; null = any */
+  readonly allowedHosts: ReadonlySet<string> | null;
+  /** called with each fault of ours, for the log */
+  readonly onFault: (fault: unknown) => void;
+}
+
+/** The HTTP API: finds the route, checks the parameters, writes the answer or the error. */
+export function createApiHandler(options: ApiOptions): HttpHandler {
+  return (request, response) => {
+    void answer(request, options)
+      .catch((error: unknown) => errorAnswer(error, options))
+      .then((outcome) => send(request, response, outcome));
+  };
+}
+
+/** The names by which a server on a loopback address is reached. */
+export function loopbackHosts(others: readonly string[]): ReadonlySet<string> {
+  return new Set(["localhost", "127.0.0.1", "[::1]", ...others.map((name) => name.toLowerCase())]);
+}
+
+async function answer(request: IncomingMessage, options: ApiOptions): Promise<ApiAnswer> {
+  checkHost(request.headers.host, options.allowedHosts);
+  const url = urlOf(request.url ?? "/");
+  const [route, path] = findRoute(url.pathname);
+  if (request.method !== "GET" && request.method !== "HEAD")
+    throw new OperationError(
+      "method_not_allowed",
+      `${url.pathname} takes GET, not ${request.method ?? "nothing"}`,
+    );
+  const values = readParameters(route.parameters, path, url.searchParams);
+  return await route.handle(values, options, request.headers.accept ?? "");
+}
+
+/** A page on another site may make a browser resolve its own name to us; it cannot make the Host header lie. */
+function checkHost(header: string | undefined, allowed: ReadonlySet<string> | null): void {
+  if (allowed === null || header === undefined) return;
+  const name = header.replace(/:\d+$/, "").toLowerCase();
+  if (!allowed.has(name))
+    throw new OperationError(
+      "host_not_allowed",
+      `This server is not reached as ${name}`,
+      "Start it with --allowed-hosts NAME if that is meant.",
+    );
+}
+
+function urlOf(target: string): URL {
+  try {
+    return new URL(target.startsWith("/") ? `http://server${target}` : target);
+  } catch {
+    throw new OperationError("bad_request", "The address of the request is malformed");
+  }
+}
+
+function findRoute(pathname: string): readonly [Route, ReadonlyMap<string, string>] {
+  const segments = segmentsOf(pathname);
+  for (const route of routes) {
+    const values = matchPath(segmentsOf(route.path), segments);
+    if (values !== null) return [route, values];
+  }
+  throw new OperationError("not_found", `Nothing at ${pathname}`, "/openapi.json describes what there is.");
+}
+
+function segmentsOf(path: string): readonly string[] {
+  return path.replace(/\/+$/, "").split("/");
+}
+
+/** The values of `{name}` segments, or null where the path is another one. */
+function matchPath(
+  pattern: readonly string[],
+  segments: readonly string[],
+): ReadonlyMap<string, string> | null {
+  if (pattern.length !== segments.length) return null;
+  const values = new Map<string, string>();
+  for (const [i, expected] of pattern.entries()) {
+    const segment = segments[i] ?? "";
+    if (expected.startsWith("{")) {
+      if (segment === "") return null;
+      values.set(expected.slice(1, -1), decoded(segment));
+    } else if (expected !== segment) return null;
+  }
+  return values;
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw new OperationError("bad_request", `"${segment}" in the address is not URL-encoded UTF-8`);
+  }
+}
+
+function errorAnswer(error: unknown, options: ApiOptions): ApiAnswer {
+  if (!(error instanceof OperationError)) {
+    options.onFault(error);
+    return failure(
+      500,
+      "internal",
+      "A fault inside hypocenter",
+      "Its log has the details; please report it.",
+    );
+  }
+  const answer = failure(errorCatalogue[error.code].status, error.code, error.message, error.hint);
+  return error.code === "method_not_allowed" ? { ...answer, headers: { Allow: "GET, HEAD" } } : answer;
+}
+
+function failure(status: number, code: ErrorCode | "internal", message: string, hint: string): ApiAnswer {
+  return { status, mediaType: "application/json", body: writeJson({ error: { code, message, hint } }) };
+}
+
+/** Answers are data, never code: browsers must not guess types, embed or keep them. */
+const securityHeaders = {
+  "X-Content-Type-Options": "nosniff",
+  "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+  "Referrer-Policy": "no-referrer",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Cache-Control": "no-store",
+};
+
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status = 200, mediaType, body, headers }: ApiAnswer,
+): void {
+  if (response.destroyed) return;
+  const bytes = Buffer.from(body);
+  response.writeHead(status, {
+    "Content-Type": `${mediaType}; charset=utf-8`,
+    "Content-Length": bytes.length,
+    ...securityHeaders,
+    ...headers,
+  });
+  response.end(request.method === "HEAD" ? undefined : bytes);
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import { main, reportBug } from "./cli/main.ts";
+
+// A reader that has seen enough (`| head`) closes the pipe: no error of anybody.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+process.on("uncaughtException", (error) => process.exit(reportBug(error, process)));
+
+process.exitCode = await main(process.argv.slice(2), process);

@@ -1,0 +1,292 @@
+import { type Attributes, textOf } from "../model/attributes.ts";
+import { deltaPointsPerMinuteMax, metricSeriesMax } from "../model/limits.ts";
+import {
+  cpuModeKeys,
+  cpuNumberKeys,
+  destinationKeys,
+  type MetricRule,
+  metricRuleOf,
+  peerNameKeys,
+} from "../model/metric-names.ts";
+import { Minutes } from "../model/minutes.ts";
+import { rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
+import { identityOf, unknownService } from "../model/service-identity.ts";
+import type { MetricPoint } from "../model/telemetry.ts";
+import { minuteOf, NANOS_PER_SECOND, type UnixNanos } from "../model/time.ts";
+import { type CpuModeValue, type InstanceValues, type ResourceHealth, resourceHealthOf } from "./resource-health.ts";
+
+/** A counter that began to count this long before the first data, or later, is taken to have begun with it. */
+const counterStartSlackNanos = 300_000_000_000n;
+
+/** What a window of metrics is asked for. */
+export interface HealthWindowQuery {
+  /** first and last minute, both included; null = no end on that side */
+  readonly from: number | null;
+  readonly to: number | null;
+  readonly directory: ServiceDirectory;
+  /** whether a service or peer of this name is in the scope: metrics go to the first name of their sender that is */
+  readonly isKnown: (name: string) => boolean;
+}
+
+/**
+ * CPU, memory, queues, connections and the like of each service, from OTLP metrics, minute by minute. Only metrics that
+ * `metricRuleOf` knows are kept. The result depends on the set of points, not on their order; repeated points count once.
+ */
+export class HealthRollup {
+  readonly #series = new Map<string, Series>();
+  #droppedPoints = 0;
+  #earliest: UnixNanos | null = null;
+
+  /** Points left out because there were too many series. */
+  get droppedPoints(): number {
+    return this.#droppedPoints;
+  }
+
+  add(points: Iterable<MetricPoint>): void {
+    const senders = new Map<Attributes, Sender>();
+    for (const point of points) {
+      const rule = metricRuleOf(point.name);
+      const read = rule === null || !isSelected(rule, point.attributes) ? null : readingOf(point);
+      if (rule === null || read === null) continue;
+      if (this.#earliest === null || point.time < this.#earliest) this.#earliest = point.time;
+      let sender = senders.get(point.resource);
+      if (sender === undefined) {
+        sender = senderOf(point.resource);
+        senders.set(point.resource, sender);
+      }
+      this.#seriesOf(point, rule, sender, read.kind)?.add(point, read.value);
+    }
+  }
+
+  dropBefore(minute: number): void {
+    for (const [key, series] of this.#series) if (series.dropBefore(minute)) this.#series.delete(key);
+  }
+
+  /** The health of every sender of metrics by the name that reports use. */
+  window(query: HealthWindowQuery): ReadonlyMap<string, ResourceHealth> {
+    const { from, to, directory, isKnown } = query;
+    const since = (from === null ? (this.#earliest ?? 0n) : BigInt(from) * 60_000_000_000n) - counterStartSlackNanos;
+    const services = new Map<string, Map<string, InstanceValues>>();
+    const names = new Map<string, string>();
+    for (const series of this.#series.values()) {
+      const value = series.within(from, to, since);
+      if (value === null) continue;
+      let name = names.get(series.nameKey);
+      if (name === undefined) {
+        name = nameOf(series.names, directory, isKnown);
+        names.set(series.nameKey, name);
+      }
+      if (name === "") continue;
+      const instances = mapEntry(services, name, () => new Map<string, InstanceValues>());
+      const values = mapEntry(instances, series.instance, () => new Map());
+      mapEntry(values, series.rule.measure, () => []).push({ rule: series.rule, mode: series.mode, ...value });
+    }
+    return new Map([...services].map(([name, instances]) => [name, resourceHealthOf([...instances.values()])]));
+  }
+
+  #seriesOf(point: MetricPoint, rule: MetricRule, sender: Sender, kind: ReadingKind): Series | null {
+    const labels = [...point.attributes].map(([key, value]) => `${key}=${textOf(value)}`).sort();
+    const key = [sender.key, point.name, kind, ...labels].join("\u0000");
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      if (this.#series.size >= metricSeriesMax) {
+        this.#droppedPoints += 1;
+        return null;
+      }
+      const names = [...sender.names, ...peerKeysOf(point.name, point.attributes), ...sender.addresses];
+      series = new Series({ rule, kind, names, instance: sender.instance, mode: modeOf(point.attributes) });
+      this.#series.set(key, series);
+    }
+    return series;
+  }
+}
+
+function mapEntry<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+interface Sender {
+  readonly key: string;
+  readonly instance: string;
+  /** keys as `rawNaming` makes them, the likeliest first */
+  readonly names: readonly string[];
+  /** of whoever runs at the sender's addresses */
+  readonly addresses: readonly string[];
+}
+
+function senderOf(resource: Attributes): Sender {
+  const identity = identityOf(resource);
+  const own = identity.name.startsWith(unknownService) ? [] : [rawNaming.nameOf(identity)];
+  const names = [...own, ...peerKeysOf("", resource)];
+  const addresses = identity.addresses.map((host) => peerKey("", host, "address"));
+  const instance = identity.instance || identity.host;
+  return { key: [instance, ...names, ...identity.addresses].join("\u0001"), instance, names, addresses };
+}
+
+/** The database or queue that attributes name; `kafka.…{topic=orders}` is the node `kafka:orders`. */
+function peerKeysOf(metric: string, attributes: Attributes): readonly string[] {
+  const textsOf = (keys: readonly string[]): readonly string[] =>
+    keys.map((key) => textOf(attributes.get(key))).filter((text) => text !== "");
+  const system = textOf(attributes.get("messaging.system")) || (metric.split(".", 1)[0] ?? "");
+  const host = textOf(attributes.get("server.address")).toLowerCase();
+  const names = [...textsOf(peerNameKeys), ...textsOf(destinationKeys).map((name) => `${system}:${name}`)];
+  return host === "" ? names : [...names.map((name) => peerKey(name, host, "server")), ...names];
+}
+
+function peerKey(name: string, host: string, form: "server" | "address"): string {
+  return rawNaming.nameOfPeer({ name, namespace: "", host, port: "", form });
+}
+
+function nameOf(
+  keys: readonly string[],
+  directory: ServiceDirectory,
+  isKnown: (name: string) => boolean,
+): string {
+  const names = keys.map((key) => directory.nameOfKey(key)).filter((name) => name !== "");
+  return names.find(isKnown) ?? names[0] ?? "";
+}
+
+function isSelected({ only }: MetricRule, attributes: Attributes): boolean {
+  if (only === undefined) return true;
+  const given = only.keys.filter((key) => attributes.has(key));
+  return given.length === 0 || given.some((key) => only.values.includes(textOf(attributes.get(key))));
+}
+
+function modeOf(attributes: Attributes): CpuModeValue {
+  const first = (keys: readonly string[]): string =>
+    keys.map((key) => textOf(attributes.get(key))).find((text) => text !== "") ?? "";
+  return { mode: first(cpuModeKeys), cpu: first(cpuNumberKeys) };
+}
+
+/** `level` = a value of now, `counter` = counts up from its start, `delta` = what was added since the point before */
+type ReadingKind = "level" | "counter" | "delta";
+
+/** Null for what is no number of now or a count: histograms, and values that senders mark as missing. */
+function readingOf({ value, unit }: MetricPoint): { readonly kind: ReadingKind; readonly value: number } | null {
+  if ((value.kind !== "gauge" && value.kind !== "sum") || !Number.isFinite(value.value)) return null;
+  const scaled = unit === "%" || unit === "percent" ? value.value / 100 : value.value;
+  if (value.kind === "gauge") return { kind: "level", value: scaled };
+  if (value.temporality === "delta") return { kind: "delta", value: scaled };
+  return { kind: value.isMonotonic ? "counter" : "level", value: scaled };
+}
+
+interface SeriesKind {
+  readonly rule: MetricRule;
+  readonly kind: ReadingKind;
+  readonly names: readonly string[];
+  readonly instance: string;
+  readonly mode: CpuModeValue;
+}
+
+interface Reading {
+  readonly time: UnixNanos;
+  readonly startTime: UnixNanos;
+  readonly value: number;
+}
+
+/** What a minute keeps of a series: of levels and counters the first and last point, of deltas all that are told apart. */
+interface SeriesMinute {
+  first: Reading | null;
+  last: Reading | null;
+  readonly deltas: Map<UnixNanos, number>;
+  deltaRest: number;
+}
+
+class Series {
+  readonly rule: MetricRule;
+  readonly kind: ReadingKind;
+  readonly names: readonly string[];
+  readonly nameKey: string;
+  readonly instance: string;
+  readonly mode: CpuModeValue;
+  readonly #minutes = new Minutes(
+    (): SeriesMinute => ({ first: null, last: null, deltas: new Map(), deltaRest: 0 }),
+  );
+
+  constructor({ rule, kind, names, instance, mode }: SeriesKind) {
+    this.rule = rule;
+    this.kind = kind;
+    this.names = names;
+    this.nameKey = names.join("\u0000");
+    this.instance = instance;
+    this.mode = mode;
+  }
+
+  add({ time, startTime }: MetricPoint, value: number): void {
+    const minute = this.#minutes.cellFor(minuteOf(time));
+    if (minute === undefined) return;
+    const reading = { time, startTime, value };
+    if (this.kind !== "delta") {
+      if (minute.first === null || isBefore(reading, minute.first)) minute.first = reading;
+      if (minute.last === null || isBefore(minute.last, reading)) minute.last = reading;
+    } else if (minute.deltas.has(time) || minute.deltas.size < deltaPointsPerMinuteMax)
+      minute.deltas.set(time, Math.max(value, minute.deltas.get(time) ?? value));
+    else minute.deltaRest += value;
+  }
+
+  /** Whether nothing is left. */
+  dropBefore(minute: number): boolean {
+    this.#minutes.dropBefore(minute);
+    return this.#minutes.within(null, null).length === 0;
+  }
+
+  /** The last level or the growth, and the seconds that the growth took; null where the window has none. */
+  within(
+    from: number | null,
+    to: number | null,
+    since: bigint,
+  ): { readonly value: number; readonly seconds: number; readonly isGrowth: boolean } | null {
+    const minutes = this.#minutes.within(from, to).map(([, minute]) => minute);
+    if (minutes.length === 0) return null;
+    if (this.kind === "delta") return this.#deltaSum(minutes);
+    const last = minutes.at(-1)?.last ?? null;
+    if (last === null) return null;
+    if (this.kind === "level") return { value: last.value, seconds: 0, isGrowth: false };
+    const before = from === null ? undefined : this.#minutes.within(null, from - 1).at(-1)?.[1].last;
+    return growthOf(before ?? null, minutes, since);
+  }
+
+  #deltaSum(minutes: readonly SeriesMinute[]): { value: number; seconds: number; isGrowth: boolean } {
+    const deltas = minutes.flatMap((minute) => [...minute.deltas]).sort(([a], [b]) => (a < b ? -1 : 1));
+    const rest = minutes.reduce((sum, { deltaRest }) => sum + deltaRest, 0);
+    const value = deltas.reduce((sum, [, delta]) => sum + delta, rest);
+    const seconds = Number((deltas.at(-1)?.[0] ?? 0n) - (deltas[0]?.[0] ?? 0n)) / NANOS_PER_SECOND;
+    return { value, seconds, isGrowth: true };
+  }
+}
+
+function isBefore(a: Reading, b: Reading): boolean {
+  return a.time < b.time || (a.time === b.time && a.value < b.value);
+}
+
+/**
+ * How much a counter grew over the readings; a restart counts what there is since. A counter without a reading before the
+ * window begins with its first reading, or with zero where it started in the window itself.
+ */
+function growthOf(
+  before: Reading | null,
+  minutes: readonly SeriesMinute[],
+  since: bigint,
+): { readonly value: number; readonly seconds: number; readonly isGrowth: boolean } | null {
+  const readings = minutes.flatMap(({ first, last }) => (first === null || last === null ? [] : [first, last]));
+  const first = readings[0];
+  const last = readings.at(-1);
+  if (first === undefined || last === undefined) return null;
+  const startsInside = first.startTime > 0n && first.startTime >= since;
+  if (before === null && !startsInside && first.time === last.time) return null;
+  let value = before === null && startsInside ? first.value : 0;
+  let previous = before ?? first;
+  for (const reading of readings) {
+    const hasNewStart = reading.startTime !== previous.startTime && reading.startTime >= previous.time;
+    const restarted = reading.value < previous.value || hasNewStart;
+    if (reading.time > previous.time) value += restarted ? reading.value : reading.value - previous.value;
+    previous = reading;
+  }
+  const start = before?.time ?? (startsInside ? first.startTime : first.time);
+  return { value, seconds: Number(last.time - start) / NANOS_PER_SECOND, isGrowth: true };
+}

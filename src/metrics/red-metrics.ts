@@ -1,0 +1,250 @@
+import { operationsPerServiceMax, overflowName, servicesMax, unreachableMessagesMax } from "../model/limits.ts";
+import { Minutes, overflowMinute } from "../model/minutes.ts";
+import { exactWeight, RedCell } from "../model/red.ts";
+import type { ServiceDirectory } from "../model/service-directory.ts";
+import { minuteOf, type UnixNanos } from "../model/time.ts";
+import type { Entry, NodeKind, TraceCalls } from "../trace/calls.ts";
+
+/**
+ * Rate, errors and durations of every service and operation, minute by minute, from the requests that traces show. Keys
+ * are as `rawNaming` makes them; a window turns them into names. Adding and taking back traces gives the same sums in any
+ * order. Services and operations beyond the limits fall into `overflowName`.
+ */
+export class RedRollup {
+  readonly #minutes = new Minutes(() => ({ own: new Map(), inferred: new Map() }) as Services);
+
+  add(calls: TraceCalls): void {
+    for (const entry of calls.entries) {
+      const services = this.#minutes.cellFor(minuteOf(entry.startTime));
+      if (services !== undefined) serviceToAdd(sideOf(services, entry), entry).add(entry);
+    }
+  }
+
+  /** Takes back what `add` added for the same calls. */
+  remove(calls: TraceCalls): void {
+    for (const entry of calls.entries) {
+      const services = this.#minutes.find(minuteOf(entry.startTime));
+      if (services !== undefined) knownService(sideOf(services, entry), entry)?.remove(entry);
+    }
+  }
+
+  dropBefore(minute: number): void {
+    this.#minutes.dropBefore(minute);
+  }
+
+  /** The sums of the minutes from `from` to `to`, both included; null = no end on that side. */
+  window(from: number | null, to: number | null, directory: ServiceDirectory): RedWindow {
+    const parts = new Map<string, ServicePart[]>();
+    const names = new Map<string, string>();
+    for (const [minute, { own, inferred }] of this.#minutes.within(from, to))
+      for (const side of [own, inferred])
+        for (const [key, sums] of side) {
+          if (sums.cell.requests === 0) continue;
+          let name = names.get(key);
+          if (name === undefined) {
+            name = directory.nameOfKey(key);
+            names.set(key, name);
+          }
+          const known = parts.get(name);
+          if (known === undefined) parts.set(name, [{ minute, sums }]);
+          else known.push({ minute, sums });
+        }
+    return new RedWindow(parts);
+  }
+}
+
+/** Requests of one service in a window. */
+export interface ServiceRed {
+  readonly service: string;
+  readonly kind: NodeKind;
+  /** no span of its own was seen: the figures are those of its callers */
+  readonly isInferred: boolean;
+  readonly cell: RedCell;
+  readonly operations: ReadonlyMap<string, RedCell>;
+  /** as its callers saw them */
+  readonly timeouts: number;
+  readonly rateLimitHits: number;
+  /** why no call reached it, the most frequent message; null where at least one did */
+  readonly unreachable: string | null;
+  readonly firstStart: UnixNanos;
+  /** only minutes that had requests, oldest first */
+  readonly minutes: readonly { readonly minute: number; readonly cell: RedCell }[];
+}
+
+interface ServicePart {
+  readonly minute: number;
+  readonly sums: ServiceMinute;
+}
+
+/** The services of a window; the figures of a service are added up when they are asked for. */
+export class RedWindow {
+  readonly #parts: ReadonlyMap<string, readonly ServicePart[]>;
+  readonly #services = new Map<string, ServiceRed>();
+
+  constructor(parts: ReadonlyMap<string, readonly ServicePart[]>) {
+    this.#parts = parts;
+  }
+
+  /** Names of all services and peers, sorted. */
+  get services(): readonly string[] {
+    return [...this.#parts.keys()].sort();
+  }
+
+  /** Names by the first start of their requests, then by name. */
+  get servicesByStart(): readonly string[] {
+    const starts = [...this.#parts].map(([name, parts]) => ({ name, start: firstStartOf(parts) }));
+    starts.sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.name < b.name ? -1 : 1));
+    return starts.map(({ name }) => name);
+  }
+
+  service(name: string): ServiceRed | undefined {
+    const known = this.#services.get(name);
+    if (known !== undefined) return known;
+    const parts = this.#parts.get(name);
+    if (parts === undefined) return undefined;
+    const service = sumOf(name, parts);
+    this.#services.set(name, service);
+    return service;
+  }
+}
+
+/** Where a service has spans of its own these are its requests, else what its callers report. */
+function shownOf(parts: readonly ServicePart[]): readonly ServicePart[] {
+  const own = parts.filter(({ sums }) => !sums.isInferred);
+  return own.length > 0 ? own : parts;
+}
+
+function firstStartOf(parts: readonly ServicePart[]): UnixNanos {
+  let first: UnixNanos | null = null;
+  for (const { sums } of shownOf(parts)) {
+    const start = sums.cell.firstStart;
+    if (start !== null && (first === null || start < first)) first = start;
+  }
+  return first ?? (0n as UnixNanos);
+}
+
+function sumOf(service: string, parts: readonly ServicePart[]): ServiceRed {
+  const shown = shownOf(parts);
+  const isInferred = shown.every(({ sums }) => sums.isInferred);
+  const operations = new Map<string, RedCell[]>();
+  const minutes = new Map<number, RedCell[]>();
+  for (const { minute, sums } of shown) {
+    push(minutes, minute, sums.cell);
+    for (const [operation, cell] of sums.operations) if (cell.requests > 0) push(operations, operation, cell);
+  }
+  return {
+    service,
+    kind: nodeKinds.find((_, kind) => shown.some(({ sums }) => (sums.kinds[kind] ?? 0) > 0)) ?? "unknown",
+    isInferred,
+    cell: RedCell.sum(shown.map(({ sums }) => sums.cell)),
+    operations: new Map([...operations].map(([operation, cells]) => [operation, RedCell.sum(cells)])),
+    timeouts: parts.reduce((sum, { sums }) => sum + sums.timeouts, 0),
+    rateLimitHits: parts.reduce((sum, { sums }) => sum + sums.rateLimitHits, 0),
+    unreachable: isInferred ? unreachableMessage(parts) : null,
+    firstStart: firstStartOf(parts),
+    minutes: [...minutes]
+      .filter(([minute]) => minute !== overflowMinute)
+      .map(([minute, cells]) => ({ minute, cell: RedCell.sum(cells) })),
+  };
+}
+
+function push<Key>(cells: Map<Key, RedCell[]>, key: Key, cell: RedCell): void {
+  const known = cells.get(key);
+  if (known === undefined) cells.set(key, [cell]);
+  else known.push(cell);
+}
+
+function unreachableMessage(parts: readonly ServicePart[]): string | null {
+  const counts = new Map<string, number>();
+  let unreached = 0;
+  let requests = 0;
+  for (const { sums } of parts) {
+    requests += sums.cell.requests;
+    for (const [message, weight] of sums.unreachable) {
+      unreached += weight;
+      counts.set(message, (counts.get(message) ?? 0) + weight);
+    }
+  }
+  if (unreached === 0 || unreached < requests) return null;
+  const [most] = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+  return most?.[0] ?? null;
+}
+
+/** A node is what most certainly stands at that end: the first of these that was seen. */
+const nodeKinds: readonly NodeKind[] = ["service", "database", "messaging", "external", "unknown"];
+
+/** One service in one minute, with spans of its own or as its callers saw it. */
+class ServiceMinute {
+  readonly isInferred: boolean;
+  readonly cell = new RedCell();
+  readonly operations = new Map<string, RedCell>();
+  readonly kinds = nodeKinds.map(() => 0);
+  timeouts = 0;
+  rateLimitHits = 0;
+  /** message -> weight of the calls that did not reach it */
+  readonly unreachable = new Map<string, number>();
+
+  constructor(isInferred: boolean) {
+    this.isInferred = isInferred;
+  }
+
+  add(entry: Entry): void {
+    this.cell.add(entry);
+    this.#operationToAdd(entry.operation).add(entry);
+    this.#count(entry, exactWeight(entry.weight));
+  }
+
+  remove(entry: Entry): void {
+    this.cell.remove(entry);
+    (this.operations.get(entry.operation) ?? this.operations.get(overflowName))?.remove(entry);
+    this.#count(entry, -exactWeight(entry.weight));
+  }
+
+  /** Emptied operations stay, so that what was counted elsewhere for lack of room is found there again. */
+  #operationToAdd(operation: string): RedCell {
+    const known = this.operations.get(operation);
+    if (known !== undefined) return known;
+    const name = this.operations.size < operationsPerServiceMax ? operation : overflowName;
+    const cell = this.operations.get(name) ?? new RedCell();
+    this.operations.set(name, cell);
+    return cell;
+  }
+
+  #count(entry: Entry, weight: number): void {
+    const kind = nodeKinds.indexOf(entry.nodeKind);
+    this.kinds[kind] = (this.kinds[kind] ?? 0) + weight;
+    if (entry.timedOut) this.timeouts += weight;
+    if (entry.rateLimited) this.rateLimitHits += weight;
+    if (entry.unreachable === null) return;
+    const hasRoom =
+      this.unreachable.has(entry.unreachable) || this.unreachable.size < unreachableMessagesMax;
+    const message = hasRoom ? entry.unreachable : overflowMessage;
+    this.unreachable.set(message, (this.unreachable.get(message) ?? 0) + weight);
+  }
+}
+
+const overflowMessage = "connection failed";
+
+/** A service with spans of its own and the peer that its callers name apart, until a window brings them together. */
+interface Services {
+  readonly own: Map<string, ServiceMinute>;
+  readonly inferred: Map<string, ServiceMinute>;
+}
+
+function sideOf({ own, inferred }: Services, entry: Entry): Map<string, ServiceMinute> {
+  return entry.isInferred ? inferred : own;
+}
+
+function serviceToAdd(services: Map<string, ServiceMinute>, entry: Entry): ServiceMinute {
+  let service = knownService(services, entry);
+  if (service === undefined) {
+    service = new ServiceMinute(entry.isInferred);
+    services.set(services.size < servicesMax ? entry.service : overflowName, service);
+  }
+  return service;
+}
+
+/** Emptied services stay too; once there is an overflow there is no room, so nothing is looked for in the wrong place. */
+function knownService(services: Map<string, ServiceMinute>, entry: Entry): ServiceMinute | undefined {
+  return services.get(entry.service) ?? services.get(overflowName);
+}

@@ -1,0 +1,150 @@
+import type { Measure, MetricRule } from "../model/metric-names.ts";
+
+/** What OTLP metrics say of one service: ratios 0..1 and counts. All optional. */
+export interface ResourceHealth {
+  readonly cpu_usage?: number;
+  readonly memory_usage?: number;
+  readonly queue_depth?: number;
+  readonly connection_count?: number;
+  readonly max_connections?: number;
+  readonly deadlock_count?: number;
+  readonly slow_query_count?: number;
+  readonly timeout_count?: number;
+  readonly rate_limit_hits?: number;
+}
+
+export interface CpuModeValue {
+  /** `idle`, `user`, …; "" = not told apart */
+  readonly mode: string;
+  readonly cpu: string;
+}
+
+/** One series of a process in a window. */
+export interface SeriesValue {
+  readonly rule: MetricRule;
+  readonly mode: CpuModeValue;
+  /** the last value, or how much a counter grew */
+  readonly value: number;
+  /** in how many seconds it grew */
+  readonly seconds: number;
+  readonly isGrowth: boolean;
+}
+
+/** The series of one process by what they measure. */
+export type InstanceValues = Map<Measure, SeriesValue[]>;
+
+/** What the processes of one service say together: of levels the highest, of counts the sum. */
+export function resourceHealthOf(instances: readonly InstanceValues[]): ResourceHealth {
+  const highest = (valueOf: (instance: InstanceValues) => number | null): number | undefined => {
+    const values = instances.map(valueOf).filter((value) => value !== null);
+    return values.length === 0 ? undefined : values.reduce((a, b) => Math.max(a, b));
+  };
+  /** growth adds up over processes; what is sent as a level (a count so far) does not */
+  const count = (measure: Measure): number | undefined => {
+    const joined = instances.map((instance) => joinedBest(instance.get(measure))).filter((value) => value !== null);
+    if (joined.length === 0) return undefined;
+    const growth = sumOf(joined.filter(({ isGrowth }) => isGrowth));
+    return joined.reduce((most, { value, isGrowth }) => (isGrowth ? most : Math.max(most, value)), growth);
+  };
+  const level = (measure: Measure): number | undefined =>
+    highest((instance) => joinedBest(instance.get(measure))?.value ?? null);
+  const health: { [Key in keyof ResourceHealth]?: number | undefined } = {
+    cpu_usage: highest(cpuOf),
+    memory_usage: highest(memoryOf),
+    queue_depth: level("queue_depth"),
+    ...connectionsOf(instances),
+    deadlock_count: count("deadlocks"),
+    slow_query_count: count("slow_queries"),
+    timeout_count: count("timeouts"),
+    rate_limit_hits: count("rate_limit_hits"),
+  };
+  return Object.fromEntries(Object.entries(health).filter(([, value]) => value !== undefined));
+}
+
+/** The series of the best metric there is, brought together as its rule says. */
+function joinedBest(
+  values: readonly SeriesValue[] | undefined,
+): { readonly value: number; readonly seconds: number; readonly isGrowth: boolean } | null {
+  const first = values?.[0];
+  if (values === undefined || first === undefined) return null;
+  const rank = values.reduce((best, { rule }) => Math.min(best, rule.rank), first.rule.rank);
+  const best = values.filter(({ rule }) => rule.rank === rank);
+  const divisor = best[0]?.rule.divisor ?? 1;
+  const isSum = best[0]?.rule.join === "sum";
+  const joined = isSum ? sumOf(best) : best.reduce((most, { value }) => Math.max(most, value), -Infinity);
+  const seconds = best.reduce((longest, value) => Math.max(longest, value.seconds), 0);
+  return { value: joined / divisor, seconds, isGrowth: best.some(({ isGrowth }) => isGrowth) };
+}
+
+/** Smallest first, so that the sum does not depend on order. */
+function sumOf(values: readonly { readonly value: number }[]): number {
+  return values
+    .map(({ value }) => value)
+    .sort((a, b) => a - b)
+    .reduce((a, b) => a + b, 0);
+}
+
+/** Utilisation as sent, else busy time against all time, else CPU seconds against what the limit allows. */
+function cpuOf(instance: InstanceValues): number | null {
+  const ratio = joinedBest(instance.get("cpu_ratio"));
+  if (ratio !== null && !ratio.isGrowth) return ratio.value;
+  const busy = busyShare(instance.get("cpu_by_mode"));
+  if (busy !== null) return busy;
+  const limit = joinedBest(instance.get("cpu_limit"));
+  if (limit === null || limit.value <= 0) return null;
+  const cores = joinedBest(instance.get("cpu_cores"));
+  if (cores !== null && !cores.isGrowth) return cores.value / limit.value;
+  const used = joinedBest(instance.get("cpu_seconds"));
+  return used === null || !used.isGrowth || used.seconds <= 0 ? null : used.value / (used.seconds * limit.value);
+}
+
+function busyShare(values: readonly SeriesValue[] | undefined): number | null {
+  if (values === undefined || values.length === 0) return null;
+  const rank = Math.min(...values.map(({ rule }) => rule.rank));
+  const best = values.filter(({ rule }) => rule.rank === rank);
+  const busy = sumOf(best.filter(({ mode }) => mode.mode !== "idle"));
+  if (best.some(({ mode }) => mode.mode === "idle")) {
+    const all = sumOf(best);
+    return all > 0 ? busy / all : null;
+  }
+  return best.some(({ isGrowth }) => isGrowth) ? null : busy / new Set(best.map(({ mode }) => mode.cpu)).size;
+}
+
+function memoryOf(instance: InstanceValues): number | null {
+  const ratio = joinedBest(instance.get("memory_ratio"));
+  if (ratio !== null && ratio.value <= 1) return ratio.value;
+  const used = joinedBest(instance.get("memory_bytes"));
+  const limit = joinedBest(instance.get("memory_limit"));
+  return used === null || limit === null || limit.value <= 0 ? null : used.value / limit.value;
+}
+
+/** Count and limit of the same process: the one whose pool is fullest, or with the most connections where no limit is known. */
+function connectionsOf(instances: readonly InstanceValues[]): ResourceHealth {
+  let count: number | undefined;
+  let limit: number | undefined;
+  for (const instance of instances) {
+    const own = joinedBest(instance.get("connections"))?.value;
+    const ownLimit = joinedBest(instance.get("connections_max"))?.value;
+    if (isFuller(own, ownLimit, count, limit)) {
+      count = own;
+      limit = ownLimit;
+    }
+  }
+  return {
+    ...(count === undefined ? {} : { connection_count: count }),
+    ...(limit === undefined ? {} : { max_connections: limit }),
+  };
+}
+
+function isFuller(
+  count: number | undefined,
+  limit: number | undefined,
+  otherCount: number | undefined,
+  otherLimit: number | undefined,
+): boolean {
+  const share = count !== undefined && limit ? count / limit : 0;
+  const otherShare = otherCount !== undefined && otherLimit ? otherCount / otherLimit : 0;
+  if (share !== otherShare) return share > otherShare;
+  if (count !== otherCount) return (count ?? -1) > (otherCount ?? -1);
+  return (limit ?? -1) > (otherLimit ?? -1);
+}

@@ -1,0 +1,63 @@
+import { minutesMax } from "./limits.ts";
+
+/** Minutes beyond `minutesMax` share this one; it belongs to no window with ends. */
+export const overflowMinute = -1;
+
+/**
+ * One cell a minute, made when first asked for. Old minutes can be dropped: what belongs to one is ignored from then on.
+ * Minutes far ahead of those (a hostile clock) share one cell, so that they neither stay for ever nor crowd others out.
+ */
+export class Minutes<Cell> {
+  readonly #cells = new Map<number, Cell>();
+  readonly #make: () => Cell;
+  #firstKept = Number.NEGATIVE_INFINITY;
+  #endKept = Number.POSITIVE_INFINITY;
+  #lastMinute = Number.NaN;
+  #lastCell: Cell | undefined;
+
+  constructor(make: () => Cell) {
+    this.#make = make;
+  }
+
+  /** The cell to add to, undefined where the minute has been dropped. */
+  cellFor(minute: number): Cell | undefined {
+    if (minute === this.#lastMinute) return this.#lastCell;
+    let cell = this.find(minute);
+    if (cell === undefined && minute >= this.#firstKept) {
+      const key = this.#hasRoom(minute) ? minute : overflowMinute;
+      cell = this.#cells.get(key) ?? this.#make();
+      this.#cells.set(key, cell);
+    }
+    this.#lastMinute = minute;
+    this.#lastCell = cell;
+    return cell;
+  }
+
+  /** The cell that something added at this minute is in. */
+  find(minute: number): Cell | undefined {
+    if (minute < this.#firstKept) return undefined;
+    return this.#cells.get(minute) ?? (this.#hasRoom(minute) ? undefined : this.#cells.get(overflowMinute));
+  }
+
+  /** Also forgets what had no minute of its own. */
+  dropBefore(minute: number): void {
+    this.#firstKept = Math.max(this.#firstKept, minute);
+    this.#endKept = this.#firstKept + minutesMax;
+    for (const key of this.#cells.keys())
+      if (key < this.#firstKept || key >= this.#endKept) this.#cells.delete(key);
+    this.#lastMinute = Number.NaN;
+  }
+
+  /** The minutes from `from` to `to`, both included, oldest first; null = no end on that side. */
+  within(from: number | null, to: number | null): readonly (readonly [minute: number, cell: Cell])[] {
+    const minutes = [...this.#cells].sort(([a], [b]) => a - b);
+    if (from === null && to === null) return minutes;
+    return minutes.filter(
+      ([minute]) => minute !== overflowMinute && minute >= (from ?? 0) && minute <= (to ?? Infinity),
+    );
+  }
+
+  #hasRoom(minute: number): boolean {
+    return this.#cells.size < minutesMax && minute < this.#endKept;
+  }
+}

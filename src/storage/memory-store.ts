@@ -1,0 +1,365 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { grow } from "../base/grow.ts";
+import type {
+  Decoded,
+  ReceivedBody,
+  StoreStats,
+  TelemetryStore,
+  TracePage,
+  TraceQuery,
+  TraceSummary,
+} from "../engine/ports.ts";
+import { TraceIdTable } from "../engine/trace-id-table.ts";
+import { type TraceId, wordsOfHex } from "../model/ids.ts";
+import type { SpanTable } from "../model/span-table.ts";
+import type { MetricPoint } from "../model/telemetry.ts";
+import type { UnixNanos } from "../model/time.ts";
+import type { RowRef } from "../trace/trace.ts";
+import { DecodedCache } from "./decoded-cache.ts";
+import { SummaryColumns } from "./summary-columns.ts";
+
+export interface MemoryStoreLimits {
+  /** Bodies with their index; the oldest body goes first. */
+  readonly bytesMax: number;
+  /** Distinct traces; above it the oldest bodies go until enough traces are gone. */
+  readonly tracesMax: number;
+  /** Decoded bodies kept at hand; the least recently read goes first. */
+  readonly decodedBytesMax: number;
+}
+
+export const defaultMemoryStoreLimits: MemoryStoreLimits = {
+  bytesMax: 512 * 1024 * 1024,
+  tracesMax: 1_000_000,
+  decodedBytesMax: 256 * 1024 * 1024,
+};
+
+/**
+ * Keeps bodies as received, in memory: a queue of bodies, and for each trace id the list of the bodies that hold it. When
+ * full, the oldest body goes; a trace is gone with the last of its bodies. Nothing is kept for a single span but four
+ * bytes that chain it to the next one of its trace in the same body.
+ */
+export function createMemoryStore(limits: MemoryStoreLimits = defaultMemoryStoreLimits): TelemetryStore {
+  return new MemoryStore(limits);
+}
+
+interface Body {
+  readonly sequence: number;
+  readonly received: ReceivedBody;
+  /** bytes that it counts for */
+  readonly bytes: number;
+  /** the traces that it holds, as entries of the trace table, and the first row of each */
+  readonly traces: Uint32Array;
+  readonly firstRows: Uint32Array;
+  /** row -> the next row of the same trace, -1 = none */
+  readonly nextRow: Int32Array;
+  /** of metric points, nanoseconds */
+  readonly from: bigint;
+  readonly to: bigint;
+}
+
+/** Rough size of what is held for a body and for one of its traces besides the bytes themselves. */
+const bodyOverhead = 400;
+const traceOverhead = 100;
+/** Bytes decoded before others get a turn. */
+const sliceBytes = 4 * 1024 * 1024;
+const none = 0xffffffff;
+const empty = new Uint32Array(0);
+
+class MemoryStore implements TelemetryStore {
+  readonly #limits: MemoryStoreLimits;
+  readonly #bodies = new Map<number, Body>();
+  #firstSequence = 0;
+  #endSequence = 0;
+  #bytes = 0;
+  #evictedBodies = 0;
+  #evictedTraces = 0;
+  readonly #cache: DecodedCache;
+  readonly #traceIds = new TraceIdTable();
+  readonly #postings = new Postings();
+  readonly #summaries = new SummaryColumns(this.#traceIds);
+  // Columns by trace entry.
+  #firstPosting = new Uint32Array(256);
+  #lastPosting = new Uint32Array(256);
+  /** the earliest start of the trace, 2 words; `none` twice = no span has a start */
+  #start = new Uint32Array(512);
+  /** where the body that is being appended last had a row of the trace */
+  #lastSequence = new Float64Array(256);
+  #lastRow = new Uint32Array(256);
+
+  constructor(limits: MemoryStoreLimits) {
+    this.#limits = limits;
+    this.#cache = new DecodedCache(limits.decodedBytesMax);
+  }
+
+  append(received: ReceivedBody, decoded: Decoded): Promise<void> {
+    const sequence = this.#endSequence++;
+    const owned = { ...received, body: ownBytes(received.body) };
+    const body =
+      decoded.signal === "traces"
+        ? this.#indexSpans(sequence, owned, decoded.table)
+        : bodyWithoutSpans(sequence, owned, decoded.signal === "metrics" ? decoded.points : []);
+    this.#bodies.set(sequence, body);
+    this.#bytes += body.bytes;
+    this.#cache.put(sequence, decoded, owned.body.length);
+    this.#evict();
+    return Promise.resolve();
+  }
+
+  async readTrace(traceId: TraceId): Promise<readonly RowRef[]> {
+    const entry = this.#traceIds.find(wordsOfHex(traceId), 0);
+    if (entry < 0) return [];
+    const parts: { readonly body: Body; readonly firstRow: number }[] = [];
+    for (let at = this.#firstPosting[entry] as number; at !== none; at = this.#postings.next(at)) {
+      const body = this.#bodies.get(this.#postings.sequence(at));
+      if (body !== undefined)
+        parts.push({ body, firstRow: body.firstRows[this.#postings.position(at)] as number });
+    }
+    const rows: RowRef[] = [];
+    let decodedBytes = 0;
+    for (const { body, firstRow } of parts) {
+      if (decodedBytes > sliceBytes) {
+        await nextTurn();
+        decodedBytes = 0;
+      }
+      if (!this.#cache.has(body.sequence)) decodedBytes += body.received.body.length;
+      pushChain(rows, this.#tableOf(body), body.nextRow, firstRow);
+    }
+    return rows;
+  }
+
+  async *readWindow(from: UnixNanos, to: UnixNanos): AsyncGenerator<readonly RowRef[]> {
+    const end = this.#endSequence;
+    for (let sequence = this.#firstSequence; sequence < end; sequence += 1) {
+      const body = this.#bodies.get(sequence);
+      if (body === undefined || body.traces.length === 0) continue;
+      const firstRows = body.firstRows.filter((_, i) => this.#startsIn(body.traces[i] as number, from, to));
+      if (firstRows.length === 0) continue;
+      const rows: RowRef[] = [];
+      const table = this.#tableOf(body);
+      for (const firstRow of firstRows) pushChain(rows, table, body.nextRow, firstRow);
+      yield rows.sort((a, b) => a.row - b.row);
+      await nextTurn();
+    }
+  }
+
+  async readMetrics(from: UnixNanos, to: UnixNanos): Promise<readonly MetricPoint[]> {
+    const points: MetricPoint[] = [];
+    let decodedBytes = 0;
+    for (const body of this.#bodies.values()) {
+      if (body.received.signal !== "metrics" || body.to < from || body.from > to) continue;
+      if (decodedBytes > sliceBytes) {
+        await nextTurn();
+        decodedBytes = 0;
+      }
+      decodedBytes += body.received.body.length;
+      const decoded = this.#cache.get(body.sequence, body.received);
+      if (decoded.signal !== "metrics") continue;
+      for (const point of decoded.points) if (point.time >= from && point.time <= to) points.push(point);
+    }
+    return points;
+  }
+
+  putSummary(summary: TraceSummary): Promise<void> {
+    const entry = this.#traceIds.find(wordsOfHex(summary.traceId), 0);
+    if (entry >= 0) this.#summaries.put(entry, summary);
+    return Promise.resolve();
+  }
+
+  async search(query: TraceQuery): Promise<TracePage> {
+    return this.#summaries.search(query);
+  }
+
+  stats(): StoreStats {
+    return {
+      bodies: this.#bodies.size,
+      bytes: this.#bytes,
+      traces: this.#traceIds.size,
+      evictedBodies: this.#evictedBodies,
+      evictedTraces: this.#evictedTraces,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#cache.clear();
+    return Promise.resolve();
+  }
+
+  /** Files each row of a table under its trace. */
+  #indexSpans(sequence: number, received: ReceivedBody, table: SpanTable): Body {
+    const { traceId, startTime, rowCount } = table;
+    const nextRow = new Int32Array(rowCount).fill(-1);
+    const traces: number[] = [];
+    const firstRows: number[] = [];
+    for (let row = 0; row < rowCount; row += 1) {
+      const sizeBefore = this.#traceIds.size;
+      const entry = this.#traceIds.add(traceId, row * 4);
+      if (this.#traceIds.size > sizeBefore) this.#openTrace(entry);
+      if (this.#lastSequence[entry] === sequence) nextRow[this.#lastRow[entry] as number] = row;
+      else {
+        this.#lastSequence[entry] = sequence;
+        this.#appendPosting(entry, sequence, traces.length);
+        traces.push(entry);
+        firstRows.push(row);
+      }
+      this.#lastRow[entry] = row;
+      this.#noteStart(entry, startTime[row * 2] as number, startTime[row * 2 + 1] as number);
+    }
+    return {
+      sequence,
+      received,
+      bytes: received.body.length + bodyOverhead + rowCount * 4 + traces.length * traceOverhead,
+      traces: Uint32Array.from(traces),
+      firstRows: Uint32Array.from(firstRows),
+      nextRow,
+      from: 0n,
+      to: 0n,
+    };
+  }
+
+  #openTrace(entry: number): void {
+    if (entry >= this.#firstPosting.length) {
+      this.#firstPosting = grow(this.#firstPosting, entry + 1);
+      this.#lastPosting = grow(this.#lastPosting, entry + 1);
+      this.#start = grow(this.#start, entry * 2 + 2);
+      this.#lastSequence = grow(this.#lastSequence, entry + 1);
+      this.#lastRow = grow(this.#lastRow, entry + 1);
+    }
+    this.#firstPosting[entry] = this.#lastPosting[entry] = none;
+    this.#start[entry * 2] = this.#start[entry * 2 + 1] = none;
+    this.#lastSequence[entry] = -1;
+  }
+
+  #appendPosting(entry: number, sequence: number, position: number): void {
+    const posting = this.#postings.add(sequence, position);
+    const last = this.#lastPosting[entry] as number;
+    if (last === none) this.#firstPosting[entry] = posting;
+    else this.#postings.setNext(last, posting);
+    this.#lastPosting[entry] = posting;
+  }
+
+  #noteStart(entry: number, high: number, low: number): void {
+    if (high === 0 && low === 0) return;
+    const knownHigh = this.#start[entry * 2] as number;
+    const knownLow = this.#start[entry * 2 + 1] as number;
+    if (high > knownHigh || (high === knownHigh && low >= knownLow)) return;
+    this.#start[entry * 2] = high;
+    this.#start[entry * 2 + 1] = low;
+  }
+
+  #startsIn(entry: number, from: bigint, to: bigint): boolean {
+    const high = this.#start[entry * 2] as number;
+    const low = this.#start[entry * 2 + 1] as number;
+    if (high === none && low === none) return false;
+    const start = (BigInt(high) << 32n) | BigInt(low);
+    return start >= from && start <= to;
+  }
+
+  #tableOf(body: Body): SpanTable {
+    const decoded = this.#cache.get(body.sequence, body.received);
+    if (decoded.signal !== "traces") throw new TypeError("a body with spans was decoded as another signal");
+    return decoded.table;
+  }
+
+  /** The newest body always stays: what was just acknowledged is there to be read. */
+  #evict(): void {
+    const { bytesMax, tracesMax } = this.#limits;
+    while ((this.#bytes > bytesMax || this.#traceIds.size > tracesMax) && this.#bodies.size > 1)
+      this.#evictOldest();
+  }
+
+  #evictOldest(): void {
+    const sequence = this.#firstSequence++;
+    const body = this.#bodies.get(sequence);
+    if (body === undefined) return;
+    this.#bodies.delete(sequence);
+    this.#cache.remove(sequence);
+    this.#bytes -= body.bytes;
+    this.#evictedBodies += 1;
+    for (const entry of body.traces) {
+      // Bodies are filed in order, so the first posting of each of its traces is the one that goes.
+      const posting = this.#firstPosting[entry] as number;
+      const next = this.#postings.next(posting);
+      this.#postings.free(posting);
+      this.#firstPosting[entry] = next;
+      if (next === none) {
+        this.#summaries.remove(entry);
+        this.#traceIds.remove(entry);
+        this.#evictedTraces += 1;
+      }
+    }
+  }
+}
+
+function pushChain(rows: RowRef[], table: SpanTable, nextRow: Int32Array, firstRow: number): void {
+  for (let row = firstRow; row >= 0; row = nextRow[row] as number) rows.push({ table, row });
+}
+
+function bodyWithoutSpans(sequence: number, received: ReceivedBody, points: readonly MetricPoint[]): Body {
+  let from = points[0]?.time ?? 0n;
+  let to: bigint = from;
+  for (const { time } of points) {
+    if (time < from) from = time;
+    if (time > to) to = time;
+  }
+  return {
+    sequence,
+    received,
+    bytes: received.body.length + bodyOverhead,
+    traces: empty,
+    firstRows: empty,
+    nextRow: new Int32Array(0),
+    from,
+    to,
+  };
+}
+
+/** A small view into a large shared buffer would keep the whole buffer alive. */
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.byteLength * 1.25 + 1024 < bytes.buffer.byteLength ? Uint8Array.from(bytes) : bytes;
+}
+
+/** Lists of places, in columns: each posting names a body, the position of the trace in it, and the next posting. */
+class Postings {
+  #sequence = new Float64Array(256);
+  #position = new Uint32Array(256);
+  #next = new Uint32Array(256);
+  #end = 0;
+  #freed = none;
+
+  add(sequence: number, position: number): number {
+    let at = this.#freed;
+    if (at === none) {
+      at = this.#end++;
+      if (at >= this.#sequence.length) {
+        this.#sequence = grow(this.#sequence, at + 1);
+        this.#position = grow(this.#position, at + 1);
+        this.#next = grow(this.#next, at + 1);
+      }
+    } else this.#freed = this.#next[at] as number;
+    this.#sequence[at] = sequence;
+    this.#position[at] = position;
+    this.#next[at] = none;
+    return at;
+  }
+
+  sequence(at: number): number {
+    return this.#sequence[at] as number;
+  }
+
+  position(at: number): number {
+    return this.#position[at] as number;
+  }
+
+  next(at: number): number {
+    return this.#next[at] as number;
+  }
+
+  setNext(at: number, next: number): void {
+    this.#next[at] = next;
+  }
+
+  free(at: number): void {
+    this.#next[at] = this.#freed;
+    this.#freed = at;
+  }
+}

@@ -1,0 +1,361 @@
+import { type TraceId, traceIdFromWords } from "../model/ids.ts";
+import { traceSpansMax } from "../model/limits.ts";
+import { exactWeight } from "../model/red.ts";
+import type { NodeNaming } from "../model/service-directory.ts";
+import { SpanKind } from "../model/span-table.ts";
+import { nanosFromWords } from "../model/time.ts";
+import { correctClocks } from "./clock-skew.ts";
+import { compareContent, compareText, resolveSameId } from "./same-id.ts";
+import { semanticsOf } from "./semantics.ts";
+import { SpanNode } from "./span-node.ts";
+import type { ClockOffset, RowRef, Trace } from "./trace.ts";
+import { TraceProblems } from "./trace-problems.ts";
+
+const twoTo32 = 4_294_967_296;
+
+/**
+ * Puts the spans of one trace together. Repeats, lost parents, cycles, several roots, clocks that disagree and times that
+ * cannot be are normal: they are made the best of and listed in `problems`. The same set of spans gives the same trace,
+ * whatever their order, how often they were sent and which tables hold them.
+ */
+export function assembleTrace(rows: readonly RowRef[], naming: NodeNaming): Trace {
+  const problems = new TraceProblems();
+  const base = earliestTime(rows);
+  const nodes = rows.map(({ table, row }) => new SpanNode(table, row, naming));
+  for (const node of nodes) setTimes(node, base);
+  sortNodes(nodes);
+  const all = new SpanIdIndex(nodes);
+  const spans = withoutRepeats(nodes, all, problems);
+  const byId = spans === nodes ? all : new SpanIdIndex(spans);
+  let isTopDown = true;
+  for (const span of spans) {
+    span.parent = parentOf(span, byId, problems);
+    if (span.parent > span.index) isTopDown = false;
+  }
+  if (!isTopDown) cutCycles(spans, problems);
+  const order = isTopDown ? spans : topDownOrder(spans);
+  placeUntimed(order, spans, problems);
+  const clockOffsets = correctClocks(order, spans);
+  linkChildren(spans);
+  const roots = rootsOf(spans);
+  noteFlaws(spans, roots, clockOffsets, problems);
+  return {
+    traceId: traceIdOf(rows[0]),
+    naming,
+    startTime: nanosFromWords(base.high, base.low),
+    spans,
+    roots,
+    weight: weightOf(spans, problems),
+    clockOffsets,
+    problems: problems.list(),
+  };
+}
+
+interface Words {
+  readonly high: number;
+  readonly low: number;
+}
+
+/** The earliest start that was sent, else the earliest end, else 0. */
+function earliestTime(rows: readonly RowRef[]): Words {
+  let high = 0;
+  let low = 0;
+  for (const { table, row } of rows) {
+    const h = table.startTime[row * 2] as number;
+    const l = table.startTime[row * 2 + 1] as number;
+    if (h === 0 && l === 0) continue;
+    if ((high === 0 && low === 0) || h < high || (h === high && l < low)) {
+      high = h;
+      low = l;
+    }
+  }
+  if (high !== 0 || low !== 0) return { high, low };
+  for (const { table, row } of rows) {
+    const h = table.endTime[row * 2] as number;
+    const l = table.endTime[row * 2 + 1] as number;
+    if (h === 0 && l === 0) continue;
+    if ((high === 0 && low === 0) || h < high || (h === high && l < low)) {
+      high = h;
+      low = l;
+    }
+  }
+  return { high, low };
+}
+
+function setTimes(node: SpanNode, base: Words): void {
+  const { startTime, endTime } = node.table;
+  const at = node.row * 2;
+  const startHigh = startTime[at] as number;
+  const startLow = startTime[at + 1] as number;
+  const endHigh = endTime[at] as number;
+  const endLow = endTime[at + 1] as number;
+  node.hasStart = startHigh !== 0 || startLow !== 0;
+  node.hasEnd = endHigh !== 0 || endLow !== 0;
+  if (node.hasStart) node.start = (startHigh - base.high) * twoTo32 + (startLow - base.low);
+  if (node.hasEnd) node.end = (endHigh - base.high) * twoTo32 + (endLow - base.low);
+  if (!node.hasEnd) node.end = node.start;
+  node.isUnfinished = !node.hasEnd || !node.hasStart;
+}
+
+/** By start (spans without one last), span id, service, kind, then by everything else that was sent. */
+function compareNodes(a: SpanNode, b: SpanNode): number {
+  if (a.start !== b.start && a.hasStart && b.hasStart) return a.start - b.start;
+  if (a.hasStart !== b.hasStart) return a.hasStart ? -1 : 1;
+  return (
+    a.idHigh - b.idHigh ||
+    a.idLow - b.idLow ||
+    compareText(a.service, b.service) ||
+    a.kind - b.kind ||
+    compareContent(a, b)
+  );
+}
+
+/** Spans mostly come in the order of their ends or starts, a few at a time: insertion sort, as long as they are few. */
+function sortNodes(nodes: SpanNode[]): void {
+  if (nodes.length > 40) {
+    nodes.sort(compareNodes);
+    return;
+  }
+  for (let i = 1; i < nodes.length; i += 1) {
+    const node = nodes[i] as SpanNode;
+    let at = i;
+    while (at > 0 && compareNodes(nodes[at - 1] as SpanNode, node) > 0) {
+      nodes[at] = nodes[at - 1] as SpanNode;
+      at -= 1;
+    }
+    nodes[at] = node;
+  }
+}
+
+/** The spans that remain when repeats are taken out, in order and numbered; `nodes` itself if nothing had to go. */
+function withoutRepeats(nodes: SpanNode[], byId: SpanIdIndex, problems: TraceProblems): SpanNode[] {
+  let spans = nodes;
+  if (byId.hasRepeats) {
+    const kept = new Set<SpanNode>();
+    for (const node of nodes)
+      if (byId.first(node.idHigh, node.idLow) === node)
+        for (const span of keptOf(node, problems)) kept.add(span);
+    spans = nodes.filter((node) => kept.has(node));
+  }
+  if (spans.length > traceSpansMax) {
+    problems.add("truncated_trace", null, spans.length - traceSpansMax);
+    spans = spans.slice(0, traceSpansMax);
+  }
+  for (let i = 0; i < spans.length; i += 1) (spans[i] as SpanNode).index = i;
+  return spans;
+}
+
+function keptOf(first: SpanNode, problems: TraceProblems): readonly SpanNode[] {
+  if (first.nextOfId === null) return [first];
+  const records: SpanNode[] = [];
+  for (let node: SpanNode | null = first; node !== null; node = node.nextOfId) records.push(node);
+  const { kept, exactRepeats, conflicts, collisions } = resolveSameId(records);
+  if (exactRepeats > 0) problems.add("duplicate_span", first, exactRepeats);
+  if (conflicts > 0) problems.add("conflicting_duplicate", first, conflicts);
+  if (collisions > 0) problems.add("shared_span_id", first, collisions);
+  return kept;
+}
+
+/** Spans by id: open addressing; spans of one id are chained in trace order. */
+class SpanIdIndex {
+  hasRepeats = false;
+  readonly #spans: readonly SpanNode[];
+  /** position + 1, 0 = free; at most half full */
+  readonly #slots: Int32Array;
+
+  constructor(spans: readonly SpanNode[]) {
+    let capacity = 16;
+    while (capacity < spans.length * 2) capacity *= 2;
+    this.#spans = spans;
+    this.#slots = new Int32Array(capacity);
+    for (let i = spans.length - 1; i >= 0; i -= 1) {
+      const span = spans[i] as SpanNode;
+      const slot = this.#slotOf(span.idHigh, span.idLow);
+      const next = this.#slots[slot] as number;
+      span.nextOfId = next === 0 ? null : (spans[next - 1] as SpanNode);
+      if (next !== 0) this.hasRepeats = true;
+      this.#slots[slot] = i + 1;
+    }
+  }
+
+  first(high: number, low: number): SpanNode | null {
+    const entry = this.#slots[this.#slotOf(high, low)] as number;
+    return entry === 0 ? null : (this.#spans[entry - 1] as SpanNode);
+  }
+
+  #slotOf(high: number, low: number): number {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = Math.imul(high ^ Math.imul(low, 0x85ebca6b), 0xc2b2ae35);
+    slot = (slot ^ (slot >>> 15)) & mask;
+    for (;;) {
+      const entry = slots[slot] as number;
+      if (entry === 0) return slot;
+      const span = this.#spans[entry - 1] as SpanNode;
+      if (span.idLow === low && span.idHigh === high) return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
+}
+
+function parentOf(span: SpanNode, byId: SpanIdIndex, problems: TraceProblems): number {
+  const caller = callerHalf(span, byId);
+  if (caller !== null) return caller.index;
+  if (span.parentHigh === 0 && span.parentLow === 0) return -1;
+  if (span.parentHigh === span.idHigh && span.parentLow === span.idLow) {
+    problems.add("self_parent", span);
+    return -1;
+  }
+  const first = byId.first(span.parentHigh, span.parentLow);
+  if (first !== null) return first.nextOfId === null ? first.index : nearestHalf(span, first).index;
+  span.isOrphan = true;
+  return -1;
+}
+
+/** For a server (consumer) span that shares its id with a client (producer) span: that one, else null. */
+function callerHalf(span: SpanNode, byId: SpanIdIndex): SpanNode | null {
+  if (span.kind !== SpanKind.Server && span.kind !== SpanKind.Consumer) return null;
+  const callerKind = span.kind === SpanKind.Server ? SpanKind.Client : SpanKind.Producer;
+  let half = byId.first(span.idHigh, span.idLow);
+  while (half !== null && half.kind !== callerKind) half = half.nextOfId;
+  return half;
+}
+
+/** Of several spans with the parent's id: one of the child's own service, else a server's, else the first; near in place and time. */
+function nearestHalf(child: SpanNode, first: SpanNode): SpanNode {
+  let best = first;
+  let bestScore = -1;
+  for (let half: SpanNode | null = first; half !== null; half = half.nextOfId) {
+    const isRequest = half.kind === SpanKind.Server || half.kind === SpanKind.Consumer;
+    const score =
+      (half.service === child.service ? 8 : 0) +
+      (isRequest ? 4 : 0) +
+      (half.host === child.host ? 2 : 0) +
+      (half.start <= child.start ? 1 : 0);
+    if (score >= bestScore) {
+      best = half;
+      bestScore = score;
+    }
+  }
+  return best;
+}
+
+/** Takes the parent from the earliest span of each cycle of parents. */
+function cutCycles(spans: readonly SpanNode[], problems: TraceProblems): void {
+  const walkOf = new Int32Array(spans.length);
+  for (const from of spans) {
+    const walk = from.index + 1;
+    let at = from.index;
+    while (at >= 0 && walkOf[at] === 0) {
+      walkOf[at] = walk;
+      at = (spans[at] as SpanNode).parent;
+    }
+    if (at < 0 || walkOf[at] !== walk) continue;
+    let earliest = at;
+    for (let next = (spans[at] as SpanNode).parent; next !== at; next = (spans[next] as SpanNode).parent)
+      earliest = Math.min(earliest, next);
+    const span = spans[earliest] as SpanNode;
+    span.parent = -1;
+    problems.add("parent_cycle", span);
+  }
+}
+
+/** All spans, parents before children. */
+function topDownOrder(spans: readonly SpanNode[]): readonly SpanNode[] {
+  const childCount = new Int32Array(spans.length);
+  for (const { parent } of spans) if (parent >= 0) childCount[parent] = (childCount[parent] as number) + 1;
+  const bottomUp = spans.filter((_, index) => childCount[index] === 0);
+  for (let i = 0; i < bottomUp.length; i += 1) {
+    const { parent } = bottomUp[i] as SpanNode;
+    if (parent < 0) continue;
+    const open = (childCount[parent] as number) - 1;
+    childCount[parent] = open;
+    if (open === 0) bottomUp.push(spans[parent] as SpanNode);
+  }
+  return bottomUp.reverse();
+}
+
+/** Spans without a start stand where their end, else their parent's start is. An end before the start is moved to it. */
+function placeUntimed(order: readonly SpanNode[], spans: readonly SpanNode[], problems: TraceProblems): void {
+  for (const span of order) {
+    if (!span.hasStart) {
+      problems.add("missing_time", span);
+      if (!span.hasEnd) span.end = spans[span.parent]?.start ?? 0;
+      span.start = span.end;
+    } else if (!span.hasEnd) problems.add("unfinished_span", span);
+    else if (span.end < span.start) {
+      problems.add("negative_duration", span);
+      span.end = span.start;
+    }
+  }
+}
+
+function linkChildren(spans: readonly SpanNode[]): void {
+  let isSorted = true;
+  for (let i = 0; i < spans.length; i += 1) {
+    const span = spans[i] as SpanNode;
+    if (i > 0 && span.start < (spans[i - 1] as SpanNode).start) isSorted = false;
+    if (span.parent >= 0) (spans[span.parent] as SpanNode).addChild(i);
+  }
+  if (isSorted) return;
+  for (const { children } of spans)
+    if (children.length > 1)
+      children.sort((a, b) => (spans[a] as SpanNode).start - (spans[b] as SpanNode).start || a - b);
+}
+
+function rootsOf(spans: readonly SpanNode[]): readonly number[] {
+  const roots: number[] = [];
+  for (const { parent, index } of spans) if (parent < 0) roots.push(index);
+  return roots.sort((a, b) => (spans[a] as SpanNode).start - (spans[b] as SpanNode).start || a - b);
+}
+
+/** Flags bits 8 and 9: the parent is known to be in another process, or in the same one. */
+const parentIsRemoteKnown = 0x100;
+const parentIsRemote = 0x200;
+
+function noteFlaws(
+  spans: readonly SpanNode[],
+  roots: readonly number[],
+  clockOffsets: readonly ClockOffset[],
+  problems: TraceProblems,
+): void {
+  let rootCount = 0;
+  for (const index of roots) {
+    const span = spans[index] as SpanNode;
+    if (!span.isOrphan) rootCount += 1;
+    else {
+      const flags = span.table.flags[span.row] as number;
+      if ((flags & parentIsRemoteKnown) === 0) problems.add("missing_parent", span);
+      else if ((flags & parentIsRemote) === 0) problems.add("missing_local_parent", span);
+      else problems.add("missing_remote_parent", span);
+    }
+  }
+  if (rootCount > 1) problems.add("several_roots", spans[roots[0] as number] as SpanNode, rootCount);
+  problems.addClockOffsets(clockOffsets);
+  for (const span of spans) {
+    const { table, row, service, operation } = span;
+    if (table.dropped.size > 0 && table.dropped.has(row)) problems.add("dropped_data", span);
+    if (table.strings.illFormedCount > 0 && operation.includes("\ufffd"))
+      problems.add("ill_formed_utf8", span);
+    if (service.startsWith("unknown_service")) problems.add("missing_service_name", span);
+  }
+}
+
+/** The weight that the first span with a sampling threshold tells. */
+function weightOf(spans: readonly SpanNode[], problems: TraceProblems): number {
+  for (const { table, row } of spans) {
+    if (table.traceState[row] === 0) continue;
+    const weight = exactWeight(semanticsOf(table).weightOf(row));
+    if (weight === 1) continue;
+    problems.add("sampled", null);
+    return weight;
+  }
+  return 1;
+}
+
+function traceIdOf(ref: RowRef | undefined): TraceId {
+  if (ref === undefined) return traceIdFromWords(0, 0, 0, 0);
+  const { traceId } = ref.table;
+  const [a = 0, b = 0, c = 0, d = 0] = traceId.subarray(ref.row * 4, ref.row * 4 + 4);
+  return traceIdFromWords(a, b, c, d);
+}

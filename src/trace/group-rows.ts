@@ -1,0 +1,127 @@
+import { grow } from "../base/grow.ts";
+import { type TraceId, traceIdFromWords } from "../model/ids.ts";
+import type { SpanTable } from "../model/span-table.ts";
+import type { RowRef } from "./trace.ts";
+
+/** The rows of each trace, traces ordered by id. */
+export interface TraceGroups {
+  readonly count: number;
+  rowsOf(index: number): RowRef[];
+  traceIdOf(index: number): TraceId;
+}
+
+/**
+ * Brings the rows of each trace together, whatever tables they are in. Which traces there are and their order depend on
+ * the set of rows alone.
+ */
+export function groupByTrace(tables: readonly SpanTable[]): TraceGroups {
+  const total = tables.reduce((sum, table) => sum + table.rowCount, 0);
+  const index = new TraceIdIndex();
+  const groupOf = new Int32Array(total);
+  let at = 0;
+  for (const { traceId, rowCount } of tables)
+    for (let row = 0; row < rowCount; row += 1) groupOf[at++] = index.groupOf(traceId, row * 4);
+
+  const ends = new Int32Array(index.count);
+  for (let i = 0; i < total; i += 1) ends[groupOf[i] as number] = (ends[groupOf[i] as number] as number) + 1;
+  for (let i = 1; i < ends.length; i += 1) ends[i] = (ends[i] as number) + (ends[i - 1] as number);
+  const starts = ends.slice();
+  const tableOf = new Int32Array(total);
+  const rowOf = new Int32Array(total);
+  at = total;
+  for (let t = tables.length - 1; t >= 0; t -= 1)
+    for (let row = (tables[t] as SpanTable).rowCount - 1; row >= 0; row -= 1) {
+      const group = groupOf[--at] as number;
+      const slot = (starts[group] as number) - 1;
+      starts[group] = slot;
+      tableOf[slot] = t;
+      rowOf[slot] = row;
+    }
+
+  const order = index.sorted();
+  return {
+    count: index.count,
+    traceIdOf: (i) => index.idOf(order[i] as number),
+    rowsOf: (i) => {
+      const group = order[i] as number;
+      const rows: RowRef[] = [];
+      for (let slot = starts[group] as number; slot < (ends[group] as number); slot += 1)
+        rows.push({ table: tables[tableOf[slot] as number] as SpanTable, row: rowOf[slot] as number });
+      return rows;
+    },
+  };
+}
+
+/** Distinct trace ids, numbered as they come. Open addressing over the four words of an id. */
+class TraceIdIndex {
+  count = 0;
+  #ids = new Uint32Array(1024);
+  /** group + 1, 0 = free; at most half full */
+  #slots = new Int32Array(512);
+
+  groupOf(words: Uint32Array, at: number): number {
+    const a = words[at] as number;
+    const b = words[at + 1] as number;
+    const c = words[at + 2] as number;
+    const d = words[at + 3] as number;
+    const ids = this.#ids;
+    const mask = this.#slots.length - 1;
+    for (let slot = hashOf(a, b, c, d) & mask; ; slot = (slot + 1) & mask) {
+      const entry = (this.#slots[slot] as number) * 4 - 4;
+      if (entry < 0) return this.#add(slot, a, b, c, d);
+      if (ids[entry + 3] === d && ids[entry + 2] === c && ids[entry + 1] === b && ids[entry] === a)
+        return entry / 4;
+    }
+  }
+
+  idOf(group: number): TraceId {
+    const [a = 0, b = 0, c = 0, d = 0] = this.#ids.subarray(group * 4, group * 4 + 4);
+    return traceIdFromWords(a, b, c, d);
+  }
+
+  /** Groups by trace id. */
+  sorted(): readonly number[] {
+    const ids = this.#ids;
+    return Array.from({ length: this.count }, (_, group) => group).sort((x, y) => {
+      for (let i = 0; i < 4; i += 1) {
+        const difference = (ids[x * 4 + i] as number) - (ids[y * 4 + i] as number);
+        if (difference !== 0) return difference;
+      }
+      return 0;
+    });
+  }
+
+  #add(slot: number, a: number, b: number, c: number, d: number): number {
+    const group = this.count;
+    if (group * 4 + 4 > this.#ids.length) this.#ids = grow(this.#ids, group * 4 + 4);
+    this.#ids[group * 4] = a;
+    this.#ids[group * 4 + 1] = b;
+    this.#ids[group * 4 + 2] = c;
+    this.#ids[group * 4 + 3] = d;
+    this.#slots[slot] = group + 1;
+    this.count = group + 1;
+    if (this.count * 2 > this.#slots.length) this.#rehash();
+    return group;
+  }
+
+  #rehash(): void {
+    const slots = new Int32Array(this.#slots.length * 2);
+    const mask = slots.length - 1;
+    const ids = this.#ids;
+    for (let group = 0; group < this.count; group += 1) {
+      const at = group * 4;
+      let slot =
+        hashOf(ids[at] as number, ids[at + 1] as number, ids[at + 2] as number, ids[at + 3] as number) & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = group + 1;
+    }
+    this.#slots = slots;
+  }
+}
+
+function hashOf(a: number, b: number, c: number, d: number): number {
+  let hash = Math.imul(a ^ Math.imul(b, 0x85ebca6b), 0xc2b2ae35);
+  hash = Math.imul(hash ^ (hash >>> 15) ^ c, 0x2c1b3c6d);
+  hash = Math.imul(hash ^ (hash >>> 13) ^ d, 0x297a2d39);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

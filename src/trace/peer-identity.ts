@@ -1,0 +1,90 @@
+import type { PeerIdentity } from "../model/service-directory.ts";
+import { limitName } from "../model/service-identity.ts";
+import type { NodeKind } from "./calls.ts";
+import { type RowAttributes, role } from "./row-attributes.ts";
+
+/** The far side of a call, as the calling span describes it. */
+export interface Peer extends PeerIdentity {
+  readonly kind: NodeKind;
+}
+
+/**
+ * Who a call went to, by the first that applies: the peer's own name, a database, a destination of messages, an address
+ * (RPC, HTTP, network), a function. Null where the span says nothing of it. Order as in OpenTelemetry's conventions.
+ */
+export function peerOfAttributes(row: RowAttributes): Peer | null {
+  const name = row.text(role.peerName);
+  if (name !== "") return namedPeer(row, name);
+  if (row.has(role.dbSystem) || row.has(role.dbNamespace)) return database(row);
+  if (row.has(role.messagingSystem) || row.has(role.destination)) return destination(row);
+  const { host, port } = serverOf(row);
+  if (host !== "") return { name: host, namespace: "", host, port, form: "address", kind: "external" };
+  const called = row.text(role.rpcService) || row.text(role.faasName);
+  if (called === "") return null;
+  return { name: limitName(called), namespace: "", host: "", port: "", form: "server", kind: "external" };
+}
+
+function namedPeer(row: RowAttributes, name: string): Peer {
+  const kind = row.has(role.dbSystem) ? "database" : row.has(role.messagingSystem) ? "messaging" : "service";
+  const namespace = limitName(row.text(role.peerNamespace));
+  return { name: limitName(name), namespace, host: "", port: "", form: "service", kind };
+}
+
+function database(row: RowAttributes): Peer {
+  const { host, port } = serverOf(row);
+  const system = row.text(role.dbSystem) || "database";
+  const namespace = row.text(role.dbNamespace);
+  // Redis numbers its databases; a number is no name
+  const hasName = namespace !== "" && !/^\d+$/.test(namespace);
+  const name = hasName ? namespace : host === "" ? system : `${system}@${host}`;
+  return { name: limitName(name), namespace: "", host, port, form: "server", kind: "database" };
+}
+
+/** Brokers form clusters: the destination is one node, by whichever broker it was reached. */
+function destination(row: RowAttributes): Peer {
+  const system = row.text(role.messagingSystem) || "messaging";
+  const { host } = serverOf(row);
+  const name = lastingDestination(row) ?? (host === "" ? system : `${system}@${host}`);
+  return { name: limitName(name), namespace: "", host: "", port: "", form: "server", kind: "messaging" };
+}
+
+/** `system:destination` of a message, null where it has no lasting name. */
+function lastingDestination(row: RowAttributes): string | null {
+  const name = row.text(role.destination);
+  if (name === "" || row.isTrue(role.destinationIsTemporary) || row.isTrue(role.destinationIsAnonymous))
+    return null;
+  return limitName(`${row.text(role.messagingSystem) || "messaging"}:${name}`);
+}
+
+interface Server {
+  readonly host: string;
+  readonly port: string;
+}
+
+/** Where a call went: a host by name if there is one, else from the URL, else the numeric address. */
+function serverOf(row: RowAttributes): Server {
+  const named = splitHost(row.text(role.address));
+  if (named.host !== "") return { host: named.host, port: row.text(role.port) || named.port };
+  const url = hostOfUrl(row.text(role.url));
+  if (url.host !== "") return url;
+  const http = splitHost(row.text(role.httpHost));
+  if (http.host !== "") return { host: http.host, port: row.text(role.port) || http.port };
+  const { host, port } = splitHost(row.text(role.networkAddress));
+  return { host, port: row.text(role.networkPort) || row.text(role.port) || port };
+}
+
+/** `host` or `host:port`; brackets around IPv6 addresses are taken off. */
+function splitHost(text: string): Server {
+  const match = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d+))?$/.exec(text);
+  const host = match === null ? text : (match[1] ?? match[2] ?? "");
+  return { host: limitName(host.toLowerCase()), port: match?.[3] ?? "" };
+}
+
+function hostOfUrl(url: string): Server {
+  const start = url.indexOf("://");
+  if (start < 0) return { host: "", port: "" };
+  const rest = url.slice(start + 3);
+  const end = rest.search(/[/?#]/);
+  const authority = end < 0 ? rest : rest.slice(0, end);
+  return splitHost(authority.slice(authority.lastIndexOf("@") + 1));
+}

@@ -1,0 +1,56 @@
+import type { ServiceDirectory } from "../model/service-directory.ts";
+import { SpanKind, type SpanTable } from "../model/span-table.ts";
+import type { NodeKind } from "./calls.ts";
+import { semanticsOf } from "./semantics.ts";
+import type { Trace, TraceSpan } from "./trace.ts";
+
+/** Shows a directory all services and peers of a table, so that it can name them. */
+export function observeTable(table: SpanTable, directory: ServiceDirectory): void {
+  const semantics = semanticsOf(table);
+  for (let resource = 0; resource < table.resources.length; resource += 1)
+    directory.observe(semantics.identityOfResource(resource));
+  const { kind, rowCount } = table;
+  let last = null;
+  for (let row = 0; row < rowCount; row += 1) {
+    if (
+      kind[row] !== SpanKind.Client &&
+      kind[row] !== SpanKind.Producer &&
+      kind[row] !== SpanKind.Unspecified
+    )
+      continue;
+    const peer = semantics.peerOf(row);
+    if (peer === null || peer === last) continue;
+    directory.observePeer(peer);
+    last = peer;
+  }
+}
+
+export interface NamedPeer {
+  readonly name: string;
+  readonly kind: NodeKind;
+}
+
+/** The far side of a call as the calling span describes it, by its name in the trace; null where the span says nothing of it. */
+export function peerOf(trace: Trace, span: TraceSpan): NamedPeer | null {
+  const semantics = semanticsOf(span.table);
+  const peer = semantics.peerOf(span.row);
+  return peer === null ? null : { name: semantics.peerName(peer, trace.naming), kind: peer.kind };
+}
+
+/** The callee's half of a call: its first child that another service (or a server span) runs. */
+export function remoteChild(trace: Trace, span: TraceSpan): TraceSpan | undefined {
+  for (const index of span.children) {
+    const child = trace.spans[index] as TraceSpan;
+    if (child.service !== span.service || child.kind === SpanKind.Server) return child;
+  }
+  return undefined;
+}
+
+/**
+ * What tells one call of a span from another: operation and callee. Attempts of one call share it, whether they were
+ * answered or not, so what the call itself says of its callee comes first.
+ */
+export function callIdentity(trace: Trace, span: TraceSpan): string {
+  const callee = peerOf(trace, span)?.name ?? remoteChild(trace, span)?.service ?? span.service;
+  return `${callee}\u0000${span.operation}`;
+}

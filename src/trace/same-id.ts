@@ -1,0 +1,186 @@
+import { type AnyValue, textOf } from "../model/attributes.ts";
+import { SpanKind } from "../model/span-table.ts";
+import type { RowRef } from "./trace.ts";
+
+/** A record that shares its span id with others of its trace. */
+export interface SameIdRecord extends RowRef {
+  readonly service: string;
+  readonly host: string;
+  readonly kind: number;
+  readonly start: number;
+  readonly end: number;
+  readonly hasStart: boolean;
+  readonly hasEnd: boolean;
+}
+
+export interface SameIdResult<T> {
+  readonly kept: readonly T[];
+  readonly exactRepeats: number;
+  /** versions of one span that differ: the most complete one was kept */
+  readonly conflicts: number;
+  /** spans that are kept though only one of them can own the id (a caller's and a callee's half may share it) */
+  readonly collisions: number;
+}
+
+/**
+ * Which records of one span id are spans of their own. A record without times repeats a complete one of its service; two
+ * records of one service and side are versions of one span, unless they are requests (server, consumer) that began at
+ * different times or on different hosts. The answer does not depend on the order of the records.
+ */
+export function resolveSameId<T extends SameIdRecord>(records: readonly T[]): SameIdResult<T> {
+  const complete = new Set<string>();
+  for (const { hasStart, service, kind } of records)
+    if (hasStart) complete.add(service).add(`${kind} ${service}`);
+  const versions = new Map<string, T[]>();
+  let partial = 0;
+  for (const record of records) {
+    if (!record.hasStart && complete.has(partialKey(record))) {
+      partial += 1;
+      continue;
+    }
+    const key = identityKey(record);
+    const group = versions.get(key);
+    if (group === undefined) versions.set(key, [record]);
+    else group.push(record);
+  }
+  let exactRepeats = 0;
+  let conflicts = partial;
+  const kept: T[] = [];
+  for (const group of versions.values()) {
+    const best = group.reduce((first, record) => (compareVersions(record, first) > 0 ? record : first));
+    kept.push(best);
+    for (const record of group) {
+      if (record === best) continue;
+      if (compareContent(record, best) === 0) exactRepeats += 1;
+      else conflicts += 1;
+    }
+  }
+  return { kept, exactRepeats, conflicts, collisions: collisionsOf(kept) };
+}
+
+/** What a complete record must have in common with one without times: the service, and the kind if there is one. */
+function partialKey({ table, row, service, kind }: SameIdRecord): string {
+  return table.kind[row] === SpanKind.Unspecified ? service : `${kind} ${service}`;
+}
+
+function isRequest(kind: number): boolean {
+  return kind === SpanKind.Server || kind === SpanKind.Consumer;
+}
+
+function identityKey({ service, kind, start, host }: SameIdRecord): string {
+  return isRequest(kind) ? `${kind} ${start} ${host} ${service}` : `${kind} ${service}`;
+}
+
+/** One caller's and one callee's half are as they should be; anything more collides. */
+function collisionsOf(kept: readonly SameIdRecord[]): number {
+  if (kept.length < 2) return 0;
+  const callers = kept.filter(({ kind }) => kind === SpanKind.Client || kind === SpanKind.Producer);
+  const requests = kept.filter(({ kind }) => isRequest(kind));
+  const isPair = kept.length === 2 && callers.length === 1 && requests.length === 1;
+  return isPair ? 0 : kept.length - 1;
+}
+
+/** Ended before unended, more attributes before fewer, longer before shorter, then by content. */
+function compareVersions(a: SameIdRecord, b: SameIdRecord): number {
+  return (
+    Number(a.hasEnd) - Number(b.hasEnd) ||
+    attributeCount(a) - attributeCount(b) ||
+    a.end - b.end ||
+    compareContent(a, b)
+  );
+}
+
+function attributeCount({ table, row }: RowRef): number {
+  return (table.attributeEnd[row] as number) - (table.attributeStart[row] as number);
+}
+
+/** An order over everything that a record says; 0 = the same span, sent again. */
+export function compareContent(a: RowRef, b: RowRef): number {
+  if (a.table === b.table && a.row === b.row) return 0;
+  return (
+    compareColumns(a, b) ||
+    compareText(
+      a.table.strings.get(a.table.name[a.row] ?? 0),
+      b.table.strings.get(b.table.name[b.row] ?? 0),
+    ) ||
+    compareAttributes(a, b) ||
+    compareText(restOf(a), restOf(b))
+  );
+}
+
+function compareColumns(a: RowRef, b: RowRef): number {
+  const at = a.row * 2;
+  const bt = b.row * 2;
+  return (
+    compareAt(a.table.startTime, at, b.table.startTime, bt) ||
+    compareAt(a.table.startTime, at + 1, b.table.startTime, bt + 1) ||
+    compareAt(a.table.endTime, at, b.table.endTime, bt) ||
+    compareAt(a.table.endTime, at + 1, b.table.endTime, bt + 1) ||
+    compareAt(a.table.parentSpanId, at, b.table.parentSpanId, bt) ||
+    compareAt(a.table.parentSpanId, at + 1, b.table.parentSpanId, bt + 1) ||
+    compareAt(a.table.kind, a.row, b.table.kind, b.row) ||
+    compareAt(a.table.statusCode, a.row, b.table.statusCode, b.row) ||
+    compareAt(a.table.flags, a.row, b.table.flags, b.row)
+  );
+}
+
+function compareAt(a: Uint32Array | Uint8Array, i: number, b: Uint32Array | Uint8Array, j: number): number {
+  return (a[i] as number) - (b[j] as number);
+}
+
+function compareAttributes(a: RowRef, b: RowRef): number {
+  const count = attributeCount(a);
+  if (count !== attributeCount(b)) return count - attributeCount(b);
+  const [pool, other] = [a.table.attributes, b.table.attributes];
+  const start = a.table.attributeStart[a.row] as number;
+  const otherStart = b.table.attributeStart[b.row] as number;
+  for (let i = 0; i < count; i += 1) {
+    const difference =
+      compareText(pool.keyAt(start + i), other.keyAt(otherStart + i)) ||
+      compareValues(pool.valueAt(start + i), other.valueAt(otherStart + i));
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function compareValues(a: AnyValue, b: AnyValue): number {
+  return a === b ? 0 : compareText(`${typeof a}${textOf(a)}`, `${typeof b}${textOf(b)}`);
+}
+
+/** What seldom tells two records apart, as one text. */
+function restOf({ table, row }: RowRef): string {
+  const { strings, attributes, events, links, resources, scopes } = table;
+  const parts: string[] = [
+    strings.get(table.statusMessage[row] as number),
+    strings.get(table.traceState[row] as number),
+  ];
+  const addRange = (start: number, end: number): void => {
+    for (let i = start; i < end; i += 1) parts.push(attributes.keyAt(i), textOf(attributes.valueAt(i)));
+  };
+  for (let i = table.eventStart[row] as number; i < (table.eventEnd[row] as number); i += 1) {
+    parts.push(
+      "event",
+      `${events.time[i * 2]} ${events.time[i * 2 + 1]}`,
+      strings.get(events.name[i] as number),
+    );
+    addRange(events.attributeStart[i] as number, events.attributeEnd[i] as number);
+  }
+  for (let i = table.linkStart[row] as number; i < (table.linkEnd[row] as number); i += 1) {
+    parts.push(
+      "link",
+      links.traceId.subarray(i * 4, i * 4 + 4).join(),
+      links.spanId.subarray(i * 2, i * 2 + 2).join(),
+    );
+    addRange(links.attributeStart[i] as number, links.attributeEnd[i] as number);
+  }
+  const resource = table.resource[row] as number;
+  parts.push("resource");
+  addRange(resources.attributeStart[resource] ?? 0, resources.attributeEnd[resource] ?? 0);
+  const scope = table.scope[row] as number;
+  parts.push("scope", strings.get(scopes.name[scope] ?? 0), strings.get(scopes.version[scope] ?? 0));
+  return parts.join("\u0000");
+}
+
+export function compareText(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
+}

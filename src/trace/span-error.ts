@@ -1,0 +1,130 @@
+/** What a failed span says of its failure. */
+export interface SpanError {
+  /**
+   * `timeout` = somebody gave up waiting; `cancelled` = the caller wanted it no more; `unreachable` = no connection came
+   * about; `exception` = a program error with a type; `status` = an answer that says so
+   */
+  readonly kind: "timeout" | "cancelled" | "unreachable" | "exception" | "status";
+  /** error type, exception type or status code; "" = unknown */
+  readonly type: string;
+  /** "" = none */
+  readonly message: string;
+}
+
+/** All that a span offers to tell one failure from another. */
+export interface ErrorFacts {
+  /** -1 = none, NaN = unreadable */
+  readonly httpStatus: number;
+  /** a `GrpcCode`, -1 = none */
+  readonly grpcStatus: number;
+  readonly errorType: string;
+  readonly exceptionType: string;
+  readonly exceptionMessage: string;
+  readonly statusMessage: string;
+  readonly dbStatus: string;
+  /** whether the span is the calling side */
+  readonly isCaller: boolean;
+}
+
+const grpcCodes = [
+  "OK",
+  "CANCELLED",
+  "UNKNOWN",
+  "INVALID_ARGUMENT",
+  "DEADLINE_EXCEEDED",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION",
+  "ABORTED",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DATA_LOSS",
+  "UNAUTHENTICATED",
+] as const;
+
+export const GrpcCode = {
+  Ok: 0,
+  Cancelled: 1,
+  DeadlineExceeded: 4,
+  ResourceExhausted: 8,
+  Unavailable: 14,
+} as const;
+
+/** The codes that are failures of the serving side. */
+export const grpcServerFailures: ReadonlySet<number> = new Set([2, 4, 12, 13, 14, 15]);
+
+/** A code as number, from a number or name in any case; NaN for another system's code, -1 for "". */
+export function grpcCodeOf(text: string): number {
+  if (text === "") return -1;
+  if (/^\d+$/.test(text)) return Number(text);
+  const name = text.toUpperCase();
+  const code = grpcCodes.indexOf((name === "CANCELED" ? "CANCELLED" : name) as (typeof grpcCodes)[number]);
+  return code < 0 ? Number.NaN : code;
+}
+
+const connectWords =
+  /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|connect(?:ion)? ?refused|ConnectionRefused|connect ETIMEDOUT|connect(?:ion)?[ _]?time(?:d ?)?out|NoRouteToHost|UnknownHost|HostConnectException|java\.net\.ConnectException|NewConnectionError|no such host|no route to host|name resolution|name or service not known|getaddrinfo|could not resolve|DNS (?:error|lookup)|host (?:is )?unreachable|network is unreachable|dial tcp|no healthy upstream|failed to connect|could not connect/i;
+const timeoutWords = /time(?:d)?[ _-]?out|deadline|ETIMEDOUT|ESOCKETTIMEDOUT/i;
+const cancelWords = /cancell?ed|cancell?ation|AbortError|(?:request|operation|query|call) (?:was )?aborted/i;
+
+/** The kind, type and message of a failure; null where the span gives no detail at all. */
+export function describeError(facts: ErrorFacts): SpanError | null {
+  const { httpStatus, grpcStatus, errorType, exceptionType } = facts;
+  const named = errorType === "_OTHER" ? "" : errorType;
+  const http = httpStatus >= 400 ? String(httpStatus) : "";
+  const grpc = grpcStatus > 0 ? (grpcCodes[grpcStatus] ?? String(grpcStatus)) : "";
+  const type =
+    (named === http && exceptionType !== "" ? exceptionType : named) ||
+    exceptionType ||
+    http ||
+    grpc ||
+    facts.dbStatus;
+  const message = facts.statusMessage || facts.exceptionMessage;
+  if (type === "" && message === "") return null;
+  return {
+    kind: kindOf(facts, `${type}\n${exceptionType}\n${message}\n${facts.exceptionMessage}`),
+    type,
+    message,
+  };
+}
+
+/** An answer that says the request was wrong: HTTP 4xx other than 408 and 429, or a gRPC code of that sense. */
+export function isRejection({ kind, type }: SpanError): boolean {
+  if (kind !== "status") return false;
+  return /^4\d\d$/.test(type) ? type !== "408" && type !== "429" : grpcRejections.has(type);
+}
+
+const grpcRejections: ReadonlySet<string> = new Set([
+  "INVALID_ARGUMENT",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "PERMISSION_DENIED",
+  "FAILED_PRECONDITION",
+  "OUT_OF_RANGE",
+  "UNAUTHENTICATED",
+]);
+
+const lostWords =
+  /ECONNRESET|ECONNABORTED|EPIPE|connection (?:was )?(?:reset|closed|lost|aborted)|broken pipe|socket hang up|premature(?:ly)? clos/i;
+
+/** Whether a connection that had come about broke before the answer was there. */
+export function isConnectionLost({ type, message }: SpanError): boolean {
+  return lostWords.test(type) || lostWords.test(message);
+}
+
+function kindOf(facts: ErrorFacts, words: string): SpanError["kind"] {
+  const { httpStatus, grpcStatus, errorType, exceptionType, isCaller } = facts;
+  const isUnavailable = grpcStatus === GrpcCode.Unavailable || errorType === "UNAVAILABLE";
+  if (connectWords.test(words) || (isCaller && isUnavailable)) return "unreachable";
+  if (httpStatus === 408 || httpStatus === 504 || grpcStatus === GrpcCode.DeadlineExceeded) return "timeout";
+  if (httpStatus === 499 || grpcStatus === GrpcCode.Cancelled) return "cancelled";
+  if (timeoutWords.test(words)) return "timeout";
+  if (cancelWords.test(words)) return "cancelled";
+  const isCode =
+    errorType === "" || errorType === "_OTHER" || /^-?\d+$/.test(errorType) || grpcCodeOf(errorType) >= 0;
+  return exceptionType !== "" || !isCode ? "exception" : "status";
+}

@@ -1,0 +1,57 @@
+import type { NodeNaming } from "../model/service-directory.ts";
+import type { SpanTable } from "../model/span-table.ts";
+import { semanticsOf } from "./semantics.ts";
+import type { TraceSpan } from "./trace.ts";
+
+const noChildren: number[] = [];
+
+/** A span while its trace is put together: one shape for all, so that loops over spans stay fast. */
+export class SpanNode implements TraceSpan {
+  readonly table: SpanTable;
+  readonly row: number;
+  readonly service: string;
+  readonly instance: string;
+  readonly host: string;
+  readonly operation: string;
+  readonly kind: number;
+  readonly failed: boolean;
+  index = 0;
+  parent = -1;
+  isOrphan = false;
+  children = noChildren;
+  start = 0;
+  end = 0;
+  isUnfinished = false;
+  clockShift = 0;
+  /** whether the times were sent */
+  hasStart = false;
+  hasEnd = false;
+  readonly idHigh: number;
+  readonly idLow: number;
+  readonly parentHigh: number;
+  readonly parentLow: number;
+  /** the next span with the same id, in trace order; null = none */
+  nextOfId: SpanNode | null = null;
+
+  constructor(table: SpanTable, row: number, naming: NodeNaming) {
+    const semantics = semanticsOf(table);
+    const identity = semantics.identityOf(row);
+    this.table = table;
+    this.row = row;
+    this.service = semantics.serviceOf(row, naming);
+    this.instance = identity.instance;
+    this.host = identity.host;
+    this.operation = table.strings.get(table.name[row] as number);
+    this.kind = semantics.kindOf(row);
+    this.failed = semantics.failed(row);
+    this.idHigh = table.spanId[row * 2] as number;
+    this.idLow = table.spanId[row * 2 + 1] as number;
+    this.parentHigh = table.parentSpanId[row * 2] as number;
+    this.parentLow = table.parentSpanId[row * 2 + 1] as number;
+  }
+
+  addChild(index: number): void {
+    if (this.children === noChildren) this.children = [index];
+    else this.children.push(index);
+  }
+}

@@ -1,0 +1,81 @@
+import { type Problem, type ProblemKind, problemSpansMax } from "../model/problems.ts";
+import { type ClockOffset, type RowRef, spanIdOf } from "./trace.ts";
+
+/** Shifts below this are corrected without a word: rounding of timestamps makes such ones. */
+const skewReportedNanos = 1_000_000;
+
+/** One sentence per flaw, without ids, so that equal flaws of many traces can be counted together. */
+const flaws = {
+  duplicate_span: ["duplicate_span", "Spans were sent more than once; one of each was used"],
+  conflicting_duplicate: [
+    "conflicting_duplicate",
+    "Spans were sent in several versions; the most complete one was used",
+  ],
+  shared_span_id: ["shared_span_id", "Different spans share one span id; all of them were used"],
+  missing_parent: [
+    "missing_parent",
+    "Parent spans are missing; what is below them is shown as if it began there",
+  ],
+  missing_local_parent: [
+    "missing_parent",
+    "Parent spans of the same process are missing: the process did not send all of its spans, or they were lost",
+  ],
+  missing_remote_parent: [
+    "missing_parent",
+    "Parent spans of another process are missing: they were lost, are late, or their process sends none",
+  ],
+  self_parent: ["self_parent", "Spans name themselves as parent; they were taken as roots"],
+  parent_cycle: ["parent_cycle", "Spans are their own ancestors; the circle was opened at its earliest span"],
+  several_roots: ["several_roots", "The trace has several roots"],
+  negative_duration: ["negative_duration", "Spans end before they start; their duration was taken as zero"],
+  unfinished_span: ["unfinished_span", "Spans have no end; they count in no latency"],
+  missing_time: [
+    "missing_time",
+    "Spans have no start time; they stand where their parent begins, or at their end",
+  ],
+  missing_service_name: [
+    "missing_service_name",
+    "Spans come from a service without a name (set service.name)",
+  ],
+  ill_formed_utf8: ["ill_formed_utf8", "Span names are not valid UTF-8; bad bytes are shown as \ufffd"],
+  dropped_data: [
+    "dropped_data",
+    "Senders left out attributes, events or links of spans (their limits were reached)",
+  ],
+  truncated_trace: ["truncated_trace", "The trace is too large; its latest spans were left out"],
+  sampled: ["sampled", "The trace was sampled; rates and counts are adjusted for it"],
+} as const satisfies Readonly<Record<string, readonly [ProblemKind, string]>>;
+
+/** Counts what was wrong with a trace. */
+export class TraceProblems {
+  readonly #found = new Map<keyof typeof flaws, { count: number; spans: string[] }>();
+  readonly #others: Problem[] = [];
+
+  add(flaw: keyof typeof flaws, span: RowRef | null, count = 1): void {
+    let found = this.#found.get(flaw);
+    if (found === undefined) {
+      found = { count: 0, spans: [] };
+      this.#found.set(flaw, found);
+    }
+    found.count += count;
+    if (span !== null && found.spans.length < problemSpansMax) found.spans.push(spanIdOf(span));
+  }
+
+  addClockOffsets(offsets: readonly ClockOffset[]): void {
+    for (const { clock, service, shiftNanos } of offsets) {
+      if (Math.abs(shiftNanos) < skewReportedNanos) continue;
+      const message = `The clock of ${clock === service ? service : `${clock} (${service})`} differs from its callers'; its times were corrected`;
+      this.#others.push({ kind: "clock_skew", message, count: 1, spans: [] });
+    }
+  }
+
+  list(): readonly Problem[] {
+    const problems = [...this.#found].map(([flaw, { count, spans }]): Problem => {
+      const [kind, message] = flaws[flaw];
+      return { kind, message, count, spans: [...new Set(spans)].sort() };
+    });
+    return [...problems, ...this.#others].sort((a, b) =>
+      a.kind === b.kind ? (a.message < b.message ? -1 : 1) : a.kind < b.kind ? -1 : 1,
+    );
+  }
+}

@@ -1,0 +1,55 @@
+import { SpanKind } from "../model/span-table.ts";
+import { semanticsOf } from "./semantics.ts";
+import type { TraceSpan } from "./trace.ts";
+
+/** Whether the child runs on its own time: whoever sends a message does not wait for the one who gets it. */
+export function isAsynchronous(parent: TraceSpan, child: TraceSpan): boolean {
+  if (parent.kind === SpanKind.Producer) return true;
+  // a poll and the work on what it brought are one flow
+  return (
+    child.kind === SpanKind.Consumer &&
+    (parent.kind !== SpanKind.Consumer || parent.service !== child.service)
+  );
+}
+
+/** Whether two spans may have been timed by different clocks: other hosts, or other services where a host is not known. */
+export function haveDifferentClocks(a: TraceSpan, b: TraceSpan): boolean {
+  return a.host !== b.host || (a.host === "" && a.service !== b.service);
+}
+
+/** Between different clocks, a child may end this share of its parent's duration after it and still be waited for. */
+const clockToleranceShare = 0.01;
+
+/** Earlier than any time. */
+const neverWaited = Number.NEGATIVE_INFINITY;
+
+/**
+ * Until when a parent waited for its child, at most its own end; `neverWaited` if it did not wait for it. Local work that
+ * outlives its parent was not waited for, unless the parent gave up on it; a callee was:
+ *
+ *   client   [===========x]             waited until its end, then gave up
+ *     server    [=================]
+ */
+export function waitedUntil(parent: TraceSpan, child: TraceSpan): number {
+  if (child.start > parent.end || child.end < parent.start || isAsynchronous(parent, child))
+    return neverWaited;
+  if (child.end <= parent.end) return child.end;
+  const overrun = child.end - parent.end;
+  const isWithinTolerance =
+    overrun <= (parent.end - parent.start) * clockToleranceShare && haveDifferentClocks(parent, child);
+  return isWithinTolerance || isAnswerTo(parent, child) || gaveUp(parent) ? parent.end : neverWaited;
+}
+
+/** Whether the child is the far half of a call; who calls another service waits for it, as far as nothing says otherwise. */
+function isAnswerTo(parent: TraceSpan, child: TraceSpan): boolean {
+  return (
+    child.service !== parent.service || (parent.kind === SpanKind.Client && child.kind === SpanKind.Server)
+  );
+}
+
+/** Whether a failed span may have stopped waiting before its work was done; one without details may. */
+export function gaveUp(span: TraceSpan): boolean {
+  if (!span.failed) return false;
+  const error = semanticsOf(span.table).errorOf(span.row);
+  return error === null || error.kind === "timeout" || error.kind === "cancelled";
+}

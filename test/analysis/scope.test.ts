@@ -1,0 +1,126 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { graphJson } from "../../src/analysis/graph-json.ts";
+import { ScopeRollup } from "../../src/analysis/scope.ts";
+import { servicesJson } from "../../src/analysis/services-json.ts";
+import { minuteOf, type UnixNanos } from "../../src/model/time.ts";
+import { notationStart, tableOf } from "../notation.ts";
+import { rawTracesOf, rollupOf } from "../scopes.ts";
+
+const services = ["web", "cart", "db", "mail"];
+
+/** One span of a random forest: its line in the notation. */
+const span = fc.record({
+  service: fc.constantFrom(...services),
+  trace: fc.integer({ min: 1, max: 4 }),
+  parent: fc.integer({ min: 0, max: 14 }),
+  startMs: fc.integer({ min: 0, max: 130_000 }),
+  durationMs: fc.integer({ min: 0, max: 900 }),
+  words: fc.constantFrom(
+    "server",
+    "client",
+    "server error",
+    "client error peer.service=db",
+    "client db.system=mysql db.name=orders",
+    "producer messaging.system=kafka messaging.destination.name=q",
+    "consumer link=1/3",
+    "consumer link=2/5 messaging.system=kafka messaging.destination.name=q",
+    "internal",
+    "client error error.type=ECONNREFUSED server.address=cart",
+    "server tracestate=ot=th:8",
+    "server namespace=a",
+    "server namespace=b host=cart",
+  ),
+});
+const lines = fc
+  .array(span, { minLength: 1, maxLength: 24 })
+  .map((spans) =>
+    spans.map(
+      ({ service, trace, parent, startMs, durationMs, words }, i) =>
+        `${service} op${i % 3} ${startMs}..${startMs + durationMs}ms ${words} id=${i + 1} trace=${trace} parent=${parent === 0 ? "none" : parent}`,
+    ),
+  );
+
+test("neither order, nor batches, nor repeats of spans show in what a scope says", () => {
+  fc.assert(
+    fc.property(lines, fc.infiniteStream(fc.nat(1000)), (all, random) => {
+      const whole = answersOf(rollupOf(all.join("\n")));
+      const keyed = all.map((line) => ({ line, key: random.next().value as number, batch: (random.next().value as number) % 3 }));
+      const shuffled = keyed.toSorted((a, b) => a.key - b.key);
+      const batches = [0, 1, 2].map((batch) =>
+        shuffled.filter((each) => each.batch === batch || each.key % 5 === 0).map(({ line }) => line),
+      );
+      expect(answersOf(rollupOf(...batches.map((batch) => batch.join("\n"))))).toEqual(whole);
+    }),
+  );
+});
+
+test("traces may be folded in any order", () => {
+  fc.assert(
+    fc.property(lines, fc.boolean(), (all, reverse) => {
+      const table = tableOf(all.join("\n"));
+      const traces = rawTracesOf([table]);
+      const rollup = new ScopeRollup();
+      rollup.observe(table);
+      for (const trace of reverse ? traces.toReversed() : traces) rollup.addTrace(trace);
+      expect(answersOf(rollup)).toEqual(answersOf(rollupOf(all.join("\n"))));
+    }),
+  );
+});
+
+test("a trace that was added and taken back was never there", () => {
+  fc.assert(
+    fc.property(lines, lines, (all, others) => {
+      const table = tableOf(all.join("\n"));
+      const otherTable = tableOf(others.map((line) => line.replace(/trace=(\d)/, "trace=1$1")).join("\n"));
+      const without = new ScopeRollup();
+      const withBoth = new ScopeRollup();
+      for (const rollup of [without, withBoth]) for (const each of [table, otherTable]) rollup.observe(each);
+      for (const trace of rawTracesOf([table])) without.addTrace(trace);
+      for (const trace of rawTracesOf([table, otherTable])) withBoth.addTrace(trace);
+      for (const trace of rawTracesOf([otherTable])) withBoth.removeTrace(trace);
+      // the span that a link waited for may have come with what was taken back: the link stays joined
+      const [a, b] = [answersOf(withBoth), answersOf(without)];
+      expect(a.services).toEqual(b.services);
+      expect(a.totals).toEqual(b.totals);
+      if (!all.join().includes("link=")) expect(a.graph).toEqual(b.graph);
+    }),
+  );
+});
+
+test("minutes that were dropped are gone, and what belongs to them is ignored from then on", () => {
+  const text = `
+    web  GET /   0..90ms  server trace=1
+    web  GET /  70..71s   server trace=2`;
+  const rollup = rollupOf(text);
+  rollup.dropBefore(minuteOf((notationStart + 60_000_000_000n) as UnixNanos));
+  const requests = (): number => rollup.scope(null).red.service("web")?.cell.requests ?? 0;
+  expect(requests()).toBe(1);
+  const [old] = rawTracesOf([tableOf(text)]);
+  rollup.removeTrace(old!);
+  rollup.addTrace(old!);
+  expect([requests(), rollup.scope(null).totals.traces]).toEqual([1, 1]);
+});
+
+test("a clock far in the future does not crowd out the present", () => {
+  const far = Array.from({ length: 200 }, (_, i) => `web GET / ${1000 + i * 9}..${2000 + i * 9}m server trace=${i + 1}`);
+  const rollup = rollupOf(far.join("\n"));
+  rollup.dropBefore(minuteOf(notationStart as UnixNanos));
+  const [now] = rawTracesOf([tableOf("web GET / 0..90ms server trace=999")]);
+  rollup.addTrace(now!);
+  const window = { from: notationStart as UnixNanos, to: notationStart as UnixNanos };
+  expect(rollup.scope(window).red.service("web")?.cell.requests).toBe(1);
+});
+
+function answersOf(rollup: ScopeRollup) {
+  const scope = rollup.scope(null);
+  return {
+    graph: graphJson(scope),
+    services: servicesJson(scope, "en"),
+    totals: scope.totals,
+    // that spans were sent twice is said, but changes nothing else
+    problems: scope.problems.filter(({ kind }) => kind !== "duplicate_span"),
+    order: scope.red.servicesByStart,
+    dependencies: scope.graph.dependencies(scope.red.servicesByStart),
+  };
+}

@@ -1,0 +1,260 @@
+import { expect, test } from "vitest";
+import type { TraceReportOptions } from "../../src/engine/ports.ts";
+import type { Problem } from "../../src/model/problems.ts";
+import { rowsOf, tableOf } from "../notation.ts";
+import { idOf, type Live, live } from "./live.ts";
+
+const english: TraceReportOptions = { language: "en", scoring: "evidence" };
+
+const checkout = `
+  web      GET /cart       0..90ms  server error
+    web    GET             5..85ms  client error
+      cart GET /items     10..80ms  server error http.response.status_code=500`;
+
+test("a trace joins graph and metrics when nothing has arrived for it for the idle time", async () => {
+  const server = live({ idleMs: 2_000 });
+  await server.send(checkout);
+  await server.wait(1_900);
+  checkCount(server, "folded_traces_total", 0);
+  await server.wait(300);
+  checkCount(server, "folded_traces_total", 1);
+  await checkServices(server, { cart: 1, web: 1 });
+});
+
+test("times of spans play no part in when a trace is complete", async () => {
+  const server = live({ idleMs: 2_000 });
+  await server.send("web GET / 0..86400s server");
+  await server.wait(2_200);
+  checkCount(server, "folded_traces_total", 1);
+});
+
+test("a trace can be asked for at once, with what is there", async () => {
+  const server = live();
+  await server.send(checkout);
+  const analysis = await server.engine.analyzeTrace(idOf(1), english);
+  expect(analysis).toMatchObject({ version: 1, complete: false, report: { trace_id: idOf(1) } });
+  expect(analysis?.report.service_states.has("cart")).toBe(true);
+  checkCount(server, "folded_traces_total", 1);
+});
+
+test("late spans make a new version, and nothing is counted twice", async () => {
+  const server = live();
+  const [root, call, entry] = rowsOf(tableOf(checkout));
+  await server.sendRows([entry!]);
+  await checkVersion(server, 1, false);
+  await server.sendRows([root!]);
+  await server.wait(5_000);
+  await checkVersion(server, 2, true);
+  await server.sendRows([call!]);
+  await checkVersion(server, 3, false);
+  await checkServices(server, { cart: 1, web: 1 });
+  const { edges } = await server.engine.graph(null);
+  expect(edges.map(({ caller, callee, calls }) => `${caller} -> ${callee} x${calls}`)).toEqual([
+    "web -> cart x1",
+  ]);
+});
+
+test("the same spans sent again change nothing, not even the version", async () => {
+  const server = live();
+  const rows = rowsOf(tableOf(checkout));
+  await server.sendRows(rows);
+  const before = await answersOf(server);
+  await server.sendRows(rows);
+  await server.sendRows(rows, "json");
+  await server.sendRows(rows.slice(1));
+  await server.wait(5_000);
+  await checkVersion(server, 1, true);
+  expect(await answersOf(server)).toEqual(before);
+});
+
+test("an unknown trace is unknown, and so is a service that the trace does not have", async () => {
+  const server = live();
+  await server.send(checkout);
+  expect(await server.engine.analyzeTrace(idOf(9), english)).toBeNull();
+  expect(await server.engine.readTrace(idOf(9))).toBeNull();
+  const asked = server.engine.analyzeTrace(idOf(1), { ...english, failedService: "nobody" });
+  await expect(asked).rejects.toMatchObject({ code: "service_not_found", hint: "It has: cart, web." });
+});
+
+test("search, services and graph know traces that are still open", async () => {
+  const server = live();
+  await server.send(checkout);
+  await server.send("web GET /other 100..110ms server trace=2");
+  const { summaries } = await server.engine.searchTraces({ limit: 9 });
+  expect(summaries).toMatchObject([
+    { traceId: idOf(2), rootService: "web", rootOperation: "GET /other", errorCount: 0, services: ["web"] },
+    {
+      traceId: idOf(1),
+      rootOperation: "GET /cart",
+      spanCount: 3,
+      errorCount: 3,
+      durationNanos: 90e6,
+      services: ["cart", "web"],
+    },
+  ]);
+  await checkServices(server, { cart: 1, web: 2 });
+});
+
+test("a service is found by name, within a window of whole minutes", async () => {
+  const server = live();
+  await server.send(checkout);
+  await server.send("web GET / 600..601s server trace=2");
+  expect(await server.engine.service("web", null)).toMatchObject({ requests: 2 });
+  expect(await server.engine.service("nobody", null)).toBeNull();
+  const { startTime } = (await server.engine.searchTraces({ limit: 9 })).summaries[0]!;
+  expect(await server.engine.service("web", { from: startTime, to: startTime })).toMatchObject({
+    requests: 1,
+  });
+});
+
+test("a report sees what went on five minutes before and after its trace, and no more", async () => {
+  const server = live();
+  for (const [trace, start] of [[1, 0], [2, 300], [3, 420], [4, 840]]) // biome-ignore format: a table
+    await server.send(`
+      web    GET /        ${start}..${start! + 1}s  server trace=${trace}
+        db   query        ${start}..${start! + 1}s  server`);
+  await server.wait(5_000);
+  const { report } = (await server.engine.analyzeTrace(idOf(3), english))!;
+  const [edge] = "dependency_graph" in report ? report.dependency_graph.edges : [];
+  expect(edge?.calls).toBe(2);
+});
+
+test("two services that share a name are told apart once the second is seen", async () => {
+  const server = live();
+  await server.send("api GET / 0..9ms server namespace=shop");
+  await checkServices(server, { api: 1 });
+  await server.send("api GET / 20..29ms server namespace=bank trace=2");
+  await checkServices(server, { "bank/api": 1, "shop/api": 1 });
+});
+
+test.each(["link first", "target first"])(
+  "a link to another trace becomes an asynchronous call, %s",
+  async (order) => {
+    const server = live();
+    const producer =
+      "shop send orders 0..5ms producer id=7 messaging.system=kafka messaging.destination.name=orders";
+    const consumer =
+      "mail process orders 50..60ms consumer trace=2 link=1/7 messaging.system=kafka messaging.destination.name=orders";
+    for (const text of order === "link first" ? [consumer, producer] : [producer, consumer]) {
+      await server.send(text);
+      await server.wait(5_000);
+      await server.engine.graph(null);
+    }
+    const { edges } = await server.engine.graph(null);
+    expect(edges).toContainEqual(
+      expect.objectContaining({ caller: "shop", callee: "mail", kind: "async", calls: 1 }),
+    );
+  },
+);
+
+test("a link to a trace that only the store still knows is followed there", async () => {
+  const earlier = live();
+  await earlier.send(
+    "shop send orders 0..5ms producer id=7 messaging.system=kafka messaging.destination.name=orders",
+  );
+  const later = live({}, {}, earlier.store);
+  await later.send(
+    "mail process orders 50..60ms consumer trace=2 link=1/7 messaging.system=kafka messaging.destination.name=orders",
+  );
+  const { edges } = await later.engine.graph(null);
+  expect(edges).toContainEqual(
+    expect.objectContaining({ caller: "shop", callee: "mail", kind: "async", calls: 1 }),
+  );
+});
+
+test("when too many traces are open the longest waiting are folded early, and senders beyond that are asked to wait", async () => {
+  const server = live({ openTracesMax: 4 });
+  for (let trace = 1; trace <= 5; trace += 1) await server.send(`web GET / 0..9ms server trace=${trace}`);
+  await expect(server.send("web GET / 0..9ms server trace=6")).rejects.toMatchObject({ code: "overloaded" });
+  await server.engine.foldDue();
+  checkCount(server, "early_folds_total", 2);
+  checkCount(server, "open_traces", 3);
+  await server.send("web GET / 0..9ms server trace=6");
+  checkCount(server, "refused_bodies_total", 1);
+});
+
+test("minutes beyond the limit go, oldest first, and are counted", async () => {
+  const server = live({ minutesMax: 2 });
+  for (const minute of [1, 2, 3]) {
+    await server.send(`web GET / ${minute * 60}..${minute * 60 + 1}s server trace=${minute}`);
+    server.clock.nowMs += 60_000;
+  }
+  await checkServices(server, { web: 2 });
+  checkCount(server, "dropped_minutes_total", 1);
+});
+
+test("late spans of a trace whose first spans had to go leave what it added as it is", async () => {
+  const server = live({}, { bytesMax: 1 });
+  const [root, call, entry] = rowsOf(tableOf(checkout));
+  await server.sendRows([root!]);
+  await server.wait(5_000);
+  await server.sendRows([call!, entry!]);
+  await server.wait(5_000);
+  checkCount(server, "frozen_traces_total", 1);
+  checkCount(server, "store_evicted_bodies_total", 1);
+  await checkServices(server, { web: 1 });
+});
+
+test("stopping folds what is open and refuses what is new", async () => {
+  const server = live();
+  await server.send(checkout);
+  await server.engine.stop();
+  checkCount(server, "folded_traces_total", 1);
+  await expect(server.send(checkout)).rejects.toMatchObject({ code: "shutting_down" });
+});
+
+test("a store that fails is not taken for success, and gives its room back", async () => {
+  const server = live();
+  const broken = Object.assign(server.store, { append: () => Promise.reject(new Error("disk full")) });
+  expect(broken).toBe(server.store);
+  await expect(server.send(checkout)).rejects.toThrow("disk full");
+  checkCount(server, "ingest_in_flight_bytes", 0);
+  checkCount(server, "ingested_spans_total", 0);
+});
+
+test("ten thousand traces in any interleaving of requests and time are all folded exactly once", async () => {
+  const server = live({ idleMs: 100 });
+  for (let batch = 0; batch < 100; batch += 1) {
+    const lines = Array.from(
+      { length: 100 },
+      (_, i) => `web GET / 0..9ms server trace=${batch * 100 + i + 1}`,
+    );
+    await server.send(lines.join("\n"));
+    await server.wait(7);
+  }
+  await server.wait(200);
+  checkCount(server, "folded_traces_total", 10_000);
+  checkCount(server, "open_traces", 0);
+  await checkServices(server, { web: 10_000 });
+  expect(server.faults).toEqual([]);
+});
+
+function checkCount({ engine }: Live, name: string, value: number): void {
+  expect(engine.stats()[name]).toBe(value);
+}
+
+async function checkVersion({ engine }: Live, version: number, complete: boolean): Promise<void> {
+  expect(await engine.analyzeTrace(idOf(1), english)).toMatchObject({ version, complete });
+}
+
+/** Requests by service. */
+async function checkServices({ engine }: Live, requests: Readonly<Record<string, number>>): Promise<void> {
+  const services = await engine.services(null);
+  expect(Object.fromEntries(services.map((service) => [service.service, service.requests]))).toEqual(
+    requests,
+  );
+}
+
+/** That spans were repeated is said, and is all that may differ. */
+function withoutRepeats(report: object) {
+  const problems = "problems" in report ? (report.problems as readonly Problem[]) : [];
+  return { ...report, problems: problems.filter(({ kind }) => kind !== "duplicate_span") };
+}
+
+async function answersOf({ engine }: Live) {
+  return [
+    await engine.services(null),
+    await engine.graph(null),
+    withoutRepeats((await engine.analyzeTrace(idOf(1), english))!.report),
+  ];
+}

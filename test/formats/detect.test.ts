@@ -1,0 +1,98 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { detectFormat } from "../../src/formats/detect.ts";
+import { recorded } from "../data-folder.ts";
+
+function kindOf(content: string | Uint8Array, isWhole = true): string {
+  const format = detectFormat(typeof content === "string" ? Buffer.from(content) : content, isWhole);
+  if (format.kind === "unsupported") return format.name;
+  return format.kind === "protobuf" ? `protobuf ${format.framing}` : format.kind;
+}
+
+const span = `{"resourceSpans":[{"scopeSpans":[{"spans":[]}]}]}`;
+const zstd = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0]);
+
+test.each([
+  ["an object", span],
+  ["a pretty object", JSON.stringify(JSON.parse(span), null, 4)],
+  ["an array", `[${span}]`],
+  ["a byte order mark and white space before", `\ufeff \r\n${span}`],
+  ["zeros before", `\0\0\0\0\0\0${span}`],
+  ["metrics", `{"resourceMetrics":[]}`],
+  ["logs in snake case", `{"resource_logs":[]}`],
+  ["another key first", `{"comment":"x","resourceSpans":[]}`],
+  ["an empty object", "{}"],
+  ["an empty array", "[ ]"],
+  ["half a line first, from a rotated file", `e":1}]}]}\n${span}\n`],
+])("OTLP JSON: %s", (_, text) => {
+  expect(kindOf(text)).toBe("json");
+});
+
+test.each([
+  ["nothing", ""],
+  ["white space", " \n\n"],
+  ["zeros", "\0".repeat(100)],
+])("%s is empty", (_, text) => {
+  expect(kindOf(text)).toBe("empty");
+});
+
+test.each([
+  ["zstd-compressed data", zstd],
+  [
+    "records compressed with zstd one by one, as older collectors write them",
+    Buffer.concat([Buffer.from([0, 0, 1, 0]), zstd]),
+  ],
+  ["a zip archive", Buffer.from("PK\u0003\u0004 and so on")],
+  ["UTF-16 text", Buffer.from("\ufeff{}", "utf16le")],
+  ["Jaeger JSON", `{"data":[{"traceID":"1","spans":[{"traceID":"1","spanID":"2"}],"processes":{}}]}`],
+  ["Zipkin v2 JSON", `[[{"traceId":"1","id":"2","name":"get"}]]`],
+  ["Zipkin v1 JSON", `[{"traceId":"1","id":"2","binaryAnnotations":[]}]`],
+  ["Tempo JSON (v1)", `{"batches":[{"resource":{},"scopeSpans":[]}]}`],
+  ["Tempo JSON (v2)", `{"trace":{"resourceSpans":[]},"status":"COMPLETE"}`],
+  ["Jaeger API v3 JSON", `{"result":{"resourceSpans":[]}}`],
+  ["AWS X-Ray JSON", `{"Traces":[{"Id":"1","Segments":[{"Document":"{}"}]}]}`],
+  ["a Chrome trace", `{"traceEvents":[]}`],
+  ["OTLP profiles", `{"resourceProfiles":[]}`],
+  ["a topology for the structural engine", `{"failed_service":"a","dependencies":{"a":["b"]},"services":{}}`],
+])("%s is named, and not read", (name, content) => {
+  expect(kindOf(content)).toBe(name);
+});
+
+test("unknown content is shown, with what was tried", () => {
+  const format = detectFormat(Buffer.from("\u0001\u00ff<html>"), true);
+  expect(format).toMatchObject({
+    kind: "unknown",
+    hint: expect.stringContaining(`"\\u0001\\u00c3\\u00bf<html>"`),
+  });
+  expect(format).toMatchObject({ hint: expect.stringContaining("OTLP protobuf") });
+});
+
+test("a table of comma-separated values is called so", () => {
+  expect(detectFormat(Buffer.from("trace_id,span_id,name\n1,2,3\n"), true)).toMatchObject({
+    kind: "unknown",
+    hint: expect.stringContaining("looks like CSV"),
+  });
+});
+
+const samples = recorded("samples");
+describe.skipIf(samples.missing)(`recorded samples ${samples.reason}`, () => {
+  test.each([
+    ["otlp-json", /^json$/],
+    ["otlp-jsonl", /^json$/],
+    ["jaeger-json", /^Jaeger JSON$/],
+    ["zipkin-json", /^Zipkin v2 JSON$/],
+    ["tempo-json", /^Tempo JSON/],
+  ])("%s are all recognised", (folder, expected) => {
+    const kinds = filesIn(join(samples.path, folder)).map(
+      (file) => [file, kindOf(readFileSync(file))] as const,
+    );
+    expect(kinds.filter(([, kind]) => !expected.test(kind))).toEqual([]);
+  });
+});
+
+function filesIn(folder: string): readonly string[] {
+  return readdirSync(folder)
+    .map((name) => join(folder, name))
+    .flatMap((path) => (statSync(path).isDirectory() ? filesIn(path) : [path]));
+}

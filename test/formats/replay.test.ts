@@ -1,0 +1,270 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { gunzipSync } from "node:zlib";
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type sendUnaryData,
+  status,
+} from "@grpc/grpc-js";
+import { afterEach, describe, expect, test } from "vitest";
+import { type ReplayOptions, replayTelemetry } from "../../src/formats/replay.ts";
+import { Span } from "../../src/model/span.ts";
+import { SpanTable } from "../../src/model/span-table.ts";
+import { decodeLogs } from "../../src/otlp/protobuf-logs.ts";
+import { decodeMetrics } from "../../src/otlp/protobuf-metrics.ts";
+import { decodeTraces } from "../../src/otlp/protobuf-traces.ts";
+import { exportResponse, retryInfoStatus, statusBody } from "../../src/otlp/responses.ts";
+import { recorded } from "../data-folder.ts";
+import { collect, line, namesOf, rowsOf, streamOf } from "./sources.ts";
+
+const ends: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0)) end();
+});
+
+interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | string;
+}
+
+/** A receiver that keeps what it gets and answers as told; with nothing more to say it accepts. */
+async function receiver(...answers: readonly Answer[]): Promise<{
+  readonly url: string;
+  readonly requests: {
+    readonly path: string;
+    readonly body: Buffer;
+    readonly headers: IncomingMessage["headers"];
+  }[];
+  readonly tables: () => readonly SpanTable[];
+}> {
+  const waiting = [...answers];
+  const requests: { path: string; body: Buffer; headers: IncomingMessage["headers"] }[] = [];
+  const server = createServer((request: IncomingMessage, response: ServerResponse) => {
+    const parts: Buffer[] = [];
+    request.on("data", (part: Buffer) => parts.push(part));
+    request.on("end", () => {
+      const answer = waiting.shift() ?? { status: 200 };
+      if (answer.status === 200)
+        requests.push({
+          path: request.url!,
+          body: gunzipSync(Buffer.concat(parts)),
+          headers: request.headers,
+        });
+      response.writeHead(answer.status, { "content-type": "application/x-protobuf", ...answer.headers });
+      response.end(answer.body);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  ends.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    tables: () =>
+      requests
+        .filter(({ path }) => path === "/v1/traces")
+        .map(({ body }) => {
+          const table = new SpanTable();
+          decodeTraces(body, table);
+          return table;
+        }),
+  };
+}
+
+const quick: ReplayOptions = { speed: Number.POSITIVE_INFINITY, times: "original" };
+const atOnce = { "retry-after": "0" };
+
+test("every span arrives as it is", async () => {
+  const { url, tables, requests } = await receiver();
+  const content = line("a", "b") + line("c");
+  const summary = await replayTelemetry([streamOf(content)], url, { ...quick, headers: { "x-key": "1" } });
+  expect(rowsOf(tables())).toEqual(rowsOf((await collect([streamOf(content)])).tables));
+  expect(summary).toMatchObject({ requests: 1, retries: 0, spans: { accepted: 3, rejected: 0 } });
+  expect(requests[0]!.headers).toMatchObject({ "content-encoding": "gzip", "x-key": "1" });
+});
+
+test("the address may have a path, and may be the one of a signal", async () => {
+  const { url, requests } = await receiver();
+  await replayTelemetry([streamOf(line("a"))], `${url}/base/`, quick);
+  await replayTelemetry([streamOf(line("a"))], `${url}/v1/traces`, quick);
+  await replayTelemetry([streamOf(line("a"))], url.slice("http://".length), quick);
+  expect(requests.map(({ path }) => path)).toEqual(["/base/v1/traces", "/v1/traces", "/v1/traces"]);
+});
+
+test("large inputs are sent in requests of a limited size", async () => {
+  const { url, requests, tables } = await receiver();
+  await replayTelemetry([streamOf(line(...Array.from({ length: 2500 }, (_, at) => `n${at}`)))], url, quick);
+  expect(requests).toHaveLength(3);
+  expect(new Set(namesOf(tables())).size).toBe(2500);
+});
+
+test("a busy receiver is asked again, when it says", async () => {
+  const { url, tables } = await receiver(
+    { status: 503, headers: atOnce },
+    { status: 429, headers: { "retry-after": new Date(0).toUTCString() } },
+    { status: 502, headers: atOnce },
+    { status: 504, headers: atOnce },
+  );
+  const summary = await replayTelemetry([streamOf(line("a"))], url, quick);
+  expect(namesOf(tables())).toEqual(["a"]);
+  expect(summary).toMatchObject({ requests: 5, retries: 4, spans: { accepted: 1, rejected: 0 } });
+});
+
+test("what a receiver takes in part is counted, with what it says", async () => {
+  const protobuf = exportResponse("traces", "protobuf", 2, "two were too old");
+  const json = JSON.stringify({ partialSuccess: { rejectedSpans: "1", errorMessage: "one was too new" } });
+  const { url } = await receiver(
+    { status: 200, body: protobuf },
+    { status: 200, body: json, headers: { "content-type": "application/json" } },
+  );
+  const first = await replayTelemetry([streamOf(line("a", "b", "c"))], url, quick);
+  expect(first.spans).toEqual({ accepted: 1, rejected: 2 });
+  expect([...first.refusals]).toEqual([["two were too old", 2]]);
+  const second = await replayTelemetry([streamOf(line("a", "b", "c"))], url, quick);
+  expect(second.spans).toEqual({ accepted: 2, rejected: 1 });
+  expect([...second.refusals]).toEqual([["one was too new", 1]]);
+});
+
+test("what a receiver refuses for good is counted, and the rest still sent", async () => {
+  const { url } = await receiver({ status: 400, body: statusBody("protobuf", 3, "this is bad") });
+  const many = Array.from({ length: 1500 }, (_, at) => `n${at}`);
+  const summary = await replayTelemetry([streamOf(line(...many))], url, quick);
+  expect(summary.spans).toEqual({ accepted: 500, rejected: 1000 });
+  expect([...summary.refusals]).toEqual([["HTTP 400: this is bad", 1000]]);
+});
+
+test("a receiver that takes nothing is an error", async () => {
+  const { url } = await receiver({ status: 404 });
+  await expect(replayTelemetry([streamOf(line("a"))], url, quick)).rejects.toMatchObject({
+    code: "server_unreachable",
+    message: expect.stringContaining("HTTP 404"),
+  });
+});
+
+/** A port that nobody listens on: it has just been given up. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+test.each(["http", "grpc"])("nobody at a %s address is an error at once", async (scheme) => {
+  await expect(
+    replayTelemetry([streamOf(line("a"))], `${scheme}://127.0.0.1:${await freePort()}`, quick),
+  ).rejects.toMatchObject({
+    code: "server_unreachable",
+    message: expect.stringContaining("nobody answers at"),
+  });
+});
+
+test("an address that is none is an error of use", async () => {
+  await expect(replayTelemetry([streamOf(line("a"))], "ftp://host", quick)).rejects.toMatchObject({
+    code: "usage",
+  });
+});
+
+describe("times", () => {
+  /** `a` runs from 0 to 50 ms, `b` and its event 200 ms later. */
+  const content =
+    line("a") +
+    line("b")
+      .replace("1700000000000000000", "1700000000200000000")
+      .replace("1700000000050000000", "1700000000250000000");
+
+  async function sent(
+    options: ReplayOptions,
+  ): Promise<{ spans: readonly Span[]; before: bigint; after: bigint }> {
+    const { url, tables } = await receiver();
+    const before = BigInt(Date.now()) * 1_000_000n;
+    await replayTelemetry([streamOf(content)], url, options);
+    const after = BigInt(Date.now()) * 1_000_000n;
+    const spans = tables().flatMap((table) =>
+      Array.from({ length: table.rowCount }, (_, row) => new Span(table, row)),
+    );
+    return { spans, before, after };
+  }
+
+  test("moved to now, the newest span ends now and all distances stay", async () => {
+    const { spans, before, after } = await sent({ speed: Number.POSITIVE_INFINITY, times: "now" });
+    expect(spans[1]!.endTime).toBeGreaterThanOrEqual(before);
+    expect(spans[1]!.endTime).toBeLessThanOrEqual(after);
+    expect(spans[1]!.startTime - spans[0]!.startTime).toBe(200_000_000n);
+    expect(spans[0]!.endTime - spans[0]!.startTime).toBe(50_000_000n);
+  });
+
+  test("at speed 1 the first span ends now, and the next is sent when it is over", async () => {
+    const { spans, before, after } = await sent({ speed: 1, times: "now" });
+    expect(spans[0]!.endTime).toBeGreaterThanOrEqual(before - 1_000_000n);
+    expect(spans[1]!.endTime).toBeLessThanOrEqual(after + 1_000_000n);
+    expect(after - before).toBeGreaterThanOrEqual(195_000_000n);
+  });
+
+  test("standard input cannot be moved in advance", async () => {
+    await expect(
+      replayTelemetry(["-"], "http://127.0.0.1:1", { ...quick, times: "now" }),
+    ).rejects.toMatchObject({
+      code: "usage",
+      hint: expect.stringContaining("--speed 1"),
+    });
+  });
+});
+
+test("over gRPC: refused while busy, taken in part, refused for good", async () => {
+  const names: string[][] = [];
+  const answers = ["busy", "unavailable", "partial"];
+  const server = new Server();
+  server.register(
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
+      const answer = answers.shift();
+      const metadata = new Metadata();
+      metadata.set("grpc-status-details-bin", Buffer.from(retryInfoStatus("busy", 0)));
+      const details = "busy";
+      if (answer === "busy") return done({ code: status.RESOURCE_EXHAUSTED, details, metadata });
+      if (answer === "unavailable") return done({ code: status.UNAVAILABLE, details, metadata });
+      const table = new SpanTable();
+      decodeTraces(call.request, table);
+      names.push([...namesOf([table])]);
+      return done(null, Buffer.from(exportResponse("traces", "protobuf", 1, "one was bad")));
+    },
+    (response: Buffer) => response,
+    (request: Buffer) => request,
+    "unary",
+  );
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    );
+  });
+  ends.push(() => server.forceShutdown());
+  const summary = await replayTelemetry([streamOf(line("a", "b"))], `grpc://127.0.0.1:${port}`, quick);
+  expect(names).toEqual([["a", "b"]]);
+  expect(summary).toMatchObject({ retries: 2, spans: { accepted: 1, rejected: 1 } });
+  expect([...summary.refusals]).toEqual([["one was bad", 1]]);
+});
+
+const capture = recorded("samples", "otlp-jsonl", "otel-tui-test_data.json");
+test.skipIf(capture.missing)(
+  `a recorded capture arrives with all three signals ${capture.reason}`,
+  async () => {
+    const { url, tables, requests } = await receiver();
+    const expected = await collect([capture.path]);
+    const summary = await replayTelemetry([capture.path], url, quick);
+    expect(rowsOf(tables())).toEqual(rowsOf(expected.tables));
+    const of = (path: string): readonly Buffer[] =>
+      requests.filter((request) => request.path === path).map(({ body }) => body);
+    expect(of("/v1/metrics").flatMap((body) => decodeMetrics(body).points)).toHaveLength(
+      expected.points.length,
+    );
+    expect(of("/v1/logs").flatMap((body) => decodeLogs(body).records)).toHaveLength(expected.logs.length);
+    expect(summary.points.accepted).toBe(expected.points.length);
+  },
+);

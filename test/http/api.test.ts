@@ -1,0 +1,256 @@
+import { describe, expect, test } from "vitest";
+import { loopbackHosts } from "../../src/http/api.ts";
+import { type Answer, type ApiClient, startApi } from "./api-server.ts";
+import { schemaErrors } from "./json-schema.ts";
+
+const shop = `
+  web       GET /cart       0..90ms  server error
+    web     GET             5..85ms  client error server.address=cart
+      cart  GET /items     10..80ms  server error
+        cart SELECT        20..70ms  client error db.system.name=postgresql db.namespace=items
+  web       GET /           0..10ms  server trace=2
+`;
+const traceId = "00000000000000000000000000000001";
+
+type Json = Readonly<Record<string, never>>;
+
+function checkError(answer: Answer, status: number, code: string, message: RegExp): void {
+  expect(answer.status).toBe(status);
+  const { error } = answer.json() as { readonly error: { code: string; message: string; hint: string } };
+  expect(error.code).toBe(code);
+  expect(error.message).toMatch(message);
+}
+
+test("a trace is answered with its spans as OTLP JSON and with its report", async () => {
+  const api = await startApi(shop);
+  const spans = (await api.get(`/api/v1/traces/${traceId}`)).json() as {
+    readonly resourceSpans: readonly Json[];
+  };
+  expect(spans.resourceSpans.length).toBeGreaterThan(0);
+  const report = (await api.get(`/api/v1/traces/${traceId}/analysis`)).json();
+  expect(report).toMatchObject({
+    version: 1,
+    trace_id: traceId,
+    trace: { root_service: "web", span_count: 4 },
+  });
+});
+
+test("structural scoring answers with the structural report alone", async () => {
+  const api = await startApi(shop);
+  const answer = await api.get(
+    `/api/v1/traces/${traceId}/analysis?scoring=structural&failed_service=cart&lang=ko`,
+  );
+  expect(Object.keys(answer.json() as object).sort()).toEqual([
+    "cascade_analysis",
+    "dependency_chain",
+    "failed_service",
+    "recommendations",
+    "root_cause_candidates",
+    "service_states",
+    "trace_id",
+  ]);
+  expect(answer.json()).toMatchObject({ failed_service: "cart" });
+  expect(answer.headers["trace-version"]).toBe("1");
+});
+
+test("an id may be short and of any case", async () => {
+  const api = await startApi(shop);
+  for (const id of ["0000000000000001", traceId.toUpperCase()])
+    expect((await api.get(`/api/v1/traces/${id}/analysis`)).json()).toMatchObject({ trace_id: traceId });
+});
+
+test("what is not there and what is not understood is named", async () => {
+  const api = await startApi(shop);
+  checkError(await api.get(`/api/v1/traces/${"a".repeat(32)}`), 404, "trace_not_found", /aaaa/);
+  checkError(await api.get(`/api/v1/traces/${"a".repeat(32)}/analysis`), 404, "trace_not_found", /aaaa/);
+  checkError(await api.get("/api/v1/traces/xyz"), 400, "bad_trace_id", /"trace_id": "xyz"/);
+  checkError(
+    await api.get(`/api/v1/traces/${traceId}/analysis?failed_service=nobody`),
+    404,
+    "service_not_found",
+    /nobody/,
+  );
+  checkError(await api.get("/api/v1/services/nobody"), 404, "service_not_found", /nobody/);
+  checkError(await api.get("/api/v1/graph?focus=nobody"), 404, "service_not_found", /nobody/);
+  checkError(await api.get("/api/v1/graph?depth=-1"), 400, "bad_request", /"depth": "-1"/);
+  checkError(await api.get("/api/v1/graph?from=yesterday"), 400, "bad_request", /"from": "yesterday"/);
+  checkError(await api.get("/api/v1/graph?from=now&to=now-1h"), 400, "bad_request", /later/);
+  checkError(await api.get("/api/v1/traces?limit=1&limit=2"), 400, "bad_request", /"limit" is given twice/);
+  checkError(await api.get("/api/v1/traces?servce=web"), 400, "bad_request", /Unknown parameter "servce"/);
+  checkError(await api.get("/api/v1/services/%ff"), 400, "bad_request", /not URL-encoded/);
+  checkError(await api.get("/api/v1/nothing"), 404, "not_found", /nothing/);
+  checkError(await api.get("/api/v1/graph", { method: "POST" }), 405, "method_not_allowed", /takes GET/);
+});
+
+test("a method that is not taken is answered with those that are", async () => {
+  const api = await startApi(shop);
+  expect((await api.get("/api/v1/graph", { method: "DELETE" })).headers["allow"]).toBe("GET, HEAD");
+});
+
+test("HEAD is GET without the body", async () => {
+  const api = await startApi(shop);
+  const head = await api.get("/api/v1/graph", { method: "HEAD" });
+  expect([head.status, head.body]).toEqual([200, ""]);
+  expect(head.headers["content-length"]).toBe(String((await api.get("/api/v1/graph")).body.length));
+});
+
+test("search finds traces and pages through them", async () => {
+  const api = await startApi(shop);
+  const idsOf = (answer: Answer) =>
+    (answer.json() as { readonly traces: readonly { readonly trace_id: string }[] }).traces.map(
+      (each) => each.trace_id,
+    );
+  expect(idsOf(await api.get("/api/v1/traces?status=error"))).toEqual([traceId]);
+  expect(idsOf(await api.get("/api/v1/traces?min_duration_ms=50.5"))).toEqual([traceId]);
+  const first = (await api.get("/api/v1/traces?limit=1")).json() as {
+    readonly cursor: string;
+    readonly total: number;
+  };
+  expect(first).toMatchObject({ total: 2, truncated: true });
+  const second = await api.get(`/api/v1/traces?limit=1&cursor=${encodeURIComponent(first.cursor)}`);
+  expect(second.json()).toMatchObject({ total: 2, truncated: false, cursor: null });
+});
+
+test("the graph can be narrowed to a service and its neighbours", async () => {
+  const api = await startApi(shop);
+  const nodesOf = async (query: string) =>
+    (
+      (await api.get(`/api/v1/graph${query}`)).json() as {
+        readonly nodes: readonly { readonly service: string }[];
+      }
+    ).nodes
+      .map(({ service }) => service)
+      .sort();
+  expect(await nodesOf("")).toEqual(["cart", "items", "web"]);
+  expect(await nodesOf("?focus=web")).toEqual(["cart", "web"]);
+  expect(await nodesOf("?focus=web&depth=2")).toEqual(["cart", "items", "web"]);
+  expect(await nodesOf("?focus=items&depth=0")).toEqual(["items"]);
+});
+
+test("metrics are Prometheus text", async () => {
+  const api = await startApi(shop);
+  const { headers, body } = await api.get("/metrics");
+  expect(headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
+  expect(body).toMatch(
+    /^# TYPE hypocenter_ingested_spans_total counter\nhypocenter_ingested_spans_total 5$/m,
+  );
+  for (const line of body.trimEnd().split("\n"))
+    expect(line).toMatch(/^(# TYPE [a-z_]+ (counter|gauge)|[a-z_]+(\{[^}]*\})? -?[0-9.e+-]+)$/);
+});
+
+test("health is told apart: alive, and ready", async () => {
+  const api = await startApi(shop, { isReady: () => false });
+  expect((await api.get("/livez")).status).toBe(200);
+  for (const path of ["/readyz", "/healthz", "/ready", "/health"]) {
+    const answer = await api.get(path);
+    expect([answer.status, answer.json()]).toEqual([
+      503,
+      { status: "starting_or_stopping", version: "1.2.3" },
+    ]);
+  }
+});
+
+test("the page at / says where to send telemetry, as text or HTML", async () => {
+  const api = await startApi(shop);
+  const text = await api.get("/");
+  expect(text.headers["content-type"]).toMatch(/^text\/plain/);
+  expect(text.body).toContain("endpoint: 127.0.0.1:4317");
+  const page = await api.get("/", { headers: { accept: "text/html,*/*" } });
+  expect(page.headers["content-type"]).toMatch(/^text\/html/);
+  expect(page.body).toMatch(/^<!doctype html>/);
+});
+
+test("no other site may read, embed or guess at answers", async () => {
+  const api = await startApi(shop, { allowedHosts: loopbackHosts(["traces.test"]) });
+  for (const host of ["localhost:4320", "127.0.0.1", "[::1]:4320", "Traces.test"]) {
+    const { status, headers } = await api.get("/api/v1/services", {
+      headers: { host, origin: "http://evil.test" },
+    });
+    expect(status).toBe(200);
+    expect(headers["access-control-allow-origin"]).toBeUndefined();
+    expect(headers).toMatchObject({ "x-content-type-options": "nosniff", "cache-control": "no-store" });
+    expect(headers["content-security-policy"]).toContain("frame-ancestors 'none'");
+  }
+  checkError(
+    await api.get("/livez", { headers: { host: "evil.test" } }),
+    421,
+    "host_not_allowed",
+    /evil\.test/,
+  );
+});
+
+test("a fault of ours is answered without its details, and logged", async () => {
+  const faults: unknown[] = [];
+  const query = { graph: () => Promise.reject(new TypeError("secret")) };
+  const api = await startApi(shop, { query: query as never, onFault: (fault) => faults.push(fault) });
+  const answer = await api.get("/api/v1/graph");
+  checkError(answer, 500, "internal", /fault inside/);
+  expect(answer.body).not.toContain("secret");
+  expect(faults).toHaveLength(1);
+});
+
+interface OpenApi {
+  readonly openapi: string;
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+}
+interface Operation {
+  readonly operationId: string;
+  readonly parameters: readonly { readonly name: string; readonly in: string }[];
+  readonly responses: Readonly<
+    Record<string, { readonly content: Readonly<Record<string, { readonly schema: Json }>> }>
+  >;
+}
+
+describe("OpenAPI", () => {
+  const samples: Readonly<Record<string, string>> = { trace_id: traceId, name: "cart" };
+
+  async function describedBy(api: ApiClient): Promise<OpenApi> {
+    return (await api.get("/openapi.json")).json() as OpenApi;
+  }
+
+  test("every address answers as it declares, member by member", async () => {
+    const api = await startApi(shop);
+    const document = await describedBy(api);
+    expect(document.openapi).toBe("3.1.0");
+    for (const [path, operations] of Object.entries(document.paths)) {
+      const { responses } = operations["get"]!;
+      const answer = await api.get(path.replace(/\{(\w+)\}/g, (_, name: string) => samples[name]!));
+      const [mediaType, { schema }] = Object.entries(responses["200"]!.content)[0]!;
+      expect([path, answer.status]).toEqual([path, 200]);
+      expect(answer.headers["content-type"]).toBe(`${mediaType}; charset=utf-8`);
+      const value = mediaType.startsWith("application/json") ? answer.json() : answer.body;
+      expect(schemaErrors(value, schema, document)).toEqual([]);
+    }
+  });
+
+  test("errors and the structural report are as declared too", async () => {
+    const api = await startApi(shop);
+    const document = await describedBy(api);
+    const analysis = document.paths["/api/v1/traces/{trace_id}/analysis"]!["get"]!;
+    const unknown = await api.get(`/api/v1/traces/${"b".repeat(32)}/analysis`);
+    expect(
+      schemaErrors(unknown.json(), analysis.responses["404"]!.content["application/json"]!.schema, document),
+    ).toEqual([]);
+    const structural = await api.get(`/api/v1/traces/${traceId}/analysis?scoring=structural`);
+    expect(
+      schemaErrors(
+        structural.json(),
+        analysis.responses["200"]!.content["application/json"]!.schema,
+        document,
+      ),
+    ).toEqual([]);
+  });
+
+  test("paths, parameters and names are consistent", async () => {
+    const document = await describedBy(await startApi(shop));
+    const operations = Object.entries(document.paths).map(([path, methods]) => ({
+      path,
+      ...methods["get"]!,
+    }));
+    expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
+    for (const { path, parameters } of operations) {
+      const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+      expect(parameters.filter((each) => each.in === "path").map(({ name }) => name)).toEqual(inPath);
+    }
+  });
+});

@@ -1,0 +1,79 @@
+import { Agent, request } from "node:http";
+import { ByteBudget } from "../../src/engine/byte-budget.ts";
+import type { Decoded, IngestPort, ReceivedBody } from "../../src/engine/ports.ts";
+import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
+import { createOtlpHttpHandler, type OtlpHttpOptions } from "../../src/http/otlp-handler.ts";
+import { listenHttp } from "../../src/http/server.ts";
+
+export interface Handed {
+  readonly received: ReceivedBody;
+  readonly decoded: Decoded;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+}
+
+/** An OTLP/HTTP server on a free port that remembers what it was handed. */
+export async function otlpServer(changes: Partial<OtlpHttpOptions> = {}) {
+  const handed: Handed[] = [];
+  const faults: unknown[] = [];
+  const options: OtlpHttpOptions = {
+    ingest: rememberIn(handed),
+    budget: new ByteBudget(256 * 1024 * 1024),
+    counters: new ReceiverCounters("http"),
+    bodyBytesMax: 64 * 1024 * 1024,
+    onFault: (fault) => faults.push(fault),
+    ...changes,
+  };
+  // One connection for all: an answer that spoils it for the next request would show.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const listener = await listenHttp(createOtlpHttpHandler(options), { host: "127.0.0.1", port: 0 });
+  return {
+    ...options,
+    handed,
+    faults,
+    listener,
+    url: `http://${listener.address}`,
+    close: () => {
+      agent.destroy();
+      return listener.close(1_000);
+    },
+    count: (name: string) => options.counters.stats()[`otlp_http_${name}`],
+    send: (path: string, headers: Record<string, string>, body: Uint8Array, method = "POST") =>
+      send({ url: `http://${listener.address}${path}`, method, headers, agent }, body),
+  };
+}
+
+function rememberIn(handed: Handed[]): IngestPort {
+  return {
+    ingest: (received, decoded) => {
+      handed.push({ received, decoded });
+      return Promise.resolve();
+    },
+  };
+}
+
+interface Call {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly agent: Agent;
+}
+
+function send({ url, ...options }: Call, body: Uint8Array): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const call = request(url, options, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("end", () =>
+        resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks) }),
+      );
+      response.on("error", reject);
+    });
+    call.on("error", reject);
+    call.end(body);
+  });
+}

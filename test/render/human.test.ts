@@ -1,0 +1,278 @@
+import { stripVTControlCharacters } from "node:util";
+import { expect, test } from "vitest";
+import type { Style } from "../../src/cli/render/ansi.ts";
+import {
+  renderGraph,
+  renderServices,
+  renderStructural,
+  renderTraceReport,
+  renderWindowReport,
+} from "../../src/cli/render/human.ts";
+import { failedTrace, incident, shopGraph, shopServices, slowTrace, structural } from "./reports.ts";
+
+const terminal: Style = { width: 80, color: false, unicode: true, language: "en" };
+
+test("a failed trace: verdict, why, the way of the failure, who is hit, what to do", () => {
+  expect(renderTraceReport(failedTrace, terminal)).toMatchInlineSnapshot(`
+    "✗ web GET /checkout failed. Root cause: orders-db (errors) - orders-db answered
+      payment's call INSERT orders with an error (40P01: deadlock detected).
+      confidence high (78 %) · trace 5b8efff798038103d269b633813fc60c
+      2026-03-01T12:00:00Z · 1.24 s · 18 spans · 6 errors · 4 services
+
+    WHY WE THINK SO
+      1  orders-db  errors, INSERT orders                          █████████░  86 %
+         call payment → orders-db
+         + orders-db answered payment's call INSERT orders with an error (40P01:
+           deadlock detected) [c053e195]
+         + the same call was tried 3 times and failed each time
+           [b7ad6b71 5fb397be c053e195]
+         − against it: the trace is incomplete: 1 parent span is missing [d5a0a327]
+         + High error rate: 15.00%
+      2  inventory  slow work, GET /stock                          █░░░░░░░░░  14 %
+
+    HOW IT FAILED
+                                                                0 ─────────── 1.24 s
+      ✗ web GET /checkout                               1.24 s  ████████████████████
+        500
+      ├ (+12 more)
+      └ ✗ order-service POST /orders                    1.19 s  ███████████████████░
+        ├ · inventory GET /stock                        170 ms  ▒▒▒░░░░░░░░░░░░░░░░░
+        └ ✗ payment POST /charge                        990 ms  ░░░████████████████░
+            charge failed
+          ├ (+2 more)
+          └ ✗ payment INSERT orders                     320 ms  ░░░░░░░░░░░░░░█████░
+              ← began here: 40P01: deadlock detected
+
+    WHO IS HIT
+      entry point   web GET /checkout
+      came up as    orders-db → payment (retries exhausted) → order-service (error)
+                    → web (error)
+      also call it  report-batch, invoice-service
+      blast radius  2 unhealthy of 5 in the chain
+
+    WHAT TO DO
+      1. orders-db: find out why it answers payment's INSERT orders with errors
+         [c053e195]
+      2. payment: its 3 attempts to call orders-db all failed; limit retries with
+         back-off and a circuit breaker [b7ad6b71 5fb397be c053e195]
+
+    WHERE THE TIME WENT
+        77 % █████████░░░    960 ms  payment INSERT orders
+        14 % ██░░░░░░░░░░    170 ms  inventory GET /stock
+
+    SERVICES IN THE DEPENDENCY CHAIN
+        service        errors     p99   CPU  memory
+      ▲ web             2.1 %   1.3 s  40 %    50 %
+          Slow responses: p99 1.30s
+      ✓ order-service   0.4 %  210 ms  40 %    50 %
+      ✓ inventory       0.4 %  210 ms  40 %    50 %
+      ✗ payment          15 %  210 ms  40 %    50 %
+          High error rate: 15.00%
+          queue 156
+      ✗ orders-db        15 %  870 ms     -       -
+          High error rate: 15.00%
+          connections 98/100, deadlocks 12, slow queries 8
+
+    WHAT THE HEALTH OF THE SERVICES SUGGESTS
+      1. payment: review recent changes and strengthen exception handling to bring
+         the error rate down
+      2. orders-db: review recent changes and strengthen exception handling to bring
+         the error rate down
+
+    PROBLEMS WITH THE DATA
+      · missing_parent: the parent of a span is not there [d5a0a327]
+      · malformed_record ×3: not a JSON object (traces.jsonl:17)
+    "
+  `);
+});
+
+test("a slow trace: where the time went comes before its path", () => {
+  expect(renderTraceReport(slowTrace, { ...terminal, width: 60 })).toMatchInlineSnapshot(`
+    "▲ web GET /checkout: nothing failed; it took 1.24 s, usually
+      210 ms. Probable cause: inventory (slow work) - the
+      request waited 980 ms for GET /stock itself, 79 % of its
+      time.
+      confidence medium (40 %)
+      trace 5b8efff798038103d269b633813fc60c
+      2026-03-01T12:00:00Z · 1.24 s · 18 spans · 4 services
+
+    WHY WE THINK SO
+      1  inventory  slow work, GET /stock      ██████████ 100 %
+         instance inventory-7f9c-x2x4l
+         + GET /stock took 980 ms, usually 20 ms [c053e195]
+
+    WHERE THE TIME WENT
+        79 % █████████░░░    980 ms  inventory GET /stock
+        21 % ███░░░░░░░░░    260 ms  web GET /checkout
+
+    PATH OF THE REQUEST
+                                                 0 ────── 1.24 s
+      · web GET /checkout                1.24 s  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
+      ├ (+12 more)
+      └ · order-service POST /orders     1.19 s  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒░
+        └ ▲ inventory GET /stock         980 ms  ████████████░░░
+            ← the longest wait was here
+
+    WHO IS HIT
+      entry point   web GET /checkout
+      blast radius  0 unhealthy of 5 in the chain
+
+    SERVICES IN THE DEPENDENCY CHAIN
+        service        errors     p99   CPU  memory
+      ▲ web             2.1 %   1.3 s  40 %    50 %
+          Slow responses: p99 1.30s
+      ✓ order-service   0.4 %  210 ms  40 %    50 %
+      ✓ inventory       0.4 %  210 ms  40 %    50 %
+      ✗ payment          15 %  210 ms  40 %    50 %
+          High error rate: 15.00%
+          queue 156
+      ✗ orders-db        15 %  870 ms     -       -
+          High error rate: 15.00%
+          connections 98/100, deadlocks 12, slow queries 8
+    "
+  `);
+});
+
+test("an incident in Korean", () => {
+  expect(renderWindowReport(incident, { ...terminal, language: "ko" })).toMatchInlineSnapshot(`
+    "✗ 2 services fail since 12:00:03. Probable cause: orders-db (saturation) - its
+      connections are used up.
+      확신도 중간 (55 %) · 구간 2026-03-01T12:00:00Z … 2026-03-01T12:10:00Z
+      기준 구간 2026-03-01T11:00:00Z … 2026-03-01T12:00:00Z · 트레이스 9,324개
+      스팬 120,400개 · 서비스 6개
+
+    판단 근거
+      1  orders-db  오류, INSERT orders                            █████████░  86 %
+         호출 payment → orders-db
+         + orders-db answered payment's call INSERT orders with an error (40P01:
+           deadlock detected) [c053e195]
+         + the same call was tried 3 times and failed each time
+           [b7ad6b71 5fb397be c053e195]
+         − 반대 근거: the trace is incomplete: 1 parent span is missing [d5a0a327]
+         + High error rate: 15.00%
+      2  inventory  지연, GET /stock                               █░░░░░░░░░  14 %
+
+    영향 범위
+        서비스  작업               요청  초과 실패  추가 지연  비율
+      ✗ web     GET /checkout     1,204        177     640 ms  15 %
+      ▲ web     GET /orders/{id}  8,120          0      95 ms   2 %
+      영향받은 서비스  payment, order-service, web
+      영향 반경        서비스 4개
+
+    조치
+      1. orders-db: find out why it answers payment's INSERT orders with errors
+         [c053e195]
+      2. payment: its 3 attempts to call orders-db all failed; limit retries with
+         back-off and a circuit breaker [b7ad6b71 5fb397be c053e195]
+
+    이상 시작 순서
+      orders-db  2026-03-01T12:00:03Z
+      payment    2026-03-01T12:00:04.200Z (+1.2 s)
+      web        2026-03-01T12:00:31Z (+28 s)
+
+    서비스
+        서비스         오류율     P99   CPU  메모리
+      ▲ web             2.1 %   1.3 s  40 %    50 %
+          Slow responses: p99 1.30s
+      ✓ order-service   0.4 %  210 ms  40 %    50 %
+      ✓ inventory       0.4 %  210 ms  40 %    50 %
+      ✗ payment          15 %  210 ms  40 %    50 %
+          High error rate: 15.00%
+          대기열 156
+      ✗ orders-db        15 %  870 ms     -       -
+          High error rate: 15.00%
+          연결 98/100, 교착 12, 느린 쿼리 8
+
+    서비스 상태에 따른 권고
+      1. payment: review recent changes and strengthen exception handling to bring
+         the error rate down
+      2. orders-db: review recent changes and strengthen exception handling to bring
+         the error rate down
+
+    참고할 트레이스
+      · 5b8efff798038103d269b633813fc60c
+      · 6c8efff798038103d269b633813fc60c
+    "
+  `);
+});
+
+test("a structural report", () => {
+  expect(renderStructural(structural, terminal)).toMatchInlineSnapshot(`
+    "✗ web: 2 of the 5 services in its dependency chain are unhealthy; most impact:
+      orders-db.
+      trace 5b8efff798038103d269b633813fc60c
+
+    ROOT-CAUSE CANDIDATES
+        service    impact score
+      ✗ orders-db           2.1
+          High error rate: 15.00%
+      ✗ payment             1.7
+          High error rate: 15.00%
+
+    WHO IS HIT
+      payment       → order-service
+      orders-db     → payment, report-batch, invoice-service
+      blast radius  2 unhealthy of 5 in the chain
+
+    WHAT TO DO
+      1. payment: review recent changes and strengthen exception handling to bring
+         the error rate down
+      2. orders-db: review recent changes and strengthen exception handling to bring
+         the error rate down
+
+    SERVICES IN THE DEPENDENCY CHAIN
+        service        errors     p99   CPU  memory
+      ▲ web             2.1 %   1.3 s  40 %    50 %
+          Slow responses: p99 1.30s
+      ✓ order-service   0.4 %  210 ms  40 %    50 %
+      ✓ inventory       0.4 %  210 ms  40 %    50 %
+      ✗ payment          15 %  210 ms  40 %    50 %
+          High error rate: 15.00%
+          queue 156
+      ✗ orders-db        15 %  870 ms     -       -
+          High error rate: 15.00%
+          connections 98/100, deadlocks 12, slow queries 8
+    "
+  `);
+});
+
+test("a graph where the terminal has no Unicode", () => {
+  expect(renderGraph(shopGraph, { ...terminal, unicode: false })).toMatchInlineSnapshot(`
+    "- 6 services and peers, 5 kinds of call
+
+    SERVICE GRAPH
+        caller         callee         kind      calls  errors     p50     p99
+      ! web            order-service  sync      1,200   2.1 %  120 ms   1.2 s
+        order-service  inventory      sync      1,190     0 %   20 ms   50 ms
+      ! order-service  payment        sync      1,180    15 %   80 ms  900 ms
+      ! payment        orders-db      inferred  3,540    15 %    4 ms  870 ms
+        order-service  kafka:orders   inferred  1,180     0 %       -       -
+    "
+  `);
+});
+
+test("services and their operations, on a wide terminal", () => {
+  expect(renderServices(shopServices, { ...terminal, width: 160 })).toMatchInlineSnapshot(`
+    "✗ 2 services and peers, 1 unhealthy
+
+    SERVICES
+        service    requests  errors     p50     p90     p99
+      ✗ orders-db     3,540    15 %    4 ms  410 ms  870 ms
+          High error rate: 15.00%
+          deadlocks 12
+      ✓ web           1,204   2.1 %  180 ms  520 ms   1.3 s
+
+    OPERATIONS
+        service    operation      requests  errors     p50     p99
+        orders-db  SELECT orders     2,360     0 %    2 ms   11 ms
+      ▲ web        GET /checkout     1,204   2.1 %  180 ms   1.3 s
+      ▲ orders-db  INSERT orders     1,180    45 %    7 ms  870 ms
+    "
+  `);
+});
+
+test("colour repeats what signs and words say: without its codes the text is the same", () => {
+  const colored = renderTraceReport(failedTrace, { ...terminal, color: true });
+  expect(colored).toContain("\u001b[1;38;5;208m✗ \u001b[0m");
+  expect(stripVTControlCharacters(colored)).toBe(renderTraceReport(failedTrace, terminal));
+});

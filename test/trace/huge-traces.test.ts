@@ -1,0 +1,106 @@
+import { describe, expect, test } from "vitest";
+import { rawNaming } from "../../src/model/service-directory.ts";
+import { SpanKind, SpanTable, StatusCode } from "../../src/model/span-table.ts";
+import { assembleTrace } from "../../src/trace/assemble.ts";
+import { criticalPath } from "../../src/trace/critical-path.ts";
+import { failureOrigins } from "../../src/trace/error-origin.ts";
+import { callsOf } from "../../src/trace/extract-calls.ts";
+import { selfTimes } from "../../src/trace/self-time.ts";
+import { notationStart, rowsOf } from "../notation.ts";
+
+interface Shape {
+  /** of the span with number `i` (from 1); 0 = root */
+  readonly parent: (i: number) => number;
+  readonly start: (i: number) => number;
+  readonly end: (i: number) => number;
+  readonly kind: (i: number) => number;
+  readonly failed: (i: number) => boolean;
+}
+
+/** A trace of `count` spans, written backwards so that no span follows its parent. */
+function hugeTrace(count: number, shape: Shape): SpanTable {
+  const table = new SpanTable(count);
+  const scope = table.scopes.add();
+  const resources = ["a", "b", "c"].map((name) => {
+    const resource = table.resources.add();
+    table.resources.attributeStart[resource] = table.attributes.length;
+    table.attributes.addValue(table.strings.intern("service.name"), name);
+    table.resources.attributeEnd[resource] = table.attributes.length;
+    return resource;
+  });
+  const name = table.strings.intern("work");
+  for (let i = count; i >= 1; i -= 1) {
+    const row = table.addRow(resources[i % 3]!, scope);
+    table.traceId[row * 4 + 3] = 1;
+    table.spanId[row * 2 + 1] = i;
+    table.parentSpanId[row * 2 + 1] = shape.parent(i);
+    for (const [column, time] of [
+      [table.startTime, shape.start(i)],
+      [table.endTime, shape.end(i)],
+    ] as const) {
+      const nanos = notationStart + BigInt(time);
+      column[row * 2] = Number(nanos >> 32n);
+      column[row * 2 + 1] = Number(nanos & 0xffffffffn);
+    }
+    table.kind[row] = shape.kind(i);
+    table.statusCode[row] = shape.failed(i) ? StatusCode.Error : StatusCode.Unset;
+    table.name[row] = name;
+  }
+  return table;
+}
+
+const count = 100_000;
+const chain: Shape = {
+  parent: (i) => i - 1,
+  start: (i) => i,
+  end: (i) => 1_000_000 - i,
+  kind: () => SpanKind.Server,
+  failed: () => true,
+};
+const fan: Shape = {
+  parent: (i) => (i === 1 ? 0 : 1),
+  start: (i) => (i === 1 ? 0 : i * 10),
+  end: (i) => (i === 1 ? 2_000_000 : i * 10 + 15),
+  kind: (i) => (i === 1 ? SpanKind.Server : SpanKind.Client),
+  failed: (i) => i % 1000 === 1,
+};
+
+function checkAll(table: SpanTable): void {
+  const trace = assembleTrace(rowsOf(table), rawNaming);
+  expect(trace.spans.length).toBe(count);
+  const path = criticalPath(trace, trace.roots[0]!);
+  expect(path.reduce((sum, { start, end }) => sum + end - start, 0)).toBe(trace.spans[trace.roots[0]!]!.end);
+  expect(selfTimes(trace).length).toBe(count);
+  expect(callsOf(trace).entries.length).toBeGreaterThan(count / 2);
+  expect(failureOrigins(trace, () => null).length).toBeGreaterThan(0);
+}
+
+describe("huge traces", () => {
+  test("T5: a chain of 100,000 spans", () => checkAll(hugeTrace(count, chain)));
+  test("T5: 100,000 children of one span", () => checkAll(hugeTrace(count, fan)));
+  test("a chain in which every other span gives up on the next", () => {
+    const trace = assembleTrace(
+      rowsOf(hugeTrace(count, { ...chain, end: (i) => 1_000_000 + i, failed: (i) => i % 2 === 0 })),
+      rawNaming,
+    );
+    expect(failureOrigins(trace, () => null).length).toBe(1000);
+  });
+  test("a circle of 100,000 parents is opened once", () => {
+    const trace = assembleTrace(
+      rowsOf(hugeTrace(count, { ...chain, parent: (i) => (i === 1 ? count : i - 1) })),
+      rawNaming,
+    );
+    expect(trace.roots).toEqual([0]);
+    expect(trace.problems.map(({ kind }) => kind)).toEqual(["parent_cycle"]);
+  });
+  test("100,000 records of one id", () => {
+    const trace = assembleTrace(
+      rowsOf(hugeTrace(count, { ...chain, kind: () => SpanKind.Internal })).map(({ table, row }) => {
+        table.spanId[row * 2 + 1] = 1;
+        return { table, row };
+      }),
+      rawNaming,
+    );
+    expect(trace.spans.length).toBe(3);
+  });
+});
