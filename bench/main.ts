@@ -1,25 +1,46 @@
-import { type Measurement, tableOf } from "./measure.ts";
+import { availableParallelism, cpus } from "node:os";
+import { parseArgs } from "node:util";
+import { benchAnalyze } from "./analyze.ts";
+import { benchHugeTraces } from "./huge-traces.ts";
+import { benchInstall } from "./install.ts";
+import { type Row, tableOf } from "./measure.ts";
+import { benchServer } from "./server.ts";
 import { benchTracesJson } from "./traces-json.ts";
 import { benchTracesProtobuf } from "./traces-protobuf.ts";
 
+/** `--quick` measures with a tenth of the spans. */
+export interface BenchOptions {
+  readonly isQuick: boolean;
+}
+
 /** One entry a subject; `npm run bench -- <name>…` runs only some of them. */
-const benches: Readonly<Record<string, () => Promise<readonly Measurement[]>>> = {
+const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Row[]>>> = {
   "traces-protobuf": benchTracesProtobuf,
   "traces-json": benchTracesJson,
+  analyze: benchAnalyze,
+  "huge-traces": benchHugeTraces,
+  server: benchServer,
+  install: benchInstall,
 };
 
-const chosen = process.argv.slice(2);
-const unknown = chosen.filter((name) => !(name in benches));
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: "boolean", default: false } },
+});
+const unknown = positionals.filter((name) => !(name in benches));
 if (unknown.length > 0) {
   console.error(`no bench is called ${unknown.join(", ")}; there are: ${Object.keys(benches).join(", ")}`);
   process.exitCode = 2;
 } else {
-  console.log(`Node ${process.version}, ${process.platform} ${process.arch}\n`);
-  const names = chosen.length > 0 ? chosen : Object.keys(benches);
-  const measurements: Measurement[] = [];
+  const names = positionals.length > 0 ? positionals : Object.keys(benches);
+  const rows: Row[] = [];
   for (const name of names) {
-    const bench = benches[name];
-    if (bench !== undefined) measurements.push(...(await bench()));
+    console.error(`measuring ${name}`);
+    rows.push(...((await benches[name]?.({ isQuick: values.quick })) ?? []));
   }
-  console.log(tableOf(measurements));
+  const model = cpus()[0]?.model ?? "unknown processor";
+  console.log(
+    `${availableParallelism()} cores, ${model}, Node ${process.version}, ${process.platform} ${process.arch}\n`,
+  );
+  console.log(tableOf(rows));
 }

@@ -1,17 +1,15 @@
-/** One line of the table: how many items one CPU-second gets through. */
-export interface Measurement {
+/** One line of the table: what was measured, what came out, and what it has to be. */
+export interface Row {
   readonly subject: string;
-  readonly itemsPerSecond: number;
-  readonly item: string;
-  readonly note: string;
+  readonly result: string;
+  /** the promised figure; absent = none was promised */
+  readonly bar?: string;
+  readonly note?: string;
 }
 
 /** What is measured: `run` handles `items` items and answers something, so that no work is optimised away. */
 export interface Subject {
-  readonly name: string;
-  readonly item: string;
   readonly items: number;
-  readonly note?: string;
   run(): unknown;
 }
 
@@ -19,27 +17,36 @@ const warmUpMs = 800;
 const roundMs = 600;
 const rounds = 3;
 
-/** Measures in CPU time of this process (garbage collection included), which other work on the machine does not touch. */
-export function measure(subject: Subject): Measurement {
+/** Items per CPU-second of this process (garbage collection included), which other work on the machine hardly touches. */
+export function measureRate(subject: Subject): number {
   runFor(subject, warmUpMs);
-  const rates = Array.from({ length: rounds }, () => runFor(subject, roundMs));
-  return {
-    subject: subject.name,
-    itemsPerSecond: rates.sort((a, b) => a - b)[rounds >> 1] as number,
-    item: subject.item,
-    note: subject.note ?? "",
-  };
+  return median(Array.from({ length: rounds }, () => runFor(subject, roundMs)));
 }
 
-/** The measurements as a Markdown table. */
-export function tableOf(measurements: readonly Measurement[]): string {
-  const rows = measurements.map(({ subject, itemsPerSecond, item, note }) => [
-    subject,
-    `${Math.round(itemsPerSecond).toLocaleString("en-US")} ${item}/CPU-s`,
-    note,
-  ]);
-  const lines = [["subject", "rate", "note"], ["---", "---:", "---"], ...rows];
-  return lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+/** A rate as the table shows it. */
+export function spansPerCpuSecond(rate: number): string {
+  return `${wholeNumber(rate)} spans/CPU-s`;
+}
+
+export function wholeNumber(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** By nearest rank. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN;
+}
+
+/** The rows as a Markdown table. */
+export function tableOf(rows: readonly Row[]): string {
+  const cells = rows.map(({ subject, result, bar = "", note = "" }) => [subject, result, bar, note]);
+  const lines = [["subject", "result", "bar", "note"], ["---", "---:", "---:", "---"], ...cells];
+  return lines.map((line) => `| ${line.join(" | ")} |`).join("\n");
 }
 
 function runFor(subject: Subject, ms: number): number {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import { createWriteStream, type WriteStream } from "node:fs";
 import { finished } from "node:stream/promises";
 import { ValueType } from "../src/model/attributes.ts";
 import { SpanKind, SpanTable, StatusCode } from "../src/model/span-table.ts";
@@ -41,32 +41,75 @@ export function* makeBodies(options: FixtureOptions): Generator<Uint8Array> {
   for (const rows of makeBatches(options)) yield encodeTraces(rows);
 }
 
-/** Writes the batches as OTLP JSON lines, one at a time; answers how many bytes. */
-export async function writeJsonLines(path: string, options: FixtureOptions): Promise<number> {
-  return writeAll(path, options, (rows) => [Buffer.from(`${tracesToJson(rows)}\n`)]);
+/** The same spans in two files. */
+export interface FixtureFiles<Value> {
+  /** OTLP JSON lines */
+  readonly json: Value;
+  /** as the collector's file exporter writes them with `format: proto`: a big-endian length, then a message */
+  readonly protobuf: Value;
 }
 
-/** Writes the batches as the collector's file exporter does with `format: proto`: a big-endian length, then a message. */
-export async function writeLengthDelimited(path: string, options: FixtureOptions): Promise<number> {
-  return writeAll(path, options, (rows) => {
+/** Writes the batches to both paths, one at a time; answers how many bytes. */
+export async function writeFiles(
+  paths: FixtureFiles<string>,
+  options: FixtureOptions,
+): Promise<FixtureFiles<number>> {
+  const json = createWriteStream(paths.json);
+  const protobuf = createWriteStream(paths.protobuf);
+  for (const rows of makeBatches(options)) {
     const body = encodeTraces(rows);
     const length = Buffer.alloc(4);
     length.writeUInt32BE(body.length);
-    return [length, body];
-  });
+    await write(json, `${tracesToJson(rows)}\n`);
+    await write(protobuf, length);
+    await write(protobuf, body);
+  }
+  for (const file of [json, protobuf]) {
+    file.end();
+    await finished(file);
+  }
+  return { json: json.bytesWritten, protobuf: protobuf.bytesWritten };
 }
 
-async function writeAll(
-  path: string,
-  options: FixtureOptions,
-  chunksOf: (rows: readonly RowRef[]) => readonly Uint8Array[],
-): Promise<number> {
-  const file = createWriteStream(path);
-  for (const rows of makeBatches(options))
-    for (const chunk of chunksOf(rows)) if (!file.write(chunk)) await once(file, "drain");
-  file.end();
-  await finished(file);
-  return file.bytesWritten;
+async function write(file: WriteStream, chunk: string | Uint8Array): Promise<void> {
+  if (!file.write(chunk)) await once(file, "drain");
+}
+
+export type TraceForm = "chain" | "wide" | "tree";
+
+/** One trace of a form: a chain, one span with all others as children, or a tree of 2 or 3 children a span. */
+export function makeHugeTrace(form: TraceForm, spans: number): SpanTable {
+  const random = randomNumbers(3);
+  const table = new SpanTable(spans);
+  const resources = services.map((service) => addResource(table, service, random));
+  const traceId = words(random, 4);
+  const ids: (readonly number[])[] = [];
+  for (let i = 0; i < spans; i += 1) {
+    const parent = i === 0 ? -1 : form === "chain" ? i - 1 : form === "wide" ? 0 : Math.floor((i - 1) / 2.5);
+    const spanId = words(random, 2);
+    ids.push(spanId);
+    const shape = i === 0 ? 0 : random(shapes.length);
+    const service = form === "wide" && i > 0 ? 1 : i % services.length;
+    const { resource, scope } = resources[service] as { resource: number; scope: number };
+    addSpan(
+      table,
+      resource,
+      scope,
+      {
+        traceId,
+        spanId,
+        parentSpanId: ids[parent] ?? [0, 0],
+        kind: shapes[shape]?.kind ?? SpanKind.Internal,
+        // Every child lies within its parent, and a wide trace's children follow each other.
+        start: form === "wide" ? i * 1_000 : i * 10,
+        duration: form === "wide" ? (i === 0 ? spans * 1_000 : 900) : (spans - i) * 1_000,
+        failed: random(50) === 0,
+        shape,
+      },
+      random,
+    );
+  }
+  return table;
 }
 
 interface Service {
@@ -86,12 +129,14 @@ const services: readonly Service[] = [
   { name: "accounting", language: "java", scope: "io.opentelemetry.kafka-clients-2.6" },
 ];
 
-interface PlannedSpan {
+interface PlannedSpan extends SpanContent {
+  readonly service: number;
+}
+
+interface SpanContent {
   readonly traceId: readonly number[];
   readonly spanId: readonly number[];
   readonly parentSpanId: readonly number[];
-  readonly service: number;
-  readonly depth: number;
   readonly kind: number;
   /** nanoseconds since the trace began */
   readonly start: number;
@@ -133,7 +178,6 @@ function planTrace(random: Random): PlannedSpan[] {
       spanId: words(random, 2),
       parentSpanId: parent?.spanId ?? [0, 0],
       service: parent === undefined ? 0 : (parent.service + 1 + random(2)) % services.length,
-      depth: (parent?.depth ?? -1) + 1,
       kind: shapes[shape]?.kind ?? SpanKind.Internal,
       start: (parent?.start ?? random(1_000_000_000)) + random(2_000_000),
       duration,
@@ -286,7 +330,7 @@ function addSpan(
   table: SpanTable,
   resource: number,
   scope: number,
-  span: PlannedSpan,
+  span: SpanContent,
   random: Random,
 ): number {
   const { attributes, strings, events } = table;

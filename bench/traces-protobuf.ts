@@ -7,37 +7,45 @@ import { promisify } from "node:util";
 import { SpanTable } from "../src/model/span-table.ts";
 import { encodeTraces } from "../src/otlp/encode-traces.ts";
 import { decodeTraces } from "../src/otlp/protobuf-traces.ts";
-import { type Measurement, measure } from "./measure.ts";
+import { measureRate, type Row, spansPerCpuSecond } from "./measure.ts";
 import { makeBatches, makeBodies } from "./span-fixtures.ts";
 
 const fixture = { spans: 16_384, spansPerBatch: 512, seed: 1 };
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** Protobuf bodies of 512 spans to columns and back, beside what protobufjs generates for the same messages. */
-export async function benchTracesProtobuf(): Promise<readonly Measurement[]> {
+export async function benchTracesProtobuf(): Promise<readonly Row[]> {
   const bodies = [...makeBodies(fixture)];
   const batches = [...makeBatches(fixture)];
   const bytes = bodies.reduce((sum, body) => sum + body.length, 0);
   const note = `${Math.round(bytes / fixture.spans)} bytes a span, ${fixture.spansPerBatch} spans a batch`;
-  const subject = { item: "spans", items: fixture.spans, note };
-  const own = measure({
-    ...subject,
-    name: "decode traces, protobuf",
+  const own = measureRate({
+    items: fixture.spans,
     run: () => bodies.reduce((rows, body) => rows + rowsOf(body), 0),
   });
   const generated = await generateStaticCode();
-  const theirs = measure({
-    ...subject,
-    name: "decode traces, protobufjs static code",
+  const theirs = measureRate({
+    items: fixture.spans,
     run: () => bodies.reduce((sum, body) => sum + generated.decode(body).resourceSpans.length, 0),
   });
-  const encoded = measure({
-    ...subject,
-    name: "encode traces, protobuf",
+  const encoded = measureRate({
+    items: fixture.spans,
     run: () => batches.reduce((sum, rows) => sum + encodeTraces(rows).length, 0),
   });
-  const ratio = (own.itemsPerSecond / theirs.itemsPerSecond).toFixed(1);
-  return [{ ...own, note: `${note}; ${ratio} times protobufjs` }, theirs, encoded];
+  return [
+    {
+      subject: "decode traces, protobuf",
+      result: `${spansPerCpuSecond(own)}, ${(own / theirs).toFixed(1)} times protobufjs`,
+      bar: ">= 600,000 spans/CPU-s, >= 4 times protobufjs",
+      note,
+    },
+    {
+      subject: "decode traces, protobufjs static code",
+      result: spansPerCpuSecond(theirs),
+      note: "objects, not columns",
+    },
+    { subject: "encode traces, protobuf", result: spansPerCpuSecond(encoded), note },
+  ];
 }
 
 function rowsOf(body: Uint8Array): number {

@@ -9,14 +9,23 @@
 //   const { scope } = window.window();
 //   const report = analyzeTrace(assembleTrace(groups.rowsOf(0), scope.directory), scope, { language: "en" });
 
+export { structuralReport } from "./advice/structural-texts.ts";
 export { analyzeTrace, servicesOf, type TraceOptions } from "./analysis/analyze-trace.ts";
-export { analyzeWindow, type WindowOptions, WindowRollup, type WindowSums } from "./analysis/analyze-window.ts";
+export {
+  analyzeWindow,
+  type WindowOptions,
+  WindowRollup,
+  type WindowSums,
+} from "./analysis/analyze-window.ts";
 export { graphJson } from "./analysis/graph-json.ts";
 export type * from "./analysis/report.ts";
 export { type Scope, ScopeRollup, type ScopeWindow } from "./analysis/scope.ts";
 export { serviceJson, servicesJson } from "./analysis/services-json.ts";
-export { structuralReport } from "./advice/structural-texts.ts";
-export { runStructuralEngine, type StructuralInput, type StructuralResult } from "./cascade/structural-engine.ts";
+export {
+  runStructuralEngine,
+  type StructuralInput,
+  type StructuralResult,
+} from "./cascade/structural-engine.ts";
 export type { HealthCheck, HealthMetrics } from "./health/health.ts";
 export { parseTraceId, type TraceId } from "./model/ids.ts";
 export type { Problem } from "./model/problems.ts";

@@ -3,20 +3,25 @@ import { type Outcome, traceVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
 import { slowFactorMin } from "../cascade/scoring.ts";
 import { type TraceEvidence, traceEvidence, usualDurationIn } from "../cascade/trace-evidence.ts";
-import type { GraphEdge } from "../graph/service-graph.ts";
 import { mergeProblems } from "../model/problems.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
-import { failureOrigins, type FailureOrigin } from "../trace/error-origin.ts";
+import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import { selfTimes } from "../trace/self-time.ts";
 import { durationOf, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
 import { byVisibility, failingPath } from "./failing-path.ts";
-import { graphJsonOf } from "./graph-json.ts";
+import { edgeKey, graphJsonOf } from "./graph-json.ts";
 import type { GraphJson, Language, PathSectionJson, StructuralReport, TraceReport } from "./report.ts";
 import type { Scope } from "./scope.ts";
-import { impactOf, type OwnGraph, ownGraphOf, type StructuralAnalysis, structuralAnalysis } from "./structural-analysis.ts";
+import {
+  impactOf,
+  type OwnGraph,
+  ownGraphOf,
+  type StructuralAnalysis,
+  structuralAnalysis,
+} from "./structural-analysis.ts";
 
 export interface TraceOptions {
   readonly language: Language;
@@ -34,8 +39,16 @@ export function analyzeTrace(
   scope: Scope,
   options: TraceOptions & { readonly scoring?: "evidence" },
 ): TraceReport;
-export function analyzeTrace(trace: Trace, scope: Scope, options: TraceOptions): TraceReport | StructuralReport;
-export function analyzeTrace(trace: Trace, scope: Scope, options: TraceOptions): TraceReport | StructuralReport {
+export function analyzeTrace(
+  trace: Trace,
+  scope: Scope,
+  options: TraceOptions,
+): TraceReport | StructuralReport;
+export function analyzeTrace(
+  trace: Trace,
+  scope: Scope,
+  options: TraceOptions,
+): TraceReport | StructuralReport {
   const { language } = options;
   const calls = callsOf(trace);
   const own = ownGraphOf(calls, scope);
@@ -58,11 +71,7 @@ export function servicesOf(trace: Trace): readonly string[] {
 }
 
 /** The service of the failed, else slowest, entry span nearest the root on the path to the (most visible) error origin. */
-function serviceOfSymptom(
-  trace: Trace,
-  { entries }: TraceCalls,
-  origins: readonly FailureOrigin[],
-): string {
+function serviceOfSymptom(trace: Trace, { entries }: TraceCalls, origins: readonly FailureOrigin[]): string {
   const entrySpans = new Set(entries.filter(({ isInferred }) => !isInferred).map(({ span }) => span));
   const [first] = byVisibility(origins);
   const root = trace.spans[trace.roots[0] ?? -1];
@@ -169,8 +178,4 @@ function graphOfTrace(scope: Scope, own: OwnGraph): GraphJson {
   const inScope = new Map(scope.graph.edges.map((edge) => [edgeKey(edge), edge]));
   const edges = own.graph.edges.map((edge) => inScope.get(edgeKey(edge)) ?? edge);
   return graphJsonOf(scope, { services: [...own.red.services, ...own.graph.nodeKinds.keys()], edges });
-}
-
-function edgeKey({ caller, callee, kind }: GraphEdge): string {
-  return `${caller}\u0000${callee}\u0000${kind}`;
 }

@@ -1,8 +1,8 @@
 import { adviceFor } from "../advice/advice.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
-import { type BlameSums, BlameRollup } from "../cascade/blame.ts";
-import { exemplarsInAllMax } from "../cascade/scoring.ts";
+import { BlameRollup, type BlameSums } from "../cascade/blame.ts";
+import { errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
 import { type EntryFinding, type WindowEvidence, windowEvidence } from "../cascade/window-evidence.ts";
 import { formatTime, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -48,7 +48,11 @@ export function analyzeWindow(
   options: WindowOptions,
 ): WindowReport {
   const { language } = options;
-  const evidence = windowEvidence(blame, baseline?.blame ?? null);
+  const evidence = windowEvidence({
+    sums: blame,
+    baseline: baseline?.blame ?? null,
+    isFailing: (service) => (scope.red.service(service)?.cell.errorRatio ?? 0) > errorRatioMax,
+  });
   const { candidates, confidence, entries, requests, excessFailed, onsets } = evidence;
   const suffering = bySuffering(entries);
   const failedService = options.failedService ?? suffering[0]?.entry.service ?? "";
@@ -87,7 +91,7 @@ export function analyzeWindow(
     affected_services: affectedServices(scope, evidence),
     entry_points: suffering.map((finding) => entryJson(finding, requests)),
     blast_radius: base.cascade_analysis.blast_radius,
-    service_states: base.service_states,
+    service_states: failedService === "" ? new Map() : base.service_states,
     dependency_graph: graphJson(scope),
     onset_order: onsetOrder,
     recommendations: base.recommendations,
@@ -120,7 +124,9 @@ function bySuffering(entries: readonly EntryFinding[]): readonly EntryFinding[] 
       b.addedNanos * b.entry.finished - a.addedNanos * a.entry.finished ||
       b.entry.cell.failed - a.entry.cell.failed ||
       b.entry.cell.requests - a.entry.cell.requests ||
-      (`${a.entry.service}\u0000${a.entry.operation}` < `${b.entry.service}\u0000${b.entry.operation}` ? -1 : 1),
+      (`${a.entry.service}\u0000${a.entry.operation}` < `${b.entry.service}\u0000${b.entry.operation}`
+        ? -1
+        : 1),
   );
 }
 
@@ -138,16 +144,10 @@ function entryJson({ entry, excessFailed, addedNanos }: EntryFinding, requestsIn
 
 /** Everybody who depends on a candidate, directly or by way of others; sorted. */
 function affectedServices({ graph }: Scope, { candidates }: WindowEvidence): readonly string[] {
-  const callers = new Map<string, Set<string>>();
-  for (const { caller, callee } of graph.edges) {
-    const known = callers.get(callee);
-    if (known === undefined) callers.set(callee, new Set([caller]));
-    else known.add(caller);
-  }
   const affected = new Set<string>();
   const open = candidates.slice(0, 1).map(({ service }) => service);
   for (let service = open.pop(); service !== undefined; service = open.pop())
-    for (const caller of callers.get(service) ?? [])
+    for (const caller of graph.callersOf(service))
       if (!affected.has(caller)) {
         affected.add(caller);
         open.push(caller);

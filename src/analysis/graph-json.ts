@@ -1,5 +1,5 @@
-import type { GraphEdge } from "../graph/service-graph.ts";
 import type { QuantileSketch } from "../base/quantile-sketch.ts";
+import type { GraphEdge } from "../graph/service-graph.ts";
 import { NANOS_PER_MS, NANOS_PER_SECOND } from "../model/time.ts";
 import type { GraphEdgeJson, GraphJson, GraphNodeJson } from "./report.ts";
 import type { Scope } from "./scope.ts";
@@ -25,8 +25,11 @@ export function graphJsonOf(
 }
 
 function sortedEdges(edges: readonly GraphEdge[]): readonly GraphEdge[] {
-  const keyOf = ({ caller, callee, kind }: GraphEdge): string => `${caller}\u0000${callee}\u0000${kind}`;
-  return [...edges].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  return [...edges].sort((a, b) => (edgeKey(a) < edgeKey(b) ? -1 : 1));
+}
+
+export function edgeKey({ caller, callee, kind }: GraphEdge): string {
+  return `${caller}\u0000${callee}\u0000${kind}`;
 }
 
 function nodeJson({ red, graph }: Scope, service: string): GraphNodeJson {

@@ -65,8 +65,7 @@ class Makers {
 
   indexOf(trace: Trace, span: TraceSpan): number {
     const { service, kind } = span;
-    const maySend = kind === SpanKind.Producer || kind === SpanKind.Client;
-    const destination = maySend ? linkTargetOf(trace, span).destination : null;
+    const destination = kind === SpanKind.Producer ? linkTargetOf(trace, span).destination : null;
     let byDestination = this.#byService.get(service);
     if (byDestination === undefined) {
       byDestination = new Map();

@@ -1,7 +1,6 @@
 import { GraphRollup, type ServiceGraph } from "../graph/service-graph.ts";
-import { HealthRollup } from "../metrics/health-metrics.ts";
+import { HealthRollup, type HealthWindow } from "../metrics/health-metrics.ts";
 import { RedRollup, type RedWindow } from "../metrics/red-metrics.ts";
-import type { ResourceHealth } from "../metrics/resource-health.ts";
 import type { TraceId } from "../model/ids.ts";
 import { problemKindsMax } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
@@ -22,12 +21,12 @@ export interface Scope {
   readonly red: RedWindow;
   readonly graph: ServiceGraph;
   /** from OTLP metrics, by service */
-  readonly health: ReadonlyMap<string, ResourceHealth>;
+  readonly health: HealthWindow;
   readonly totals: ScopeTotals;
   readonly problems: readonly Problem[];
 }
 
-export interface ScopeTotals {
+interface ScopeTotals {
   readonly spans: number;
   readonly traces: number;
   /** first and last start of a trace, to the minute; null where there is no trace */

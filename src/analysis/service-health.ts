@@ -10,7 +10,7 @@ import type { Scope } from "./scope.ts";
  */
 export function healthCheckOf(scope: Scope, service: string): HealthCheck | undefined {
   const red = scope.red.service(service);
-  const resource = scope.health.get(service);
+  const resource = scope.health.service(service);
   if (red === undefined && resource === undefined) return undefined;
   if (red !== undefined && red.unreachable !== null) return { kind: "unreachable", message: red.unreachable };
   const p99Nanos = red?.cell.latency.quantile(0.99) ?? null;

@@ -42,7 +42,12 @@ export interface StructuralAnalysis {
 }
 
 /** Runs the structural engine on telemetry: the chain as `own` shows it, health and callers as the whole scope does. */
-export function structuralAnalysis({ traceId, failedService, own, scope }: StructuralQuestion): StructuralAnalysis {
+export function structuralAnalysis({
+  traceId,
+  failedService,
+  own,
+  scope,
+}: StructuralQuestion): StructuralAnalysis {
   const dependencies = own.graph.dependencies(own.red.servicesByStart);
   const graph = scope.graph.dependencies(scope.red.servicesByStart);
   const names = new Set([failedService, ...own.red.services, ...own.graph.nodeKinds.keys()]);
@@ -59,5 +64,9 @@ export function structuralAnalysis({ traceId, failedService, own, scope }: Struc
 export function impactOf(service: string, { result, dependencies }: StructuralAnalysis): number {
   const { chain } = result;
   const position = chain.indexOf(service);
-  return impactScore(calleeCount(service, dependencies), chain.length, position < 0 ? chain.length : position);
+  return impactScore(
+    calleeCount(service, dependencies),
+    chain.length,
+    position < 0 ? chain.length : position,
+  );
 }

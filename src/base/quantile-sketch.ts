@@ -247,7 +247,11 @@ function selectRank(values: Float64Array, rank: number): number {
   let low = 0;
   let high = values.length - 1;
   while (low < high) {
-    const pivot = medianOfThree(values[low] as number, values[(low + high) >> 1] as number, values[high] as number);
+    const pivot = medianOfThree(
+      values[low] as number,
+      values[(low + high) >> 1] as number,
+      values[high] as number,
+    );
     let i = low;
     let j = high;
     while (i <= j) {

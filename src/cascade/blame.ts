@@ -24,11 +24,11 @@ export class BlameRollup {
     this.#traces += 1;
     this.#spans += trace.spans.length;
     const origins = failureOrigins(trace, () => null);
-    for (const index of trace.roots) {
-      const root = trace.spans[index] as TraceSpan;
-      if (root.isOrphan) this.#orphans += 1;
-      else this.#entryOf(root).add(trace, root);
-    }
+    const roots = trace.roots.map((index) => trace.spans[index] as TraceSpan);
+    const known = roots.filter(({ isOrphan }) => !isOrphan);
+    this.#orphans += roots.length - known.length;
+    // of a trace without a root, what is left of it has to do
+    for (const root of known.length > 0 ? known : roots) this.#entryOf(root).add(trace, root);
     for (const origin of origins) this.#addOrigin(trace, origin);
   }
 

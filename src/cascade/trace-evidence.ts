@@ -33,7 +33,7 @@ export interface TraceEvidence {
 }
 
 /** How a failure crossed from one service to its caller; spans are indices in the trace. */
-export interface Propagation {
+interface Propagation {
   readonly caller: string;
   readonly callee: string;
   readonly mechanism: PropagationMechanism;

@@ -1,5 +1,5 @@
 import type { BlameSums, EntrySums, FailureSums } from "./blame.ts";
-import { mostFrequent } from "./blame.ts";
+import { entryKey, mostFrequent } from "./blame.ts";
 import type { Candidate, EvidenceFact } from "./candidate.ts";
 import {
   addedLatencyShareMin,
@@ -28,6 +28,14 @@ export interface WindowEvidence {
   readonly onsets: ReadonlyMap<string, number>;
 }
 
+export interface WindowQuestion {
+  readonly sums: BlameSums;
+  /** a healthy time, null where none is known */
+  readonly baseline: BlameSums | null;
+  /** whether so many of a service's own requests fail that it is unhealthy by itself */
+  readonly isFailing: (service: string) => boolean;
+}
+
 /** How one entry operation fared. */
 export interface EntryFinding {
   readonly entry: EntrySums;
@@ -43,17 +51,23 @@ export interface EntryFinding {
  * waited for them, and failures that were hidden from users, each weighed by how strongly users feel it. What is not
  * significant counts nothing: a quiet window has no candidates.
  */
-export function windowEvidence(sums: BlameSums, baseline: BlameSums | null): WindowEvidence {
+export function windowEvidence({ sums, baseline, isFailing }: WindowQuestion): WindowEvidence {
   const requests = requestsOf(sums);
   const ratio = baseline === null ? null : requests / Math.max(1, requestsOf(baseline));
   const entries = [...sums.entries.values()].map((entry) => findingOf(entry, baseline));
   const blames = new Map<string, Blame>();
-  const failures = failureBlames(sums, baseline, { requests, ratio });
+  const failures = failureBlames({ sums, baseline, isFailing }, { requests, ratio });
   const latency = latencyBlames(entries, baseline);
   const excessFailed = sumOf(failures.visible.values());
-  const requestsSlowed = sumOf(entries.filter(({ addedNanos }) => addedNanos > 0).map(({ entry }) => entry.finished));
+  const requestsSlowed = sumOf(
+    entries.filter(({ addedNanos }) => addedNanos > 0).map(({ entry }) => entry.finished),
+  );
+  const hiddenUnits = sumOf(failures.hidden.values()) * hiddenStrength;
   const strengths = {
-    errors: excessFailed > 0 ? Math.min(1, errorStrength.base + excessFailed / requests / errorStrength.fullAtRatio) : 0,
+    errors:
+      excessFailed > 0
+        ? Math.min(1, errorStrength.base + excessFailed / requests / errorStrength.fullAtRatio)
+        : 0,
     latency: latencyStrengthOf(entries),
     hidden: failures.hidden.size > 0 ? hiddenStrength : 0,
   };
@@ -64,10 +78,12 @@ export function windowEvidence(sums: BlameSums, baseline: BlameSums | null): Win
   const candidates = [...blames]
     .sort(([a, x], [b, y]) => y.score - x.score || (a < b ? -1 : 1))
     .slice(0, candidateCountMax)
-    .map(([service, { score }]) => candidateOf({ service, score: score / total, sums, failures, latency, requests }));
+    .map(([service, { score }]) =>
+      candidateOf({ service, score: score / total, sums, failures, latency, requests }),
+    );
   return {
     candidates,
-    confidence: confidenceOf(candidates, excessFailed + requestsSlowed, sums),
+    confidence: confidenceOf(candidates, excessFailed + requestsSlowed + hiddenUnits, sums),
     entries,
     requests,
     excessFailed,
@@ -102,7 +118,10 @@ interface FailureBlames {
   readonly expected: Map<string, { readonly visible: number | null; readonly hidden: number | null }>;
 }
 
-function failureBlames(sums: BlameSums, baseline: BlameSums | null, { requests, ratio }: Comparison): FailureBlames {
+function failureBlames(
+  { sums, baseline, isFailing }: WindowQuestion,
+  { requests, ratio }: Comparison,
+): FailureBlames {
   const visible = new Map<string, number>();
   const hidden = new Map<string, number>();
   const expected: FailureBlames["expected"] = new Map();
@@ -117,16 +136,38 @@ function failureBlames(sums: BlameSums, baseline: BlameSums | null, { requests, 
     const reference = usual.visible ?? requests * unreferencedErrorRatio;
     const excess = significantExcess(failures.visible, reference, bar);
     if (excess > 0) visible.set(service, excess);
-    // what retries and fallbacks usually hide is not known without a healthy time
-    if (usual.hidden === null) continue;
-    const hiddenExcess = significantExcess(failures.hidden, usual.hidden, bar);
+    // what retries and fallbacks usually hide is not known without a healthy time: then only what is unhealthy counts
+    if (usual.hidden === null && !isFailing(service)) continue;
+    const hiddenReference = usual.hidden ?? requests * unreferencedErrorRatio;
+    const hiddenExcess = significantExcess(failures.hidden, hiddenReference, bar);
     if (hiddenExcess > 0) hidden.set(service, hiddenExcess);
   }
+  if (visible.size === 0) addTogether(visible, { sums, expected, requests, bar });
   return { visible, hidden, expected };
 }
 
+/** Few failures at each of several services may be many in all: then each that has more than usual has its part. */
+function addTogether(
+  visible: Map<string, number>,
+  {
+    sums,
+    expected,
+    requests,
+    bar,
+  }: { sums: BlameSums; requests: number; bar: number } & Pick<FailureBlames, "expected">,
+): void {
+  const total = sumOf([...sums.failures.values()].map((failures) => failures.visible));
+  const known = [...expected.values()].map((usual) => usual.visible).filter((count) => count !== null);
+  const reference = known.length > 0 ? sumOf(known) : requests * unreferencedErrorRatio;
+  if (significantExcess(total, reference, bar) === 0) return;
+  for (const [service, failures] of sums.failures) {
+    const excess = failures.visible - (expected.get(service)?.visible ?? 0);
+    if (excess > 0) visible.set(service, excess);
+  }
+}
+
 /** Poisson likelihood ratio against the expected count; the excess, or 0 where it may be chance. */
-export function significantExcess(count: number, expected: number, bar: number): number {
+function significantExcess(count: number, expected: number, bar: number): number {
   const mean = expected + expectedCountFloor;
   if (count <= mean) return 0;
   const g = 2 * (count * Math.log(count / mean) - (count - mean));
@@ -134,12 +175,13 @@ export function significantExcess(count: number, expected: number, bar: number):
 }
 
 function findingOf(entry: EntrySums, baseline: BlameSums | null): EntryFinding {
-  const before = baseline?.entries.get(`${entry.service}\u0000${entry.operation}`);
+  const before = baseline?.entries.get(entryKey(entry.service, entry.operation));
   const { requests, failed } = entry.cell;
   const usualRatio = baseline === null ? unreferencedErrorRatio : (before?.cell.errorRatio ?? 0);
   const excessFailed = significantExcess(failed, requests * usualRatio, excessTestMin);
   const usualNanos = before?.meanNanos ?? 0;
-  const isComparable = before !== undefined && before.finished >= usualRequestsMin && entry.finished >= usualRequestsMin;
+  const isComparable =
+    before !== undefined && before.finished >= usualRequestsMin && entry.finished >= usualRequestsMin;
   const addedNanos = isComparable ? significantlyAdded(entry, before) : 0;
   return { entry, excessFailed, addedNanos, usualNanos };
 }
@@ -164,7 +206,7 @@ function latencyBlames(entries: readonly EntryFinding[], baseline: BlameSums | n
   const slower = entries.filter(({ addedNanos }) => addedNanos > 0);
   slower.sort((a, b) => b.addedNanos * b.entry.finished - a.addedNanos * a.entry.finished);
   for (const { entry, addedNanos } of slower) {
-    const before = baseline?.entries.get(`${entry.service}\u0000${entry.operation}`);
+    const before = baseline?.entries.get(entryKey(entry.service, entry.operation));
     const growth = [...entry.path.keys()]
       .sort()
       .map((service) => [service, entry.pathNanosOf(service) - (before?.pathNanosOf(service) ?? 0)] as const)
@@ -249,7 +291,11 @@ function onsetsOf(
 }
 
 /** Not calibrated yet: it orders windows, it is no probability. */
-function confidenceOf(candidates: readonly Candidate[], units: number, { completeness }: BlameSums): number | null {
+function confidenceOf(
+  candidates: readonly Candidate[],
+  units: number,
+  { completeness }: BlameSums,
+): number | null {
   const [first, second] = candidates;
   if (first === undefined) return null;
   const lead = first.score - 0.5 * (second?.score ?? 0);

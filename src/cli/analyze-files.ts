@@ -127,10 +127,10 @@ async function foldTraces(fold: {
   let spans = 0;
   for await (const tables of buffer.partitions()) {
     const groups = groupByTrace(tables);
-    for (let i = 0; i < groups.count; i += 1) {
+    for (const [done, i] of groups.indicesByStart().entries()) {
       const trace = assembleTrace(groups.rowsOf(i), rawNaming);
       spans += trace.spans.length;
-      if (i % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });
+      if (done % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });
       if (someTraceIds.length < exampleIdsMax) someTraceIds.push(trace.traceId);
       if (isWithin(trace, bounds)) rollup.addTrace(trace);
     }

@@ -1,5 +1,5 @@
 import { analyzeWindow, WindowRollup, type WindowSums } from "../analysis/analyze-window.ts";
-import type { StructuralReport, TraceReport } from "../analysis/report.ts";
+import type { TraceReport } from "../analysis/report.ts";
 import { ScopeRollup } from "../analysis/scope.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { TraceId } from "../model/ids.ts";
@@ -35,7 +35,7 @@ async function traceOfFiles(run: CommandRun, trace: TraceId): Promise<ReportPrin
   try {
     const report = await reportOfTrace(run, files, trace);
     return scoring === "structural"
-      ? { kind: "structural", report: report as StructuralReport }
+      ? { kind: "structural", report }
       : { kind: "trace", report: report as TraceReport };
   } finally {
     await files.buffer.dispose();

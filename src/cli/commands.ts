@@ -124,7 +124,7 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     operands: "TOPOLOGY.json",
     operandsMin: 1,
     operandsMax: 1,
-    formats: ["human", "json"],
+    formats: ["human", "json", "markdown", "mermaid", "dot", "html"],
     about: [
       "The topology names who calls whom and how healthy each service is. A file of JSON lines, or -, is",
       'answered with exactly one line of JSON for each line read, in order; a bad line with {"error":…}.',

@@ -1,4 +1,4 @@
-import { environmentNameOf } from "../config/settings.ts";
+import { environmentNameOf, type SettingKey, settings } from "../config/settings.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { type CommandRun, writeResult } from "./command.ts";
 
@@ -17,18 +17,24 @@ export async function config(run: CommandRun): Promise<number> {
 }
 
 function asJson(origins: CommandRun["origins"]): string {
-  const entries = [...origins].map(([key, { text, source }]) => [key, { value: text, source }] as const);
+  const entries = [...origins].map(
+    ([key, { text, source }]) => [key, { value: shown(key, text), source }] as const,
+  );
   return writeJson({ settings: new Map(entries) }, { pretty: true });
 }
 
 function asTable(origins: CommandRun["origins"]): string {
   const rows = [...origins].map(([key, { text, source }]) => [
     key,
-    text ?? "-",
+    shown(key, text) ?? "-",
     source,
     environmentNameOf(key),
   ]);
   return table([["setting", "value", "from", "environment name"], ...rows]);
+}
+
+function shown(key: SettingKey, text: string | null): string | null {
+  return text !== null && settings[key].isSecret === true ? "(hidden)" : text;
 }
 
 function table(rows: readonly (readonly string[])[]): string {

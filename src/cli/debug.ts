@@ -36,10 +36,11 @@ async function answerLines(
   options: TopologyOptions,
 ): Promise<number> {
   const { format, fail_on: failOn, lang } = run.settings;
-  if (format === "human" || failOn !== "none")
+  const isForReaders = format !== null && format !== "json";
+  if (isForReaders || failOn !== "none")
     throw new OperationError(
       "usage",
-      `${format === "human" ? "--format human" : "--fail-on"} is for a single topology`,
+      `${isForReaders ? `--format ${format}` : "--fail-on"} is for a single topology`,
       "JSON lines and standard input are answered with one line of JSON each.",
     );
   const answers = async function* (): AsyncGenerator<string> {

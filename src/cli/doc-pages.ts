@@ -56,7 +56,7 @@ function settingRow(key: SettingKey): string {
     setting.notInFile === true ? "" : `\`${key}\``,
     `\`--${flagOf(key)}\``,
     `\`${environmentNameOf(key)}\``,
-    valueOf(setting),
+    valueText(setting),
     setting.default === null ? "" : `\`${setting.default}\``,
     setting.commands.join(", "),
     setting.sentence,
@@ -64,7 +64,7 @@ function settingRow(key: SettingKey): string {
   return `| ${cells.map(cell).join(" | ")} |`;
 }
 
-function valueOf({ type, placeholder }: Setting): string {
+function valueText({ type, placeholder }: Setting): string {
   return (placeholder ?? placeholderOf(type)) + boundsOf(type);
 }
 
@@ -73,7 +73,7 @@ function boundsOf(type: ValueType): string {
 }
 
 function httpApiPage(): string {
-  return `${[
+  return [
     "# HTTP API",
     "",
     generated,
@@ -85,7 +85,7 @@ function httpApiPage(): string {
     "answers requests for `localhost`, `127.0.0.1`, `[::1]` and the names in `--allowed-hosts`. There are no CORS headers.",
     "",
     ...routes.flatMap(routeLines),
-  ].join("\n")}`;
+  ].join("\n");
 }
 
 function routeLines({ path, summary, parameters, answer, alias, errors }: Route): readonly string[] {

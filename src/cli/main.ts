@@ -61,6 +61,12 @@ function knownCommand(name: string): CommandName {
       `${name} comes before the command`,
       "Write the command first: hypocenter COMMAND [options]. `hypocenter help` lists the commands.",
     );
+  if (/[./]/.test(name))
+    throw new OperationError(
+      "usage",
+      `${name} is no command`,
+      `To analyse a file: hypocenter analyze ${name}`,
+    );
   throw new OperationError(
     "usage",
     `Unknown command ${name}`,

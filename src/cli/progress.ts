@@ -1,7 +1,7 @@
 import type { CommandRun } from "./command.ts";
 
 /** How far a piece of work has come, in whatever it is counted. */
-export interface ProgressState {
+interface ProgressState {
   readonly done: number;
   /** null = nobody knows before the end */
   readonly total: number | null;
@@ -15,12 +15,16 @@ export interface Progress {
 }
 
 /** A shorter wait needs no bar. */
-const silentMs = 300;
+const silentMsDefault = 300;
 const redrawMs = 100;
 const barWidth = 24;
 
 /** A bar on standard error while something is read; nothing at all where that is no terminal. */
-export function showProgress({ host, settings }: CommandRun, verb: string): Progress {
+export function showProgress(
+  { host, settings }: CommandRun,
+  verb: string,
+  { silentMs = silentMsDefault }: { readonly silentMs?: number } = {},
+): Progress {
   const { stderr } = host;
   if (stderr.isTTY !== true || settings.quiet) return { update: () => {}, end: () => {} };
   let drawnAt = performance.now() + silentMs - redrawMs;

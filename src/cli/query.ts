@@ -18,7 +18,7 @@ export async function query(run: CommandRun): Promise<number> {
   const { settings } = run;
   const text = await fetchReport(settings.server, analysisPath(id, run));
   const report = reportOf(text);
-  if ("complete" in report && report.complete === false)
+  if (report.complete === false)
     note(run, "Spans of this trace are still arriving; ask again in a moment for the whole of it.");
   const kind = settings.scoring === "structural" ? "structural" : "trace";
   const result =
@@ -32,7 +32,7 @@ export async function query(run: CommandRun): Promise<number> {
 function analysisPath(id: string, { settings }: CommandRun): string {
   const parameters = new URLSearchParams({ lang: settings.lang, scoring: settings.scoring });
   if (settings.failed_service !== null) parameters.set("failed_service", settings.failed_service);
-  return `/api/v1/traces/${id}/analysis?${parameters}`;
+  return `/api/v1/traces/${id}/analysis?${parameters.toString()}`;
 }
 
 async function fetchReport(server: string, path: string): Promise<string> {

@@ -56,7 +56,9 @@ function plainOf(printable: Printable): unknown {
       return printable.graph;
     case "services":
       return { services: printable.services };
-    default:
+    case "trace":
+    case "window":
+    case "structural":
       return printable.report;
   }
 }

@@ -24,7 +24,7 @@ export interface EffectiveSettings {
   readonly origins: ReadonlyMap<SettingKey, Origin>;
 }
 
-export interface Origin {
+interface Origin {
   readonly source: string;
   readonly text: string | null;
 }
@@ -107,7 +107,7 @@ function checkEnvironmentNames(environment: SettingSources["environment"]): void
 function isKubernetesLink(name: string, value: string | undefined): boolean {
   return (
     /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$/.test(name) ||
-    (/_PORT$/.test(name) && /^(tcp|udp|sctp):\/\//.test(value ?? ""))
+    (name.endsWith("_PORT") && /^(tcp|udp|sctp):\/\//.test(value ?? ""))
   );
 }
 

@@ -12,7 +12,7 @@ export const commandNames = [
 ] as const;
 export type CommandName = (typeof commandNames)[number];
 
-export const outputFormats = ["human", "json", "markdown", "mermaid", "dot", "html"] as const;
+const outputFormats = ["human", "json", "markdown", "mermaid", "dot", "html"] as const;
 export type OutputFormat = (typeof outputFormats)[number];
 
 /** One thing a user can set. The table key is the key in the configuration file; flag and environment name follow from it. */
@@ -28,6 +28,8 @@ export interface Setting {
   readonly placeholder?: string;
   /** means nothing in a configuration file */
   readonly notInFile?: true;
+  /** may hold a password or token: `config` does not print it */
+  readonly isSecret?: true;
 }
 
 const files: readonly CommandName[] = ["analyze", "graph", "services"];
@@ -107,7 +109,8 @@ const table = {
   trace_idle: {
     type: { kind: "duration", minMs: 100, maxMs: 3_600_000 },
     default: "2s",
-    sentence: "A trace counts as complete when nothing has arrived for it for this long. Late spans are welcome.",
+    sentence:
+      "A trace counts as complete when nothing has arrived for it for this long. Late spans are welcome.",
     commands: ["serve"],
   },
   trace_open: {
@@ -194,6 +197,7 @@ const table = {
     default: null,
     sentence: "A header to send along, such as an access token; may be given more than once.",
     commands: ["replay"],
+    isSecret: true,
   },
   signals: {
     type: { kind: "choices", values: ["traces", "metrics", "logs"] },

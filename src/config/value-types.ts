@@ -24,7 +24,7 @@ export type ValueType =
   | { readonly kind: "url" };
 
 /** `http` or `https`, without a slash at the end. */
-export type ServerUrl = Brand<string, "ServerUrl">;
+type ServerUrl = Brand<string, "ServerUrl">;
 
 /** What `parseValue` makes of each kind: durations in milliseconds, sizes in bytes, speed `max` = Infinity. */
 export interface ValueByKind {

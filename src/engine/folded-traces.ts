@@ -18,6 +18,9 @@ const neighbourhoodNanos = BigInt(5 * NANOS_PER_MINUTE);
 
 const aheadMinutesMax = 60;
 
+/** A trace that keeps growing (one id for everything) is folded again and again: that may take this part of the time. */
+const restFactor = 20;
+
 /** Linked traces that one trace may have read from the store; a batch consumer may link to thousands. */
 const linkedReadsMax = 64;
 
@@ -71,7 +74,8 @@ export class FoldedTraces {
   addMetricPoints(points: readonly MetricPoint[]): void {
     this.#rollup.addMetricPoints(points);
     const minutes = new Set(points.map(({ time }) => minuteOf(time)));
-    for (const minute of minutes) this.#windows.change(minute, minute);
+    // A rise is told from the point before, which may lie in the minute before.
+    for (const minute of minutes) this.#windows.change(minute, minute + 1);
   }
 
   /** The next trace that is due, -1 = none. */
@@ -105,7 +109,12 @@ export class FoldedTraces {
       return rows;
     }
     if (rows.length < arrivedRows) this.#freeze(entry);
-    if (rows.length > this.#states.readRows(entry)) await this.#replace(entry, rows, foldedRows);
+    if (rows.length > this.#states.readRows(entry)) {
+      const startMs = this.#clock.monotonicMs();
+      await this.#replace(entry, rows, foldedRows);
+      const endMs = this.#clock.monotonicMs();
+      this.#states.rest(entry, endMs + (endMs - startMs) * restFactor);
+    }
     return rows;
   }
 

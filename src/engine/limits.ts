@@ -37,16 +37,3 @@ export const defaultEngineLimits: EngineLimits = {
   sliceMs: 10,
   drainMsMax: 4_000,
 };
-
-/** The capacities of the receivers. */
-export interface ReceiverLimits {
-  /** One request, after decompression; the protocol recommends 64 MiB. */
-  readonly bodyBytesMax: number;
-  /** All requests being received at once, on all transports; above it senders are asked to wait. */
-  readonly inFlightBytesMax: number;
-}
-
-export const defaultReceiverLimits: ReceiverLimits = {
-  bodyBytesMax: 64 * 1024 * 1024,
-  inFlightBytesMax: 256 * 1024 * 1024,
-};

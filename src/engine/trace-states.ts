@@ -21,6 +21,8 @@ export class TraceStates {
   #currentAt = 0;
   #currentKey: number;
   #lastKey: number;
+  /** open traces whose rest is not over */
+  #resting: number[] = [];
   #openCount = 0;
   #forgotten = 0;
   /** entries in order of creation, a ring */
@@ -34,6 +36,7 @@ export class TraceStates {
   #arrivedRows = new Uint32Array(256);
   #foldedRows = new Uint32Array(256);
   #readRows = new Uint32Array(256);
+  #restUntilMs = new Float64Array(256);
   #version = new Uint32Array(256);
   #foldedAt = new Float64Array(256);
   #isFrozen = new Uint8Array(256);
@@ -76,11 +79,13 @@ export class TraceStates {
     this.#isOpen[entry] = 1;
     this.#openedMs[entry] = nowMs;
     this.#openCount += 1;
-    this.#file(entry);
+    if ((this.#restUntilMs[entry] as number) > nowMs) this.#resting.push(entry);
+    else this.#file(entry);
   }
 
   /** The next trace to fold, closed by this; -1 = none. `early`: the longest waiting one even if it is not due yet. */
   nextDue(nowMs: number, early: boolean): number {
+    if (this.#resting.length > 0) this.#wake(nowMs);
     for (;;) {
       while (this.#currentAt < this.#current.length) {
         const entry = this.#current[this.#currentAt++] as number;
@@ -104,6 +109,11 @@ export class TraceStates {
     if (this.#isOpen[entry] !== 1) return;
     this.#isOpen[entry] = 0;
     this.#openCount -= 1;
+  }
+
+  /** Whatever arrives, the trace is not due before this time: one that takes long to fold must not take all the time there is. */
+  rest(entry: number, untilMs: number): void {
+    this.#restUntilMs[entry] = untilMs;
   }
 
   isComplete(entry: number, nowMs: number): boolean {
@@ -156,6 +166,16 @@ export class TraceStates {
     );
   }
 
+  #wake(nowMs: number): void {
+    const still: number[] = [];
+    for (const entry of this.#resting) {
+      if (this.#isOpen[entry] !== 1) continue;
+      if ((this.#restUntilMs[entry] as number) > nowMs) still.push(entry);
+      else this.#file(entry);
+    }
+    this.#resting = still;
+  }
+
   /** Buckets that have been looked through are never filled again. */
   #file(entry: number): void {
     const key = Math.max(Math.ceil(this.#dueMs(entry) / this.#bucketMs), this.#currentKey + 1);
@@ -186,6 +206,7 @@ export class TraceStates {
     this.#arrivedRows[entry] = 0;
     this.#foldedRows[entry] = 0;
     this.#readRows[entry] = 0;
+    this.#restUntilMs[entry] = 0;
     this.#version[entry] = 0;
     this.#foldedAt[entry] = 0;
     this.#isFrozen[entry] = 0;
@@ -230,6 +251,7 @@ export class TraceStates {
     this.#arrivedRows = grow(this.#arrivedRows, length);
     this.#foldedRows = grow(this.#foldedRows, length);
     this.#readRows = grow(this.#readRows, length);
+    this.#restUntilMs = grow(this.#restUntilMs, length);
     this.#version = grow(this.#version, length);
     this.#foldedAt = grow(this.#foldedAt, length);
     this.#isFrozen = grow(this.#isFrozen, length);

@@ -169,8 +169,8 @@ function itemShape(bytes: Uint8Array, start: number, end: number): Signal | null
     else if (field.number === 2) second = field;
     else if (field.number === 5 || field.number >= 9) hasContent = true;
   }
-  const areIds = first !== null && lengthOf(first) === 16 && second !== null && lengthOf(second) === 8;
-  if (areIds && !isText(bytes, first)) return "traces";
+  const isIdFirst = first !== null && lengthOf(first) === 16 && !isText(bytes, first);
+  if (isIdFirst && second !== null && lengthOf(second) === 8) return "traces";
   if (!hasContent) return "unclear";
   return first === null ? "logs" : "metrics";
 }

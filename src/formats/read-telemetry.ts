@@ -32,7 +32,7 @@ export interface TelemetrySink {
   problem(problem: Problem): void;
 }
 
-export interface ReadProgress {
+interface ReadProgress {
   /** as stored, of all inputs so far */
   readonly bytesRead: number;
   /** null where an input is a pipe */

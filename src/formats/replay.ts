@@ -26,7 +26,7 @@ export interface ReplayOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface ReplayProgress {
+interface ReplayProgress {
   readonly bytesRead: number;
   readonly bytesTotal: number | null;
   readonly spans: Counts;

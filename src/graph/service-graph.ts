@@ -62,6 +62,7 @@ export class ServiceGraph {
   readonly edges: readonly GraphEdge[];
   /** names of all nodes that have an edge, sorted, with what they are as far as edges tell */
   readonly nodeKinds: ReadonlyMap<string, NodeKind>;
+  #callers: Map<string, Set<string>> | null = null;
 
   constructor(edges: readonly GraphEdge[]) {
     this.edges = [...edges].sort(byFirstCall);
@@ -73,11 +74,17 @@ export class ServiceGraph {
     this.nodeKinds = new Map([...kinds].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
-  /** Direct callers, sorted. */
-  callersOf(service: string): readonly string[] {
-    return [
-      ...new Set(this.edges.filter(({ callee }) => callee === service).map(({ caller }) => caller)),
-    ].sort();
+  /** Direct callers, each once, in the order of their first call. */
+  callersOf(service: string): ReadonlySet<string> {
+    if (this.#callers === null) {
+      this.#callers = new Map();
+      for (const { caller, callee } of this.edges) {
+        const known = this.#callers.get(callee);
+        if (known === undefined) this.#callers.set(callee, new Set([caller]));
+        else known.add(caller);
+      }
+    }
+    return this.#callers.get(service) ?? new Set();
   }
 
   /** Caller -> callees, each once; callees in the order of their first call, callers in the order that `order` gives. */
@@ -208,7 +215,8 @@ class EdgeMinute {
   get firstStart(): UnixNanos | null {
     const [client, server] = [this.client.firstStart, this.server.firstStart];
     if (client === null || server === null) return client ?? server;
-    return client < server ? client : server;
+    if (client > server) return server;
+    return client;
   }
 
   add(call: Call): void {

@@ -186,15 +186,15 @@ const tracesRoute = route({
   errors: ["bad_request"],
   handle: async (values, { query, clock }) => {
     const { service, operation, status, min_duration_ms: minDurationMs, limit, cursor } = values;
-    const now = clock.unixNanos();
+    const window = windowOf(values, clock);
     const page = await query.searchTraces({
       limit,
       ...(service === null ? {} : { service }),
       ...(operation === null ? {} : { operation }),
       ...(status === null ? {} : { status }),
       ...(minDurationMs === null ? {} : { minDurationNanos: Math.round(minDurationMs * NANOS_PER_MS) }),
-      ...(values.from === null ? {} : { from: resolveTime(values.from, now) }),
-      ...(values.to === null ? {} : { to: resolveTime(values.to, now) }),
+      ...(values.from === null || window === null ? {} : { from: window.from }),
+      ...(values.to === null || window === null ? {} : { to: window.to }),
       ...(cursor === null ? {} : { cursor }),
     });
     const traces = page.summaries.map(summaryJson);

@@ -15,7 +15,7 @@ export interface ApiOptions extends ApiSources {
 /** The HTTP API: finds the route, checks the parameters, writes the answer or the error. */
 export function createApiHandler(options: ApiOptions): HttpHandler {
   return (request, response) => {
-    void answer(request, options)
+    void handle(request, options)
       .catch((error: unknown) => errorAnswer(error, options))
       .then((outcome) => send(request, response, outcome));
   };
@@ -26,7 +26,7 @@ export function loopbackHosts(others: readonly string[]): ReadonlySet<string> {
   return new Set(["localhost", "127.0.0.1", "[::1]", ...others.map((name) => name.toLowerCase())]);
 }
 
-async function answer(request: IncomingMessage, options: ApiOptions): Promise<ApiAnswer> {
+async function handle(request: IncomingMessage, options: ApiOptions): Promise<ApiAnswer> {
   checkHost(request.headers.host, options.allowedHosts);
   const url = urlOf(request.url ?? "/");
   const [route, path] = findRoute(url.pathname);

@@ -12,7 +12,7 @@ export interface OtlpHttpOptions {
   /** shared with the other receivers */
   readonly budget: ByteBudget;
   readonly counters: ReceiverCounters;
-  /** one request, after decompression */
+  /** one request, after decompression; the protocol recommends 64 MiB */
   readonly bodyBytesMax: number;
   /** called with each fault of ours, for the log; the sender is asked to try again */
   readonly onFault: (fault: unknown) => void;

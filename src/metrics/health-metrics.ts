@@ -13,7 +13,12 @@ import { rawNaming, type ServiceDirectory } from "../model/service-directory.ts"
 import { identityOf, unknownService } from "../model/service-identity.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_SECOND, type UnixNanos } from "../model/time.ts";
-import { type CpuModeValue, type InstanceValues, type ResourceHealth, resourceHealthOf } from "./resource-health.ts";
+import {
+  type CpuModeValue,
+  type InstanceValues,
+  type ResourceHealth,
+  resourceHealthOf,
+} from "./resource-health.ts";
 
 /** A counter that began to count this long before the first data, or later, is taken to have begun with it. */
 const counterStartSlackNanos = 300_000_000_000n;
@@ -33,7 +38,10 @@ export interface HealthWindowQuery {
  * `metricRuleOf` knows are kept. The result depends on the set of points, not on their order; repeated points count once.
  */
 export class HealthRollup {
-  readonly #series = new Map<string, Series>();
+  /** series by name and labels, by sender */
+  readonly #groups = new Map<string, SeriesGroup>();
+  readonly #rules = new Map<string, MetricRule | null>();
+  #seriesCount = 0;
   #droppedPoints = 0;
   #earliest: UnixNanos | null = null;
 
@@ -45,59 +53,113 @@ export class HealthRollup {
   add(points: Iterable<MetricPoint>): void {
     const senders = new Map<Attributes, Sender>();
     for (const point of points) {
-      const rule = metricRuleOf(point.name);
+      const rule = this.#ruleOf(point.name);
       const read = rule === null || !isSelected(rule, point.attributes) ? null : readingOf(point);
       if (rule === null || read === null) continue;
       if (this.#earliest === null || point.time < this.#earliest) this.#earliest = point.time;
-      let sender = senders.get(point.resource);
-      if (sender === undefined) {
-        sender = senderOf(point.resource);
-        senders.set(point.resource, sender);
-      }
+      const sender = mapEntry(senders, point.resource, () => senderOf(point.resource));
       this.#seriesOf(point, rule, sender, read.kind)?.add(point, read.value);
     }
   }
 
   dropBefore(minute: number): void {
-    for (const [key, series] of this.#series) if (series.dropBefore(minute)) this.#series.delete(key);
+    for (const [groupKey, { series }] of this.#groups) {
+      for (const [key, each] of series)
+        if (each.dropBefore(minute)) {
+          series.delete(key);
+          this.#seriesCount -= 1;
+        }
+      if (series.size === 0) this.#groups.delete(groupKey);
+    }
   }
 
-  /** The health of every sender of metrics by the name that reports use. */
-  window(query: HealthWindowQuery): ReadonlyMap<string, ResourceHealth> {
+  /** The health of every sender of metrics, by the name that reports use. */
+  window(query: HealthWindowQuery): HealthWindow {
     const { from, to, directory, isKnown } = query;
-    const since = (from === null ? (this.#earliest ?? 0n) : BigInt(from) * 60_000_000_000n) - counterStartSlackNanos;
-    const services = new Map<string, Map<string, InstanceValues>>();
-    const names = new Map<string, string>();
-    for (const series of this.#series.values()) {
-      const value = series.within(from, to, since);
-      if (value === null) continue;
-      let name = names.get(series.nameKey);
-      if (name === undefined) {
-        name = nameOf(series.names, directory, isKnown);
-        names.set(series.nameKey, name);
-      }
-      if (name === "") continue;
-      const instances = mapEntry(services, name, () => new Map<string, InstanceValues>());
-      const values = mapEntry(instances, series.instance, () => new Map());
-      mapEntry(values, series.rule.measure, () => []).push({ rule: series.rule, mode: series.mode, ...value });
+    const start = from === null ? (this.#earliest ?? 0n) : BigInt(from) * 60_000_000_000n;
+    const groups = new Map<string, SeriesGroup[]>();
+    for (const group of this.#groups.values()) {
+      const name = nameOf(group.names, directory, isKnown);
+      if (name !== "") mapEntry(groups, name, () => []).push(group);
     }
-    return new Map([...services].map(([name, instances]) => [name, resourceHealthOf([...instances.values()])]));
+    return new HealthWindow(groups, { from, to, since: start - counterStartSlackNanos });
+  }
+
+  #ruleOf(name: string): MetricRule | null {
+    let rule = this.#rules.get(name);
+    if (rule === undefined) {
+      if (this.#rules.size >= metricSeriesMax) this.#rules.clear();
+      rule = metricRuleOf(name);
+      this.#rules.set(name, rule);
+    }
+    return rule;
   }
 
   #seriesOf(point: MetricPoint, rule: MetricRule, sender: Sender, kind: ReadingKind): Series | null {
+    const names = [...sender.names, ...peerKeysOf(point.name, point.attributes), ...sender.addresses];
+    const group = mapEntry(this.#groups, names.join("\u0000"), () => ({ names, series: new Map() }));
     const labels = [...point.attributes].map(([key, value]) => `${key}=${textOf(value)}`).sort();
     const key = [sender.key, point.name, kind, ...labels].join("\u0000");
-    let series = this.#series.get(key);
-    if (series === undefined) {
-      if (this.#series.size >= metricSeriesMax) {
-        this.#droppedPoints += 1;
-        return null;
-      }
-      const names = [...sender.names, ...peerKeysOf(point.name, point.attributes), ...sender.addresses];
-      series = new Series({ rule, kind, names, instance: sender.instance, mode: modeOf(point.attributes) });
-      this.#series.set(key, series);
+    const known = group.series.get(key);
+    if (known !== undefined) return known;
+    if (this.#seriesCount >= metricSeriesMax) {
+      this.#droppedPoints += 1;
+      return null;
     }
+    const series = new Series({ rule, kind, instance: sender.instance, mode: modeOf(point.attributes) });
+    group.series.set(key, series);
+    this.#seriesCount += 1;
     return series;
+  }
+}
+
+/** All series that belong to one node. */
+interface SeriesGroup {
+  /** keys of the node as `rawNaming` makes them, the likeliest first */
+  readonly names: readonly string[];
+  readonly series: Map<string, Series>;
+}
+
+interface SeriesWindow {
+  readonly from: number | null;
+  readonly to: number | null;
+  /** counters that started then or later began with zero */
+  readonly since: bigint;
+}
+
+/** What metrics say in a window; worked out when asked for. */
+export class HealthWindow {
+  readonly #groups: ReadonlyMap<string, readonly SeriesGroup[]>;
+  readonly #window: SeriesWindow;
+  readonly #known = new Map<string, ResourceHealth | undefined>();
+
+  constructor(groups: ReadonlyMap<string, readonly SeriesGroup[]>, window: SeriesWindow) {
+    this.#groups = groups;
+    this.#window = window;
+  }
+
+  /** Names of all who sent metrics, sorted. */
+  get services(): readonly string[] {
+    return [...this.#groups.keys()].sort();
+  }
+
+  /** Undefined where the window has nothing of the service. */
+  service(name: string): ResourceHealth | undefined {
+    if (!this.#known.has(name)) this.#known.set(name, this.#read(name));
+    return this.#known.get(name);
+  }
+
+  #read(name: string): ResourceHealth | undefined {
+    const instances = new Map<string, InstanceValues>();
+    for (const { series: all } of this.#groups.get(name) ?? [])
+      for (const series of all.values()) {
+        const value = series.within(this.#window);
+        if (value === null) continue;
+        const { rule, mode, instance } = series;
+        const values = mapEntry(instances, instance, () => new Map());
+        mapEntry(values, rule.measure, () => []).push({ rule, mode, ...value });
+      }
+    return instances.size === 0 ? undefined : resourceHealthOf([...instances.values()]);
   }
 }
 
@@ -167,7 +229,10 @@ function modeOf(attributes: Attributes): CpuModeValue {
 type ReadingKind = "level" | "counter" | "delta";
 
 /** Null for what is no number of now or a count: histograms, and values that senders mark as missing. */
-function readingOf({ value, unit }: MetricPoint): { readonly kind: ReadingKind; readonly value: number } | null {
+function readingOf({
+  value,
+  unit,
+}: MetricPoint): { readonly kind: ReadingKind; readonly value: number } | null {
   if ((value.kind !== "gauge" && value.kind !== "sum") || !Number.isFinite(value.value)) return null;
   const scaled = unit === "%" || unit === "percent" ? value.value / 100 : value.value;
   if (value.kind === "gauge") return { kind: "level", value: scaled };
@@ -178,9 +243,14 @@ function readingOf({ value, unit }: MetricPoint): { readonly kind: ReadingKind; 
 interface SeriesKind {
   readonly rule: MetricRule;
   readonly kind: ReadingKind;
-  readonly names: readonly string[];
   readonly instance: string;
   readonly mode: CpuModeValue;
+}
+
+interface Measured {
+  readonly value: number;
+  readonly seconds: number;
+  readonly isGrowth: boolean;
 }
 
 interface Reading {
@@ -200,19 +270,15 @@ interface SeriesMinute {
 class Series {
   readonly rule: MetricRule;
   readonly kind: ReadingKind;
-  readonly names: readonly string[];
-  readonly nameKey: string;
   readonly instance: string;
   readonly mode: CpuModeValue;
   readonly #minutes = new Minutes(
     (): SeriesMinute => ({ first: null, last: null, deltas: new Map(), deltaRest: 0 }),
   );
 
-  constructor({ rule, kind, names, instance, mode }: SeriesKind) {
+  constructor({ rule, kind, instance, mode }: SeriesKind) {
     this.rule = rule;
     this.kind = kind;
-    this.names = names;
-    this.nameKey = names.join("\u0000");
     this.instance = instance;
     this.mode = mode;
   }
@@ -236,11 +302,7 @@ class Series {
   }
 
   /** The last level or the growth, and the seconds that the growth took; null where the window has none. */
-  within(
-    from: number | null,
-    to: number | null,
-    since: bigint,
-  ): { readonly value: number; readonly seconds: number; readonly isGrowth: boolean } | null {
+  within({ from, to, since }: SeriesWindow): Measured | null {
     const minutes = this.#minutes.within(from, to).map(([, minute]) => minute);
     if (minutes.length === 0) return null;
     if (this.kind === "delta") return this.#deltaSum(minutes);
@@ -251,7 +313,7 @@ class Series {
     return growthOf(before ?? null, minutes, since);
   }
 
-  #deltaSum(minutes: readonly SeriesMinute[]): { value: number; seconds: number; isGrowth: boolean } {
+  #deltaSum(minutes: readonly SeriesMinute[]): Measured {
     const deltas = minutes.flatMap((minute) => [...minute.deltas]).sort(([a], [b]) => (a < b ? -1 : 1));
     const rest = minutes.reduce((sum, { deltaRest }) => sum + deltaRest, 0);
     const value = deltas.reduce((sum, [, delta]) => sum + delta, rest);
@@ -268,12 +330,10 @@ function isBefore(a: Reading, b: Reading): boolean {
  * How much a counter grew over the readings; a restart counts what there is since. A counter without a reading before the
  * window begins with its first reading, or with zero where it started in the window itself.
  */
-function growthOf(
-  before: Reading | null,
-  minutes: readonly SeriesMinute[],
-  since: bigint,
-): { readonly value: number; readonly seconds: number; readonly isGrowth: boolean } | null {
-  const readings = minutes.flatMap(({ first, last }) => (first === null || last === null ? [] : [first, last]));
+function growthOf(before: Reading | null, minutes: readonly SeriesMinute[], since: bigint): Measured | null {
+  const readings = minutes.flatMap(({ first, last }) =>
+    first === null || last === null ? [] : [first, last],
+  );
   const first = readings[0];
   const last = readings.at(-1);
   if (first === undefined || last === undefined) return null;

@@ -1,4 +1,9 @@
-import { operationsPerServiceMax, overflowName, servicesMax, unreachableMessagesMax } from "../model/limits.ts";
+import {
+  operationsPerServiceMax,
+  overflowName,
+  servicesMax,
+  unreachableMessagesMax,
+} from "../model/limits.ts";
 import { Minutes, overflowMinute } from "../model/minutes.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
@@ -11,7 +16,7 @@ import type { Entry, NodeKind, TraceCalls } from "../trace/calls.ts";
  * order. Services and operations beyond the limits fall into `overflowName`.
  */
 export class RedRollup {
-  readonly #minutes = new Minutes(() => ({ own: new Map(), inferred: new Map() }) as Services);
+  readonly #minutes = new Minutes((): Services => ({ own: new Map(), inferred: new Map() }));
 
   add(calls: TraceCalls): void {
     for (const entry of calls.entries) {
@@ -216,8 +221,7 @@ class ServiceMinute {
     if (entry.timedOut) this.timeouts += weight;
     if (entry.rateLimited) this.rateLimitHits += weight;
     if (entry.unreachable === null) return;
-    const hasRoom =
-      this.unreachable.has(entry.unreachable) || this.unreachable.size < unreachableMessagesMax;
+    const hasRoom = this.unreachable.has(entry.unreachable) || this.unreachable.size < unreachableMessagesMax;
     const message = hasRoom ? entry.unreachable : overflowMessage;
     this.unreachable.set(message, (this.unreachable.get(message) ?? 0) + weight);
   }

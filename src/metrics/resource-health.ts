@@ -20,7 +20,7 @@ export interface CpuModeValue {
 }
 
 /** One series of a process in a window. */
-export interface SeriesValue {
+interface SeriesValue {
   readonly rule: MetricRule;
   readonly mode: CpuModeValue;
   /** the last value, or how much a counter grew */
@@ -35,13 +35,15 @@ export type InstanceValues = Map<Measure, SeriesValue[]>;
 
 /** What the processes of one service say together: of levels the highest, of counts the sum. */
 export function resourceHealthOf(instances: readonly InstanceValues[]): ResourceHealth {
-  const highest = (valueOf: (instance: InstanceValues) => number | null): number | undefined => {
-    const values = instances.map(valueOf).filter((value) => value !== null);
+  const highest = (read: (instance: InstanceValues) => number | null): number | undefined => {
+    const values = instances.map(read).filter((value) => value !== null);
     return values.length === 0 ? undefined : values.reduce((a, b) => Math.max(a, b));
   };
   /** growth adds up over processes; what is sent as a level (a count so far) does not */
   const count = (measure: Measure): number | undefined => {
-    const joined = instances.map((instance) => joinedBest(instance.get(measure))).filter((value) => value !== null);
+    const joined = instances
+      .map((instance) => joinedBest(instance.get(measure)))
+      .filter((value) => value !== null);
     if (joined.length === 0) return undefined;
     const growth = sumOf(joined.filter(({ isGrowth }) => isGrowth));
     return joined.reduce((most, { value, isGrowth }) => (isGrowth ? most : Math.max(most, value)), growth);
@@ -95,7 +97,9 @@ function cpuOf(instance: InstanceValues): number | null {
   const cores = joinedBest(instance.get("cpu_cores"));
   if (cores !== null && !cores.isGrowth) return cores.value / limit.value;
   const used = joinedBest(instance.get("cpu_seconds"));
-  return used === null || !used.isGrowth || used.seconds <= 0 ? null : used.value / (used.seconds * limit.value);
+  return used === null || !used.isGrowth || used.seconds <= 0
+    ? null
+    : used.value / (used.seconds * limit.value);
 }
 
 function busyShare(values: readonly SeriesValue[] | undefined): number | null {

@@ -19,7 +19,7 @@ export interface ServiceIdentity {
 export const unknownService = "unknown_service";
 
 /** Longer names are cut and end with a hash of the whole. */
-export const serviceNameLengthMax = 255;
+const serviceNameLengthMax = 255;
 
 export function identityOf(resource: Attributes): ServiceIdentity {
   const text = (keys: readonly string[]): string => {
@@ -50,10 +50,13 @@ function textsOf(value: AnyValue | undefined): readonly string[] {
   return values.map((item) => textOf(item).trim()).filter((text) => text !== "");
 }
 
-/** A name of bearable length. */
+/** A name of bearable length, without the characters that keys of sums are joined with. */
 export function limitName(name: string): string {
-  if (name.length <= serviceNameLengthMax) return name;
+  let clean = name;
+  for (const reserved of ["\u0000", "\u0001", "\u0002"])
+    if (clean.includes(reserved)) clean = clean.replaceAll(reserved, "\ufffd");
+  if (clean.length <= serviceNameLengthMax) return clean;
   let hash = 0x811c9dc5;
-  for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
-  return `${name.slice(0, serviceNameLengthMax - 9)}~${(hash >>> 0).toString(16).padStart(8, "0")}`;
+  for (let i = 0; i < clean.length; i += 1) hash = Math.imul(hash ^ clean.charCodeAt(i), 0x01000193);
+  return `${clean.slice(0, serviceNameLengthMax - 9)}~${(hash >>> 0).toString(16).padStart(8, "0")}`;
 }

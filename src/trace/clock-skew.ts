@@ -1,11 +1,12 @@
 import type { SpanNode } from "./span-node.ts";
 import type { ClockOffset } from "./trace.ts";
-import { gaveUp, haveDifferentClocks, isAsynchronous } from "./waiting.ts";
+import { areCallHalves, gaveUp, haveDifferentClocks, isAsynchronous } from "./waiting.ts";
 
 /**
  * Moves spans whose clock disagrees with their caller's: one offset for each pair of clocks, the median over all calls
  * between them, so that callees lie within their callers. Where most of them do already, nothing moves. Messages are left
- * out: a consumer may start at any time. Shifts add up along the tree; `start`, `end` and `clockShift` are changed.
+ * out: a consumer may start at any time. Clocks without calls between them are taken to agree. Shifts add up along the
+ * tree; `start`, `end` and `clockShift` are changed.
  *
  *   caller   [==============]                  caller   [==============]
  *   callee [======]            becomes         callee       [======]
@@ -38,6 +39,7 @@ export function correctClocks(
 
 function isComparable(parent: SpanNode, child: SpanNode): boolean {
   return (
+    areCallHalves(parent, child) &&
     haveDifferentClocks(parent, child) &&
     !isAsynchronous(parent, child) &&
     parent.hasStart &&

@@ -1,6 +1,6 @@
 import { callIdentity } from "./peers.ts";
 import type { Trace, TraceSpan } from "./trace.ts";
-import { waitedUntil } from "./waiting.ts";
+import { waitedUntil, wasCutOff } from "./waiting.ts";
 
 /** A part of a root's time, and the span that it was spent in; nanoseconds since `Trace.startTime`. */
 export interface PathSection {
@@ -27,7 +27,7 @@ export interface PathSection {
 export function criticalPath(trace: Trace, root: number): readonly PathSection[] {
   const top = trace.spans[root] as TraceSpan;
   const path: PathSection[] = [];
-  const frames: Frame[] = [frameOf(trace, top, { start: top.start, end: top.end }, false)];
+  const frames: Frame[] = [frameOf(trace, top, { start: top.start, end: top.end }, nothingSpecial)];
   for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
     const next = frame.next();
     if (next === null) {
@@ -41,7 +41,10 @@ export function criticalPath(trace: Trace, root: number): readonly PathSection[]
     addSection(path, frame.ownerOfPause(trace, next), end, frame.cursor, frame.isContested);
     frame.moveTo(start, next.child);
     if (next.child.children.length === 0) addSection(path, next.child, start, end, isContested);
-    else frames.push(frameOf(trace, next.child, { start, end }, isContested));
+    else {
+      const isCutOff = wasCutOff(frame.span, next.child, frame.isCutOff);
+      frames.push(frameOf(trace, next.child, { start, end }, { isContested, isCutOff }));
+    }
   }
   return path.reverse();
 }
@@ -70,16 +73,24 @@ interface Waited {
 
 const nothing: Waited[] = [];
 
-function frameOf(trace: Trace, span: TraceSpan, { start, end }: Interval, isContested: boolean): Frame {
+interface Standing {
+  readonly isContested: boolean;
+  /** its caller gave up on it */
+  readonly isCutOff: boolean;
+}
+
+const nothingSpecial: Standing = { isContested: false, isCutOff: false };
+
+function frameOf(trace: Trace, span: TraceSpan, { start, end }: Interval, standing: Standing): Frame {
   const waited: Waited[] = [];
   for (const index of span.children) {
     const child = trace.spans[index] as TraceSpan;
-    const until = Math.min(waitedUntil(span, child), end);
+    const until = Math.min(waitedUntil(span, child, standing.isCutOff), end);
     if (until > start && until > child.start) waited.push({ child, end: until, isContested: false });
   }
   if (waited.length > 1)
     waited.sort((a, b) => a.end - b.end || a.child.start - b.child.start || a.child.index - b.child.index);
-  return new Frame(span, { start, end }, waited, isContested);
+  return new Frame(span, { start, end }, waited, standing);
 }
 
 /** One span on the way back from its end to its start. */
@@ -87,6 +98,7 @@ class Frame {
   readonly span: TraceSpan;
   readonly start: number;
   readonly isContested: boolean;
+  readonly isCutOff: boolean;
   /** what lies after it is on the path already */
   cursor: number;
   /** children not yet passed, the one that ends last at the end */
@@ -95,11 +107,12 @@ class Frame {
   #beside = nothing;
   #successor: TraceSpan | null = null;
 
-  constructor(span: TraceSpan, { start, end }: Interval, waited: Waited[], isContested: boolean) {
+  constructor(span: TraceSpan, { start, end }: Interval, waited: Waited[], standing: Standing) {
     this.span = span;
     this.start = start;
     this.cursor = end;
-    this.isContested = isContested;
+    this.isContested = standing.isContested;
+    this.isCutOff = standing.isCutOff;
     this.#waited = waited;
   }
 

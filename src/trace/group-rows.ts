@@ -8,6 +8,8 @@ export interface TraceGroups {
   readonly count: number;
   rowsOf(index: number): RowRef[];
   traceIdOf(index: number): TraceId;
+  /** All indices by earliest start, then id: traces that lie near each other in the tables follow each other. */
+  indicesByStart(): readonly number[];
 }
 
 /**
@@ -48,6 +50,20 @@ export function groupByTrace(tables: readonly SpanTable[]): TraceGroups {
       for (let slot = starts[group] as number; slot < (ends[group] as number); slot += 1)
         rows.push({ table: tables[tableOf[slot] as number] as SpanTable, row: rowOf[slot] as number });
       return rows;
+    },
+    indicesByStart: () => {
+      const earliest = order.map((group) => {
+        let least = Number.POSITIVE_INFINITY;
+        for (let slot = starts[group] as number; slot < (ends[group] as number); slot += 1) {
+          const { startTime } = tables[tableOf[slot] as number] as SpanTable;
+          const word = (rowOf[slot] as number) * 2;
+          least = Math.min(least, (startTime[word] as number) * 2 ** 32 + (startTime[word + 1] as number));
+        }
+        return least;
+      });
+      return Array.from(order, (_, i) => i).sort(
+        (a, b) => (earliest[a] as number) - (earliest[b] as number) || a - b,
+      );
     },
   };
 }

@@ -62,10 +62,15 @@ export class TraceProblems {
   }
 
   addClockOffsets(offsets: readonly ClockOffset[]): void {
+    const clocksOf = new Map<string, Set<string>>();
     for (const { clock, service, shiftNanos } of offsets) {
       if (Math.abs(shiftNanos) < skewReportedNanos) continue;
-      const message = `The clock of ${clock === service ? service : `${clock} (${service})`} differs from its callers'; its times were corrected`;
-      this.#others.push({ kind: "clock_skew", message, count: 1, spans: [] });
+      const clocks = clocksOf.get(service) ?? new Set();
+      clocksOf.set(service, clocks.add(clock));
+    }
+    for (const [service, clocks] of clocksOf) {
+      const message = `The clock of ${service} differs from its callers'; the times of its spans were corrected`;
+      this.#others.push({ kind: "clock_skew", message, count: clocks.size, spans: [] });
     }
   }
 

@@ -25,26 +25,47 @@ const neverWaited = Number.NEGATIVE_INFINITY;
 
 /**
  * Until when a parent waited for its child, at most its own end; `neverWaited` if it did not wait for it. Local work that
- * outlives its parent was not waited for, unless the parent gave up on it; a callee was:
+ * outlives its parent was not waited for, unless the parent gave up on it or was itself cut off; a callee was:
  *
  *   client   [===========x]             waited until its end, then gave up
  *     server    [=================]
  */
-export function waitedUntil(parent: TraceSpan, child: TraceSpan): number {
+export function waitedUntil(parent: TraceSpan, child: TraceSpan, isCutOff = false): number {
   if (child.start > parent.end || child.end < parent.start || isAsynchronous(parent, child))
     return neverWaited;
   if (child.end <= parent.end) return child.end;
   const overrun = child.end - parent.end;
   const isWithinTolerance =
     overrun <= (parent.end - parent.start) * clockToleranceShare && haveDifferentClocks(parent, child);
-  return isWithinTolerance || isAnswerTo(parent, child) || gaveUp(parent) ? parent.end : neverWaited;
+  const isWaited = isWithinTolerance || isCutOff || areCallHalves(parent, child) || gaveUp(parent);
+  return isWaited ? parent.end : neverWaited;
 }
 
-/** Whether the child is the far half of a call; who calls another service waits for it, as far as nothing says otherwise. */
-function isAnswerTo(parent: TraceSpan, child: TraceSpan): boolean {
-  return (
-    child.service !== parent.service || (parent.kind === SpanKind.Client && child.kind === SpanKind.Server)
-  );
+/**
+ * Whether a span ended because whoever waited for it gave up: its connection was closed while it was at work. Such a span
+ * did wait for what goes on below it.
+ *
+ *   client     [=============x]          gave up
+ *     server      [===========]          cut off, and reports no error
+ *       client      [===============]    was still waiting
+ */
+export function wasCutOff(parent: TraceSpan, child: TraceSpan, isParentCutOff: boolean): boolean {
+  if (!isParentCutOff && !gaveUp(parent)) return false;
+  return child.end >= parent.end - (parent.end - parent.start) * clockToleranceShare;
+}
+
+/**
+ * Whether two spans are the halves of a call, so that the callee must lie within its caller: a client and what answers it,
+ * or spans of two services where no kinds are known. What a server calls without a client span may go on after its answer.
+ */
+export function areCallHalves(parent: TraceSpan, child: TraceSpan): boolean {
+  if (parent.kind === SpanKind.Client)
+    return child.kind === SpanKind.Server || child.service !== parent.service;
+  return child.service !== parent.service && hasNoKind(parent) && hasNoKind(child);
+}
+
+function hasNoKind({ table, row }: TraceSpan): boolean {
+  return table.kind[row] === SpanKind.Unspecified;
 }
 
 /** Whether a failed span may have stopped waiting before its work was done; one without details may. */

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { graphJson } from "../../src/analysis/graph-json.ts";
 import { ScopeRollup } from "../../src/analysis/scope.ts";
@@ -45,7 +45,11 @@ test("neither order, nor batches, nor repeats of spans show in what a scope says
   fc.assert(
     fc.property(lines, fc.infiniteStream(fc.nat(1000)), (all, random) => {
       const whole = answersOf(rollupOf(all.join("\n")));
-      const keyed = all.map((line) => ({ line, key: random.next().value as number, batch: (random.next().value as number) % 3 }));
+      const keyed = all.map((line) => ({
+        line,
+        key: random.next().value as number,
+        batch: (random.next().value as number) % 3,
+      }));
       const shuffled = keyed.toSorted((a, b) => a.key - b.key);
       const batches = [0, 1, 2].map((batch) =>
         shuffled.filter((each) => each.batch === batch || each.key % 5 === 0).map(({ line }) => line),
@@ -103,7 +107,10 @@ test("minutes that were dropped are gone, and what belongs to them is ignored fr
 });
 
 test("a clock far in the future does not crowd out the present", () => {
-  const far = Array.from({ length: 200 }, (_, i) => `web GET / ${1000 + i * 9}..${2000 + i * 9}m server trace=${i + 1}`);
+  const far = Array.from(
+    { length: 200 },
+    (_, i) => `web GET / ${1000 + i * 9}..${2000 + i * 9}m server trace=${i + 1}`,
+  );
   const rollup = rollupOf(far.join("\n"));
   rollup.dropBefore(minuteOf(notationStart as UnixNanos));
   const [now] = rawTracesOf([tableOf("web GET / 0..90ms server trace=999")]);

@@ -50,6 +50,10 @@ test("version is the one of the package", async () => {
 
 test("wrong usage is answered with the way out", async () => {
   await checkUsageError("analize x.jsonl", /Unknown command analize\nDid you mean analyze\?/);
+  await checkUsageError(
+    "traces.jsonl",
+    /traces\.jsonl is no command\nTo analyse a file: hypocenter analyze traces\.jsonl/,
+  );
   await checkUsageError("analyze x.jsonl --fromat json", /Unknown option --fromat\nDid you mean --format\?/);
   await checkUsageError(
     "analyze x.jsonl --grpc-port 1",
@@ -95,6 +99,14 @@ test("config says what is in effect and where it came from", async () => {
   expect(settings["lang"]).toEqual({ value: "en", source: "HYPOCENTER_LANG" });
   expect(settings["host"]).toEqual({ value: "::1", source: "--host" });
   expect(settings["http_port"]).toEqual({ value: "4318", source: "default" });
+});
+
+test("config keeps secrets to itself", async () => {
+  const { stdout } = await runInProcess("config", {
+    env: { HYPOCENTER_HEADER: "authorization=Bearer x1y2" },
+  });
+  expect(stdout).toContain("(hidden)");
+  expect(stdout).not.toContain("x1y2");
 });
 
 test("config --check refuses what is not valid", async () => {

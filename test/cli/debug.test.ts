@@ -48,6 +48,12 @@ test("a person gets the same in words", async () => {
   expect(stdout).not.toContain("\u001b[");
 });
 
+test("the same can be had as a picture or a page", async () => {
+  const path = file("topology.json", JSON.stringify(topology));
+  expect((await runInProcess(`debug ${path} --format mermaid`)).stdout).toMatch(/^flowchart LR\n/);
+  expect((await runInProcess(`debug ${path} --format html`)).stdout).toMatch(/^<!doctype html>/);
+});
+
 test("colours are for terminals, and NO_COLOR and --no-color turn them off", async () => {
   const path = file("topology.json", JSON.stringify(topology));
   const colored = await runInProcess(`debug ${path}`, { isTerminal: true });

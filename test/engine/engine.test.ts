@@ -1,7 +1,12 @@
 import { expect, test } from "vitest";
+import { createEngine } from "../../src/engine/engine.ts";
 import type { TraceReportOptions } from "../../src/engine/ports.ts";
 import type { Problem } from "../../src/model/problems.ts";
-import { rowsOf, tableOf } from "../notation.ts";
+import type { UnixNanos } from "../../src/model/time.ts";
+import { decodeBody } from "../../src/otlp/decode-body.ts";
+import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import { createMemoryStore } from "../../src/storage/memory-store.ts";
+import { notationStart, rowsOf, tableOf } from "../notation.ts";
 import { idOf, type Live, live } from "./live.ts";
 
 const english: TraceReportOptions = { language: "en", scoring: "evidence" };
@@ -65,6 +70,15 @@ test("the same spans sent again change nothing, not even the version", async () 
   await server.wait(5_000);
   await checkVersion(server, 1, true);
   expect(await answersOf(server)).toEqual(before);
+});
+
+test("a span that is sent again with its end makes a new version", async () => {
+  const server = live();
+  await server.send("web GET / 0.. server");
+  await checkVersion(server, 1, false);
+  await server.send("web GET / 0..90ms server");
+  await checkVersion(server, 2, false);
+  expect(await server.engine.service("web", null)).toMatchObject({ requests: 1, p99_ms: 90 });
 });
 
 test("an unknown trace is unknown, and so is a service that the trace does not have", async () => {
@@ -193,6 +207,35 @@ test("late spans of a trace whose first spans had to go leave what it added as i
   checkCount(server, "frozen_traces_total", 1);
   checkCount(server, "store_evicted_bodies_total", 1);
   await checkServices(server, { web: 1 });
+});
+
+test("once started, what is due is folded by itself, while spans keep coming and questions are asked", async () => {
+  const store = createMemoryStore();
+  const clock = { unixNanos: () => notationStart as UnixNanos, monotonicMs: () => performance.now() };
+  const faults: unknown[] = [];
+  const engine = createEngine({
+    store,
+    clock,
+    limits: { idleMs: 20 },
+    onFault: (fault) => faults.push(fault),
+  });
+  engine.start();
+  const asked: Promise<unknown>[] = [];
+  for (let trace = 1; trace <= 200; trace += 1) {
+    for (const row of rowsOf(tableOf(checkout.replace("server", `server trace=${trace}`)))) {
+      const body = encodeTraces([row]);
+      const { decoded } = decodeBody("traces", "protobuf", body);
+      await engine.ingest({ signal: "traces", encoding: "protobuf", body }, decoded);
+      asked.push(engine.analyzeTrace(idOf(trace), english));
+    }
+    if (trace % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  expect(await Promise.all(asked)).not.toContain(null);
+  await expect.poll(() => engine.stats()["open_traces"]).toBe(0);
+  expect(engine.stats()["folded_traces_total"]).toBe(200);
+  expect((await engine.service("cart", null))?.requests).toBe(200);
+  expect(faults).toEqual([]);
+  await engine.stop();
 });
 
 test("stopping folds what is open and refuses what is new", async () => {

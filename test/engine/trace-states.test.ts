@@ -21,6 +21,20 @@ test("a trace that never falls silent is due at its greatest age", () => {
   checkDue(states, 5_200, [1]);
 });
 
+test("a trace that took long to fold rests before it is due again, even early", () => {
+  const states = statesOf({ idleMs: 100 });
+  arrive(states, 1, 0);
+  checkDue(states, 200, [1]);
+  states.rest(states.find(wordsOf(1)), 5_000);
+  for (let now = 300; now < 5_000; now += 500) {
+    arrive(states, 1, now);
+    checkDue(states, now, []);
+    expect(states.nextDue(now, true)).toBe(-1);
+  }
+  arrive(states, 2, 4_950);
+  checkDue(states, 5_100, [1, 2]);
+});
+
 test("late spans open a trace again", () => {
   const states = statesOf({ idleMs: 100 });
   arrive(states, 1, 0);

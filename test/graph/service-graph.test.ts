@@ -55,11 +55,18 @@ const producer = `
   shop  send orders  0..5ms   producer trace=1 id=1 messaging.system=kafka messaging.destination.name=orders`;
 const consumer = `
   mail  process     10..20ms  consumer trace=2 id=2 link=1/1`;
-const linked = ["kafka:orders -> mail: 1 inferred", "shop -> kafka:orders: 1 inferred", "shop -> mail: 1 async"];
+const linked = [
+  "kafka:orders -> mail: 1 inferred",
+  "shop -> kafka:orders: 1 inferred",
+  "shop -> mail: 1 async",
+];
 
 test("D3, T9: a link to another trace is an asynchronous call, whichever trace comes first", () => {
   expect(edgesOf(producer, consumer)).toEqual(linked);
-  const [tables, order] = [[tableOf(producer), tableOf(consumer)], [1, 0]];
+  const [tables, order] = [
+    [tableOf(producer), tableOf(consumer)],
+    [1, 0],
+  ];
   const rollup = new ScopeRollup();
   for (const table of tables) rollup.observe(table);
   const traces = rawTracesOf(tables);
@@ -177,7 +184,9 @@ test("D12: a trace in pieces is whole again", () => {
     web          GET     0..90ms  server id=1
       web        GET     5..85ms  client id=2
         cart     GET    10..80ms  server id=3
-          cart   SELECT 20..70ms  client id=4 db.system=redis server.address=cache`.split("\n").slice(1);
+          cart   SELECT 20..70ms  client id=4 db.system=redis server.address=cache`
+    .split("\n")
+    .slice(1);
   const pieces = lines.map((line, i) => `${line.trim()} parent=${i === 0 ? "none" : i}`);
   expect(edgesOf(...pieces)).toEqual(["cart -> redis@cache: 1 inferred", "web -> cart: 1 sync"]);
   expect(edgesOf(...pieces.toReversed())).toEqual(["cart -> redis@cache: 1 inferred", "web -> cart: 1 sync"]);
@@ -189,10 +198,7 @@ test("D13: what nobody named is one node per caller, no hub", () => {
       a call   5..80ms  client
     b   GET /  0..90ms  server trace=2
       b call   5..80ms  client`);
-  expect(edges).toEqual([
-    "a -> unknown (called by a): 1 inferred",
-    "b -> unknown (called by b): 1 inferred",
-  ]);
+  expect(edges).toEqual(["a -> unknown (called by a): 1 inferred", "b -> unknown (called by b): 1 inferred"]);
 });
 
 test("D14: the caller's 404 counts neither against the callee nor against the edge", () => {

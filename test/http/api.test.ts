@@ -75,6 +75,7 @@ test("what is not there and what is not understood is named", async () => {
   checkError(await api.get("/api/v1/graph?depth=-1"), 400, "bad_request", /"depth": "-1"/);
   checkError(await api.get("/api/v1/graph?from=yesterday"), 400, "bad_request", /"from": "yesterday"/);
   checkError(await api.get("/api/v1/graph?from=now&to=now-1h"), 400, "bad_request", /later/);
+  checkError(await api.get("/api/v1/traces?from=now&to=now-1h"), 400, "bad_request", /later/);
   checkError(await api.get("/api/v1/traces?limit=1&limit=2"), 400, "bad_request", /"limit" is given twice/);
   checkError(await api.get("/api/v1/traces?servce=web"), 400, "bad_request", /Unknown parameter "servce"/);
   checkError(await api.get("/api/v1/services/%ff"), 400, "bad_request", /not URL-encoded/);

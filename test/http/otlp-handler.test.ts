@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { deflateSync, gzipSync } from "node:zlib";
+import * as fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import { OperationError } from "../../src/engine/errors/operation-error.ts";
@@ -214,6 +215,38 @@ test("an upload that breaks off is closed quietly and counted", async () => {
   await expect.poll(() => server.budget.used).toBe(6);
   socket.destroy();
   await expect.poll(() => server.count("aborted_requests_total")).toBe(1);
+  expect(server.budget.used).toBe(0);
+});
+
+test("whatever bytes come in, they are accepted or refused for good, and nothing of ours breaks", async () => {
+  const server = await serve();
+  const damage = fc.record({ at: fc.double({ min: 0, max: 0.999, noNaN: true }), byte: fc.nat(255) });
+  const bodies = fc.oneof(
+    fc.uint8Array({ maxLength: 64 }),
+    fc
+      .tuple(fc.constantFrom(protobufBody, jsonBody, gzipSync(jsonBody)), fc.array(damage, { maxLength: 3 }))
+      .map(([body, damages]) => {
+        const damaged = Uint8Array.from(body);
+        for (const { at, byte } of damages) damaged[Math.floor(at * damaged.length)] = byte;
+        return damaged;
+      }),
+  );
+  const types = fc.constantFrom(protobuf, json);
+  const codings = fc.constantFrom("identity", "gzip", "deflate");
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom("traces", "metrics", "logs"),
+      types,
+      codings,
+      bodies,
+      async (signal, type, coding, body) => {
+        const reply = await server.send(`/v1/${signal}`, { ...type, "content-encoding": coding }, body);
+        expect([200, 400]).toContain(reply.status);
+      },
+    ),
+    { numRuns: 500 },
+  );
+  expect(server.faults).toEqual([]);
   expect(server.budget.used).toBe(0);
 });
 

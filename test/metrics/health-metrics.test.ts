@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { HealthRollup } from "../../src/metrics/health-metrics.ts";
 import type { ResourceHealth } from "../../src/metrics/resource-health.ts";
@@ -36,7 +36,12 @@ test.each([
   ["kafka.consumer_group.lag_sum", gauge(156), {}, { queue_depth: 156 }],
   ["rabbitmq.message.current", upDown(156), { attributes: { state: "ready" } }, { queue_depth: 156 }],
   ["db.client.connections.usage", upDown(45), { attributes: { state: "used" } }, { connection_count: 45 }],
-  ["db.client.connection.count", upDown(45), { attributes: { "db.client.connection.state": "used" } }, { connection_count: 45 }],
+  [
+    "db.client.connection.count",
+    upDown(45),
+    { attributes: { "db.client.connection.state": "used" } },
+    { connection_count: 45 },
+  ],
   ["postgresql.backends", upDown(45), {}, { connection_count: 45 }],
   ["db.client.connection.max", upDown(100), {}, { max_connections: 100 }],
   ["db.client.connections.max", upDown(100), {}, { max_connections: 100 }],
@@ -94,13 +99,15 @@ test("deltas add up, each once", () => {
 
 test("CPU seconds become a ratio by time and limit", () => {
   expect(
-    healthOf([
-      point("process.cpu.time", counter(100), { at: 0, attributes: { "cpu.mode": "user" } }),
-      point("process.cpu.time", counter(190), { at: 60, attributes: { "cpu.mode": "user" } }),
-      point("process.cpu.time", counter(10), { at: 0, attributes: { "cpu.mode": "system" } }),
-      point("process.cpu.time", counter(16), { at: 60, attributes: { "cpu.mode": "system" } }),
-      point("k8s.container.cpu.limit", gauge(2), { at: 60 }),
-    ].map((each) => ({ ...each, startTime: 1n as UnixNanos }))),
+    healthOf(
+      [
+        point("process.cpu.time", counter(100), { at: 0, attributes: { "cpu.mode": "user" } }),
+        point("process.cpu.time", counter(190), { at: 60, attributes: { "cpu.mode": "user" } }),
+        point("process.cpu.time", counter(10), { at: 0, attributes: { "cpu.mode": "system" } }),
+        point("process.cpu.time", counter(16), { at: 60, attributes: { "cpu.mode": "system" } }),
+        point("k8s.container.cpu.limit", gauge(2), { at: 60 }),
+      ].map((each) => ({ ...each, startTime: 1n as UnixNanos })),
+    ),
   ).toEqual({ cpu_usage: 96 / (60 * 2) });
 });
 
@@ -108,7 +115,12 @@ test("CPU time by mode is busy against all", () => {
   const mode = (cpu: string, state: string, value: number): MetricPoint =>
     point("system.cpu.utilization", gauge(value), { attributes: { cpu, state } });
   expect(
-    healthOf([mode("0", "idle", 0.1), mode("0", "user", 0.9), mode("1", "idle", 0.3), mode("1", "user", 0.7)]),
+    healthOf([
+      mode("0", "idle", 0.1),
+      mode("0", "user", 0.9),
+      mode("1", "idle", 0.3),
+      mode("1", "user", 0.7),
+    ]),
   ).toEqual({ cpu_usage: 0.8 });
 });
 
@@ -163,7 +175,7 @@ test.each([
   directory.observe(identityOf(new Map(Object.entries({ "service.name": "cart", "host.name": "cart-1" }))));
   const known = new Set(["database", "orders", "cart", "kafka:bills"]);
   const health = rollup.window({ from: null, to: null, directory, isKnown: (name) => known.has(name) });
-  expect([...health.keys()]).toEqual([service]);
+  expect(health.services).toEqual([service]);
 });
 
 test("the order of points does not show", () => {
@@ -226,14 +238,25 @@ function point(name: string, value: MetricValue, written: Written): MetricPoint 
 function bare(name: string, value: MetricValue, resource: Words, attributes: Words): MetricPoint {
   const mapOf = (words: Words): ReadonlyMap<string, AnyValue> => new Map(Object.entries(words));
   const time = notationStart as UnixNanos;
-  return { resource: mapOf(resource), name, unit: "1", attributes: mapOf(attributes), startTime: time, time, value };
+  return {
+    resource: mapOf(resource),
+    name,
+    unit: "1",
+    attributes: mapOf(attributes),
+    startTime: time,
+    time,
+    value,
+  };
 }
 
 function seconds(count: number): UnixNanos {
   return (notationStart + BigInt(count) * 1_000_000_000n) as UnixNanos;
 }
 
-function healthOf(points: readonly MetricPoint[], minutes?: { from: number; to: number }): ResourceHealth | undefined {
+function healthOf(
+  points: readonly MetricPoint[],
+  minutes?: { from: number; to: number },
+): ResourceHealth | undefined {
   const rollup = new HealthRollup();
   rollup.add(points);
   return windowOf(rollup, minutes);
@@ -248,5 +271,5 @@ function windowOf(rollup: HealthRollup, minutes?: { from: number; to: number }):
       directory: new ServiceDirectory(),
       isKnown: () => true,
     })
-    .get("payment");
+    .service("payment");
 }

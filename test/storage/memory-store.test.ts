@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { TraceQuery, TraceSummary } from "../../src/engine/ports.ts";
 import type { TraceId } from "../../src/model/ids.ts";
@@ -72,6 +73,27 @@ test("what is held stays the same over many evictions", async () => {
   expect({ bodies, traces, evictedBodies }).toEqual({ bodies: 9, traces: 10, evictedBodies: 991 });
   expect(bytes).toBeLessThan(9 * 2_000);
   checkNames(await store.read(1_000), "B A");
+});
+
+test("what can be read agrees with a plain list of bodies, whatever comes and goes", async () => {
+  const bodyShape = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 5 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(bodyShape, { maxLength: 40 }), fc.boolean(), async (bodies, isCached) => {
+      const store = storeOf({ tracesMax: 4, ...(isCached ? {} : { decodedBytesMax: 0 }) });
+      let kept: (readonly (readonly [trace: number, name: string])[])[] = [];
+      for (const [number, traces] of bodies.entries()) {
+        kept.push(traces.map((trace, i) => [trace, `${number}.${i}`]));
+        await store.send(traces.map((trace, i) => `web ${number}.${i} 0..9ms trace=${trace}`).join("\n"));
+        const count = (): number => new Set(kept.flat().map(([trace]) => trace)).size;
+        while (count() > 4 && kept.length > 1) kept = kept.slice(1);
+      }
+      for (let trace = 1; trace <= 6; trace += 1) {
+        const names = kept.flat().filter(([of]) => of === trace);
+        checkNames(await store.read(trace), names.map(([, name]) => name).join(" "));
+      }
+      expect(store.stats().bodies).toBe(kept.length);
+    }),
+  );
 });
 
 test("a window has the spans of the traces that start in it, a body at a time", async () => {

@@ -267,6 +267,29 @@ describe("clock skew", () => {
     );
   });
 
+  test("network time is never negative: a callee that fits lies within its caller, whatever its clock showed", () => {
+    fc.assert(
+      fc.property(fc.nat(1000), fc.nat(1000), fc.nat(5000), (a, b, serverStart) => {
+        const [clientTime, serverTime] = a > b ? [a, b] : [b, a];
+        const trace = traceOf(`
+          web    GET  2000..${2000 + clientTime}  client host=a
+            cart GET  ${serverStart}..${serverStart + serverTime}  server host=b`);
+        const [client, server] = [spanNamed(trace, "web GET"), spanNamed(trace, "cart GET")];
+        expect(server.start).toBeGreaterThanOrEqual(client.start);
+        expect(server.end).toBeLessThanOrEqual(client.end);
+        expect((server.end - server.start) / 1e6).toBe(serverTime);
+      }),
+    );
+  });
+
+  test("what a server calls without a client span may go on after its answer: no skew", () => {
+    expect(
+      traceOf(`
+      web    GET    0..100  server host=a
+        cart GET  160..240  server host=b`).clockOffsets,
+    ).toEqual([]);
+  });
+
   test("one offset for all calls between two clocks: the median", () => {
     const trace = traceOf(`
       web     GET     0..900  server host=a

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { rawNaming } from "../../src/model/service-directory.ts";
+import { assembleTrace } from "../../src/trace/assemble.ts";
 import type { Call } from "../../src/trace/calls.ts";
 import { callsOf, callsOfLink, linkTargetOf } from "../../src/trace/extract-calls.ts";
+import { groupByTrace } from "../../src/trace/group-rows.ts";
 import { directoryOf, spanNamed, tableOf, traceOf, tracesOf } from "../notation.ts";
 
 const kafka = "messaging.system=kafka messaging.destination.name=orders";
@@ -138,6 +140,18 @@ describe("calls between services", () => {
   test("T16: one service alone has requests and no edge", () => {
     checkCalls("web GET / 0..90 server");
     checkEntries("web GET / 0..90 server", "web GET /");
+  });
+
+  test("D1, D11, D12, T13: halves that arrive apart, in other batches, out of order and twice are one call", () => {
+    const [client, server] = [
+      "web GET 0..90 client id=1 parent=none",
+      "cart GET /c 10..80 server id=2 parent=1",
+    ];
+    const tables = [server, client, server].map((line) => tableOf(line));
+    const groups = groupByTrace(tables);
+    const trace = assembleTrace(groups.rowsOf(0), directoryOf(tables));
+    expect(callsOf(trace).calls.map(written)).toEqual(["web > cart sync client server"]);
+    expect(callsOf(trace).entries.length).toBe(2);
   });
 
   test("T15: what is below a missing parent is still counted", () => {

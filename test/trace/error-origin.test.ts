@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { failureOrigins, stepsOf, type UsualDuration } from "../../src/trace/error-origin.ts";
 import { traceOf } from "../notation.ts";
@@ -25,6 +26,30 @@ describe("where a failure began", () => {
           cart GET /items    10..80  server error
             cart query       20..70  internal error`,
       "cart own_error visible",
+    );
+  });
+
+  test("a timeout closes the connections below it, and the slow work far below is still found", () => {
+    checkOrigins(
+      `
+      gateway      GET   0..306  server error
+        gateway    GET   2..303  client error error.type=timeout
+          orders   GET   3..304  server
+            orders GET   8..812  client
+              rates GET 10..810  server`,
+      "rates slow_work visible",
+    );
+  });
+
+  test("work that goes on after the answer is not waited for, whoever gives up later", () => {
+    checkOrigins(
+      `
+      gateway      GET   0..306  server error
+        gateway    GET   2..303  client error error.type=timeout
+          orders   GET   3..100  server
+            orders GET   8..812  client
+              rates GET 10..810  server`,
+      "orders network_gap visible",
     );
   });
 
@@ -229,6 +254,36 @@ describe("where a failure began", () => {
       web   GET /   0..90  server error
         web work   10..90  internal`,
       "web own_error visible",
+    );
+  });
+
+  test("the shares of each failure add up to one, and every failed root has an origin", () => {
+    const span = fc.record({
+      parent: fc.nat(20),
+      start: fc.nat(60),
+      length: fc.nat(40),
+      words: fc.constantFrom(
+        "client error server.address=x",
+        "server error",
+        "client",
+        "server",
+        "",
+        "consumer error",
+      ),
+    });
+    fc.assert(
+      fc.property(fc.array(span, { minLength: 1, maxLength: 20 }), (spans) => {
+        const lines = spans.map(
+          ({ parent, start, length, words }, i) =>
+            `s${parent % 4} op ${start}..${start + length} ${words} id=${i + 1} parent=${i === 0 ? "none" : 1 + (parent % i)}`,
+        );
+        const trace = traceOf(lines.join("\n"));
+        const shares = new Map<number, number>();
+        for (const { failure, share } of failureOrigins(trace, () => null))
+          shares.set(failure, (shares.get(failure) ?? 0) + share);
+        for (const sum of shares.values()) expect(sum).toBeCloseTo(1, 9);
+        for (const root of trace.roots) expect(shares.has(root)).toBe(trace.spans[root]!.failed);
+      }),
     );
   });
 });

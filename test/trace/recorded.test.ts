@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { rawNaming } from "../../src/model/service-directory.ts";
 import { SpanTable } from "../../src/model/span-table.ts";
 import { decodeTracesJson } from "../../src/otlp/json-traces.ts";
 import { assembleTrace } from "../../src/trace/assemble.ts";
@@ -10,10 +9,39 @@ import { callsOf } from "../../src/trace/extract-calls.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
 import type { Trace } from "../../src/trace/trace.ts";
 import { recorded } from "../data-folder.ts";
-import { traceOf } from "../notation.ts";
+import { directoryOf, traceOf, tracesOf } from "../notation.ts";
 
 const demo = recorded("samples", "otlp-jsonl", "otel-tui-test_data.json");
 const edges = recorded("samples", "expected-edges.json");
+const zipkin = recorded("samples", "zipkin-json");
+
+interface ExpectedEdges {
+  readonly records: number;
+  readonly spansAfterMerge: number;
+  readonly traces: number;
+  readonly orphanSpans: number;
+  readonly edges: readonly { readonly caller: string; readonly callee: string; readonly calls: number }[];
+}
+
+function expectedFor(file: string): ExpectedEdges {
+  return JSON.parse(readFileSync(edges.path, "utf8")).files[file];
+}
+
+function checkEdges(traces: readonly Trace[], expected: ExpectedEdges): void {
+  const counts: Record<string, number> = {};
+  for (const trace of traces)
+    for (const { caller, callee, kind } of callsOf(trace).calls) {
+      const edge = `${caller} > ${callee}`;
+      if (kind !== "inferred") counts[edge] = (counts[edge] ?? 0) + 1;
+    }
+  const spans = traces.flatMap((trace) => trace.spans);
+  expect(traces.length).toBe(expected.traces);
+  expect(spans.length).toBe(expected.spansAfterMerge);
+  expect(spans.filter(({ isOrphan }) => isOrphan).length).toBe(expected.orphanSpans);
+  expect(counts).toEqual(
+    Object.fromEntries(expected.edges.map(({ caller, callee, calls }) => [`${caller} > ${callee}`, calls])),
+  );
+}
 
 describe("recorded traces", () => {
   test.skipIf(demo.missing || edges.missing)("the demo capture has exactly the expected edges", () => {
@@ -21,28 +49,15 @@ describe("recorded traces", () => {
     for (const line of readFileSync(demo.path, "utf8").split("\n"))
       if (line.includes('"resourceSpans"')) decodeTracesJson(Buffer.from(line), table);
     const groups = groupByTrace([table]);
-    const counts = new Map<string, number>();
-    let orphans = 0;
-    for (let i = 0; i < groups.count; i += 1) {
-      const trace = assembleTrace(groups.rowsOf(i), rawNaming);
-      orphans += trace.spans.filter(({ isOrphan }) => isOrphan).length;
-      for (const { caller, callee, kind } of callsOf(trace).calls) {
-        const key = `${caller.split("\u0001")[0]} > ${callee.split("\u0001")[0]}`;
-        if (kind !== "inferred") counts.set(key, (counts.get(key) ?? 0) + 1);
-      }
-    }
-    const expected = JSON.parse(readFileSync(edges.path, "utf8")).files["otlp-jsonl/otel-tui-test_data.json"];
-    expect(table.rowCount).toBe(expected.records);
-    expect(groups.count).toBe(expected.traces);
-    expect(orphans).toBe(expected.orphanSpans);
-    expect(Object.fromEntries(counts)).toEqual(
-      Object.fromEntries(
-        expected.edges.map((edge: { caller: string; callee: string; calls: number }) => [
-          `${edge.caller} > ${edge.callee}`,
-          edge.calls,
-        ]),
-      ),
-    );
+    const naming = directoryOf([table]);
+    const traces = Array.from({ length: groups.count }, (_, i) => assembleTrace(groups.rowsOf(i), naming));
+    checkEdges(traces, expectedFor("otlp-jsonl/otel-tui-test_data.json"));
+  });
+
+  const files = zipkin.missing || edges.missing ? [] : readdirSync(zipkin.path);
+  test.each(files)("D2, D5: shared ids and partial records of %s give exactly the expected edges", (file) => {
+    const text = zipkinText(JSON.parse(readFileSync(join(zipkin.path, file), "utf8")));
+    checkEdges(tracesOf(text), expectedFor(`zipkin-json/${file}`));
   });
 
   const crisp = recorded("samples", "jaeger-json", "crisp");
@@ -66,6 +81,44 @@ describe("recorded traces", () => {
     expect(compared).toBeGreaterThanOrEqual(10);
   });
 });
+
+interface ZipkinSpan {
+  readonly id: string;
+  readonly traceId: string;
+  readonly parentId?: string;
+  readonly name?: string;
+  readonly kind?: string;
+  /** microseconds */
+  readonly timestamp?: number;
+  readonly duration?: number;
+  readonly localEndpoint?: { readonly serviceName?: string; readonly ipv4?: string };
+}
+
+/** Zipkin spans in the notation. */
+function zipkinText(spans: readonly ZipkinSpan[]): string {
+  const numbers = new Map<string, number>();
+  const numberOf = (id: string): number => {
+    const known = numbers.get(id) ?? numbers.size + 1;
+    numbers.set(id, known);
+    return known;
+  };
+  const first = Math.min(...spans.map(({ timestamp }) => timestamp ?? Number.POSITIVE_INFINITY));
+  const lines = spans.map(({ id, traceId, parentId, name, kind, timestamp, duration, localEndpoint }) => {
+    const start = timestamp === undefined ? "" : timestamp - first;
+    const end = start === "" || duration === undefined ? "" : start + duration;
+    const words = [
+      localEndpoint?.serviceName ?? "-",
+      name?.replaceAll(/\s+|\.\./g, " ") ?? "",
+      `${start}..${end}us`,
+      kind?.toLowerCase() ?? "",
+      localEndpoint?.ipv4 === undefined ? "" : `host=${localEndpoint.ipv4}`,
+      `id=${numberOf(id)} trace=${numberOf(`trace ${traceId}`)}`,
+      parentId === undefined ? "" : `parent=${numberOf(parentId)}`,
+    ];
+    return words.join(" ");
+  });
+  return lines.join("\n");
+}
 
 interface JaegerTrace {
   readonly processes: Readonly<Record<string, { readonly serviceName: string }>>;

@@ -1,0 +1,140 @@
+import { expect, test } from "vitest";
+import { analyzeWindow, WindowRollup, type WindowSums } from "../../src/analysis/analyze-window.ts";
+import type { WindowReport } from "../../src/analysis/report.ts";
+import { tableOf } from "../notation.ts";
+import { rawTracesOf } from "../scopes.ts";
+
+/** `count` requests of the shop; `lines` says what one looks like. */
+function windowOf(count: number, lines: (i: number) => string): WindowSums {
+  const text = Array.from({ length: count }, (_, i) => lines(i).replace("TRACE", `trace=${i + 1}`)).join(
+    "\n",
+  );
+  const table = tableOf(text);
+  const rollup = new WindowRollup();
+  rollup.observe(table);
+  for (const trace of rawTracesOf([table])) rollup.addTrace(trace);
+  return rollup.window();
+}
+
+function request(i: number, { failed = false, dbMs = 20 }: { failed?: boolean; dbMs?: number } = {}): string {
+  const error = failed ? "error" : "";
+  const at = i * 1000;
+  const jitter = i % 5;
+  const end = dbMs + jitter + 20;
+  return `
+web      GET /cart  ${at}..${at + end + 10}ms  server ${error} TRACE
+  cart   GET /items ${at + 5}..${at + end}ms   server ${error}
+    cart SELECT     ${at + 10}..${at + 10 + dbMs + jitter}ms client ${error} db.system=mysql db.name=orders`;
+}
+
+const healthy = windowOf(200, (i) => request(i));
+
+const reportOf = (window: WindowSums, baseline: WindowSums | null = null): WindowReport =>
+  analyzeWindow(window, baseline, { language: "en" });
+
+test("a quiet window is healthy and has no candidates", () => {
+  for (const baseline of [null, healthy]) {
+    const report = reportOf(
+      windowOf(150, (i) => request(i)),
+      baseline,
+    );
+    expect([report.healthy, report.root_cause_candidates, report.confidence]).toEqual([true, [], null]);
+    expect(report.verdict).toBe("Nothing significant in 150 requests.");
+  }
+});
+
+test("failures that were as frequent before are no finding", () => {
+  const failing = (count: number) => windowOf(count, (i) => request(i, { failed: i % 10 === 0 }));
+  expect(reportOf(failing(200), failing(400)).healthy).toBe(true);
+  expect(reportOf(failing(200), healthy).healthy).toBe(false);
+});
+
+test("who fails beyond what is usual is the cause, with its share of the entry's requests", () => {
+  const report = reportOf(
+    windowOf(200, (i) => request(i, { failed: i >= 130 && i % 2 === 0 })),
+    healthy,
+  );
+  expect(report.root_cause_candidates.map(({ service, kind }) => [service, kind])).toEqual([
+    ["orders", "error"],
+  ]);
+  expect(report.entry_points).toEqual([
+    {
+      service: "web",
+      operation: "GET /cart",
+      requests: 200,
+      excess_failed: 35,
+      added_latency_ms: 0,
+      share: 1,
+    },
+  ]);
+  expect(report.affected_services).toEqual(["cart", "web"]);
+  expect(report.onset_order).toEqual([{ service: "orders", onset: "2024-01-01T00:02:00.000000000Z" }]);
+  expect(report.exemplar_trace_ids).toHaveLength(3);
+  expect(report.verdict).toBe(
+    "35 of 200 requests failed beyond what is usual. Root cause: orders (errors) - 35 of 200 requests failed with an error that began here (0 would be usual).",
+  );
+});
+
+test("without a healthy time to compare with, many failures are a finding, a few are not", () => {
+  expect(
+    reportOf(windowOf(200, (i) => request(i, { failed: i % 4 === 0 }))).root_cause_candidates[0]?.service,
+  ).toBe("orders");
+  expect(reportOf(windowOf(200, (i) => request(i, { failed: i === 7 }))).healthy).toBe(true);
+});
+
+test("the service that slower requests wait longer for is the cause", () => {
+  const report = reportOf(
+    windowOf(200, (i) => request(i, { dbMs: 60 })),
+    healthy,
+  );
+  expect(report.root_cause_candidates[0]).toMatchObject({ service: "orders", kind: "latency" });
+  expect(report.entry_points[0]).toMatchObject({ excess_failed: 0, added_latency_ms: 40 });
+  expect(report.verdict).toContain("web GET /cart became 40 ms slower");
+});
+
+test("failures hidden from users are a finding where their service is unhealthy by itself", () => {
+  const hidden = (every: number) =>
+    windowOf(200, (i) =>
+      request(i, { failed: i % every === 0 })
+        .replace("server error", "server")
+        .replace("server error", "server"),
+    );
+  const report = reportOf(hidden(10));
+  expect(report.root_cause_candidates[0]?.service).toBe("orders");
+  expect(report.verdict).toContain("Failures were hidden from users");
+  expect(reportOf(hidden(40)).healthy).toBe(true);
+});
+
+test("the structural part starts at the entry that suffers most", () => {
+  const report = reportOf(
+    windowOf(200, (i) => request(i, { failed: i % 2 === 0 })),
+    healthy,
+  );
+  expect([...report.service_states.keys()]).toEqual(["web", "cart", "orders"]);
+  expect(report.blast_radius).toBe(3);
+});
+
+test("an empty window is said to be one", () => {
+  const report = reportOf(new WindowRollup().window());
+  expect([report.healthy, report.verdict, report.totals.traces]).toEqual([
+    true,
+    "There are no requests in this window.",
+    0,
+  ]);
+});
+
+test("the order of traces does not show", () => {
+  const table = tableOf(
+    Array.from({ length: 60 }, (_, i) =>
+      request(i, { failed: i % 3 === 0 }).replace("TRACE", `trace=${i + 1} tracestate=ot=th:5`),
+    ).join("\n"),
+  );
+  const reports = [false, true].map((reverse) => {
+    const rollup = new WindowRollup();
+    rollup.observe(table);
+    const traces = rawTracesOf([table]);
+    for (const trace of reverse ? traces.toReversed() : traces) rollup.addTrace(trace);
+    return reportOf(rollup.window(), healthy);
+  });
+  expect(reports[1]).toEqual(reports[0]);
+});

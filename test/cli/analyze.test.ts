@@ -1,0 +1,180 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import { tracesToJson } from "../../src/otlp/json-write.ts";
+import type { RowRef } from "../../src/trace/trace.ts";
+import { notationStart, tableOf } from "../notation.ts";
+import { runInProcess } from "./in-process.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "hypocenter-test-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Ten requests; those with an even number fail in the cart's database. */
+const shop = Array.from({ length: 10 }, (_, i) => request(i + 1, i * 60, i % 2 === 1)).join("\n");
+const healthy = Array.from({ length: 10 }, (_, i) => request(i + 100, 3600 + i, false)).join("\n");
+
+function request(trace: number, startS: number, failed: boolean): string {
+  const at = (ms: number) => `${startS * 1000 + ms}`;
+  const status = failed ? " error" : "";
+  return `
+    web      GET /cart   ${at(0)}..${at(90)}ms  server${status} trace=${trace}
+      web    GET         ${at(5)}..${at(85)}ms  client${status} server.address=cart
+        cart GET /items ${at(10)}..${at(80)}ms  server${status} host=n1
+          cart SELECT   ${at(20)}..${at(70)}ms  client${status} db.system.name=postgresql db.namespace=items`;
+}
+
+function rowsOf(text: string): readonly RowRef[] {
+  const table = tableOf(text);
+  return Array.from({ length: table.rowCount }, (_, row) => ({ table, row }));
+}
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+const traces = file("traces.jsonl", `${tracesToJson(rowsOf(shop))}\n`);
+const baseline = file("baseline.jsonl", `${tracesToJson(rowsOf(healthy))}\n`);
+const idOf = (trace: number) => trace.toString(16).padStart(32, "0");
+
+interface Report {
+  readonly trace_id: string;
+  readonly totals: { readonly traces: number; readonly spans: number };
+  readonly baseline: unknown;
+  readonly problems: readonly { readonly kind: string; readonly source?: string }[];
+}
+
+async function reportOf(line: string, stdin = ""): Promise<Report> {
+  const { exitCode, stdout, stderr } = await runInProcess(line, { stdin });
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  return JSON.parse(stdout) as Report;
+}
+
+test("everything in the files becomes one report", async () => {
+  const report = await reportOf(`analyze ${traces}`);
+  expect(report.totals).toMatchObject({ traces: 10, spans: 40 });
+  expect(report.baseline).toBeNull();
+  expect(report).toHaveProperty("verdict");
+});
+
+test("a baseline is read apart from what is asked about", async () => {
+  const report = await reportOf(`analyze ${traces} --baseline ${baseline}`);
+  expect(report.totals.traces).toBe(10);
+  expect(report.baseline).toHaveProperty("from");
+});
+
+test("one trace is found by its id, long or short, in any case", async () => {
+  for (const id of [idOf(10), idOf(10).toUpperCase(), idOf(10).slice(16)])
+    expect(await reportOf(`analyze ${traces} --trace ${id}`)).toMatchObject({
+      trace_id: idOf(10),
+      failed_service: "web",
+      root_cause_candidates: [{ service: "items", rank: 1 }],
+    });
+});
+
+test("structural scoring gives the structural report alone, byte for byte the same each time", async () => {
+  const line = `analyze ${traces} --trace ${idOf(10)} --scoring structural --failed-service cart`;
+  const first = await runInProcess(line);
+  expect(JSON.parse(first.stdout)).toMatchObject({ dependency_chain: ["cart", "items"] });
+  expect(JSON.parse(first.stdout)).not.toHaveProperty("verdict");
+  expect((await runInProcess(line)).stdout).toBe(first.stdout);
+});
+
+test("JSON and protobuf say the same", async () => {
+  const expected = (await runInProcess(`analyze ${traces}`)).stdout;
+  const protobuf = file("traces.pb", encodeTraces(rowsOf(shop)));
+  expect((await runInProcess(`analyze ${protobuf}`)).stdout).toBe(expected);
+});
+
+test("a time range keeps the traces that start in it, both ends included", async () => {
+  const at = (seconds: number) => new Date(Number(notationStart / 1_000_000n) + seconds * 1000).toISOString();
+  const report = await reportOf(`analyze ${traces} --from ${at(60)} --to ${at(120)}`);
+  expect(report.totals.traces).toBe(2);
+  const swapped = await runInProcess(`analyze ${traces} --from ${at(2)} --to ${at(1)}`);
+  expect(swapped).toMatchObject({ exitCode: 2, stdout: "" });
+});
+
+test("what is not in the files is said, with what is, and exit code 4", async () => {
+  const trace = await runInProcess(`analyze ${traces} --trace ${"f".repeat(32)}`);
+  expect(trace).toMatchObject({ exitCode: 4, stdout: "" });
+  expect(trace.stderr).toMatch(/no trace f{32}[\s\S]*It holds 10 traces, for example 0+1, 0+2/);
+  const service = await runInProcess(`analyze ${traces} --trace ${idOf(1)} --failed-service nobody`);
+  expect(service).toMatchObject({ exitCode: 4, stdout: "" });
+  expect(service.stderr).toMatch(/no service nobody\nIt has cart, items, web\./);
+  expect(await runInProcess(`analyze ${traces} --failed-service nobody`)).toMatchObject({ exitCode: 4 });
+});
+
+test("what cannot be read is exit code 3, and what makes no sense together exit code 2", async () => {
+  expect(await runInProcess("analyze missing.jsonl")).toMatchObject({ exitCode: 3, stdout: "" });
+  expect(await runInProcess(`analyze ${file("notes.txt", "hello\n")}`)).toMatchObject({
+    exitCode: 3,
+    stdout: "",
+  });
+  expect(await runInProcess(`analyze ${traces} --scoring structural`)).toMatchObject({
+    exitCode: 2,
+    stdout: "",
+  });
+  const both = `analyze ${traces} --trace ${idOf(1)} --baseline ${baseline}`;
+  expect(await runInProcess(both)).toMatchObject({ exitCode: 2, stdout: "" });
+});
+
+test("a bad line costs itself: it is named on standard error and in the report", async () => {
+  const line = tracesToJson(rowsOf(request(1, 0, false)));
+  const path = file("damaged.jsonl", `${line}\n{"resourceSpans": oops}\n`);
+  const { exitCode, stdout, stderr } = await runInProcess(`analyze ${path}`);
+  expect(exitCode).toBe(0);
+  expect(stderr).toMatch(/damaged\.jsonl:2/);
+  const { problems, totals } = JSON.parse(stdout) as Report;
+  expect(totals.spans).toBe(4);
+  expect(problems.find(({ kind }) => kind === "malformed_record")?.source).toMatch(/damaged\.jsonl:2/);
+  expect((await runInProcess(`analyze ${path} --quiet`)).stderr).toBe("");
+});
+
+test("--fail-on turns the finding into an exit code, after the report is out", async () => {
+  const failed = await runInProcess(`analyze ${traces} --trace ${idOf(10)} --fail-on critical`);
+  expect(failed.exitCode).toBe(1);
+  expect(JSON.parse(failed.stdout)).toHaveProperty("trace_id");
+  expect((await runInProcess(`analyze ${baseline} --fail-on critical`)).exitCode).toBe(0);
+});
+
+test.each([
+  ["human", /web GET \/cart/],
+  ["markdown", /^# /],
+  ["mermaid", /^flowchart LR\n/],
+  ["dot", /^digraph /],
+  ["html", /^<!doctype html>/],
+] as const)("a report can be had as %s", async (format, beginning) => {
+  const { exitCode, stdout } = await runInProcess(`analyze ${traces} --trace ${idOf(10)} --format ${format}`);
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(beginning);
+  expect(stdout).toContain("items");
+  expect(stdout).not.toContain("\u001b[");
+});
+
+test("graph and services are to be had by themselves", async () => {
+  const graph = JSON.parse((await runInProcess(`graph ${traces}`)).stdout) as { readonly edges: unknown };
+  expect(graph.edges).toMatchObject([
+    { caller: "cart", callee: "items", kind: "inferred", calls: 10, errors: 5 },
+    { caller: "web", callee: "cart", kind: "sync", calls: 10, errors: 5 },
+  ]);
+  const { stdout } = await runInProcess(`services ${traces} --format json`);
+  expect(JSON.parse(stdout)).toMatchObject({
+    services: [{ service: "cart" }, { service: "items" }, { service: "web" }],
+  });
+  expect((await runInProcess(`graph ${traces} --format human`)).stdout).toContain("items");
+});
+
+test("--signals leaves out what is not asked for", async () => {
+  const { stdout } = await runInProcess(`services ${traces} --signals metrics`);
+  expect(JSON.parse(stdout)).toEqual({ services: [] });
+});
+
+test("--output takes the page, and standard output stays empty", async () => {
+  const path = join(folder, "report.html");
+  const { stdout } = await runInProcess(`analyze ${traces} --format html --output ${path}`);
+  expect(stdout).toBe("");
+  expect(readFileSync(path, "utf8")).toMatch(/^<!doctype html>/);
+});

@@ -1,0 +1,77 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { tracesToJson } from "../../src/otlp/json-write.ts";
+import { tableOf } from "../notation.ts";
+import { runCommand, startServer } from "./run-hypocenter.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "hypocenter-test-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Enough requests that their report does not fit into a pipe. */
+const table = tableOf(
+  Array.from(
+    { length: 500 },
+    (_, i) => `service-${i} GET /a 0..9ms server trace=${i + 1}\n  peer-${i} GET /b 1..8ms server`,
+  ).join("\n"),
+);
+const rows = Array.from({ length: table.rowCount }, (_, row) => ({ table, row }));
+const path = join(folder, "traces.jsonl");
+writeFileSync(path, `${tracesToJson(rows)}\n`);
+
+test("standard input is read as -, and gives the same as the file", async () => {
+  const fromFile = await runCommand(["graph", path]);
+  const fromInput = await runCommand(["graph", "-"], { stdin: readFileSync(path, "utf8") });
+  expect(fromFile.exitCode).toBe(0);
+  expect(fromInput).toEqual(fromFile);
+});
+
+test("a reader that has seen enough is no error", async () => {
+  const child = spawn(process.execPath, ["dist/hypocenter.js", "graph", path], { env: {} });
+  let stderr = "";
+  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  child.stdout.once("data", () => child.stdout.destroy());
+  await once(child, "close");
+  expect({ exitCode: child.exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+});
+
+test("debug answers each line as soon as it is there", async () => {
+  const child = spawn(process.execPath, ["dist/hypocenter.js", "debug", "-"], { env: {} });
+  for (const service of ["a", "b"]) {
+    child.stdin.write(`${JSON.stringify({ failed_service: service, dependencies: {}, services: {} })}\n`);
+    const [answer] = (await once(child.stdout, "data")) as [Buffer];
+    expect(JSON.parse(answer.toString())).toMatchObject({ failed_service: service });
+  }
+  child.stdin.end();
+  await once(child, "close");
+  expect(child.exitCode).toBe(0);
+});
+
+test("replay brings a file to a server, over HTTP and gRPC", async () => {
+  const server = await startServer();
+  try {
+    for (const to of [`http://${server.http}`, `grpc://${server.grpc}`]) {
+      const { exitCode, stdout } = await runCommand(["replay", path, "--to", to]);
+      expect(exitCode).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ spans: { accepted: 1000, rejected: 0 }, refusals: [] });
+    }
+    const found = (await (await fetch(`http://${server.api}/api/v1/traces?limit=1`)).json()) as object;
+    expect(found).toMatchObject({ total: 500 });
+  } finally {
+    await server.stop("SIGKILL");
+  }
+});
+
+test("replay to nobody is exit code 5, without an address exit code 2", async () => {
+  expect((await runCommand(["replay", path, "--to", "http://127.0.0.1:1"])).exitCode).toBe(5);
+  expect((await runCommand(["replay", path])).exitCode).toBe(2);
+});
+
+test("an unknown variable in the environment is refused", async () => {
+  const { exitCode, stderr } = await runCommand(["config"], { env: { HYPOCENTER_FORMATT: "json" } });
+  expect(exitCode).toBe(2);
+  expect(stderr).toMatch(/HYPOCENTER_FORMATT\nDid you mean HYPOCENTER_FORMAT\?/);
+});

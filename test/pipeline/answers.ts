@@ -1,0 +1,88 @@
+import { analyzeTrace } from "../../src/analysis/analyze-trace.ts";
+import { analyzeWindow, WindowRollup } from "../../src/analysis/analyze-window.ts";
+import { graphJson } from "../../src/analysis/graph-json.ts";
+import { servicesJson } from "../../src/analysis/services-json.ts";
+import type { ByteSource } from "../../src/formats/byte-source.ts";
+import { readTelemetry } from "../../src/formats/read-telemetry.ts";
+import { TraceBuffer } from "../../src/formats/trace-buffer.ts";
+import { parseTraceId, type TraceId } from "../../src/model/ids.ts";
+import type { Problem } from "../../src/model/problems.ts";
+import { rawNaming } from "../../src/model/service-directory.ts";
+import { assembleTrace } from "../../src/trace/assemble.ts";
+import { groupByTrace } from "../../src/trace/group-rows.ts";
+import { writeJson } from "../../src/wire/write-json.ts";
+
+/** Everything that can be asked about some telemetry, as it is printed. */
+export interface Answers {
+  readonly window: string;
+  readonly services: string;
+  readonly graph: string;
+  /** reports by trace id, in the order of ids */
+  readonly traces: ReadonlyMap<TraceId, string>;
+}
+
+export interface ReadingOptions {
+  readonly budgetBytes?: number;
+  readonly tableRows?: number;
+}
+
+/** What is answered when the telemetry comes in files. */
+export async function answersOfFiles(
+  sources: readonly ByteSource[],
+  { budgetBytes, tableRows }: ReadingOptions = {},
+): Promise<Answers> {
+  const rollup = new WindowRollup();
+  const buffer = new TraceBuffer(budgetBytes === undefined ? {} : { budgetBytes });
+  const ids: TraceId[] = [];
+  try {
+    await readTelemetry(
+      sources,
+      {
+        traces(table) {
+          rollup.observe(table);
+          return buffer.add(table);
+        },
+        metrics: (points) => rollup.addMetricPoints(points),
+        logs() {},
+        problem: (problem) => rollup.addProblems([problem]),
+      },
+      tableRows === undefined ? {} : { tableRows },
+    );
+    for await (const tables of buffer.partitions()) {
+      const groups = groupByTrace(tables);
+      for (let i = 0; i < groups.count; i += 1) {
+        const trace = assembleTrace(groups.rowsOf(i), rawNaming);
+        ids.push(trace.traceId);
+        rollup.addTrace(trace);
+      }
+    }
+    const sums = rollup.window();
+    const { scope } = sums;
+    const traces = new Map<TraceId, string>();
+    for (const id of ids.sort()) {
+      const trace = assembleTrace(await buffer.readTrace(id), scope.directory);
+      traces.set(id, written(analyzeTrace(trace, scope, { language: "en" })));
+    }
+    return {
+      window: written(analyzeWindow(sums, null, { language: "en" })),
+      services: writeJson(servicesJson(scope, "en")),
+      graph: writeJson(graphJson(scope)),
+      traces,
+    };
+  } finally {
+    await buffer.dispose();
+  }
+}
+
+/** That spans came twice is said, and is all that may differ: of whole repeats, and of versions of which one was kept. */
+export function written(report: { readonly problems: readonly Problem[] }): string {
+  const problems = report.problems.filter(
+    ({ kind }) => kind !== "duplicate_span" && kind !== "conflicting_duplicate",
+  );
+  return writeJson({ ...report, problems });
+}
+
+/** The trace that the notation calls `trace=N`. */
+export function idOf(trace: number): TraceId {
+  return parseTraceId(trace.toString(16).padStart(32, "0")) as TraceId;
+}
