@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/interop/**", "node_modules/**"],
+    globalSetup: "test/build.ts",
     testTimeout: 30_000,
     pool: "forks",
   },

@@ -72,13 +72,14 @@ export function servicesOf(trace: Trace): readonly string[] {
 
 /** The service of the failed, else slowest, entry span nearest the root on the path to the (most visible) error origin. */
 function serviceOfSymptom(trace: Trace, { entries }: TraceCalls, origins: readonly FailureOrigin[]): string {
-  const entrySpans = new Set(entries.filter(({ isInferred }) => !isInferred).map(({ span }) => span));
+  const isEntry = new Uint8Array(trace.spans.length);
+  for (const { isInferred, span } of entries) if (!isInferred) isEntry[span] = 1;
   const [first] = byVisibility(origins);
   const root = trace.spans[trace.roots[0] ?? -1];
   let failed: TraceSpan | undefined;
   let slowest: TraceSpan | undefined;
   for (let at = first?.span ?? -1; at >= 0; at = (trace.spans[at] as TraceSpan).parent) {
-    if (!entrySpans.has(at)) continue;
+    if (isEntry[at] === 0) continue;
     const span = trace.spans[at] as TraceSpan;
     if (span.failed) failed = span;
     if (slowest === undefined || durationOf(span) >= durationOf(slowest)) slowest = span;

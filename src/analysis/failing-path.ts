@@ -1,7 +1,7 @@
 import { errorWords } from "../advice/evidence-texts.ts";
 import { NANOS_PER_MS } from "../model/time.ts";
 import type { PathSection } from "../trace/critical-path.ts";
-import { type FailureOrigin, stepsOf } from "../trace/error-origin.ts";
+import type { FailureOrigin } from "../trace/error-origin.ts";
 import { semanticsOf } from "../trace/semantics.ts";
 import { durationOf, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { FailingPathJson } from "./report.ts";
@@ -23,9 +23,11 @@ export function failingPath(
   path: readonly PathSection[],
 ): readonly FailingPathJson[] {
   const ends = origins.length > 0 ? originSpans(origins) : slowestSpan(path);
-  const reporters = new Set(
-    origins.flatMap((origin) => [origin.failure, ...stepsOf(origin).map(({ from }) => from)]),
-  );
+  const isReporter = new Uint8Array(trace.spans.length);
+  for (const origin of origins) {
+    isReporter[origin.failure] = 1;
+    for (let step = origin.lastStep; step !== null; step = step.previous) isReporter[step.from] = 1;
+  }
   const shown = new Set<number>();
   for (const end of ends)
     for (let at = end; at >= 0 && !shown.has(at); at = (trace.spans[at] as TraceSpan).parent) shown.add(at);
@@ -40,7 +42,7 @@ export function failingPath(
     start_ms: span.start / NANOS_PER_MS,
     duration_ms: durationOf(span) / NANOS_PER_MS,
     failed: span.failed,
-    role: ends.has(span.index) ? "origin" : span.failed || reporters.has(span.index) ? "reporter" : "none",
+    role: ends.has(span.index) ? "origin" : span.failed || isReporter[span.index] === 1 ? "reporter" : "none",
     error: span.failed ? errorOf(span) : null,
     hidden_siblings: hiddenSiblings,
   }));

@@ -55,3 +55,5 @@ export const latencyStrength = { base: 0.1, fullAtShare: 0.3 } as const;
 export const hiddenStrength = 0.12;
 /** So many failed (or slowed) requests make the evidence of a window two thirds as good as it gets. */
 export const unitsForConfidence = 10;
+/** No window proves more, as long as confidence is not calibrated. */
+export const windowConfidenceMax = 0.95;

@@ -233,7 +233,7 @@ function blamePath(
 /** Who answers for the time that a span spends itself: for a call, the far side. */
 export function ownerOf(trace: Trace, span: TraceSpan): Owner {
   const own = { service: span.service, isPeer: false, kind: "latency", edge: null } as const;
-  if (span.kind !== SpanKind.Client) return own;
+  if (span.kind !== SpanKind.Client && !isUnmarkedCall(trace, span)) return own;
   const answering = remoteChild(trace, span);
   if (answering !== undefined && answering.service !== span.service)
     return {
@@ -246,6 +246,18 @@ export function ownerOf(trace: Trace, span: TraceSpan): Owner {
   if (peer === null) return own;
   const edge = { caller: span.service, callee: peer.name };
   return { service: peer.name, isPeer: true, kind: "latency", edge };
+}
+
+/** Local work that does nothing but have another service work is the call to it, where senders do not mark kinds. */
+function isUnmarkedCall(trace: Trace, { kind, service, parent, children }: TraceSpan): boolean {
+  const [only, ...others] = children;
+  return (
+    kind === SpanKind.Internal &&
+    others.length === 0 &&
+    only !== undefined &&
+    (trace.spans[only] as TraceSpan).service !== service &&
+    trace.spans[parent]?.service === service
+  );
 }
 
 export type Owner = Pick<BlamePart, "service" | "isPeer" | "kind" | "edge">;

@@ -14,6 +14,7 @@ import {
   unitsForConfidence,
   unreferencedErrorRatio,
   usualRequestsMin,
+  windowConfidenceMax,
 } from "./scoring.ts";
 
 /** What the evidence engine says of many traces, against a healthy time where there is one. */
@@ -300,7 +301,7 @@ function confidenceOf(
   if (first === undefined) return null;
   const lead = first.score - 0.5 * (second?.score ?? 0);
   const enough = 1 - Math.exp(-units / unitsForConfidence);
-  return Math.round(lead * enough * completeness * 1000) / 1000;
+  return Math.round(Math.min(windowConfidenceMax, lead * enough * completeness) * 1000) / 1000;
 }
 
 function requestsOf({ entries }: BlameSums): number {

@@ -21,14 +21,19 @@ export function detectFormat(head: Uint8Array, isWhole: boolean): Format {
   if (start === head.length) return { kind: "empty" };
   const known = binaryKinds.find(({ magic, at }) => magic.every((byte, i) => head[(at ?? 0) + i] === byte));
   if (known !== undefined) return { kind: "unsupported", name: known.name, hint: known.hint };
-  const byte = head[start];
-  if (byte === 0x7b || byte === 0x5b) return jsonFormat(head, start);
   const framing = protobufFraming(head, isWhole);
+  const byte = head[start];
+  // Lengths of 91 and 123 look like brackets; but the tag of what a request holds is a byte that JSON never has.
+  const isProtobuf = framing !== null && head.includes(itemTag);
+  if (!isProtobuf && (byte === 0x7b || byte === 0x5b)) return jsonFormat(head, start);
   if (framing === "zipkin") return laterFormat("Zipkin v2 protobuf");
   if (framing !== null) return { kind: "protobuf", framing };
   if (hasRecordLine(head)) return { kind: "json" };
   return unknownFormat(head);
 }
+
+/** Of `scope_spans` and its like: field 2, bytes. */
+const itemTag = 0x12;
 
 /** Behind a byte order mark, white space and zeros. */
 function firstByte(head: Uint8Array): number {

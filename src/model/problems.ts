@@ -1,6 +1,5 @@
 /** What was wrong with the input and survived. Kinds are stable: users filter on them. */
 export type ProblemKind =
-  | "duplicate_span"
   | "conflicting_duplicate"
   | "shared_span_id"
   | "missing_parent"

@@ -8,6 +8,10 @@ const allTaken = -1;
 const noBytes = new Uint8Array(0);
 const noView = new DataView(noBytes.buffer);
 
+/** Short ASCII texts are looked up from here, without bytes of their own. */
+const scratch = new Uint8Array(256);
+const scratchView = new DataView(scratch.buffer);
+
 /**
  * Distinct byte strings of one span table, numbered from 0 (the empty string). Bytes are compared, never decoded, on the
  * way in; a JavaScript string is made once, when somebody asks for it. Ill-formed UTF-8 is kept as bytes, read as U+FFFD
@@ -101,19 +105,17 @@ export class StringDictionary {
   /** The id of a string, interned if it is new. */
   intern(text: string): number {
     if (text.length === 0) return 0;
-    const bytes = encodeUtf8(text);
-    return this.internBytes(bytes, 0, bytes.length);
+    return this.#find(0, this.#readText(text));
   }
 
   /** The id of a string if it is there, else -1: for asking without leaving anything behind. */
   find(text: string): number {
     if (text.length === 0) return 0;
-    const bytes = encodeUtf8(text);
-    this.#readFrom(bytes);
-    const hash = this.#hash(0, bytes.length);
-    const slot = this.#slotOf(0, bytes.length, hash);
+    const length = this.#readText(text);
+    const hash = this.#hash(0, length);
+    const slot = this.#slotOf(0, length, hash);
     if (slot !== allTaken) return (this.#slots[slot] as number) - 1;
-    return this.#crowdedOut.get(latin1Of(bytes, 0, bytes.length)) ?? -1;
+    return this.#crowdedOut.get(latin1Of(this.#source, 0, length)) ?? -1;
   }
 
   /** The id of the bytes from `start` to `end`, copied if they are new. */
@@ -141,6 +143,19 @@ export class StringDictionary {
   release(): void {
     this.#source = noBytes;
     this.#sourceView = noView;
+  }
+
+  /** Reads from a text from now on; answers how many bytes it has. */
+  #readText(text: string): number {
+    const { length } = text;
+    if (length > scratch.length || !encodeAscii(text, scratch)) {
+      const bytes = encodeUtf8(text);
+      this.#readFrom(bytes);
+      return bytes.length;
+    }
+    this.#source = scratch;
+    this.#sourceView = scratchView;
+    return length;
   }
 
   #readFrom(bytes: Uint8Array): void {
@@ -292,6 +307,16 @@ export class StringDictionary {
     }
     this.#slots = slots;
   }
+}
+
+/** Writes the text to `target` if all of it is ASCII, else false. */
+function encodeAscii(text: string, target: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) return false;
+    target[i] = code;
+  }
+  return true;
 }
 
 /** The bytes one by one as characters: a key for a Map, never shown. */

@@ -149,8 +149,7 @@ function keptOf(first: SpanNode, problems: TraceProblems): readonly SpanNode[] {
   if (first.nextOfId === null) return [first];
   const records: SpanNode[] = [];
   for (let node: SpanNode | null = first; node !== null; node = node.nextOfId) records.push(node);
-  const { kept, exactRepeats, conflicts, collisions } = resolveSameId(records);
-  if (exactRepeats > 0) problems.add("duplicate_span", first, exactRepeats);
+  const { kept, conflicts, collisions } = resolveSameId(records);
   if (conflicts > 0) problems.add("conflicting_duplicate", first, conflicts);
   if (collisions > 0) problems.add("shared_span_id", first, collisions);
   return kept;

@@ -75,6 +75,8 @@ export type UsualDuration = (service: string, operation: string) => number | nul
 const originCountMax = 1000;
 /** Sections of critical paths looked at in one trace, so that timeouts within timeouts stay affordable. */
 const pathSectionsMax = 200_000;
+/** Some SDKs read the start from a clock of milliseconds and the duration from a finer one, so a short call may seem to start after its caller's end. */
+const clockTickNanos = 1_000_000;
 /** A callee counts as "no slower than usual" up to this multiple of its median. */
 const usualFactorMax = 1.5;
 /** A caller's wait counts as a network gap when the callee ran for less than this share of it. */
@@ -247,7 +249,7 @@ function failedChildren(trace: Trace, span: TraceSpan): readonly TraceSpan[] {
 }
 
 function isWaitedFor(parent: TraceSpan, child: TraceSpan): boolean {
-  return child.start <= parent.end && !isAsynchronous(parent, child);
+  return child.start <= parent.end + clockTickNanos && !isAsynchronous(parent, child);
 }
 
 function lastEnded(spans: readonly TraceSpan[]): TraceSpan {

@@ -15,8 +15,7 @@ export interface SameIdRecord extends RowRef {
 
 export interface SameIdResult<T> {
   readonly kept: readonly T[];
-  readonly exactRepeats: number;
-  /** versions of one span that differ: the most complete one was kept */
+  /** further versions of one span, however often each was sent: the most complete one was kept */
   readonly conflicts: number;
   /** spans that are kept though only one of them can own the id (a caller's and a callee's half may share it) */
   readonly collisions: number;
@@ -32,10 +31,10 @@ export function resolveSameId<T extends SameIdRecord>(records: readonly T[]): Sa
   for (const { hasStart, service, kind } of records)
     if (hasStart) complete.add(service).add(`${kind} ${service}`);
   const versions = new Map<string, T[]>();
-  let partial = 0;
+  const partial: T[] = [];
   for (const record of records) {
     if (!record.hasStart && complete.has(partialKey(record))) {
-      partial += 1;
+      partial.push(record);
       continue;
     }
     const key = identityKey(record);
@@ -43,19 +42,20 @@ export function resolveSameId<T extends SameIdRecord>(records: readonly T[]): Sa
     if (group === undefined) versions.set(key, [record]);
     else group.push(record);
   }
-  let exactRepeats = 0;
-  let conflicts = partial;
+  let conflicts = distinctCount(partial);
   const kept: T[] = [];
   for (const group of versions.values()) {
-    const best = group.reduce((first, record) => (compareVersions(record, first) > 0 ? record : first));
-    kept.push(best);
-    for (const record of group) {
-      if (record === best) continue;
-      if (compareContent(record, best) === 0) exactRepeats += 1;
-      else conflicts += 1;
-    }
+    kept.push(group.reduce((first, record) => (compareVersions(record, first) > 0 ? record : first)));
+    conflicts += distinctCount(group) - 1;
   }
-  return { kept, exactRepeats, conflicts, collisions: collisionsOf(kept) };
+  return { kept, conflicts, collisions: collisionsOf(kept) };
+}
+
+/** How many of the records differ: sending one again is normal and changes nothing. */
+function distinctCount(records: readonly RowRef[]): number {
+  const sorted = records.toSorted(compareContent);
+  return sorted.filter((record, i) => i === 0 || compareContent(sorted[i - 1] as RowRef, record) !== 0)
+    .length;
 }
 
 /** What a complete record must have in common with one without times: the service, and the kind if there is one. */

@@ -6,7 +6,6 @@ const skewReportedNanos = 1_000_000;
 
 /** One sentence per flaw, without ids, so that equal flaws of many traces can be counted together. */
 const flaws = {
-  duplicate_span: ["duplicate_span", "Spans were sent more than once; one of each was used"],
   conflicting_duplicate: [
     "conflicting_duplicate",
     "Spans were sent in several versions; the most complete one was used",

@@ -123,6 +123,25 @@ test("an empty window is said to be one", () => {
   ]);
 });
 
+test("few failures at each of several services are a finding together", () => {
+  const report = reportOf(
+    windowOf(
+      6,
+      (i) => `
+web   GET /  0..90ms  server error TRACE
+  s${i} GET  5..80ms  server error`,
+    ),
+  );
+  expect(report.root_cause_candidates.map(({ service }) => service)).toEqual([
+    "s0",
+    "s1",
+    "s2",
+    "s3",
+    "s4",
+    "s5",
+  ]);
+});
+
 test("the order of traces does not show", () => {
   const table = tableOf(
     Array.from({ length: 60 }, (_, i) =>

@@ -125,8 +125,7 @@ function answersOf(rollup: ScopeRollup) {
     graph: graphJson(scope),
     services: servicesJson(scope, "en"),
     totals: scope.totals,
-    // that spans were sent twice is said, but changes nothing else
-    problems: scope.problems.filter(({ kind }) => kind !== "duplicate_span"),
+    problems: scope.problems,
     order: scope.red.servicesByStart,
     dependencies: scope.graph.dependencies(scope.red.servicesByStart),
   };

@@ -99,3 +99,12 @@ test("the way of a failure is told from its origin up", () => {
     ["web", "cart", "timeout"],
   ]);
 });
+
+test("where no kinds are marked, local work that only has another service work is the call to it", () => {
+  expect(
+    candidatesOf(`
+      web      GET /   0..90ms
+        web    fetch   1..89ms
+          cart GET    40..45ms`)[0],
+  ).toBe("cart network 1.00");
+});

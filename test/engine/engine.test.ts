@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { createEngine } from "../../src/engine/engine.ts";
 import type { TraceReportOptions } from "../../src/engine/ports.ts";
-import type { Problem } from "../../src/model/problems.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
 import { decodeBody } from "../../src/otlp/decode-body.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
@@ -288,16 +287,10 @@ async function checkServices({ engine }: Live, requests: Readonly<Record<string,
   );
 }
 
-/** That spans were repeated is said, and is all that may differ. */
-function withoutRepeats(report: object) {
-  const problems = "problems" in report ? (report.problems as readonly Problem[]) : [];
-  return { ...report, problems: problems.filter(({ kind }) => kind !== "duplicate_span") };
-}
-
 async function answersOf({ engine }: Live) {
   return [
     await engine.services(null),
     await engine.graph(null),
-    withoutRepeats((await engine.analyzeTrace(idOf(1), english))!.report),
+    (await engine.analyzeTrace(idOf(1), english))!.report,
   ];
 }

@@ -15,7 +15,7 @@ import type { RowRef } from "../../src/trace/trace.ts";
 import { notationStart, rowsOf, tableOf } from "../notation.ts";
 
 /** A clock that stands still until it is told to go on. */
-export class FakeClock implements Clock {
+class FakeClock implements Clock {
   nowMs = 1_000_000;
 
   unixNanos(): UnixNanos {

@@ -2,7 +2,10 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { detectFormat } from "../../src/formats/detect.ts";
+import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { recorded } from "../data-folder.ts";
+import { rowsOf, tableOf } from "../notation.ts";
 
 function kindOf(content: string | Uint8Array, isWhole = true): string {
   const format = detectFormat(typeof content === "string" ? Buffer.from(content) : content, isWhole);
@@ -27,6 +30,21 @@ test.each([
   ["half a line first, from a rotated file", `e":1}]}]}\n${span}\n`],
 ])("OTLP JSON: %s", (_, text) => {
   expect(kindOf(text)).toBe("json");
+});
+
+test("lengths that look like brackets do not make protobuf JSON", () => {
+  const seen = new Set<number>();
+  for (let extra = 0; extra < 100; extra += 1) {
+    const spans = rowsOf(tableOf(`web x 0..1ms text=${"x".repeat(extra)}`));
+    const request = encodeTraces(spans);
+    seen.add(request.length).add(request[1]!);
+    expect(kindOf(request)).toBe("protobuf raw");
+    expect(kindOf(Buffer.concat([Buffer.from([0, 0, 0, request.length]), request]))).toBe(
+      "protobuf delimited",
+    );
+    expect(kindOf(`\n${tracesToJson(spans)}`)).toBe("json");
+  }
+  expect([seen.has(0x5b), seen.has(0x7b)]).toEqual([true, true]);
 });
 
 test.each([

@@ -5,7 +5,7 @@ import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
 import { createOtlpHttpHandler, type OtlpHttpOptions } from "../../src/http/otlp-handler.ts";
 import { listenHttp } from "../../src/http/server.ts";
 
-export interface Handed {
+interface Handed {
   readonly received: ReceivedBody;
   readonly decoded: Decoded;
 }

@@ -6,7 +6,6 @@ import type { ByteSource } from "../../src/formats/byte-source.ts";
 import { readTelemetry } from "../../src/formats/read-telemetry.ts";
 import { TraceBuffer } from "../../src/formats/trace-buffer.ts";
 import { parseTraceId, type TraceId } from "../../src/model/ids.ts";
-import type { Problem } from "../../src/model/problems.ts";
 import { rawNaming } from "../../src/model/service-directory.ts";
 import { assembleTrace } from "../../src/trace/assemble.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
@@ -61,25 +60,17 @@ export async function answersOfFiles(
     const traces = new Map<TraceId, string>();
     for (const id of ids.sort()) {
       const trace = assembleTrace(await buffer.readTrace(id), scope.directory);
-      traces.set(id, written(analyzeTrace(trace, scope, { language: "en" })));
+      traces.set(id, writeJson(analyzeTrace(trace, scope, { language: "en" })));
     }
     return {
-      window: written(analyzeWindow(sums, null, { language: "en" })),
-      services: writeJson(servicesJson(scope, "en")),
-      graph: writeJson(graphJson(scope)),
+      window: writeJson(analyzeWindow(sums, null, { language: "en" })),
+      services: writeJson(servicesJson(scope, "en"), { pretty: true }),
+      graph: writeJson(graphJson(scope), { pretty: true }),
       traces,
     };
   } finally {
     await buffer.dispose();
   }
-}
-
-/** That spans came twice is said, and is all that may differ: of whole repeats, and of versions of which one was kept. */
-export function written(report: { readonly problems: readonly Problem[] }): string {
-  const problems = report.problems.filter(
-    ({ kind }) => kind !== "duplicate_span" && kind !== "conflicting_duplicate",
-  );
-  return writeJson({ ...report, problems });
 }
 
 /** The trace that the notation calls `trace=N`. */

@@ -11,7 +11,7 @@ import { rowsOf, tableOf } from "../notation.ts";
 import type { ReadingOptions } from "./answers.ts";
 import type { Telemetry } from "./telemetry-generator.ts";
 
-const encodings = ["lines", "array", "raw", "delimited", "big-endian"] as const;
+const encodings = ["lines", "array", "raw", "delimited"] as const;
 
 /** One way in which telemetry can come in: choices that apply to any telemetry. */
 export interface Delivery {
@@ -104,24 +104,11 @@ function jsonContent(encoding: "lines" | "array", requests: readonly string[]): 
   return Buffer.from(encoding === "array" ? `[${requests.join(",\n")}]` : requests.join("\n"));
 }
 
-/** Requests one behind the other are one request, by the rules of protobuf. */
-function protobufContent(
-  encoding: "raw" | "delimited" | "big-endian",
-  requests: readonly Uint8Array[],
-): Uint8Array {
-  const parts = requests.flatMap((request) =>
-    encoding === "raw"
-      ? [request]
-      : [encoding === "delimited" ? varint(request.length) : bigEndian(request.length), request],
+/** Requests one behind the other are one request, by the rules of protobuf; or each stands behind its length, as collectors write it. */
+function protobufContent(encoding: "raw" | "delimited", requests: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(
+    requests.flatMap((request) => (encoding === "raw" ? [request] : [bigEndian(request.length), request])),
   );
-  return Buffer.concat(parts);
-}
-
-function varint(value: number): Uint8Array {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
-  return Uint8Array.from([...bytes, rest]);
 }
 
 function bigEndian(value: number): Uint8Array {

@@ -8,7 +8,7 @@ import { metricsToJson } from "../../src/otlp/json-write.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
 import { type Live, live } from "../engine/live.ts";
 import { rowsOf, tableOf } from "../notation.ts";
-import { type Answers, answersOfFiles, idOf, written } from "./answers.ts";
+import { type Answers, answersOfFiles, idOf } from "./answers.ts";
 import { batchesOf, deliveries, filesOf, plainFile } from "./delivery.ts";
 import { telemetry } from "./telemetry-generator.ts";
 
@@ -66,11 +66,11 @@ async function answersOfServer(
   const traces = new Map<ReturnType<typeof idOf>, string>();
   for (const id of ids) {
     const analysis = await engine.analyzeTrace(id, { language: "en", scoring: "evidence" });
-    traces.set(id, analysis === null || !("verdict" in analysis.report) ? "" : written(analysis.report));
+    traces.set(id, analysis === null || !("verdict" in analysis.report) ? "" : writeJson(analysis.report));
   }
   return {
-    services: writeJson(await engine.services(null)),
-    graph: writeJson(await engine.graph(null)),
+    services: writeJson(await engine.services(null), { pretty: true }),
+    graph: writeJson(await engine.graph(null), { pretty: true }),
     traces,
   };
 }

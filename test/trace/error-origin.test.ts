@@ -53,6 +53,16 @@ describe("where a failure began", () => {
     );
   });
 
+  test("a clock of milliseconds does not part a call from its caller", () => {
+    checkOrigins(
+      `
+      web     GET   10.0..10.9  server error
+        web   GET   10.0..10.3  client error
+          api GET   11.0..11.2  server error`,
+      "api own_error visible",
+    );
+  });
+
   test("nothing failed, nothing to say", () => {
     checkOrigins("web GET 0..90 server http.response.status_code=404");
   });
