@@ -16,18 +16,20 @@ export interface FixtureOptions {
 
 /**
  * Batches as collectors send them: each of some services, whole traces of 5 to 20 spans, spans of about 450 bytes with 8
- * to 15 attributes (HTTP servers and clients, databases, RPC, messaging), about 2 % failing.
+ * to 15 attributes (HTTP servers and clients, databases, RPC, messaging), about 2 % failing. A trace begins every 4 ms,
+ * a million spans are traffic of five minutes.
  */
 export function* makeBatches({ spans, spansPerBatch, seed }: FixtureOptions): Generator<readonly RowRef[]> {
   const random = randomNumbers(seed);
   let trace: PlannedSpan[] = [];
+  let traceCount = 0;
   for (let made = 0; made < spans; made += spansPerBatch) {
     const table = new SpanTable(spansPerBatch);
     const resources = services.map((service) => addResource(table, service, random));
     const rows: RowRef[] = [];
     const rowMax = Math.min(spansPerBatch, spans - made);
     while (rows.length < rowMax) {
-      if (trace.length === 0) trace = planTrace(random);
+      if (trace.length === 0) trace = planTrace(random, traceCount++ * nanosBetweenTraces);
       const span = trace.shift() as PlannedSpan;
       const service = resources[span.service] as { resource: number; scope: number };
       rows.push({ table, row: addSpan(table, service.resource, service.scope, span, random) });
@@ -162,7 +164,10 @@ function words(random: Random, count: number): readonly number[] {
   return Array.from({ length: count }, () => random(0xffffffff) + 1);
 }
 
-function planTrace(random: Random): PlannedSpan[] {
+const nanosBetweenTraces = 4_000_000;
+
+/** A trace that begins up to a second after `earliest`. */
+function planTrace(random: Random, earliest: number): PlannedSpan[] {
   const traceId = words(random, 4);
   const spans: PlannedSpan[] = [];
   const count = 5 + random(16);
@@ -179,7 +184,7 @@ function planTrace(random: Random): PlannedSpan[] {
       parentSpanId: parent?.spanId ?? [0, 0],
       service: parent === undefined ? 0 : (parent.service + 1 + random(2)) % services.length,
       kind: shapes[shape]?.kind ?? SpanKind.Internal,
-      start: (parent?.start ?? random(1_000_000_000)) + random(2_000_000),
+      start: (parent?.start ?? earliest + random(1_000_000_000)) + random(2_000_000),
       duration,
       failed: random(50) === 0,
       shape,

@@ -45,3 +45,5 @@ export { type FailureOrigin, failureOrigins } from "./trace/error-origin.ts";
 export { callsOf } from "./trace/extract-calls.ts";
 export { groupByTrace, type TraceGroups } from "./trace/group-rows.ts";
 export type { RowRef, Trace, TraceSpan } from "./trace/trace.ts";
+// Reports hold Maps, whose order counts: `JSON.stringify` would lose them.
+export { writeJson } from "./wire/write-json.ts";

@@ -1,4 +1,5 @@
 import type { Candidate, EvidenceFact } from "../cascade/candidate.ts";
+import { usualText } from "./evidence-texts.ts";
 import { formatDuration, formatPercent } from "./format-duration.ts";
 
 /** What to do, and which spans made us say so (indices in the trace). */
@@ -35,6 +36,11 @@ function adviceOn(candidate: Candidate, fact: EvidenceFact, ko: boolean): Advice
       : `${fact.service}: it answers as if ${service} had not failed; unless that is an intended fallback, report the error, and alert on it in any case`;
     return { kind: "masked_error", service: fact.service, sentence, spans: fact.spans };
   }
+  // one connection of a service is enough to start at
+  if (fact.kind === "call_gap")
+    return fact === candidate.evidence.find(({ kind }) => kind === "call_gap")
+      ? networkAdvice(service, fact.edge, fact.spans, ko)
+      : null;
   if (fact.kind === "path_share") return adviceOnPath(candidate, fact, ko);
   if (fact.kind === "window_failures") return adviceOnFailures(candidate, ko);
   if (fact.kind === "window_latency") {
@@ -50,13 +56,12 @@ function adviceOn(candidate: Candidate, fact: EvidenceFact, ko: boolean): Advice
 
 /** The heaviest part of the critical path that a service answers for; its smaller parts get no advice of their own. */
 function adviceOnPath(
-  { service, kind, edge, evidence }: Candidate,
+  { service, evidence }: Candidate,
   fact: Extract<EvidenceFact, { kind: "path_share" }>,
   ko: boolean,
 ): Advice | null {
   if (fact !== evidence.find((each) => each.kind === "path_share")) return null;
   const { operation, selfNanos, share, spans } = fact;
-  if (kind === "network" && edge !== null) return networkAdvice(edge, spans, ko);
   const slower = evidence.find((each) => each.kind === "slower_than_usual" && each.operation === operation);
   const [self, part] = [formatDuration(selfNanos), formatPercent(share)];
   if (slower?.kind !== "slower_than_usual") {
@@ -65,17 +70,17 @@ function adviceOnPath(
       : `${service}: ${operation} takes ${part} of the request (${self}); make it faster, or do it after the answer`;
     return { kind: "slow_operation", service, sentence, spans };
   }
-  const [now, usual] = [formatDuration(slower.durationNanos), formatDuration(slower.usualNanos)];
+  const [now, usual] = [formatDuration(slower.durationNanos), usualText(slower.usual, ko)];
   const sentence = ko
-    ? `${service}: ${operation}이(가) 평소 ${usual} 대신 ${now} 걸리는 원인 조사`
-    : `${service}: find out why ${operation} takes ${now} instead of the usual ${usual}`;
+    ? `${service}: ${operation}이(가) ${now} 걸리는 원인 조사 (${usual})`
+    : `${service}: find out why ${operation} takes ${now} (${usual})`;
   return { kind: "slow_operation", service, sentence, spans };
 }
 
 function adviceOnFailures({ service, kind, operation, edge }: Candidate, ko: boolean): Advice {
   const spans: readonly number[] = [];
   if (kind === "unreachable") return unreachableAdvice(service, edge?.caller ?? null, spans, ko);
-  if (kind === "network" && edge !== null) return networkAdvice(edge, spans, ko);
+  if (kind === "network" && edge !== null) return networkAdvice(service, edge, spans, ko);
   const where = operation === null ? "" : ko ? ` (${operation})` : ` in ${operation}`;
   const sentence = ko
     ? `${service}: 여기서 시작된 오류${where}부터 조사`
@@ -96,14 +101,15 @@ function unreachableAdvice(
 }
 
 function networkAdvice(
+  service: string,
   { caller, callee }: { readonly caller: string; readonly callee: string },
   spans: readonly number[],
   ko: boolean,
 ): Advice {
   const sentence = ko
-    ? `${callee}: ${caller}와(과) 사이의 네트워크, 프록시, 연결 대기열 확인`
-    : `${callee}: look at what lies between ${caller} and ${callee} (network, proxy, accept queue)`;
-  return { kind: "network", service: callee, sentence, spans };
+    ? `${service}: ${caller}와(과) ${callee} 사이의 네트워크, 프록시, 연결 대기열 확인`
+    : `${service}: look at what lies between ${caller} and ${callee} (network, proxy, accept queue)`;
+  return { kind: "network", service, sentence, spans };
 }
 
 function adviceOnOrigin(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean): Advice | null {
@@ -146,7 +152,7 @@ function adviceOnOrigin(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boo
     case "unreachable":
       return unreachableAdvice(service, caller, spans, ko);
     case "network_gap":
-      return networkAdvice({ caller, callee: service }, spans, ko);
+      return networkAdvice(service, { caller, callee: service }, spans, ko);
     case "rejected_request": {
       const sentence = ko
         ? `${service}: ${reason.callee}에 보내는 요청을 확인. ${reason.callee}은(는) 이를 자신의 오류로 보지 않음`

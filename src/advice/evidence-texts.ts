@@ -1,5 +1,6 @@
 import type { Candidate, CauseKind, EvidenceFact } from "../cascade/candidate.ts";
 import { confidentFrom, probableFrom } from "../cascade/scoring.ts";
+import type { UsualTime } from "../cascade/usual.ts";
 import type { SpanError } from "../trace/semantics.ts";
 import { formatDuration, formatPercent } from "./format-duration.ts";
 
@@ -36,10 +37,28 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
     case "slower_than_usual":
       return {
         statement: ko
-          ? `${fact.operation}: ${formatDuration(fact.durationNanos)} 소요, 평소 ${formatDuration(fact.usualNanos)}`
-          : `${fact.operation} took ${formatDuration(fact.durationNanos)}, usually ${formatDuration(fact.usualNanos)}`,
+          ? `${fact.operation}: ${formatDuration(fact.durationNanos)} 소요, ${usualText(fact.usual, ko)}`
+          : `${fact.operation} took ${formatDuration(fact.durationNanos)}, ${usualText(fact.usual, ko)}`,
         value: ms(fact.durationNanos),
-        baseline: ms(fact.usualNanos),
+        baseline: ms(fact.usual.nanos),
+      };
+    case "call_gap":
+      return callGapText(fact, ko);
+    case "late_end":
+      return { statement: lateEndText(fact, ko), value: null };
+    case "either_end":
+      return {
+        statement: ko
+          ? `${fact.edge.caller}와(과) ${fact.edge.callee} 중 어느 쪽 문제인지 이 연결만으로는 구분할 수 없음`
+          : `nothing else tells which end of the connection is at fault, ${fact.edge.caller} or ${fact.edge.callee}`,
+        value: null,
+      };
+    case "usual_failure":
+      return {
+        statement: ko
+          ? `정상 시에도 ${fact.operation} 요청 ${count(fact.requests)}건 중 ${formatPercent(fact.ratio)} 실패`
+          : `${formatPercent(fact.ratio)} of ${count(fact.requests)} requests to ${fact.operation} fail in the healthy time too`,
+        value: fact.ratio,
       };
     case "scope_error_ratio":
       return {
@@ -78,8 +97,72 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
   }
 }
 
+/** "usually 6 ms", or what can be said where half of the requests may be slow. */
+export function usualText({ nanos, isTypical }: UsualTime, ko: boolean): string {
+  const time = formatDuration(nanos);
+  if (isTypical) return ko ? `평소 ${time}` : `usually ${time}`;
+  return ko ? `요청 넷 중 하나는 ${time} 이내` : `one request in four takes no more than ${time}`;
+}
+
+function callGapText(fact: Extract<EvidenceFact, { kind: "call_gap" }>, ko: boolean): FactText {
+  const { caller, callee } = fact.edge;
+  const [gap, share] = [formatDuration(fact.gapNanos), formatPercent(fact.share)];
+  const usual = fact.usualNanos === null ? null : formatDuration(fact.usualNanos);
+  const statement = ko
+    ? `${caller}이(가) ${callee} 호출에서 ${callee}의 처리 외에 ${gap} 대기 (전체의 ${share}${usual === null ? "" : `, 평소 ${usual}`})`
+    : `${caller} waited ${gap} for calls to ${callee} that ${callee} was not working on, ${share} of the request's time${usual === null ? "" : ` (usually ${usual} a call)`}`;
+  return {
+    statement,
+    value: ms(fact.gapNanos),
+    ...(fact.usualNanos === null ? {} : { baseline: ms(fact.usualNanos) }),
+  };
+}
+
+function lateEndText(fact: Extract<EvidenceFact, { kind: "late_end" }>, ko: boolean): string {
+  const { service, isCaller, lost, late, inOrder, isSlowItself, other, otherInOrder } = fact;
+  const parts: string[] = [];
+  if (lost === "before" && isCaller)
+    parts.push(ko ? "요청이 늦게 도착함" : `the requests arrived late at ${other}`);
+  if (lost === "after" && !isCaller)
+    parts.push(
+      ko
+        ? `${service}의 처리가 끝난 뒤 응답이 늦게 도착함`
+        : `the answers arrived late, after ${service} was done`,
+    );
+  if (late > 0) parts.push(othersLate(service, { isCaller, late, all: late + inOrder }, ko));
+  if (isSlowItself) parts.push(ko ? `${service} 자체의 처리도 느림` : `${service}'s own work is slow too`);
+  if (otherInOrder > 0) {
+    if (ko) parts.push(`${other}의 다른 연결 ${otherInOrder}개는 정상`);
+    else if (isCaller)
+      parts.push(
+        `${otherInOrder} other ${otherInOrder === 1 ? "service reaches" : "services reach"} ${other} in time`,
+      );
+    else
+      parts.push(
+        `${other} reaches ${otherInOrder} other ${otherInOrder === 1 ? "service" : "services"} in time`,
+      );
+  }
+  if (parts.length === 0)
+    parts.push(
+      ko ? `${other} 쪽보다 지연된 연결의 비율이 높음` : `${other} has more connections that are in order`,
+    );
+  return parts.join(ko ? ", " : "; ");
+}
+
+function othersLate(
+  service: string,
+  { isCaller, late, all }: { readonly isCaller: boolean; readonly late: number; readonly all: number },
+  ko: boolean,
+): string {
+  const others = all === 1 ? "its only other connection" : `${late} of its ${all} other connections`;
+  if (ko) return `${service}의 다른 ${isCaller ? "호출 대상" : "호출자"} ${all}개 중 ${late}개도 지연`;
+  return `${others} ${isCaller ? "to services" : "from callers"} ${late === 1 ? "is" : "are"} late too`;
+}
+
 function originText(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean): FactText {
-  const { service, caller, operation, reason } = fact;
+  const { caller, operation, reason, address } = fact;
+  const service = address === "" ? fact.service : `${fact.service} (${address})`;
+  const usual = fact.usual === null ? "" : `, ${usualText(fact.usual, ko)}`;
   switch (reason.kind) {
     case "own_error": {
       const error = errorText(reason.error);
@@ -98,8 +181,8 @@ function originText(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean
     case "peer_timeout": {
       const waited = formatDuration(reason.waitedNanos);
       const statement = ko
-        ? `${caller}이(가) ${operation} 호출에서 ${waited} 기다린 뒤 포기; ${service} 응답 없음`
-        : `${caller} gave up on ${operation} after ${waited}: no answer from ${service}`;
+        ? `${caller}이(가) ${operation} 호출에서 ${waited} 기다린 뒤 포기; ${service} 응답 없음${usual}`
+        : `${caller} gave up on ${operation} after ${waited}: no answer from ${service}${usual}`;
       return { statement, value: ms(reason.waitedNanos) };
     }
     case "unreachable": {
@@ -113,15 +196,15 @@ function originText(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean
       const waited = formatDuration(reason.waitedNanos);
       const self = formatDuration(reason.selfNanos);
       const statement = ko
-        ? `${caller}이(가) ${waited} 뒤 포기; 그중 ${self}을(를) ${service}의 ${operation}에서 소비 (오류 표시 없음)`
-        : `${caller} gave up after ${waited}; ${self} of that went into ${operation} of ${service}, which reported no error`;
+        ? `${caller}이(가) ${waited} 뒤 포기; 그중 ${self}을(를) ${service}의 ${operation}에서 소비${usual} (오류 표시 없음)`
+        : `${caller} gave up after ${waited}; ${self} of that went into ${operation} of ${service}${usual}, which reported no error`;
       return { statement, value: ms(reason.selfNanos), baseline: ms(reason.waitedNanos) };
     }
     case "tight_timeout": {
-      const [waited, usual] = [formatDuration(reason.waitedNanos), formatDuration(reason.usualNanos)];
+      const [waited, needed] = [formatDuration(reason.waitedNanos), formatDuration(reason.usualNanos)];
       const statement = ko
-        ? `${service}이(가) ${operation}에서 ${waited} 만에 포기; 호출 대상은 평소(${usual})보다 느리지 않음`
-        : `${service} gave up on ${operation} after ${waited}, though its callee was no slower than usual (${usual})`;
+        ? `${service}이(가) ${operation}에서 ${waited} 만에 포기; 호출 대상은 평소(${needed})보다 느리지 않음`
+        : `${service} gave up on ${operation} after ${waited}, though its callee was no slower than usual (${needed})`;
       return { statement, value: ms(reason.waitedNanos), baseline: ms(reason.usualNanos) };
     }
     case "network_gap": {
@@ -160,10 +243,13 @@ function windowFailuresText(fact: Extract<EvidenceFact, { kind: "window_failures
 }
 
 function hiddenText({ by, service }: Extract<EvidenceFact, { kind: "hidden" }>, ko: boolean): string {
-  if (by === "retried") return ko ? "이후 재시도가 성공함" : "a later attempt went well";
+  if (by === "retried")
+    return ko
+      ? "이후 재시도가 성공하여 상위에는 영향 없음"
+      : "a later attempt went well, so nobody above felt it";
   return ko
-    ? `${service}이(가) 이 실패를 감추고 정상 응답 (폴백 또는 무시)`
-    : `${service} hid this failure: its own work ended without an error (a fallback, or ignored)`;
+    ? `${service}이(가) 이 실패를 받고도 정상 응답 (폴백 또는 무시)`
+    : `${service} got this failure and answered without an error all the same (a fallback, or it was ignored)`;
 }
 
 /** What went wrong, in brackets, or "" where the span says nothing. */
@@ -206,24 +292,22 @@ export function kindText(kind: CauseKind, language: Language): string {
   return kindNames[kind][language === "ko" ? 1 : 0];
 }
 
+/** What became of the request: where it failed, or else where it came in, and how long it took. */
 export type Outcome =
-  | { readonly kind: "failed"; readonly service: string; readonly operation: string }
-  | { readonly kind: "masked"; readonly service: string; readonly operation: string }
+  | { readonly kind: "empty" }
   | {
-      readonly kind: "slow";
+      readonly kind: "failed" | "masked" | "succeeded";
       readonly service: string;
       readonly operation: string;
       readonly durationNanos: number;
-      readonly usualNanos: number | null;
-    }
-  | {
-      readonly kind: "normal";
-      readonly service: string;
-      readonly operation: string;
-      readonly durationNanos: number;
-      readonly usualNanos: number | null;
-    }
-  | { readonly kind: "empty" };
+      /** null = too few requests to compare with */
+      readonly usual: UsualTime | null;
+      readonly isSlow: boolean;
+      /** whether `usual` is that of a healthy time */
+      readonly isBaseline: boolean;
+      /** how many requests `usual` is read from */
+      readonly compared: number;
+    };
 
 /** The one sentence on top of a report: what happened to the request, and what most likely made it so. */
 export function traceVerdict(
@@ -235,8 +319,14 @@ export function traceVerdict(
   const ko = language === "ko";
   const what = outcomeText(outcome, ko);
   if (first === undefined) return `${what}.`;
-  const fact = first.evidence.find(({ kind }) => kind === "origin" || kind === "path_share");
+  const fact =
+    first.evidence.find(({ kind }) => kind === "origin") ??
+    first.evidence.find(({ kind }) => kind === "path_share" || kind === "call_gap");
   const why = fact === undefined ? "" : factText(fact, language).statement;
+  if (outcome.kind === "succeeded" && !outcome.isSlow) {
+    const lead = ko ? "시간을 가장 많이 쓴 곳:" : "Most of its time went to";
+    return `${what}. ${lead} ${first.service} - ${why}.`;
+  }
   return `${what}. ${certainty(confidence, ko)}: ${first.service} (${kindText(first.kind, language)}) - ${why}.`;
 }
 
@@ -249,21 +339,37 @@ function certainty(confidence: number | null, ko: boolean): string {
 
 function outcomeText(outcome: Outcome, ko: boolean): string {
   if (outcome.kind === "empty") return ko ? "스팬이 없음" : "The trace has no spans";
-  const name = `${outcome.service} ${outcome.operation}`;
-  if (outcome.kind === "failed") return ko ? `${name} 실패` : `${name} failed`;
+  const { service, operation, durationNanos, usual, isSlow } = outcome;
+  const name = `${service} ${operation}`;
+  const took = formatDuration(durationNanos);
+  const compared = usual === null ? "" : usualText(usual, ko);
+  const slow = !isSlow ? "" : ko ? ` (${took}, ${compared})` : ` after ${took} (${compared})`;
+  if (outcome.kind === "failed") return ko ? `${name} 실패${slow}` : `${name} failed${slow}`;
   if (outcome.kind === "masked")
     return ko
-      ? `${name} 응답은 정상이나 내부에서 실패 발생`
-      : `${name} went through, but something below it failed`;
-  const took = formatDuration(outcome.durationNanos);
-  const usual = outcome.usualNanos === null ? null : formatDuration(outcome.usualNanos);
-  if (outcome.kind === "slow")
+      ? `${name} 응답은 정상이나 내부에서 실패 발생${slow}`
+      : `${name} went through${slow}, but something below it failed`;
+  return `${name}: ${ko ? "실패 없음, " : "nothing failed; "}${timeText(outcome, ko)}`;
+}
+
+function timeText(
+  { durationNanos, usual, isSlow, isBaseline, compared }: Exclude<Outcome, { kind: "empty" }>,
+  ko: boolean,
+): string {
+  const took = formatDuration(durationNanos);
+  if (usual === null)
     return ko
-      ? `${name}: 실패 없음, ${took} 소요${usual === null ? "" : ` (평소 ${usual})`}`
-      : `${name}: nothing failed; it took ${took}${usual === null ? "" : `, usually ${usual}`}`;
+      ? `${took} 소요 (비교할 요청이 부족)`
+      : `it took ${took}, with too few requests to compare with`;
+  if (isSlow)
+    return ko ? `${took} 소요, ${usualText(usual, ko)}` : `it took ${took}, ${usualText(usual, ko)}`;
+  const time = formatDuration(usual.nanos);
+  if (isBaseline)
+    return ko ? `${took} 소요, 평소(${time})보다 느리지 않음` : `${took} is no slower than usual (${time})`;
+  const all = count(compared);
   return ko
-    ? `${name}: 실패 없음, ${took} 소요${usual === null ? "" : ` (평소 ${usual})`}`
-    : `${name}: nothing failed, and ${took} is ${usual === null ? "all it took" : `no slower than usual (${usual})`}`;
+    ? `${took} 소요, 여기의 다른 요청보다 느리지 않음 (${all}건, ${time})`
+    : `${took} is no slower than other requests to it here (${time}, of ${all})`;
 }
 
 /** What became of the requests of a window. */

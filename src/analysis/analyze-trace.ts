@@ -1,11 +1,15 @@
 import { adviceFor } from "../advice/advice.ts";
 import { type Outcome, traceVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
+import type { Candidate } from "../cascade/candidate.ts";
 import { slowFactorMin } from "../cascade/scoring.ts";
-import { type TraceEvidence, traceEvidence, usualDurationIn } from "../cascade/trace-evidence.ts";
-import { mergeProblems } from "../model/problems.ts";
+import { isFailure, type TraceEvidence, traceEvidence } from "../cascade/trace-evidence.ts";
+import { Usual } from "../cascade/usual.ts";
+import { pathSectionsMax } from "../model/limits.ts";
+import { mergeProblems, type Problem } from "../model/problems.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
+import type { PathSection } from "../trace/critical-path.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import { selfTimes } from "../trace/self-time.ts";
@@ -28,6 +32,8 @@ export interface TraceOptions {
   /** where the structural engine starts; default: where the failure shows. Names that `servicesOf` does not list are answered too */
   readonly failedService?: string;
   readonly scoring?: "evidence" | "structural";
+  /** a healthy time to compare with, named by the same directory; default: the scope itself, as far as it seems healthy */
+  readonly baseline?: Scope;
 }
 
 /**
@@ -52,13 +58,14 @@ export function analyzeTrace(
   const { language } = options;
   const calls = callsOf(trace);
   const own = ownGraphOf(calls, scope);
-  const origins = failureOrigins(trace, usualDurationIn(scope.red));
+  const usual = new Usual(scope, options.baseline ?? null);
+  const origins = failureOrigins(trace, (service, operation) => usual.durationNanos(service, operation));
   const failedService = options.failedService ?? serviceOfSymptom(trace, calls, origins);
   const structural = structuralAnalysis({ traceId: trace.traceId, failedService, own, scope });
   const base = structuralReport(structural.result, language);
   if (options.scoring === "structural") return base;
-  const evidence = traceEvidence(trace, origins, scope.red);
-  return { ...base, ...evidenceParts(trace, scope, { evidence, structural, base, own, language }) };
+  const evidence = traceEvidence({ trace, origins, scope, usual });
+  return { ...base, ...evidenceParts(trace, scope, { evidence, usual, structural, base, own, language }) };
 }
 
 /** The names that a trace knows: its services and the peers that they call; sorted. */
@@ -89,6 +96,7 @@ function serviceOfSymptom(trace: Trace, { entries }: TraceCalls, origins: readon
 
 interface Parts {
   readonly evidence: TraceEvidence;
+  readonly usual: Usual;
   readonly structural: StructuralAnalysis;
   readonly base: StructuralReport;
   readonly own: OwnGraph;
@@ -98,13 +106,13 @@ interface Parts {
 type EvidenceParts = Omit<TraceReport, Exclude<keyof StructuralReport, "root_cause_candidates">>;
 
 function evidenceParts(trace: Trace, scope: Scope, parts: Parts): EvidenceParts {
-  const { evidence, structural, base, own, language } = parts;
+  const { evidence, usual, structural, base, own, language } = parts;
   const { candidates, confidence, origins, propagation, path } = evidence;
   const idsOf = (spans: readonly number[]): readonly string[] =>
     spans.map((index) => spanIdOf(trace.spans[index] as TraceSpan));
   return {
     structural: { root_cause_candidates: base.root_cause_candidates },
-    verdict: traceVerdict(outcomeOf(trace, evidence), candidates[0], confidence, language),
+    verdict: traceVerdict(outcomeOf(trace, evidence, usual), candidates[0], confidence, language),
     confidence,
     root_cause_candidates: candidates.map((candidate, index) =>
       candidateJson(candidate, {
@@ -116,28 +124,43 @@ function evidenceParts(trace: Trace, scope: Scope, parts: Parts): EvidenceParts 
       }),
     ),
     advice: adviceFor(candidates, language).map((advice) => ({ ...advice, spans: idsOf(advice.spans) })),
-    failing_path: failingPath(trace, origins, path),
+    failing_path: failingPath(trace, origins, { path, slowSpan: slowSpanOf(candidates[0]) }),
     propagation: propagation.map((step) => ({ ...step, spans: idsOf(step.spans) })),
     trace: summaryOf(trace),
     trace_critical_path: criticalPathJson(trace, evidence),
     dependency_graph: graphOfTrace(scope, own),
-    problems: mergeProblems(trace.problems),
+    problems: mergeProblems([...trace.problems, ...omittedSections(path)]),
   };
 }
 
-function outcomeOf(trace: Trace, { origins, usualRootNanos }: TraceEvidence): Outcome {
+/** Where the first candidate spent the time that it is blamed for; null where it is blamed for a failure. */
+function slowSpanOf(first: Candidate | undefined): number | null {
+  if (first === undefined || isFailure(first)) return null;
+  const [fact] = first.evidence;
+  return fact !== undefined && "spans" in fact ? (fact.spans[0] ?? null) : null;
+}
+
+function outcomeOf(trace: Trace, { origins, usualRoot }: TraceEvidence, usual: Usual): Outcome {
   const root = trace.spans[trace.roots[0] ?? -1];
   if (root === undefined) return { kind: "empty" };
   const { service, operation } = root;
-  if (origins.length > 0) {
-    const seen = origins.find(({ visibility }) => visibility === "visible");
-    if (seen === undefined) return { kind: "masked", service, operation };
-    const failure = trace.spans[seen.failure] as TraceSpan;
-    return { kind: "failed", service: failure.service, operation: failure.operation };
-  }
+  const seen = origins.find(({ visibility }) => visibility === "visible");
+  const failure = trace.spans[seen?.failure ?? -1];
   const durationNanos = durationOf(root);
-  const isSlow = usualRootNanos === null || durationNanos >= usualRootNanos * slowFactorMin;
-  return { kind: isSlow ? "slow" : "normal", service, operation, durationNanos, usualNanos: usualRootNanos };
+  return {
+    kind: failure !== undefined ? "failed" : origins.length > 0 ? "masked" : "succeeded",
+    service: failure?.service ?? service,
+    operation: failure?.operation ?? operation,
+    durationNanos,
+    usual: usualRoot,
+    // of another root than the first one nothing is said about time
+    isSlow:
+      (failure === undefined || failure === root) &&
+      usualRoot !== null &&
+      durationNanos >= usualRoot.nanos * slowFactorMin,
+    isBaseline: usual.isBaseline,
+    compared: usual.requests(service, operation),
+  };
 }
 
 function summaryOf(trace: Trace): TraceReport["trace"] {
@@ -160,7 +183,7 @@ function criticalPathJson(trace: Trace, { path }: TraceEvidence): readonly PathS
   if (root === undefined) return [];
   const self = selfTimes(trace);
   const rootNanos = durationOf(root);
-  return path.map(({ span: index, start, end }) => {
+  return longestSections(path).map(({ span: index, start, end }) => {
     const span = trace.spans[index] as TraceSpan;
     return {
       span_id: spanIdOf(span),
@@ -179,4 +202,21 @@ function graphOfTrace(scope: Scope, own: OwnGraph): GraphJson {
   const inScope = new Map(scope.graph.edges.map((edge) => [edgeKey(edge), edge]));
   const edges = own.graph.edges.map((edge) => inScope.get(edgeKey(edge)) ?? edge);
   return graphJsonOf(scope, { services: [...own.red.services, ...own.graph.nodeKinds.keys()], edges });
+}
+
+/** What a report shows of a path, in its order: a trace of 100,000 spans may have 200,000 sections. */
+function longestSections(path: readonly PathSection[]): readonly PathSection[] {
+  if (path.length <= pathSectionsMax) return path;
+  const durationAt = path.map(({ start, end }) => end - start);
+  return Array.from(durationAt.keys())
+    .sort((a, b) => (durationAt[b] as number) - (durationAt[a] as number) || a - b)
+    .slice(0, pathSectionsMax)
+    .sort((a, b) => a - b)
+    .map((at) => path[at] as PathSection);
+}
+
+function omittedSections({ length }: readonly PathSection[]): readonly Problem[] {
+  if (length <= pathSectionsMax) return [];
+  const message = `The shortest sections of the critical path were left out; the ${pathSectionsMax} longest are listed`;
+  return [{ kind: "overflow", message, count: length - pathSectionsMax, spans: [] }];
 }

@@ -9,7 +9,7 @@ import type { Trace } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
 import { graphJson } from "./graph-json.ts";
 import type { EntryPointJson, Language, WindowReport } from "./report.ts";
-import { type Scope, ScopeRollup, type ScopeWindow } from "./scope.ts";
+import { type Scope, ScopeRollup } from "./scope.ts";
 import { impactOf, structuralAnalysis } from "./structural-analysis.ts";
 
 /** Everything that the report of a window is made of. */
@@ -37,8 +37,8 @@ export interface WindowOptions {
   readonly language: Language;
   /** where the structural engine starts; default: the entry that suffers most */
   readonly failedService?: string;
-  /** what was asked for; default: from the first to the last minute that has a trace */
-  readonly window?: ScopeWindow;
+  /** what was asked for; where it has no bound, the first or last minute that has a trace */
+  readonly window?: { readonly from: UnixNanos | null; readonly to: UnixNanos | null };
 }
 
 /** The report of a window, against a healthy time where there is one. */
@@ -110,7 +110,7 @@ function slowestEntry({ entry: { service, operation }, addedNanos }: EntryFindin
   return { service, operation, addedNanos };
 }
 
-function windowJson({ totals }: Scope, asked: ScopeWindow | undefined): WindowReport["window"] {
+function windowJson({ totals }: Scope, asked: WindowOptions["window"]): WindowReport["window"] {
   const from = asked?.from ?? totals.from ?? (0n as UnixNanos);
   const to = asked?.to ?? totals.to ?? (0n as UnixNanos);
   return { from: formatTime(from), to: formatTime(to) };

@@ -15,14 +15,19 @@ const shownAtEndMax = 800;
 
 /**
  * The spans that a person must see, in tree order: from the root down to where each failure began, or, where nothing
- * failed, to where the time went. Of several attempts of a call the last one stands for all.
+ * failed (or slowness is the more likely cause), to where the time went. Of several attempts of a call the last one stands for all.
  */
 export function failingPath(
   trace: Trace,
   origins: readonly FailureOrigin[],
-  path: readonly PathSection[],
+  time: { readonly path: readonly PathSection[]; readonly slowSpan: number | null },
 ): readonly FailingPathJson[] {
-  const ends = origins.length > 0 ? originSpans(origins) : slowestSpan(path);
+  const ends =
+    time.slowSpan !== null
+      ? new Set([time.slowSpan])
+      : origins.length > 0
+        ? originSpans(origins)
+        : slowestSpan(time.path);
   const isReporter = new Uint8Array(trace.spans.length);
   for (const origin of origins) {
     isReporter[origin.failure] = 1;

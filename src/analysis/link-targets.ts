@@ -1,3 +1,4 @@
+import { grow } from "../base/grow.ts";
 import { linkTargetsMax } from "../model/limits.ts";
 import { SpanKind } from "../model/span-table.ts";
 import type { LinkTarget } from "../trace/calls.ts";
@@ -22,7 +23,7 @@ export class LinkTargets {
       const { spanId, traceId } = span.table;
       const hash = hashOf(traceId, span.row * 4);
       const maker = this.#makers.indexOf(trace, span);
-      this.#young.set(
+      this.#young.add(
         spanId[span.row * 2] as number,
         spanId[span.row * 2 + 1] as number,
         hash,
@@ -37,10 +38,10 @@ export class LinkTargets {
     const [high = 0, low = 0] = spanWords;
     const hash = hashOf(traceWords, 0);
     for (const generation of [this.#young, this.#old]) {
-      const slot = generation.find(high, low, hash);
-      if (slot < 0) continue;
-      const value = generation.values[slot] as number;
-      const durationNanos = generation.durations[slot] as number;
+      const at = generation.find(high, low, hash);
+      if (at < 0) continue;
+      const value = generation.values[at] as number;
+      const durationNanos = generation.durations[at] as number;
       return {
         ...this.#makers.at(Math.floor(value / 2)),
         failed: value % 2 === 1,
@@ -65,7 +66,8 @@ class Makers {
 
   indexOf(trace: Trace, span: TraceSpan): number {
     const { service, kind } = span;
-    const destination = kind === SpanKind.Producer ? linkTargetOf(trace, span).destination : null;
+    const maySend = kind === SpanKind.Producer || kind === SpanKind.Client;
+    const destination = maySend ? linkTargetOf(trace, span).destination : null;
     let byDestination = this.#byService.get(service);
     if (byDestination === undefined) {
       byDestination = new Map();
@@ -79,66 +81,70 @@ class Makers {
   }
 }
 
-/** An open-addressing table: at most half full, a power of two long. */
+/** Spans in the order in which they came. They are indexed when one is looked for: most telemetry has no links. */
 class Generation {
   size = 0;
-  /** span id and hash of the trace id, 3 words a slot */
-  #keys = new Uint32Array(64 * 3);
-  /** 0 = free */
-  #used = new Uint8Array(64);
   values = new Uint32Array(64);
   durations = new Float64Array(64);
+  /** span id and hash of the trace id, 3 words a span */
+  #keys = new Uint32Array(64 * 3);
+  /** open addressing: place + 1, 0 = free; a power of two long, at most half full */
+  #slots = new Uint32Array(128);
+  #indexed = 0;
 
-  set(high: number, low: number, hash: number, value: number, durationNanos: number): void {
-    if ((this.size + 1) * 2 > this.#used.length) this.#grow();
-    const slot = this.#slotOf(high, low, hash);
-    if (this.#used[slot] === 0) {
-      this.#used[slot] = 1;
-      this.size += 1;
+  add(high: number, low: number, hash: number, value: number, durationNanos: number): void {
+    const at = this.size;
+    if (at === this.values.length) {
+      this.values = grow(this.values, at + 1);
+      this.durations = grow(this.durations, at + 1);
+      this.#keys = grow(this.#keys, this.values.length * 3);
     }
-    this.#keys[slot * 3] = high;
-    this.#keys[slot * 3 + 1] = low;
-    this.#keys[slot * 3 + 2] = hash;
-    this.values[slot] = value;
-    this.durations[slot] = durationNanos;
+    this.#keys[at * 3] = high;
+    this.#keys[at * 3 + 1] = low;
+    this.#keys[at * 3 + 2] = hash;
+    this.values[at] = value;
+    this.durations[at] = durationNanos;
+    this.size = at + 1;
   }
 
-  /** -1 = not there */
+  /** The place of the latest span with these ids, -1 = not there. */
   find(high: number, low: number, hash: number): number {
-    const slot = this.#slotOf(high, low, hash);
-    return this.#used[slot] === 0 ? -1 : slot;
+    this.#index();
+    return (this.#slots[this.#slotOf(high, low, hash)] as number) - 1;
+  }
+
+  #index(): void {
+    if (this.size * 2 > this.#slots.length) {
+      let capacity = this.#slots.length;
+      while (capacity < this.size * 2) capacity *= 2;
+      this.#slots = new Uint32Array(capacity);
+      this.#indexed = 0;
+    }
+    const keys = this.#keys;
+    for (let at = this.#indexed; at < this.size; at += 1) {
+      const slot = this.#slotOf(
+        keys[at * 3] as number,
+        keys[at * 3 + 1] as number,
+        keys[at * 3 + 2] as number,
+      );
+      this.#slots[slot] = at + 1;
+    }
+    this.#indexed = this.size;
   }
 
   #slotOf(high: number, low: number, hash: number): number {
-    const mask = this.#used.length - 1;
+    const mask = this.#slots.length - 1;
     let slot = (Math.imul(low ^ hash, 0x9e3779b1) ^ high) & mask;
-    while (this.#used[slot] !== 0 && !this.#isAt(slot, high, low, hash)) slot = (slot + 1) & mask;
-    return slot;
+    for (;;) {
+      const entry = this.#slots[slot] as number;
+      if (entry === 0 || this.#isAt(entry - 1, high, low, hash)) return slot;
+      slot = (slot + 1) & mask;
+    }
   }
 
-  #isAt(slot: number, high: number, low: number, hash: number): boolean {
+  #isAt(at: number, high: number, low: number, hash: number): boolean {
     const keys = this.#keys;
-    return keys[slot * 3] === high && keys[slot * 3 + 1] === low && keys[slot * 3 + 2] === hash;
-  }
-
-  #grow(): void {
-    const { values, durations } = this;
-    const keys = this.#keys;
-    const used = this.#used;
-    this.size = 0;
-    this.#keys = new Uint32Array(keys.length * 2);
-    this.#used = new Uint8Array(used.length * 2);
-    this.values = new Uint32Array(values.length * 2);
-    this.durations = new Float64Array(durations.length * 2);
-    for (let slot = 0; slot < used.length; slot += 1)
-      if (used[slot] !== 0)
-        this.set(
-          keys[slot * 3] as number,
-          keys[slot * 3 + 1] as number,
-          keys[slot * 3 + 2] as number,
-          values[slot] as number,
-          durations[slot] as number,
-        );
+    return keys[at * 3] === high && keys[at * 3 + 1] === low && keys[at * 3 + 2] === hash;
   }
 }
 

@@ -15,8 +15,10 @@ export class OpenLinks {
   readonly #waiting = new Map<string, WaitingLink[]>();
   /** span ids that are waited for, as the low word: most spans of a trace need no look at their hex id */
   readonly #waitingWords = new Map<number, number>();
-  /** the calls that links of a trace became, by the linking trace */
-  readonly #resolved = new Map<string, Call[]>();
+  /** what links of a trace became, by the linking trace */
+  readonly #resolved = new Map<string, ResolvedLink[]>();
+  /** the linking traces, by the trace that they found a span in */
+  readonly #linkedFrom = new Map<string, Set<string>>();
   #waitingCount = 0;
   #droppedCount = 0;
   #version = 0;
@@ -45,13 +47,20 @@ export class OpenLinks {
     return found;
   }
 
-  /** The calls that the links of this trace had become. */
-  removeTrace(trace: Trace, { openLinks }: TraceCalls): readonly Call[] {
-    for (const link of openLinks) this.#takeWaiting(keyOf(link), ({ from }) => from === trace.traceId);
-    const resolved = this.#resolved.get(trace.traceId) ?? [];
+  /** The calls that links of this trace, or links to it, had become. Those to it wait for their span again. */
+  removeTrace({ traceId }: Trace, { openLinks }: TraceCalls): readonly Call[] {
+    for (const link of openLinks) this.#takeWaiting(keyOf(link), ({ from }) => from === traceId);
     if (openLinks.length > 0) this.#version += 1;
-    this.#resolved.delete(trace.traceId);
-    return resolved;
+    const undone = this.#forget(traceId);
+    for (const from of this.#linkedFrom.get(traceId) ?? []) {
+      const all = this.#forget(from);
+      for (const resolved of all)
+        if (resolved.link.traceId === traceId) undone.push(resolved);
+        else this.#remember(from, resolved);
+      for (const { link } of all) if (link.traceId === traceId) this.#wait(from, link);
+      this.#version += 1;
+    }
+    return undone.flatMap(({ calls }) => calls);
   }
 
   /** The traces that links of this one still wait for. */
@@ -78,12 +87,31 @@ export class OpenLinks {
     }
     const calls = callsOfLink(link, target);
     found.push(...calls);
-    const resolved = this.#resolved.get(from);
-    if (resolved !== undefined) resolved.push(...calls);
+    this.#remember(from, { link, calls });
+  }
+
+  #remember(from: string, resolved: ResolvedLink): void {
+    const known = this.#resolved.get(from);
+    if (known !== undefined) known.push(resolved);
     else {
-      if (this.#resolved.size >= openLinksMax) this.#resolved.delete(firstKey(this.#resolved) ?? "");
-      this.#resolved.set(from, [...calls]);
+      if (this.#resolved.size >= openLinksMax) this.#forget(firstKey(this.#resolved) ?? "");
+      this.#resolved.set(from, [resolved]);
     }
+    const { traceId } = resolved.link;
+    const linking = this.#linkedFrom.get(traceId);
+    if (linking === undefined) this.#linkedFrom.set(traceId, new Set([from]));
+    else linking.add(from);
+  }
+
+  #forget(from: string): ResolvedLink[] {
+    const all = this.#resolved.get(from) ?? [];
+    this.#resolved.delete(from);
+    for (const { link } of all) {
+      const linking = this.#linkedFrom.get(link.traceId);
+      linking?.delete(from);
+      if (linking?.size === 0) this.#linkedFrom.delete(link.traceId);
+    }
+    return all;
   }
 
   #wait(from: string, link: OpenLink): void {
@@ -117,6 +145,12 @@ export class OpenLinks {
     else this.#waitingWords.delete(word);
     return taken;
   }
+}
+
+/** A link that found its span, and the calls that came of it. */
+interface ResolvedLink {
+  readonly link: OpenLink;
+  readonly calls: readonly Call[];
 }
 
 interface WaitingLink {

@@ -45,13 +45,18 @@ export interface ScopeWindow {
  * `rawNaming`; names are settled when a scope is read, so `observe` the tables of a trace before that.
  */
 export class ScopeRollup {
-  readonly directory = new ServiceDirectory();
+  readonly directory: ServiceDirectory;
   readonly #red = new RedRollup();
   readonly #graph = new GraphRollup();
   readonly #health = new HealthRollup();
   readonly #links = new OpenLinks();
   readonly #minutes = new Minutes(() => new TraceMinute());
   readonly #inputProblems: Problem[] = [];
+
+  /** What is compared with each other shares a directory, so that the same service has the same name. */
+  constructor(directory = new ServiceDirectory()) {
+    this.directory = directory;
+  }
 
   /** Grows with every change that may show in minutes far from what brought it: names and links. */
   get sharedVersion(): number {
@@ -103,6 +108,14 @@ export class ScopeRollup {
         Infinity,
         ...mergeProblems(this.#inputProblems).slice(0, problemKindsMax),
       );
+  }
+
+  /**
+   * Makes the minutes before one take as little room as 1 % of error in latencies allows, and answers what all minutes
+   * take in memory, roughly.
+   */
+  compact(oldBefore: number): number {
+    return this.#red.compact(oldBefore) + this.#graph.compact(oldBefore) + this.#health.byteLength;
   }
 
   /** Forgets what happened before a minute, and ignores it from now on. */

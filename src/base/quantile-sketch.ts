@@ -10,7 +10,10 @@ export const exactValuesMax = 4096;
  */
 const keptValuesMax = 2 * exactValuesMax;
 
-/** From this many values on the buckets are kept up to date too, so that adding up large sketches is a matter of buckets. */
+/**
+ * From this many values on the buckets are kept up to date too, so that adding up large sketches is a matter of buckets.
+ * A sealed sketch lets its values go there: that many take as much room as buckets do.
+ */
 const bucketsFrom = 256;
 
 /** Buckets of OTLP exponential histograms at scale 5: each is 2^(1/32) times as wide as the one before, about 1 % error. */
@@ -19,14 +22,16 @@ const bucketsPerDoubling = 32;
 /**
  * Quantiles of non-negative values, each with a weight: exact (nearest rank) for up to 4,096 values, from log buckets
  * above. What it answers depends on the set of values alone, never on their order or on how parts were added up. Values can
- * be taken back. Weights are multiples of one power of two, so that their sums are exact. Source of the buckets: the
- * OpenTelemetry data model for exponential histograms.
+ * be taken back. Weights are multiples of one power of two, so that their sums are exact. A sealed sketch is exact up to 256
+ * values only. Source of the buckets: the OpenTelemetry data model for exponential histograms.
  */
 export class QuantileSketch {
   #count = 0;
   #weight = 0;
-  /** null = more than `keptValuesMax` were held once */
+  /** null = more than `#keptMax` were held once */
   #values: Float64Array | null = noValues;
+  /** `keptValuesMax`, or `bucketsFrom` once sealed */
+  #keptMax = keptValuesMax;
   /** beside `#values`; null = all weights are 1 */
   #weights: Float64Array | null = null;
   /** there while more than `bucketsFrom` values are held, or no values are kept */
@@ -45,14 +50,11 @@ export class QuantileSketch {
   add(value: number, weight = 1): void {
     assert(value >= 0, "a sketch takes non-negative values");
     const at = this.#count;
+    if (at >= this.#keptMax) this.#forgetValues();
     this.#count = at + 1;
     this.#weight += weight;
     this.#buckets?.add(value, weight);
     if (this.#values === null) return;
-    if (at === keptValuesMax) {
-      this.#forgetValues();
-      return;
-    }
     if (at === this.#values.length) this.#values = grow(this.#values, at + 1);
     this.#values[at] = value;
     if (weight !== 1 || this.#weights !== null) this.#setWeight(at, weight);
@@ -76,6 +78,22 @@ export class QuantileSketch {
     if (this.#weights !== null) this.#weights[at] = this.#weights[last] as number;
     if (last === bucketsFrom) this.#buckets = null;
     return true;
+  }
+
+  /** What it takes in memory, roughly: objects of an engine have no exact size. */
+  get byteLength(): number {
+    return sketchBytes + bytesOf(this.#values) + bytesOf(this.#weights) + (this.#buckets?.byteLength ?? 0);
+  }
+
+  /** Takes as little room from now on as 1 % of error allows: for sketches that hardly change any more. */
+  seal(): void {
+    this.#keptMax = bucketsFrom;
+    if (this.#count > bucketsFrom) this.#forgetValues();
+    if (this.#values === null) this.#buckets?.trim();
+    else {
+      this.#values = this.#values.slice(0, this.#count);
+      this.#weights = this.#weights?.slice(0, this.#count) ?? null;
+    }
   }
 
   /** One sketch of all values of the parts; the parts stay as they are. */
@@ -139,8 +157,7 @@ export class QuantileSketch {
   #bucketsOfValues(): LogBuckets {
     const buckets = new LogBuckets();
     const values = this.#values ?? noValues;
-    const kept = Math.min(this.#count, keptValuesMax);
-    for (let i = 0; i < kept; i += 1) buckets.add(values[i] as number, this.#weights?.[i] ?? 1);
+    for (let i = 0; i < this.#count; i += 1) buckets.add(values[i] as number, this.#weights?.[i] ?? 1);
     return buckets;
   }
 
@@ -159,6 +176,14 @@ export class QuantileSketch {
 
 const noValues = new Float64Array(0);
 
+/** The sketch itself, and what a typed array takes besides its elements. */
+const sketchBytes = 120;
+const arrayBytes = 200;
+
+function bytesOf(array: Float64Array | null): number {
+  return array === null || array.length === 0 ? 0 : arrayBytes + array.byteLength;
+}
+
 /** What `q * count` may be off by. */
 const rounding = 1e-12;
 
@@ -168,6 +193,10 @@ class LogBuckets {
   /** the bucket of `#sums[0]` */
   #first = 0;
   #sums = new Float64Array(0);
+
+  get byteLength(): number {
+    return bytesOf(this.#sums);
+  }
 
   add(value: number, weight: number): void {
     if (value === 0) this.#zero += weight;
@@ -200,6 +229,17 @@ class LogBuckets {
       if (passed >= rank) break;
     }
     return middleOf(last);
+  }
+
+  /** Lets the empty buckets at both ends go. */
+  trim(): void {
+    let start = 0;
+    let end = this.#sums.length;
+    while (start < end && this.#sums[start] === 0) start += 1;
+    while (end > start && this.#sums[end - 1] === 0) end -= 1;
+    if (end - start === this.#sums.length) return;
+    this.#sums = this.#sums.slice(start, end);
+    this.#first += start;
   }
 
   #addTo(bucket: number, weight: number): void {

@@ -1,13 +1,14 @@
 import { minutesMax, overflowName, servicesMax } from "../model/limits.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
-import { minuteOf, type UnixNanos } from "../model/time.ts";
+import { laterBy, minuteTimeOf } from "../model/time.ts";
 import { criticalPath } from "../trace/critical-path.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { CauseKind } from "./candidate.ts";
+import { kindOf } from "./origin-facts.ts";
 import { blameEntriesMax, exemplarCountMax } from "./scoring.ts";
-import { kindOf, ownerOf } from "./trace-evidence.ts";
+import { ownerOf } from "./time-owner.ts";
 
 /**
  * Who is to blame for the failures of many traces, and where their time went, request by request: what one trace says is
@@ -112,7 +113,7 @@ export class EntrySums {
   add(trace: Trace, root: TraceSpan): void {
     const weight = exactWeight(trace.weight);
     const durationNanos = root.isUnfinished ? null : durationOf(root);
-    const startTime = (trace.startTime + BigInt(Math.round(Math.max(0, root.start)))) as UnixNanos;
+    const startTime = laterBy(minuteTimeOf(trace.startTime), Math.max(0, root.start));
     this.cell.add({ startTime, durationNanos, failed: root.failed, weight });
     if (durationNanos === null) return;
     const parts = BigInt(weight * 1024);
@@ -181,8 +182,8 @@ export class FailureSums {
     if (visibility === "visible") {
       this.visible += weight;
       const shown = trace.spans[failure] as TraceSpan;
-      const start = (trace.startTime + BigInt(Math.round(Math.max(0, shown.start)))) as UnixNanos;
-      if (this.minutes.size < minutesMax) countIn(this.minutes, minuteOf(start), weight);
+      const { minute } = laterBy(minuteTimeOf(trace.startTime), Math.max(0, shown.start));
+      if (this.minutes.size < minutesMax) countIn(this.minutes, minute, weight);
     } else this.hidden += weight;
     countIn(this.kinds, kindOf(reason), weight);
     countIn(this.operations, this.operations.size < blameEntriesMax ? at.operation : overflowName, weight);

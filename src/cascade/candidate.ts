@@ -1,4 +1,5 @@
 import type { OriginReason } from "../trace/error-origin.ts";
+import type { UsualTime } from "./usual.ts";
 
 /** What sort of fault a candidate is blamed for. */
 export type CauseKind =
@@ -10,6 +11,12 @@ export type CauseKind =
   | "saturation"
   | "overload"
   | "dependency";
+
+/** A call's two ends. */
+export interface Edge {
+  readonly caller: string;
+  readonly callee: string;
+}
 
 /** How a failure got from a callee to its caller. */
 export type PropagationMechanism =
@@ -28,6 +35,10 @@ export type EvidenceFact =
       readonly caller: string;
       readonly operation: string;
       readonly reason: OriginReason;
+      /** how long the operation that was waited for takes as a rule, where that is known */
+      readonly usual: UsualTime | null;
+      /** of a peer, where the span says it and its name does not; else "" */
+      readonly address: string;
       readonly spans: readonly number[];
     }
   | { readonly kind: "retries_failed"; readonly attempts: number; readonly spans: readonly number[] }
@@ -48,8 +59,28 @@ export type EvidenceFact =
       readonly kind: "slower_than_usual";
       readonly operation: string;
       readonly durationNanos: number;
-      readonly usualNanos: number;
+      readonly usual: UsualTime;
       readonly spans: readonly number[];
+    }
+  | {
+      /** time of calls between two services in which neither of them worked */
+      readonly kind: "call_gap";
+      readonly edge: Edge;
+      readonly share: number;
+      readonly gapNanos: number;
+      readonly usualNanos: number | null;
+      readonly spans: readonly number[];
+    }
+  /** why one end of a late connection is blamed: how many other connections of it and of the other end are late too */
+  | ({ readonly kind: "late_end"; readonly service: string } & LateEnd)
+  /** nothing tells the ends of a late connection apart */
+  | { readonly kind: "either_end"; readonly edge: Edge }
+  /** the failure is usual: so many of these requests fail in a healthy time too */
+  | {
+      readonly kind: "usual_failure";
+      readonly operation: string;
+      readonly ratio: number;
+      readonly requests: number;
     }
   | { readonly kind: "scope_error_ratio"; readonly ratio: number; readonly requests: number }
   | { readonly kind: "scope_healthy"; readonly ratio: number; readonly requests: number }
@@ -73,10 +104,33 @@ export type EvidenceFact =
     }
   | { readonly kind: "incomplete_trace"; readonly orphans: number; readonly spans: readonly number[] };
 
-/** Facts that weaken a candidate; all others are for it. */
-export function speaksAgainst(fact: EvidenceFact): boolean {
-  return fact.kind === "hidden" || fact.kind === "scope_healthy" || fact.kind === "incomplete_trace";
+/** How the end of a late connection stands apart from the other one. */
+export interface LateEnd {
+  /** it made the calls, rather than answering them */
+  readonly isCaller: boolean;
+  /** where in the calls the time was lost; null = clocks do not tell */
+  readonly lost: "before" | "after" | null;
+  /** of its other connections to what it calls, or from its callers */
+  readonly late: number;
+  readonly inOrder: number;
+  /** its own work took much longer than usual too */
+  readonly isSlowItself: boolean;
+  readonly other: string;
+  readonly otherInOrder: number;
 }
+
+/** Facts that weaken a candidate; all others are for it. That somebody noticed a failure and hid it shows that it happened. */
+export function speaksAgainst(fact: EvidenceFact): boolean {
+  if (fact.kind === "hidden") return fact.by === "retried";
+  return againstKinds.has(fact.kind);
+}
+
+const againstKinds: ReadonlySet<EvidenceFact["kind"]> = new Set([
+  "either_end",
+  "usual_failure",
+  "scope_healthy",
+  "incomplete_trace",
+]);
 
 /** A service (or peer) that may be the cause, with the sum of what makes us say so. */
 export interface Candidate {
@@ -86,6 +140,6 @@ export interface Candidate {
   readonly score: number;
   readonly operation: string | null;
   readonly instance: string | null;
-  readonly edge: { readonly caller: string; readonly callee: string } | null;
+  readonly edge: Edge | null;
   readonly evidence: readonly EvidenceFact[];
 }

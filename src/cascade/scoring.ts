@@ -6,15 +6,57 @@ export const visibilityWeight = { visible: 1, masked: 0.12, retried: 0.06 } as c
 /** The smallest population from which a usual duration or error ratio is read: below it a median says little. */
 export const usualRequestsMin = 20;
 
+/** Of a healthy time, whose requests all are as they should be, fewer tell as much. */
+export const baselineRequestsMin = 8;
+
+/**
+ * Where half of a population takes more than this multiple of what its fastest quarter takes, it is no single regime and its
+ * median not usual: half of it may be slow. (With a log-normal spread the factor is reached at a sigma of 1, wider than
+ * most operations.)
+ */
+export const usualFactorMax = 2;
+
 /** A request is slow from this multiple of its usual duration on; smaller changes are within the spread of most services. */
 export const slowFactorMin = 1.5;
 
 /** Shares of the critical path below this are not listed: fixing them would not be noticed. */
 export const pathShareMin = 0.05;
 
+/**
+ * Time on the critical path that is no more than usual counts this much against time that is: it decides only where hardly
+ * anything is unusual.
+ */
+export const plainTimeWeight = 0.02;
+
+/**
+ * A connection is late like another one if its calls lost at least this share of the other's time: a fault of one end costs
+ * every call about the same, while a new connection may need a few round trips where an open one needs one.
+ */
+export const comparableGapMin = 0.25;
+
+/**
+ * An answer was late if more than this share of what a call lost passed after its callee was done. Whoever sends late makes
+ * handshakes late too, which show before the callee begins; so a small share is enough. Of requests that are sent late,
+ * nothing is lost after.
+ */
+export const lateAnswerShareMin = 0.1;
+/** What the side on which time was lost counts, in connections: less than one, because a busy receiver looks like a late sender. */
+export const lostSideWeight = 0.5;
+/** By this part of the lost time clocks may place a callee outside its call and still tell where the time was lost. */
+export const clockSlackShare = 0.1;
+
+/** How much of the blame a failure that users saw takes from slowness in the same trace: failing is worse than being late. */
+export const failureCover = 0.7;
+/** Beside a failure, slowness is listed from this part of what is too slow on. */
+export const besideFailureShareMin = 0.2;
+
 /** One trace alone proves less than a window: confidence ends here unless the scope shows the same service failing. */
 export const oneTraceConfidenceMax = 0.6;
 export const agreeingScopeConfidenceMax = 0.9;
+/** Slow against a healthy time: the excess of each service is measured, not guessed. */
+export const baselineConfidenceMax = 0.8;
+/** Nothing failed and nothing took longer than usual: only where to look for time. */
+export const nothingUnusualConfidenceMax = 0.1;
 /** Time on the critical path without anything to compare it with is a description, not a finding. */
 export const unreferencedConfidenceMax = 0.3;
 

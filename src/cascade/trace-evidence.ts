@@ -1,22 +1,30 @@
-import type { RedWindow } from "../metrics/red-metrics.ts";
-import { SpanKind } from "../model/span-table.ts";
 import { criticalPath, type PathSection } from "../trace/critical-path.ts";
-import { type FailureOrigin, type OriginReason, stepsOf, type UsualDuration } from "../trace/error-origin.ts";
-import { peerOf, remoteChild } from "../trace/peers.ts";
+import type { FailureOrigin } from "../trace/error-origin.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
-import type { Candidate, CauseKind, EvidenceFact, PropagationMechanism } from "./candidate.ts";
+import type { Candidate, CauseKind, Edge, EvidenceFact } from "./candidate.ts";
+import { kindOf, originFacts } from "./origin-facts.ts";
+import { type PathBlame, pathBlames } from "./path-blame.ts";
+import { pathFacts } from "./path-facts.ts";
+import { type Propagation, propagationOf } from "./propagation.ts";
 import {
   agreeingScopeConfidenceMax,
+  baselineConfidenceMax,
+  besideFailureShareMin,
   candidateCountMax,
   errorRatioMax,
   factCountMax,
+  failureCover,
+  latencyStrength,
+  nothingUnusualConfidenceMax,
   oneTraceConfidenceMax,
   pathShareMin,
+  plainTimeWeight,
   slowFactorMin,
   unreferencedConfidenceMax,
   usualRequestsMin,
   visibilityWeight,
 } from "./scoring.ts";
+import type { Population, Usual, UsualTime } from "./usual.ts";
 
 /** What the evidence engine says of one trace. */
 export interface TraceEvidence {
@@ -28,82 +36,60 @@ export interface TraceEvidence {
   readonly propagation: readonly Propagation[];
   /** the critical path of the trace's first root, earliest section first */
   readonly path: readonly PathSection[];
-  /** the root's usual duration in the scope, null where too little is known */
-  readonly usualRootNanos: number | null;
+  /** how long the root usually takes, null where too little is known */
+  readonly usualRoot: UsualTime | null;
 }
 
-/** How a failure crossed from one service to its caller; spans are indices in the trace. */
-interface Propagation {
-  readonly caller: string;
-  readonly callee: string;
-  readonly mechanism: PropagationMechanism;
-  readonly spans: readonly number[];
-}
-
-/** Medians of the scope's operations, as far as enough requests back them. */
-export function usualDurationIn(red: RedWindow): UsualDuration {
-  return (service, operation) => {
-    const latency = red.service(service)?.operations.get(operation)?.latency;
-    return latency !== undefined && latency.count >= usualRequestsMin ? latency.quantile(0.5) : null;
-  };
+export interface TraceQuestion {
+  readonly trace: Trace;
+  readonly origins: readonly FailureOrigin[];
+  /** what the trace is part of */
+  readonly scope: Population;
+  /** how things are when all is well */
+  readonly usual: Usual;
 }
 
 /**
- * Ranks what may have made one trace fail, or, where nothing failed, what made it take its time. Failures: each origin's
- * share, weighted by whether a user saw it. Latency: each service's part of the critical path, as far as it is more than usual.
+ * Ranks what may have made one trace fail or take its time. Failures: each origin's share, weighted by whether a user saw
+ * it and whether it is unusual. Latency: each service's part of the critical path, what is more than usual before the rest.
+ * Where nothing failed and nothing is unusual, the parts are still listed: whoever asks about a trace wants to know.
  */
-export function traceEvidence(
-  trace: Trace,
-  origins: readonly FailureOrigin[],
-  red: RedWindow,
-): TraceEvidence {
-  const usual = usualDurationIn(red);
+export function traceEvidence({ trace, origins, scope, usual }: TraceQuestion): TraceEvidence {
   const root = trace.spans[trace.roots[0] ?? -1];
   const path = root === undefined ? [] : criticalPath(trace, root.index);
-  const usualRootNanos = root === undefined ? null : usual(root.service, root.operation);
-  const blames =
-    origins.length > 0
-      ? blameOrigins(trace, origins)
-      : root === undefined
-        ? []
-        : blamePath(trace, root, path, usual);
-  const orphans = trace.roots.filter((index) => trace.spans[index]?.isOrphan);
-  const total = blames.reduce((sum, blame) => sum + blame.weight, 0);
-  const candidates = blames
-    .sort((a, b) => b.weight - a.weight || (a.service < b.service ? -1 : a.service > b.service ? 1 : 0))
-    .slice(0, candidateCountMax)
-    .map(
-      (blame): Candidate => ({
-        service: blame.service,
-        kind: blame.kind,
-        score: blame.weight / total,
-        operation: blame.span === null ? null : blame.span.operation,
-        instance:
-          blame.span === null || blame.isPeer || blame.span.instance === "" ? null : blame.span.instance,
-        edge: blame.edge,
-        evidence: [...blame.facts.slice(0, factCountMax), ...scopeFacts(blame, red), ...gapFacts(orphans)],
-      }),
-    );
+  const usualRoot = root === undefined ? null : usual.durationOf(root.service, root.operation);
+  const slowdown = root === undefined || usualRoot === null ? null : durationOf(root) / usualRoot.nanos;
+  const blames = new Map<string, Blame>();
+  const failing = blameOrigins(blames, { trace, origins, usual });
+  const isSlow = slowdown !== null && slowdown >= slowFactorMin;
+  if (root !== undefined && (origins.length === 0 || isSlow)) {
+    const parts = pathBlames(trace, path, { root, usual, scope });
+    const strength = origins.length === 0 ? 1 : latencyBesideFailure(slowdown ?? 1, failing);
+    blameTime(blames, parts, { root, strength, isBeside: origins.length > 0 });
+  }
+  const candidates = ranked([...blames.values()], trace, scope);
   return {
     candidates,
-    confidence: confidenceOf(candidates, origins.length > 0, usualRootNanos !== null, trace, red),
+    confidence: confidenceOf(candidates, {
+      trace,
+      scope,
+      limit: isFailure(candidates[0]) ? null : latencyConfidenceMax(slowdown, usual),
+    }),
     origins,
     propagation: propagationOf(trace, origins),
     path,
-    usualRootNanos,
+    usualRoot,
   };
 }
 
-interface Blame {
-  readonly service: string;
-  readonly isPeer: boolean;
+interface Blame extends BlamePart {
+  readonly facts: EvidenceFact[];
   weight: number;
   /** of its heaviest part */
   heaviest: number;
   kind: CauseKind;
-  span: TraceSpan | null;
-  edge: { readonly caller: string; readonly callee: string } | null;
-  readonly facts: EvidenceFact[];
+  span: TraceSpan;
+  edge: Edge | null;
 }
 
 interface BlamePart {
@@ -112,164 +98,135 @@ interface BlamePart {
   readonly weight: number;
   readonly kind: CauseKind;
   readonly span: TraceSpan;
-  readonly edge: { readonly caller: string; readonly callee: string } | null;
+  readonly edge: Edge | null;
   readonly facts: readonly EvidenceFact[];
 }
 
+/** Kind and place of a candidate are those of its heaviest part; facts stay in the order in which parts are added. */
 function addBlame(blames: Map<string, Blame>, part: BlamePart): void {
-  let blame = blames.get(part.service);
+  const blame = blames.get(part.service);
   if (blame === undefined) {
-    const { service, isPeer, kind, span, edge } = part;
-    blame = { service, isPeer, weight: 0, heaviest: 0, kind, span, edge, facts: [] };
-    blames.set(service, blame);
+    blames.set(part.service, { ...part, heaviest: part.weight, facts: [...part.facts] });
+    return;
   }
   blame.weight += part.weight;
-  if (part.weight > blame.heaviest) {
-    blame.heaviest = part.weight;
-    blame.kind = part.kind;
-    blame.span = part.span;
-    blame.edge = part.edge;
-    blame.facts.unshift(...part.facts);
-  } else blame.facts.push(...part.facts);
+  blame.facts.push(...part.facts);
+  if (part.weight <= blame.heaviest) return;
+  blame.heaviest = part.weight;
+  blame.kind = part.kind;
+  blame.span = part.span;
+  blame.edge = part.edge;
 }
 
-function blameOrigins(trace: Trace, origins: readonly FailureOrigin[]): Blame[] {
-  const blames = new Map<string, Blame>();
-  for (const origin of origins) {
-    const span = trace.spans[origin.span] as TraceSpan;
-    const { service, isPeer, edge, share, visibility } = origin;
+/** The heaviest first, so that facts come in the order of their weight. */
+function byWeight(origins: readonly FailureOrigin[]): readonly FailureOrigin[] {
+  const weightOf = ({ visibility, share }: FailureOrigin): number => visibilityWeight[visibility] * share;
+  return origins.toSorted((a, b) => weightOf(b) - weightOf(a) || a.span - b.span);
+}
+
+/** Returns how strongly failures speak that users saw, 0..1. A failure that is usual in healthy times explains little. */
+function blameOrigins(
+  blames: Map<string, Blame>,
+  { trace, origins, usual }: Pick<TraceQuestion, "trace" | "origins" | "usual">,
+): number {
+  let visible = 0;
+  for (const origin of byWeight(origins)) {
+    const { service, isPeer, edge, share, visibility, reason } = origin;
+    const failure = trace.spans[origin.failure] as TraceSpan;
+    const surprise = 1 - (usual.errorRatio(failure.service, failure.operation) ?? 0);
+    const weight = Math.max(plainTimeWeight, visibilityWeight[visibility] * surprise) * share;
+    if (visibility === "visible") visible += weight;
     addBlame(blames, {
       service,
       isPeer,
-      weight: visibilityWeight[visibility] * share,
-      kind: kindOf(origin.reason),
-      span,
+      weight,
+      kind: kindOf(reason),
+      span: trace.spans[origin.span] as TraceSpan,
       edge,
-      facts: originFacts(trace, origin, span),
+      facts: originFacts(trace, origin, usual),
     });
   }
-  return [...blames.values()];
+  return Math.min(1, visible);
 }
 
-/** What kind of fault a reason stands for. */
-export function kindOf(reason: OriginReason): CauseKind {
-  switch (reason.kind) {
-    case "unreachable":
-      return "unreachable";
-    case "slow_work":
-    case "peer_timeout":
-    case "tight_timeout":
-      return "latency";
-    case "network_gap":
-      return "network";
-    case "own_error":
-    case "peer_error":
-    case "rejected_request":
-      return "error";
+/** How strongly slowness speaks beside failures: `Wl` of a window, for one trace. */
+function latencyBesideFailure(slowdown: number, failing: number): number {
+  const { base, fullAtShare } = latencyStrength;
+  return Math.min(1, base + (slowdown - 1) / fullAtShare) * (1 - failureCover * failing);
+}
+
+interface TimeQuestion {
+  readonly root: TraceSpan;
+  readonly strength: number;
+  /** beside failures only what is plainly too slow is listed */
+  readonly isBeside: boolean;
+}
+
+/** Shares `strength` out over the parts of the critical path. */
+function blameTime(
+  blames: Map<string, Blame>,
+  parts: readonly PathBlame[],
+  { root, strength, isBeside }: TimeQuestion,
+): void {
+  const byService = new Map<string, number>();
+  const weightOf = ({ excessNanos, nanos }: PathBlame): number => excessNanos + plainTimeWeight * nanos;
+  let total = 0;
+  for (const part of parts) {
+    const weight = weightOf(part);
+    total += weight;
+    byService.set(part.service, (byService.get(part.service) ?? 0) + weight);
   }
-}
-
-function originFacts(trace: Trace, origin: FailureOrigin, span: TraceSpan): readonly EvidenceFact[] {
-  const { reason, visibility, service, lastStep } = origin;
-  const giveUp = reason.kind === "slow_work" ? [reason.giveUpSpan] : [];
-  const facts: EvidenceFact[] = [
-    {
-      kind: "origin",
-      service,
-      caller:
-        reason.kind === "slow_work" ? (trace.spans[reason.giveUpSpan] as TraceSpan).service : span.service,
-      operation: span.operation,
-      reason,
-      spans: [...new Set([span.index, ...giveUp])],
-    },
-  ];
-  if (lastStep !== null && lastStep.attempts.length > 1)
-    facts.push({ kind: "retries_failed", attempts: lastStep.attempts.length, spans: lastStep.attempts });
-  if (visibility !== "visible") {
-    const failure = trace.spans[origin.failure] as TraceSpan;
-    const hiddenBy = trace.spans[failure.parent]?.service ?? failure.service;
-    facts.push({ kind: "hidden", by: visibility, service: hiddenBy, spans: [failure.index] });
-  }
-  return facts;
-}
-
-/** The critical path by service; the part of a call that passed outside the callee is charged to the callee's network. */
-function blamePath(
-  trace: Trace,
-  root: TraceSpan,
-  path: readonly PathSection[],
-  usual: UsualDuration,
-): Blame[] {
-  const rootNanos = durationOf(root);
-  const usualRoot = usual(root.service, root.operation);
-  if (rootNanos === 0 || (usualRoot !== null && rootNanos < usualRoot * slowFactorMin)) return [];
-  const selfNanos = new Map<number, number>();
-  for (const section of path)
-    selfNanos.set(section.span, (selfNanos.get(section.span) ?? 0) + section.end - section.start);
-  const blames = new Map<string, Blame>();
-  for (const [index, nanos] of selfNanos) {
-    const span = trace.spans[index] as TraceSpan;
-    const share = nanos / rootNanos;
-    const usualNanos = usual(span.service, span.operation);
-    const excess = usualNanos === null || durationOf(span) === 0 ? 1 : 1 - usualNanos / durationOf(span);
-    if (share < pathShareMin || excess <= 0) continue;
-    const owner = ownerOf(trace, span);
-    const facts: EvidenceFact[] = [
-      { kind: "path_share", operation: span.operation, share, selfNanos: nanos, spans: [index] },
-    ];
-    if (usualNanos !== null)
-      facts.push({
-        kind: "slower_than_usual",
-        operation: span.operation,
-        durationNanos: durationOf(span),
-        usualNanos,
-        spans: [index],
-      });
-    addBlame(blames, { ...owner, weight: share * excess, span, facts });
-  }
-  return [...blames.values()];
-}
-
-/** Who answers for the time that a span spends itself: for a call, the far side. */
-export function ownerOf(trace: Trace, span: TraceSpan): Owner {
-  const own = { service: span.service, isPeer: false, kind: "latency", edge: null } as const;
-  if (span.kind !== SpanKind.Client && !isUnmarkedCall(trace, span)) return own;
-  const answering = remoteChild(trace, span);
-  if (answering !== undefined && answering.service !== span.service)
-    return {
-      service: answering.service,
-      isPeer: false,
-      kind: "network",
-      edge: { caller: span.service, callee: answering.service },
-    };
-  const peer = span.children.length === 0 ? peerOf(trace, span) : null;
-  if (peer === null) return own;
-  const edge = { caller: span.service, callee: peer.name };
-  return { service: peer.name, isPeer: true, kind: "latency", edge };
-}
-
-/** Local work that does nothing but have another service work is the call to it, where senders do not mark kinds. */
-function isUnmarkedCall(trace: Trace, { kind, service, parent, children }: TraceSpan): boolean {
-  const [only, ...others] = children;
-  return (
-    kind === SpanKind.Internal &&
-    others.length === 0 &&
-    only !== undefined &&
-    (trace.spans[only] as TraceSpan).service !== service &&
-    trace.spans[parent]?.service === service
+  const shareMin = isBeside ? besideFailureShareMin : pathShareMin;
+  const most = [...byService.values()].reduce((max, weight) => Math.max(max, weight), 0);
+  const isListed = (service: string): boolean => {
+    const weight = byService.get(service) ?? 0;
+    return weight >= shareMin * total || (weight === most && !isBeside);
+  };
+  const listed = parts.filter(({ service }) => isListed(service));
+  const listedTotal = listed.reduce((sum, part) => sum + weightOf(part), 0);
+  // what hardly adds to a candidate, or repeats that it was waited for in vain, would only hide the rest
+  const waitedInVain = new Set(
+    [...blames.values()].filter(({ kind }) => kind === "latency").map(({ service }) => service),
   );
+  const isToldOf = (part: PathBlame): boolean =>
+    weightOf(part) >= pathShareMin * total && !waitedInVain.has(part.service);
+  // the heaviest first, so that facts come in the order of their weight
+  for (const part of listed.toSorted((a, b) => weightOf(b) - weightOf(a) || a.span.index - b.span.index))
+    addBlame(blames, {
+      ...part,
+      weight: (strength * weightOf(part)) / listedTotal,
+      facts: isToldOf(part) ? pathFacts(part, durationOf(root)) : [],
+    });
 }
 
-export type Owner = Pick<BlamePart, "service" | "isPeer" | "kind" | "edge">;
+function ranked(blames: readonly Blame[], trace: Trace, scope: Population): readonly Candidate[] {
+  const orphans = trace.roots.filter((index) => trace.spans[index]?.isOrphan);
+  const total = blames.reduce((sum, { weight }) => sum + weight, 0);
+  return blames
+    .toSorted((a, b) => b.weight - a.weight || (a.service < b.service ? -1 : a.service > b.service ? 1 : 0))
+    .slice(0, candidateCountMax)
+    .map(
+      (blame): Candidate => ({
+        service: blame.service,
+        kind: blame.kind,
+        score: blame.weight / total,
+        operation: blame.span.operation,
+        instance:
+          blame.isPeer || blame.span.instance === "" || blame.span.service !== blame.service
+            ? null
+            : blame.span.instance,
+        edge: blame.edge,
+        evidence: [...blame.facts.slice(0, factCountMax), ...scopeFacts(blame, scope), ...gapFacts(orphans)],
+      }),
+    );
+}
 
-function scopeFacts(blame: Blame, red: RedWindow): readonly EvidenceFact[] {
-  const cell = red.service(blame.service)?.cell;
-  if (cell === undefined || cell.requests < usualRequestsMin || blame.kind === "network") return [];
+function scopeFacts({ service, kind }: Blame, { red }: Population): readonly EvidenceFact[] {
+  const cell = red.service(service)?.cell;
+  if (cell === undefined || cell.requests < usualRequestsMin || kind === "network") return [];
   const { errorRatio: ratio, requests } = cell;
   if (ratio > errorRatioMax) return [{ kind: "scope_error_ratio", ratio, requests }];
-  return blame.kind === "error" || blame.kind === "unreachable"
-    ? [{ kind: "scope_healthy", ratio, requests }]
-    : [];
+  return kind === "error" || kind === "unreachable" ? [{ kind: "scope_healthy", ratio, requests }] : [];
 }
 
 function gapFacts(orphans: readonly number[]): readonly EvidenceFact[] {
@@ -277,86 +234,37 @@ function gapFacts(orphans: readonly number[]): readonly EvidenceFact[] {
   return [{ kind: "incomplete_trace", orphans: orphans.length, spans: orphans.slice(0, 3) }];
 }
 
+/** Whether a candidate is one because failures began at it. */
+export function isFailure(candidate: Candidate | undefined): boolean {
+  return candidate?.evidence.some(({ kind }) => kind === "origin") === true;
+}
+
+/** How sure the time of one request can make us of its cause. */
+function latencyConfidenceMax(slowdown: number | null, usual: Usual): number {
+  if (slowdown === null) return unreferencedConfidenceMax;
+  if (slowdown < slowFactorMin) return nothingUnusualConfidenceMax;
+  return usual.isBaseline ? baselineConfidenceMax : oneTraceConfidenceMax;
+}
+
 /**
  * How far the first candidate stands out, how whole the trace is and whether the scope agrees. Not calibrated yet: it
- * orders cases, it is no probability.
+ * orders cases, it is no probability. `limit` null = by whether the scope shows the same service failing.
  */
 function confidenceOf(
   candidates: readonly Candidate[],
-  hasFailure: boolean,
-  hasReference: boolean,
-  trace: Trace,
-  red: RedWindow,
+  {
+    trace,
+    scope,
+    limit,
+  }: { readonly trace: Trace; readonly scope: Population; readonly limit: number | null },
 ): number | null {
-  const first = candidates[0];
+  const [first, second] = candidates;
   if (first === undefined) return null;
-  const lead = first.score - 0.5 * (candidates[1]?.score ?? 0);
+  const lead = first.score - 0.5 * (second?.score ?? 0);
   const orphanCount = trace.spans.reduce((count, span) => count + (span.isOrphan ? 1 : 0), 0);
   const completeness = 1 - Math.min(0.5, orphanCount / trace.spans.length);
-  const cell = red.service(first.service)?.cell;
+  const cell = scope.red.service(first.service)?.cell;
   const ratio = cell !== undefined && cell.requests >= usualRequestsMin ? cell.errorRatio : 0;
-  const limit = hasFailure
-    ? ratio > errorRatioMax
-      ? agreeingScopeConfidenceMax
-      : oneTraceConfidenceMax
-    : hasReference
-      ? oneTraceConfidenceMax
-      : unreferencedConfidenceMax;
-  return Math.round(lead * completeness * limit * 1000) / 1000;
-}
-
-/** The crossings between services on the way of each failure, origin first, each pair and mechanism once. */
-function propagationOf(trace: Trace, origins: readonly FailureOrigin[]): readonly Propagation[] {
-  const found = new Map<string, Propagation>();
-  const add = (
-    caller: string,
-    callee: string,
-    mechanism: PropagationMechanism,
-    spans: readonly number[],
-  ): void => {
-    const key = `${caller}\u0000${callee}\u0000${mechanism}`;
-    if (caller !== callee && !found.has(key)) found.set(key, { caller, callee, mechanism, spans });
-  };
-  for (const origin of origins) {
-    const at = trace.spans[origin.span] as TraceSpan;
-    const { reason } = origin;
-    if (origin.isPeer) add(at.service, origin.service, peerMechanism(reason), [origin.span]);
-    if (reason.kind === "slow_work" || reason.kind === "network_gap") addWait(trace, origin, add);
-    for (const step of stepsOf(origin).toReversed()) {
-      const from = trace.spans[step.from] as TraceSpan;
-      const to = trace.spans[step.to] as TraceSpan;
-      add(from.service, to.service, step.attempts.length > 1 ? "retries_exhausted" : "error", [
-        step.from,
-        step.to,
-      ]);
-    }
-    const failure = trace.spans[origin.failure] as TraceSpan;
-    const parent = trace.spans[failure.parent];
-    if (parent !== undefined) add(parent.service, failure.service, "masked", [parent.index, failure.index]);
-  }
-  return [...found.values()];
-}
-
-function peerMechanism(reason: OriginReason): PropagationMechanism {
-  if (reason.kind === "unreachable") return "unreachable";
-  if (reason.kind === "peer_timeout") return "timeout";
-  return reason.kind === "slow_work" ? "slow" : "error";
-}
-
-/** From slow work up to the span that gave up: slow on the way, a timeout at the top. */
-function addWait(
-  trace: Trace,
-  origin: FailureOrigin,
-  add: (caller: string, callee: string, mechanism: PropagationMechanism, spans: readonly number[]) => void,
-): void {
-  const { reason, edge } = origin;
-  if (reason.kind === "network_gap" && edge !== null) add(edge.caller, edge.callee, "timeout", [origin.span]);
-  if (reason.kind !== "slow_work") return;
-  let at = trace.spans[origin.span] as TraceSpan;
-  while (at.index !== reason.giveUpSpan && at.parent >= 0) {
-    const parent = trace.spans[at.parent] as TraceSpan;
-    const isLast = parent.index === reason.giveUpSpan;
-    add(parent.service, at.service, isLast ? "timeout" : "slow", [parent.index, at.index]);
-    at = parent;
-  }
+  const failureLimit = ratio > errorRatioMax ? agreeingScopeConfidenceMax : oneTraceConfidenceMax;
+  return Math.round(lead * completeness * (limit ?? failureLimit) * 1000) / 1000;
 }

@@ -89,7 +89,7 @@ export function timeBounds({ settings }: CommandRun): TimeBounds {
 export async function reportOfTrace(
   { settings }: CommandRun,
   { buffer, rollup, someTraceIds, traceCount }: LoadedFiles,
-  traceId: TraceId,
+  { trace: traceId, baseline }: { readonly trace: TraceId; readonly baseline: ScopeRollup | null },
 ): Promise<TraceReport | StructuralReport> {
   const rows = await buffer.readTrace(traceId);
   if (rows.length === 0)
@@ -108,6 +108,7 @@ export async function reportOfTrace(
     language,
     scoring,
     ...(failedService === null ? {} : { failedService }),
+    ...(baseline === null ? {} : { baseline: baseline.scope(null) }),
   });
 }
 

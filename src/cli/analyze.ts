@@ -21,25 +21,32 @@ type ReportPrintable = Extract<Printable, { readonly report: unknown }>;
 
 async function traceOfFiles(run: CommandRun, trace: TraceId): Promise<ReportPrintable> {
   const { baseline, scoring } = run.settings;
-  if (baseline !== null)
-    throw new OperationError(
-      "usage",
-      "--baseline is for the report of everything in the files, not for --trace",
-      "A trace is compared with the other traces of its files: name the files of the healthy time beside its own.",
-    );
   const rollup = new ScopeRollup();
+  const usual = baseline === null ? null : await baselineOfFiles(run, baseline, rollup);
   const files = await loadFiles(run, run.operands, {
     rollup,
     bounds: timeBounds(run),
   });
   try {
-    const report = await reportOfTrace(run, files, trace);
+    const report = await reportOfTrace(run, files, { trace, baseline: usual });
     return scoring === "structural"
       ? { kind: "structural", report }
       : { kind: "trace", report: report as TraceReport };
   } finally {
     await files.buffer.dispose();
   }
+}
+
+/** Its services have the same names as those of the files that are asked about. */
+async function baselineOfFiles(
+  run: CommandRun,
+  inputs: readonly string[],
+  { directory }: ScopeRollup,
+): Promise<ScopeRollup> {
+  const rollup = new ScopeRollup(directory);
+  const { buffer } = await loadFiles(run, inputs, { rollup, bounds: { from: null, to: null } });
+  await buffer.dispose();
+  return rollup;
 }
 
 /** The two populations are folded apart and one after the other, so that their spans do not need memory at once. */
@@ -51,11 +58,13 @@ async function windowOfFiles(run: CommandRun): Promise<ReportPrintable> {
       "--scoring structural needs --trace ID",
       "The structural report is about one trace; the report of everything has its figures too.",
     );
-  const sums = await sumsOfFiles(run, run.operands, timeBounds(run));
+  const window = timeBounds(run);
+  const sums = await sumsOfFiles(run, run.operands, window);
   const usual = baseline === null ? null : await sumsOfFiles(run, baseline, { from: null, to: null });
   if (failedService !== null) checkService(failedService, sums);
   const report = analyzeWindow(sums, usual, {
     language,
+    window,
     ...(failedService === null ? {} : { failedService }),
   });
   return { kind: "window", report };

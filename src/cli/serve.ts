@@ -34,6 +34,8 @@ export async function serve(run: CommandRun): Promise<number> {
   const signal = await asked;
   note(run, `${signal}: finishing what is under way; once more ends at once`);
   await stopService(service, engine, store);
+  const { ingested_spans_total: spans = 0, open_traces: open = 0 } = engine.stats();
+  note(run, `ended; ${spans} spans were taken in, ${open} traces were left unfinished`);
   return 0;
 }
 
@@ -107,6 +109,7 @@ function engineLimits(settings: SettingValues) {
     openTracesMax: settings.open_traces,
     traceStatesMax: settings.known_traces,
     minutesMax: Math.ceil(settings.history / 60_000),
+    historyBytesMax: settings.history_memory,
     ingestBytesMax: settings.ingest_memory,
     drainMsMax,
   };

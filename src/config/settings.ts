@@ -137,6 +137,12 @@ const table = {
     sentence: "How far back graph and metrics go.",
     commands: ["serve"],
   },
+  history_memory: {
+    type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
+    default: "256MiB",
+    sentence: "Memory for graph and metrics, roughly; when it is full, the oldest minutes go.",
+    commands: ["serve"],
+  },
   trace: {
     type: { kind: "trace_id" },
     default: null,

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
 import { graphJson } from "../analysis/graph-json.ts";
-import type { GraphJson, ServiceJson } from "../analysis/report.ts";
-import { serviceJson, servicesJson } from "../analysis/services-json.ts";
+import type { GraphJson, Language, ServiceJson } from "../analysis/report.ts";
+import { serviceJson } from "../analysis/services-json.ts";
 import type { TraceId } from "../model/ids.ts";
 import { assembleTrace } from "../trace/assemble.ts";
 import type { RowRef } from "../trace/trace.ts";
@@ -16,12 +16,14 @@ import type {
   IngestPort,
   QueryPort,
   ReceivedBody,
+  ServicesOptions,
+  ServicesPage,
   TelemetryStore,
   TimeWindow,
   TraceAnalysis,
-  TracePage,
   TraceQuery,
   TraceReportOptions,
+  TraceSearch,
 } from "./ports.ts";
 
 export interface EngineOptions {
@@ -63,6 +65,7 @@ class LiveEngine implements Engine {
     ingested_metric_points_total: 0,
     ingested_log_records_total: 0,
     refused_bodies_total: 0,
+    slowed_bodies_total: 0,
     early_folds_total: 0,
     fold_faults_total: 0,
     trace_reports_total: 0,
@@ -91,7 +94,7 @@ class LiveEngine implements Engine {
     this.#counts.ingested_bytes_total += bytes;
     if (decoded.signal === "traces") {
       this.#counts.ingested_spans_total += decoded.table.rowCount;
-      this.#folded.arrive(decoded.table);
+      await this.#keepUp(this.#folded.arrive(decoded.table));
     } else if (decoded.signal === "metrics") {
       this.#counts.ingested_metric_points_total += decoded.points.length;
       this.#folded.addMetricPoints(decoded.points);
@@ -109,7 +112,8 @@ class LiveEngine implements Engine {
     this.#counts.trace_reports_total += 1;
     const trace = assembleTrace(rows, this.#folded.directory);
     const scope = this.#folded.scopeAround(trace);
-    const { failedService, language, scoring } = options;
+    const { failedService, language, scoring, baseline } = options;
+    if (baseline !== undefined) await this.#foldForQuery();
     if (failedService !== undefined && !servicesOf(trace).includes(failedService))
       throw new OperationError(
         "service_not_found",
@@ -120,23 +124,40 @@ class LiveEngine implements Engine {
       language,
       scoring,
       ...(failedService === undefined ? {} : { failedService }),
+      ...(baseline === undefined ? {} : { baseline: this.#folded.scope(baseline) }),
     });
     return { ...this.#folded.stateOf(traceId), report };
   }
 
-  async searchTraces(query: TraceQuery): Promise<TracePage> {
+  async searchTraces(query: TraceQuery): Promise<TraceSearch> {
     await this.#foldForQuery();
-    return this.#store.search(query);
+    return { ...(await this.#store.search(query)), pending: this.#folded.openCount };
   }
 
-  async services(window: TimeWindow | null): Promise<readonly ServiceJson[]> {
+  async services(window: TimeWindow | null, options: ServicesOptions = {}): Promise<ServicesPage> {
     await this.#foldForQuery();
-    return servicesJson(this.#folded.scope(window), "en");
+    const scope = this.#folded.scope(window);
+    const names = scope.red.services;
+    const { language = "en", limit } = options;
+    const services: ServiceJson[] = [];
+    let sliceEnd = this.#sliceEnd();
+    for (const name of names.slice(0, limit)) {
+      const service = serviceJson(scope, name, language);
+      if (service !== null) services.push(service);
+      if (this.#clock.monotonicMs() < sliceEnd) continue;
+      await nextTurn();
+      sliceEnd = this.#sliceEnd();
+    }
+    return { services, total: names.length };
   }
 
-  async service(name: string, window: TimeWindow | null): Promise<ServiceJson | null> {
+  async service(
+    name: string,
+    window: TimeWindow | null,
+    language: Language = "en",
+  ): Promise<ServiceJson | null> {
     await this.#foldForQuery();
-    return serviceJson(this.#folded.scope(window), name, "en");
+    return serviceJson(this.#folded.scope(window), name, language);
   }
 
   async graph(window: TimeWindow | null): Promise<GraphJson> {
@@ -202,6 +223,13 @@ class LiveEngine implements Engine {
     );
   }
 
+  /** Who sends more than can be folded waits for it: else folding falls behind until the store has let go of what it needs. */
+  async #keepUp(openedCount: number): Promise<void> {
+    if (this.#folded.lateMs < this.#limits.lateMsMax) return;
+    this.#counts.slowed_bodies_total += 1;
+    await this.#foldInSlices(openedCount * 2, () => this.#nextDue());
+  }
+
   #nextDue(): number {
     const due = this.#folded.nextDue();
     if (due >= 0 || this.#folded.openCount <= this.#limits.openTracesMax * 0.75) return due;
@@ -216,7 +244,7 @@ class LiveEngine implements Engine {
   }
 
   async #foldInSlices(countMax: number, next: () => number): Promise<void> {
-    let sliceEnd = this.#clock.monotonicMs() + this.#limits.sliceMs;
+    let sliceEnd = this.#sliceEnd();
     for (let count = 1; count <= countMax; count += 1) {
       const entry = next();
       if (entry < 0) return;
@@ -228,7 +256,12 @@ class LiveEngine implements Engine {
       }
       if (this.#clock.monotonicMs() < sliceEnd && count % 256 !== 0) continue;
       await nextTurn();
-      sliceEnd = this.#clock.monotonicMs() + this.#limits.sliceMs;
+      sliceEnd = this.#sliceEnd();
     }
+  }
+
+  /** When work that goes on has to let others have a turn. */
+  #sliceEnd(): number {
+    return this.#clock.monotonicMs() + this.#limits.sliceMs;
   }
 }

@@ -6,6 +6,7 @@ import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_MINUTE, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { assembleTrace } from "../trace/assemble.ts";
 import type { RowRef, Trace } from "../trace/trace.ts";
+import { History } from "./history.ts";
 import type { EngineLimits } from "./limits.ts";
 import type { Clock, EngineStats, TelemetryStore, TimeWindow } from "./ports.ts";
 import { sameTrace } from "./same-trace.ts";
@@ -15,8 +16,6 @@ import { WindowCache } from "./window-cache.ts";
 
 /** A trace is compared with what went on this long before and after it, in whole minutes. */
 const neighbourhoodNanos = BigInt(5 * NANOS_PER_MINUTE);
-
-const aheadMinutesMax = 60;
 
 /** A trace that keeps growing (one id for everything) is folded again and again: that may take this part of the time. */
 const restFactor = 20;
@@ -35,7 +34,7 @@ export class FoldedTraces {
   readonly #rollup = new ScopeRollup();
   readonly #states: TraceStates;
   readonly #windows: WindowCache<Scope>;
-  readonly #minutes: KeptMinutes;
+  readonly #history: History;
   #sharedVersion = 0;
   readonly #counts = {
     folded_traces_total: 0,
@@ -53,7 +52,7 @@ export class FoldedTraces {
         from === null || to === null ? null : { from: startOfMinute(from), to: startOfMinute(to) },
       ),
     );
-    this.#minutes = new KeptMinutes(limits.minutesMax);
+    this.#history = new History(this.#rollup, clock, limits);
   }
 
   get directory(): ServiceDirectory {
@@ -64,18 +63,29 @@ export class FoldedTraces {
     return this.#states.openCount;
   }
 
-  /** Spans have arrived and are safe in the store. */
-  arrive(table: SpanTable): void {
+  /** Spans have arrived and are safe in the store. Answers how many traces wait to be folded because of them. */
+  arrive(table: SpanTable): number {
     this.#rollup.observe(table);
     const now = this.#clock.monotonicMs();
+    const openBefore = this.#states.openCount;
     for (let row = 0; row < table.rowCount; row += 1) this.#states.arrive(table.traceId, row * 4, now);
+    return this.#states.openCount - openBefore;
+  }
+
+  /** For how long the trace has been due that is to be folded next; about 0 where nothing is due. */
+  get lateMs(): number {
+    return this.#states.lateMs(this.#clock.monotonicMs());
   }
 
   addMetricPoints(points: readonly MetricPoint[]): void {
     this.#rollup.addMetricPoints(points);
-    const minutes = new Set(points.map(({ time }) => minuteOf(time)));
-    // A rise is told from the point before, which may lie in the minute before.
-    for (const minute of minutes) this.#windows.change(minute, minute + 1);
+    const counts = new Map<number, number>();
+    for (const { time } of points) counts.set(minuteOf(time), (counts.get(minuteOf(time)) ?? 0) + 1);
+    for (const [minute, count] of counts) {
+      // A rise is told from the point before, which may lie in the minute before.
+      this.#windows.change(minute, minute + 1);
+      this.#noteAdded(minute, count);
+    }
   }
 
   /** The next trace that is due, -1 = none. */
@@ -148,8 +158,9 @@ export class FoldedTraces {
       open_traces: this.#states.openCount,
       known_traces: this.#states.size,
       forgotten_traces_total: this.#states.forgotten,
-      kept_minutes: this.#minutes.size,
-      dropped_minutes_total: this.#minutes.dropped,
+      kept_minutes: this.#history.minuteCount,
+      dropped_minutes_total: this.#history.droppedMinutes,
+      history_bytes: this.#history.bytes,
     };
   }
 
@@ -167,7 +178,7 @@ export class FoldedTraces {
     } else this.#counts.folded_traces_total += 1;
     this.#rollup.addTrace(trace);
     this.#states.noteFold(entry, rows.length, this.#noteChange(trace));
-    this.#keepMinutes(trace);
+    this.#noteAdded(minuteOf(trace.startTime), trace.spans.length);
     await this.#readLinked(trace);
     await this.#store.putSummary(summaryOf(trace, (key) => this.directory.nameOfKey(key)));
   }
@@ -208,14 +219,9 @@ export class FoldedTraces {
     this.#windows.changeAll();
   }
 
-  /** A clock that runs ahead must not push out what is true: such minutes are bounded by the rollups themselves. */
-  #keepMinutes(trace: Trace): void {
-    const minute = minuteOf(trace.startTime);
-    if (minute > minuteOf(this.#clock.unixNanos()) + aheadMinutesMax) return;
-    const first = this.#minutes.keep(minute);
-    if (first === null) return;
-    this.#rollup.dropBefore(first);
-    this.#windows.dropBefore(first);
+  #noteAdded(minute: number, items: number): void {
+    const first = this.#history.noteAdded(minute, items);
+    if (first !== null) this.#windows.dropBefore(first);
   }
 
   #scope(window: TimeWindow | null, atLeast: number): Scope {
@@ -223,36 +229,5 @@ export class FoldedTraces {
     const range =
       window === null ? { from: null, to: null } : { from: minuteOf(window.from), to: minuteOf(window.to) };
     return this.#windows.get(range, this.#clock.monotonicMs(), atLeast);
-  }
-}
-
-/** The minutes that hold traces, bounded: the oldest goes. Counted by time of the data, so that a replay of last year is kept too. */
-class KeptMinutes {
-  readonly #countMax: number;
-  readonly #minutes = new Set<number>();
-  #first = Number.NEGATIVE_INFINITY;
-  #dropped = 0;
-
-  constructor(countMax: number) {
-    this.#countMax = countMax;
-  }
-
-  get size(): number {
-    return this.#minutes.size;
-  }
-  get dropped(): number {
-    return this.#dropped;
-  }
-
-  /** The first minute that is kept from now on, if one had to go; else null. */
-  keep(minute: number): number | null {
-    if (minute < this.#first) return null;
-    this.#minutes.add(minute);
-    if (this.#minutes.size <= this.#countMax) return null;
-    const [oldest = minute, second = minute + 1] = [...this.#minutes].sort((a, b) => a - b);
-    this.#minutes.delete(oldest);
-    this.#dropped += 1;
-    this.#first = second;
-    return second;
   }
 }

@@ -10,6 +10,10 @@ export interface EngineLimits {
   readonly traceStatesMax: number;
   /** Minutes of graph and metrics that are kept; older ones go, counted. */
   readonly minutesMax: number;
+  /** What graph and metrics may take in memory, roughly; above it the oldest minutes go, counted. */
+  readonly historyBytesMax: number;
+  /** When folding is this late, senders wait for their acknowledgement until as many traces are folded as they brought, and some more. */
+  readonly lateMsMax: number;
   /** Bytes handed over and not yet safe in the store; above it senders are asked to wait. */
   readonly ingestBytesMax: number;
   /** Windows of graph and metrics kept ready for reports; the least recently used goes. */
@@ -18,7 +22,7 @@ export interface EngineLimits {
   readonly windowAgeMsMax: number;
   /** Waiting traces that one search or graph request folds before it answers; the rest follow in their own time. */
   readonly foldOnQueryMax: number;
-  /** Background work gives way to requests after this long. */
+  /** Work that takes long gives way to others after this long. */
   readonly sliceMs: number;
   /** How long a stop waits for folding. */
   readonly drainMsMax: number;
@@ -30,6 +34,8 @@ export const defaultEngineLimits: EngineLimits = {
   openTracesMax: 500_000,
   traceStatesMax: 1_000_000,
   minutesMax: 360,
+  historyBytesMax: 256 * 1024 * 1024,
+  lateMsMax: 1_000,
   ingestBytesMax: 256 * 1024 * 1024,
   windowCacheMax: 32,
   windowAgeMsMax: 1_000,

@@ -53,6 +53,11 @@ export interface TracePage {
   readonly cursor: string | null;
 }
 
+/** What a search found, and how many traces have arrived that it could not look at yet. */
+export interface TraceSearch extends TracePage {
+  readonly pending: number;
+}
+
 /**
  * Keeps telemetry. Bodies are kept as received, so nothing is lost or reshaped; a trace is read by decoding the few bodies
  * that hold it. Every method may take time: the first store is memory, later ones are files.
@@ -102,6 +107,8 @@ export interface TraceReportOptions {
   readonly failedService?: string;
   readonly language: Language;
   readonly scoring: "evidence" | "structural";
+  /** a healthy time to compare with; default: what went on around the trace */
+  readonly baseline?: TimeWindow;
 }
 
 export interface TraceAnalysis {
@@ -112,15 +119,29 @@ export interface TraceAnalysis {
   readonly report: TraceReport | StructuralReport;
 }
 
+export interface ServicesOptions {
+  /** of the sentences; default "en" */
+  readonly language?: Language;
+  /** default: all */
+  readonly limit?: number;
+}
+
+export interface ServicesPage {
+  /** the first ones by name */
+  readonly services: readonly ServiceJson[];
+  /** how many there are in all */
+  readonly total: number;
+}
+
 /** What the HTTP API asks the engine. A null answer = unknown. A window of null = everything that is kept. */
 export interface QueryPort {
   /** The rows of a trace as they were received. */
   readTrace(traceId: TraceId): Promise<readonly RowRef[] | null>;
   /** Analysed at once with what has arrived until now. Rejects with `service_not_found` for an unknown failed service. */
   analyzeTrace(traceId: TraceId, options: TraceReportOptions): Promise<TraceAnalysis | null>;
-  searchTraces(query: TraceQuery): Promise<TracePage>;
-  services(window: TimeWindow | null): Promise<readonly ServiceJson[]>;
-  service(name: string, window: TimeWindow | null): Promise<ServiceJson | null>;
+  searchTraces(query: TraceQuery): Promise<TraceSearch>;
+  services(window: TimeWindow | null, options?: ServicesOptions): Promise<ServicesPage>;
+  service(name: string, window: TimeWindow | null, language?: Language): Promise<ServiceJson | null>;
   graph(window: TimeWindow | null): Promise<GraphJson>;
   stats(): EngineStats;
 }

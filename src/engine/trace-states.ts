@@ -100,6 +100,11 @@ export class TraceStates {
     }
   }
 
+  /** How far `nextDue` is behind; it looks through one bucket after the other. */
+  lateMs(nowMs: number): number {
+    return Math.max(0, nowMs - this.#currentKey * this.#bucketMs);
+  }
+
   isOpen(entry: number): boolean {
     return this.#isOpen[entry] === 1;
   }

@@ -14,6 +14,9 @@ interface Kept<Window> {
 const changedSpanMax = 64;
 const changedMinutesMax = 20_000;
 
+/** A window takes megabytes: one that was made this long ago makes room when another is made. */
+const keptMsMax = 60_000;
+
 /**
  * Windows of graph and metrics that were asked for, kept until something in them changes. While traces keep coming in, a
  * window may be used a little longer than it is true, so that a hundred questions a second do not add up the same minutes
@@ -54,6 +57,7 @@ export class WindowCache<Window> {
   /** Forgets the minutes before `minute`, which are gone. */
   dropBefore(minute: number): void {
     for (const key of this.#changedAt.keys()) if (key < minute) this.#changedAt.delete(key);
+    this.#kept.clear();
     this.changeAll();
   }
 
@@ -67,12 +71,9 @@ export class WindowCache<Window> {
       return kept.window;
     }
     const made = { window: this.#make(range), changeNumber: this.#changeNumber, madeMs: nowMs };
+    for (const [oldKey, { madeMs }] of this.#kept)
+      if (this.#kept.size >= this.#countMax || nowMs - madeMs > keptMsMax) this.#kept.delete(oldKey);
     this.#kept.set(key, made);
-    if (this.#kept.size > this.#countMax)
-      for (const oldest of this.#kept.keys()) {
-        this.#kept.delete(oldest);
-        break;
-      }
     return made.window;
   }
 

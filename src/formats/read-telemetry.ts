@@ -223,7 +223,8 @@ class Reading {
       table.rowCount >= (this.#options.tableRows ?? tableRowsMax) ||
       (table.rowCount > 0 && table.byteLength >= tableBytesMax);
     if (isFull || (isLast && table.rowCount > 0)) {
-      this.#table = new SpanTable();
+      // What comes next is mostly like what came: a table that fits from the start need not grow.
+      this.#table = isLast ? new SpanTable() : new SpanTable(table.rowCount);
       await this.#sink.traces(table);
     }
     if (this.#points.length > 0) {

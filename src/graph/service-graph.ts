@@ -2,7 +2,7 @@ import { edgesMax, overflowName } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
 import { exactWeight, RedCell, type RedSample } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
-import { minuteOf, type UnixNanos } from "../model/time.ts";
+import { isEarlier, type MinuteTime, type UnixNanos, unixNanosOf } from "../model/time.ts";
 import type { Call, CallKind, CallSide, NodeKind, TraceCalls } from "../trace/calls.ts";
 
 /**
@@ -15,17 +15,22 @@ export class GraphRollup {
 
   add({ calls }: Pick<TraceCalls, "calls">): void {
     for (const call of calls)
-      this.#minutes.cellFor(minuteOf(call.startTime))?.toAdd(call.caller, call.callee, call.kind).add(call);
+      this.#minutes.cellFor(call.startTime.minute)?.toAdd(call.caller, call.callee, call.kind).add(call);
   }
 
   /** Takes back what `add` added for the same calls. */
   remove({ calls }: Pick<TraceCalls, "calls">): void {
     for (const call of calls)
-      this.#minutes.find(minuteOf(call.startTime))?.find(call.caller, call.callee, call.kind)?.remove(call);
+      this.#minutes.find(call.startTime.minute)?.find(call.caller, call.callee, call.kind)?.remove(call);
   }
 
   dropBefore(minute: number): void {
     this.#minutes.dropBefore(minute);
+  }
+
+  /** Makes the minutes before one take as little room as 1 % of error in latencies allows; answers what all take, roughly. */
+  compact(oldBefore: number): number {
+    return this.#minutes.compact(oldBefore, (minute, isOld) => minute.compact(isOld));
   }
 
   /** The graph of the minutes from `from` to `to`, both included; null = no end on that side. */
@@ -131,10 +136,10 @@ export class GraphEdge {
     this.errors = parts.reduce((sum, part) => sum + part.errors, 0);
     this.callerKind = parts.map((part) => surestOf(part.callerKinds)).reduce(surerKind);
     this.calleeKind = parts.map((part) => surestOf(part.calleeKinds)).reduce(surerKind);
-    let first: UnixNanos | null = null;
+    let first: MinuteTime | null = null;
     for (const { firstStart } of parts)
-      if (firstStart !== null && (first === null || firstStart < first)) first = firstStart;
-    this.firstStart = first ?? (0n as UnixNanos);
+      if (firstStart !== null && (first === null || isEarlier(firstStart, first))) first = firstStart;
+    this.firstStart = first === null ? (0n as UnixNanos) : unixNanosOf(first);
   }
 
   /** The calls as the caller saw them. */
@@ -202,7 +207,25 @@ class MinuteEdges {
     this.#edgeCount += 1;
     return edge;
   }
+
+  /** The bytes that it takes, roughly. */
+  compact(isOld: boolean): number {
+    let bytes = 0;
+    for (const callees of this.callers.values())
+      for (const kinds of callees.values())
+        for (const { client, server } of kinds.values()) {
+          if (isOld) {
+            client.seal();
+            server.seal();
+          }
+          bytes += edgeBytes + client.byteLength + server.byteLength;
+        }
+    return bytes;
+  }
 }
+
+/** An edge with its names in maps, its counts, and the objects that hold them. */
+const edgeBytes = 600;
 
 class EdgeMinute {
   calls = 0;
@@ -212,11 +235,10 @@ class EdgeMinute {
   readonly callerKinds = kindsBySurety.map(() => 0);
   readonly calleeKinds = kindsBySurety.map(() => 0);
 
-  get firstStart(): UnixNanos | null {
+  get firstStart(): MinuteTime | null {
     const [client, server] = [this.client.firstStart, this.server.firstStart];
     if (client === null || server === null) return client ?? server;
-    if (client > server) return server;
-    return client;
+    return isEarlier(server, client) ? server : client;
   }
 
   add(call: Call): void {

@@ -25,3 +25,12 @@ export function focusGraph(graph: GraphJson, focus: string, depth: number): Grap
     edges: graph.edges.filter(({ caller, callee }) => near.has(caller) && near.has(callee)),
   };
 }
+
+/** The edges with the most calls, in the order that they had, and their nodes; the whole graph where that is all. */
+export function busiestEdges(graph: GraphJson, limit: number): GraphJson {
+  if (graph.edges.length <= limit) return graph;
+  const busiest = new Set([...graph.edges].sort((a, b) => b.calls - a.calls).slice(0, limit));
+  const edges = graph.edges.filter((edge) => busiest.has(edge));
+  const ends = new Set(edges.flatMap(({ caller, callee }) => [caller, callee]));
+  return { nodes: graph.nodes.filter(({ service }) => ends.has(service)), edges };
+}

@@ -5,7 +5,7 @@ import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { resolveTime, type TimePoint } from "../model/time-point.ts";
 import { tracesToJson } from "../otlp/json-write.ts";
 import { writeJson } from "../wire/write-json.ts";
-import { focusGraph } from "./api-focus.ts";
+import { busiestEdges, focusGraph } from "./api-focus.ts";
 import { metricsText } from "./api-metrics.ts";
 import { homePage } from "./api-page.ts";
 import type { ParameterTable, ParameterValues } from "./api-parameters.ts";
@@ -84,6 +84,13 @@ const to = {
   default: null,
 } as const;
 
+const language = {
+  in: "query",
+  type: { kind: "choice", values: ["en", "ko"] },
+  description: "language of the sentences",
+  default: "en",
+} as const;
+
 const traceRoute = route({
   path: "/api/v1/traces/{trace_id}",
   operationId: "getTrace",
@@ -111,17 +118,24 @@ const analysisRoute = route({
       description: "the service to start at; without it, the one where the failure shows",
       default: null,
     },
-    lang: {
-      in: "query",
-      type: { kind: "choice", values: ["en", "ko"] },
-      description: "language of the sentences",
-      default: "en",
-    },
+    lang: language,
     scoring: {
       in: "query",
       type: { kind: "choice", values: ["evidence", "structural"] },
       description: "structural answers with the structural report alone",
       default: "evidence",
+    },
+    baseline_from: {
+      in: "query",
+      type: { kind: "time" },
+      description: "start of a healthy time to compare with; without both, the minutes around the trace",
+      default: null,
+    },
+    baseline_to: {
+      in: "query",
+      type: { kind: "time" },
+      description: "its end; without it, now",
+      default: null,
     },
   },
   answer: {
@@ -130,8 +144,16 @@ const analysisRoute = route({
     schema: { anyOf: [schemaReference("TraceReport"), schemaReference("StructuralReport")] },
   },
   errors: ["bad_trace_id", "bad_request", "trace_not_found", "service_not_found"],
-  handle: async ({ trace_id: id, failed_service: failedService, lang, scoring }, { query }) => {
-    const options = { language: lang, scoring, ...(failedService === null ? {} : { failedService }) };
+  handle: async (values, { query, clock }) => {
+    const { trace_id: id, failed_service: failedService, lang, scoring } = values;
+    const range = { from: values.baseline_from, to: values.baseline_to };
+    const baseline = windowOf(range, clock, "baseline_");
+    const options = {
+      language: lang,
+      scoring,
+      ...(failedService === null ? {} : { failedService }),
+      ...(baseline === null ? {} : { baseline }),
+    };
     const analysis = await query.analyzeTrace(id, options);
     if (analysis === null) throw unknownTrace(id);
     const { version, complete, report } = analysis;
@@ -198,7 +220,8 @@ const tracesRoute = route({
       ...(cursor === null ? {} : { cursor }),
     });
     const traces = page.summaries.map(summaryJson);
-    return jsonAnswer({ traces, total: page.total, truncated: page.cursor !== null, cursor: page.cursor });
+    const { total, cursor: next, pending } = page;
+    return jsonAnswer({ traces, total, truncated: next !== null, cursor: next, pending });
   },
 });
 
@@ -206,11 +229,24 @@ const servicesRoute = route({
   path: "/api/v1/services",
   operationId: "listServices",
   summary: "Requests, errors, latencies and health of every service",
-  parameters: { from, to },
-  answer: { description: "all services", mediaType: json, schema: schemaReference("Services") },
+  parameters: {
+    from,
+    to,
+    lang: language,
+    limit: {
+      in: "query",
+      type: { kind: "integer", min: 1, max: 10_000 },
+      description: "services in one answer, the first ones by name",
+      default: "1000",
+    },
+  },
+  answer: { description: "the services", mediaType: json, schema: schemaReference("Services") },
   errors: ["bad_request"],
-  handle: async (values, { query, clock }) =>
-    jsonAnswer({ services: await query.services(windowOf(values, clock)) }),
+  handle: async (values, { query, clock }) => {
+    const { lang, limit } = values;
+    const { services, total } = await query.services(windowOf(values, clock), { language: lang, limit });
+    return jsonAnswer({ services, total, truncated: services.length < total });
+  },
 });
 
 const serviceRoute = route({
@@ -226,11 +262,12 @@ const serviceRoute = route({
     },
     from,
     to,
+    lang: language,
   },
   answer: { description: "the service", mediaType: json, schema: schemaReference("Service") },
   errors: ["bad_request", "service_not_found"],
   handle: async (values, { query, clock }) => {
-    const service = await query.service(values.name, windowOf(values, clock));
+    const service = await query.service(values.name, windowOf(values, clock), values.lang);
     if (service === null) throw unknownService(values.name);
     return jsonAnswer(service);
   },
@@ -255,15 +292,22 @@ const graphRoute = route({
       description: "calls between the focus and what is still shown",
       default: "1",
     },
+    limit: {
+      in: "query",
+      type: { kind: "integer", min: 1, max: 100_000 },
+      description: "edges in one answer, those with the most calls",
+      default: "5000",
+    },
   },
-  answer: { description: "nodes and edges", mediaType: json, schema: schemaReference("Graph") },
+  answer: { description: "nodes and edges", mediaType: json, schema: schemaReference("GraphPage") },
   errors: ["bad_request", "service_not_found"],
   handle: async (values, { query, clock }) => {
     const graph: GraphJson = await query.graph(windowOf(values, clock));
-    if (values.focus === null) return jsonAnswer(graph);
-    const focused = focusGraph(graph, values.focus, values.depth);
-    if (focused === null) throw unknownService(values.focus);
-    return jsonAnswer(focused);
+    const part = values.focus === null ? graph : focusGraph(graph, values.focus, values.depth);
+    if (part === null) throw unknownService(values.focus ?? "");
+    const shown = busiestEdges(part, values.limit);
+    const total = part.edges.length;
+    return jsonAnswer({ ...shown, total, truncated: shown.edges.length < total });
   },
 });
 
@@ -405,6 +449,7 @@ function jsonAnswer(value: unknown): ApiAnswer {
 function windowOf(
   { from: start, to: end }: { readonly from: TimePoint | null; readonly to: TimePoint | null },
   clock: Clock,
+  prefix = "",
 ): TimeWindow | null {
   if (start === null && end === null) return null;
   const now = clock.unixNanos();
@@ -413,7 +458,11 @@ function windowOf(
     to: end === null ? now : resolveTime(end, now),
   };
   if (window.from > window.to)
-    throw new OperationError("bad_request", 'Parameter "from" is later than "to"', "Swap them.");
+    throw new OperationError(
+      "bad_request",
+      `Parameter "${prefix}from" is later than "${prefix}to"`,
+      "Swap them.",
+    );
   return window;
 }
 

@@ -58,6 +58,35 @@ const rates = {
   p99_ms: orNull(number),
 };
 
+const graphParts = {
+  nodes: listOf(
+    object({
+      service: text,
+      kind: nodeKind,
+      inferred: flag,
+      calls_in: number,
+      error_rate: ratio,
+      response_time_p50: orNull(number),
+      response_time_p99: orNull(number),
+    }),
+  ),
+  edges: listOf(
+    object(
+      {
+        caller: text,
+        callee: text,
+        kind: oneOf("sync", "async", "inferred"),
+        calls: number,
+        errors: number,
+        error_rate: ratio,
+        p50_ms: orNull(number),
+        p99_ms: orNull(number),
+      },
+      { client_p99_ms: number, server_p99_ms: number },
+    ),
+  ),
+};
+
 const structuralFields = {
   trace_id: traceId,
   failed_service: text,
@@ -188,34 +217,13 @@ export const schemas = {
     total: count,
     truncated: { ...flag, description: "there are more; ask again with the cursor" },
     cursor: orNull(text),
+    pending: { ...count, description: "traces that have arrived and are not searched yet" },
   }),
-  Graph: object({
-    nodes: listOf(
-      object({
-        service: text,
-        kind: nodeKind,
-        inferred: flag,
-        calls_in: number,
-        error_rate: ratio,
-        response_time_p50: orNull(number),
-        response_time_p99: orNull(number),
-      }),
-    ),
-    edges: listOf(
-      object(
-        {
-          caller: text,
-          callee: text,
-          kind: oneOf("sync", "async", "inferred"),
-          calls: number,
-          errors: number,
-          error_rate: ratio,
-          p50_ms: orNull(number),
-          p99_ms: orNull(number),
-        },
-        { client_p99_ms: number, server_p99_ms: number },
-      ),
-    ),
+  Graph: object(graphParts),
+  GraphPage: object({
+    ...graphParts,
+    total: { ...count, description: "edges in all" },
+    truncated: { ...flag, description: "there are more edges; ask with a higher limit or a focus" },
   }),
   Service: object({
     service: text,
@@ -228,5 +236,9 @@ export const schemas = {
     operations: listOf(object({ operation: text, ...rates })),
     minutes: listOf(object({ start: time, requests: number, errors: number, p99_ms: orNull(number) })),
   }),
-  Services: object({ services: listOf(reference("Service")) }),
+  Services: object({
+    services: listOf(reference("Service")),
+    total: count,
+    truncated: { ...flag, description: "there are more services; ask with a higher limit" },
+  }),
 } as const satisfies Readonly<Record<string, JsonSchema>>;

@@ -12,10 +12,22 @@ export interface HttpListener {
   close(graceMs: number): Promise<void>;
 }
 
-const headersTimeoutMs = 10_000;
-const requestTimeoutMs = 60_000;
-/** Longer than the idle time of clients' pools (90 s), else they write into a connection that is being closed. */
-const keepAliveTimeoutMs = 120_000;
+/** How long a client may take; one that is slower is answered 408, or cut where it waits between requests. */
+export interface HttpTimeouts {
+  readonly headersMs: number;
+  readonly requestMs: number;
+  readonly keepAliveMs: number;
+  /** how often the first two are looked at */
+  readonly checkMs: number;
+}
+
+const defaultTimeouts: HttpTimeouts = {
+  headersMs: 10_000,
+  requestMs: 60_000,
+  // Longer than the idle time of clients' pools (90 s), else they write into a connection that is being closed.
+  keepAliveMs: 120_000,
+  checkMs: 5_000,
+};
 const headerBytesMax = 16 * 1024;
 /** Open connections; more are turned away at once. */
 const connectionsMax = 10_000;
@@ -23,15 +35,19 @@ const connectionsMax = 10_000;
 /** Serves a handler on an address; port 0 = any free one. Rejects with `address_in_use` and the like. */
 export async function listenHttp(
   handler: HttpHandler,
-  { host, port }: { readonly host: string; readonly port: number },
+  {
+    host,
+    port,
+    timeouts = defaultTimeouts,
+  }: { readonly host: string; readonly port: number; readonly timeouts?: HttpTimeouts },
 ): Promise<HttpListener> {
   const server = createServer(
     {
       maxHeaderSize: headerBytesMax,
-      headersTimeout: headersTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      keepAliveTimeout: keepAliveTimeoutMs,
-      connectionsCheckingInterval: 5_000,
+      headersTimeout: timeouts.headersMs,
+      requestTimeout: timeouts.requestMs,
+      keepAliveTimeout: timeouts.keepAliveMs,
+      connectionsCheckingInterval: timeouts.checkMs,
       noDelay: true,
     },
     handler,

@@ -1,5 +1,5 @@
 import { type Attributes, textOf } from "../model/attributes.ts";
-import { deltaPointsPerMinuteMax, metricSeriesMax } from "../model/limits.ts";
+import { deltaPointsPerMinuteMax, metricSeriesMax, metricValueMax } from "../model/limits.ts";
 import {
   cpuModeKeys,
   cpuNumberKeys,
@@ -60,6 +60,14 @@ export class HealthRollup {
       const sender = mapEntry(senders, point.resource, () => senderOf(point.resource));
       this.#seriesOf(point, rule, sender, read.kind)?.add(point, read.value);
     }
+  }
+
+  /** What it takes in memory, roughly. */
+  get byteLength(): number {
+    let bytes = 0;
+    for (const { series } of this.#groups.values())
+      for (const each of series.values()) bytes += each.byteLength;
+    return bytes;
   }
 
   dropBefore(minute: number): void {
@@ -228,12 +236,16 @@ function modeOf(attributes: Attributes): CpuModeValue {
 /** `level` = a value of now, `counter` = counts up from its start, `delta` = what was added since the point before */
 type ReadingKind = "level" | "counter" | "delta";
 
-/** Null for what is no number of now or a count: histograms, and values that senders mark as missing. */
+/** Null for what is no number of now or a count: histograms, values marked as missing, and those that cannot be (below 0, absurd). */
 function readingOf({
   value,
   unit,
 }: MetricPoint): { readonly kind: ReadingKind; readonly value: number } | null {
-  if ((value.kind !== "gauge" && value.kind !== "sum") || !Number.isFinite(value.value)) return null;
+  if (
+    (value.kind !== "gauge" && value.kind !== "sum") ||
+    !(value.value >= 0 && value.value <= metricValueMax)
+  )
+    return null;
   const scaled = unit === "%" || unit === "percent" ? value.value / 100 : value.value;
   if (value.kind === "gauge") return { kind: "level", value: scaled };
   if (value.temporality === "delta") return { kind: "delta", value: scaled };
@@ -263,9 +275,15 @@ interface Reading {
 interface SeriesMinute {
   first: Reading | null;
   last: Reading | null;
-  readonly deltas: Map<UnixNanos, number>;
+  /** null = none yet */
+  deltas: Map<UnixNanos, number> | null;
   deltaRest: number;
 }
+
+/** A series with its labels; a minute of one with two points; a point with delta temporality. */
+const seriesBytes = 1_000;
+const seriesMinuteBytes = 350;
+const deltaBytes = 80;
 
 class Series {
   readonly rule: MetricRule;
@@ -273,14 +291,19 @@ class Series {
   readonly instance: string;
   readonly mode: CpuModeValue;
   readonly #minutes = new Minutes(
-    (): SeriesMinute => ({ first: null, last: null, deltas: new Map(), deltaRest: 0 }),
+    (): SeriesMinute => ({ first: null, last: null, deltas: null, deltaRest: 0 }),
   );
+  #deltaCount = 0;
 
   constructor({ rule, kind, instance, mode }: SeriesKind) {
     this.rule = rule;
     this.kind = kind;
     this.instance = instance;
     this.mode = mode;
+  }
+
+  get byteLength(): number {
+    return seriesBytes + this.#minutes.size * seriesMinuteBytes + this.#deltaCount * deltaBytes;
   }
 
   add({ time, startTime }: MetricPoint, value: number): void {
@@ -290,15 +313,26 @@ class Series {
     if (this.kind !== "delta") {
       if (minute.first === null || isBefore(reading, minute.first)) minute.first = reading;
       if (minute.last === null || isBefore(minute.last, reading)) minute.last = reading;
-    } else if (minute.deltas.has(time) || minute.deltas.size < deltaPointsPerMinuteMax)
-      minute.deltas.set(time, Math.max(value, minute.deltas.get(time) ?? value));
-    else minute.deltaRest += value;
+      return;
+    }
+    minute.deltas ??= new Map();
+    const known = minute.deltas.get(time);
+    if (known === undefined && minute.deltas.size >= deltaPointsPerMinuteMax) {
+      minute.deltaRest += value;
+      return;
+    }
+    if (known === undefined) this.#deltaCount += 1;
+    minute.deltas.set(time, Math.max(value, known ?? value));
   }
 
   /** Whether nothing is left. */
   dropBefore(minute: number): boolean {
     this.#minutes.dropBefore(minute);
-    return this.#minutes.within(null, null).length === 0;
+    if (this.#deltaCount > 0)
+      this.#deltaCount = this.#minutes
+        .within(null, null)
+        .reduce((sum, [, { deltas }]) => sum + (deltas?.size ?? 0), 0);
+    return this.#minutes.size === 0;
   }
 
   /** The last level or the growth, and the seconds that the growth took; null where the window has none. */
@@ -314,7 +348,7 @@ class Series {
   }
 
   #deltaSum(minutes: readonly SeriesMinute[]): Measured {
-    const deltas = minutes.flatMap((minute) => [...minute.deltas]).sort(([a], [b]) => (a < b ? -1 : 1));
+    const deltas = minutes.flatMap(({ deltas }) => [...(deltas ?? [])]).sort(([a], [b]) => (a < b ? -1 : 1));
     const rest = minutes.reduce((sum, { deltaRest }) => sum + deltaRest, 0);
     const value = deltas.reduce((sum, [, delta]) => sum + delta, rest);
     const seconds = Number((deltas.at(-1)?.[0] ?? 0n) - (deltas[0]?.[0] ?? 0n)) / NANOS_PER_SECOND;

@@ -1,4 +1,5 @@
 import {
+  operationsPerMinuteMax,
   operationsPerServiceMax,
   overflowName,
   servicesMax,
@@ -7,7 +8,7 @@ import {
 import { Minutes, overflowMinute } from "../model/minutes.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
-import { minuteOf, type UnixNanos } from "../model/time.ts";
+import { isEarlier, type MinuteTime, type UnixNanos, unixNanosOf } from "../model/time.ts";
 import type { Entry, NodeKind, TraceCalls } from "../trace/calls.ts";
 
 /**
@@ -16,25 +17,37 @@ import type { Entry, NodeKind, TraceCalls } from "../trace/calls.ts";
  * order. Services and operations beyond the limits fall into `overflowName`.
  */
 export class RedRollup {
-  readonly #minutes = new Minutes((): Services => ({ own: new Map(), inferred: new Map() }));
+  readonly #minutes = new Minutes(
+    (): Services => ({ own: new Map(), inferred: new Map(), operationCount: 0 }),
+  );
 
   add(calls: TraceCalls): void {
     for (const entry of calls.entries) {
-      const services = this.#minutes.cellFor(minuteOf(entry.startTime));
-      if (services !== undefined) serviceToAdd(sideOf(services, entry), entry).add(entry);
+      const services = this.#minutes.cellFor(entry.startTime.minute);
+      if (services !== undefined) serviceToAdd(services, entry).add(entry);
     }
   }
 
   /** Takes back what `add` added for the same calls. */
   remove(calls: TraceCalls): void {
     for (const entry of calls.entries) {
-      const services = this.#minutes.find(minuteOf(entry.startTime));
+      const services = this.#minutes.find(entry.startTime.minute);
       if (services !== undefined) knownService(sideOf(services, entry), entry)?.remove(entry);
     }
   }
 
   dropBefore(minute: number): void {
     this.#minutes.dropBefore(minute);
+  }
+
+  /** Makes the minutes before one take as little room as 1 % of error in latencies allows; answers what all take, roughly. */
+  compact(oldBefore: number): number {
+    return this.#minutes.compact(oldBefore, ({ own, inferred }, isOld) => {
+      let bytes = 0;
+      for (const services of [own, inferred])
+        for (const service of services.values()) bytes += service.compact(isOld);
+      return bytes;
+    });
   }
 
   /** The sums of the minutes from `from` to `to`, both included; null = no end on that side. */
@@ -120,12 +133,12 @@ function shownOf(parts: readonly ServicePart[]): readonly ServicePart[] {
 }
 
 function firstStartOf(parts: readonly ServicePart[]): UnixNanos {
-  let first: UnixNanos | null = null;
+  let first: MinuteTime | null = null;
   for (const { sums } of shownOf(parts)) {
     const start = sums.cell.firstStart;
-    if (start !== null && (first === null || start < first)) first = start;
+    if (start !== null && (first === null || isEarlier(start, first))) first = start;
   }
-  return first ?? (0n as UnixNanos);
+  return first === null ? (0n as UnixNanos) : unixNanosOf(first);
 }
 
 function sumOf(service: string, parts: readonly ServicePart[]): ServiceRed {
@@ -178,6 +191,10 @@ function unreachableMessage(parts: readonly ServicePart[]): string | null {
 /** A node is what most certainly stands at that end: the first of these that was seen. */
 const nodeKinds: readonly NodeKind[] = ["service", "database", "messaging", "external", "unknown"];
 
+/** A service with its maps and counts, and what an operation takes in a map with its name. */
+const serviceBytes = 600;
+const operationBytes = 100;
+
 /** One service in one minute, with spans of its own or as its callers saw it. */
 class ServiceMinute {
   readonly isInferred: boolean;
@@ -188,8 +205,10 @@ class ServiceMinute {
   rateLimitHits = 0;
   /** message -> weight of the calls that did not reach it */
   readonly unreachable = new Map<string, number>();
+  readonly #minute: Services;
 
-  constructor(isInferred: boolean) {
+  constructor(minute: Services, isInferred: boolean) {
+    this.#minute = minute;
     this.isInferred = isInferred;
   }
 
@@ -205,13 +224,28 @@ class ServiceMinute {
     this.#count(entry, -exactWeight(entry.weight));
   }
 
+  /** The bytes that it takes, roughly. */
+  compact(isOld: boolean): number {
+    let bytes = serviceBytes;
+    for (const cell of [this.cell, ...this.operations.values()]) {
+      if (isOld) cell.seal();
+      bytes += operationBytes + cell.byteLength;
+    }
+    return bytes;
+  }
+
   /** Emptied operations stay, so that what was counted elsewhere for lack of room is found there again. */
   #operationToAdd(operation: string): RedCell {
-    const known = this.operations.get(operation);
+    const own = this.operations.get(operation);
+    if (own !== undefined) return own;
+    const hasRoom =
+      this.operations.size < operationsPerServiceMax && this.#minute.operationCount < operationsPerMinuteMax;
+    const name = hasRoom ? operation : overflowName;
+    const known = this.operations.get(name);
     if (known !== undefined) return known;
-    const name = this.operations.size < operationsPerServiceMax ? operation : overflowName;
-    const cell = this.operations.get(name) ?? new RedCell();
+    const cell = new RedCell();
     this.operations.set(name, cell);
+    this.#minute.operationCount += 1;
     return cell;
   }
 
@@ -233,16 +267,18 @@ const overflowMessage = "connection failed";
 interface Services {
   readonly own: Map<string, ServiceMinute>;
   readonly inferred: Map<string, ServiceMinute>;
+  operationCount: number;
 }
 
 function sideOf({ own, inferred }: Services, entry: Entry): Map<string, ServiceMinute> {
   return entry.isInferred ? inferred : own;
 }
 
-function serviceToAdd(services: Map<string, ServiceMinute>, entry: Entry): ServiceMinute {
+function serviceToAdd(minute: Services, entry: Entry): ServiceMinute {
+  const services = sideOf(minute, entry);
   let service = knownService(services, entry);
   if (service === undefined) {
-    service = new ServiceMinute(entry.isInferred);
+    service = new ServiceMinute(minute, entry.isInferred);
     services.set(services.size < servicesMax ? entry.service : overflowName, service);
   }
   return service;

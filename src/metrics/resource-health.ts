@@ -48,19 +48,18 @@ export function resourceHealthOf(instances: readonly InstanceValues[]): Resource
     const growth = sumOf(joined.filter(({ isGrowth }) => isGrowth));
     return joined.reduce((most, { value, isGrowth }) => (isGrowth ? most : Math.max(most, value)), growth);
   };
-  const level = (measure: Measure): number | undefined =>
-    highest((instance) => joinedBest(instance.get(measure))?.value ?? null);
   const health: { [Key in keyof ResourceHealth]?: number | undefined } = {
     cpu_usage: highest(cpuOf),
     memory_usage: highest(memoryOf),
-    queue_depth: level("queue_depth"),
+    queue_depth: highest((instance) => levelOf(instance.get("queue_depth"))),
     ...connectionsOf(instances),
     deadlock_count: count("deadlocks"),
     slow_query_count: count("slow_queries"),
     timeout_count: count("timeouts"),
     rate_limit_hits: count("rate_limit_hits"),
   };
-  return Object.fromEntries(Object.entries(health).filter(([, value]) => value !== undefined));
+  // a limit next to nothing makes an endless ratio
+  return Object.fromEntries(Object.entries(health).filter(([, value]) => Number.isFinite(value)));
 }
 
 /** The series of the best metric there is, brought together as its rule says. */
@@ -78,6 +77,12 @@ function joinedBest(
   return { value: joined / divisor, seconds, isGrowth: best.some(({ isGrowth }) => isGrowth) };
 }
 
+/** The same of what is a state: how often something happened (connections made since the start) is none. */
+function levelOf(values: readonly SeriesValue[] | undefined): number | null {
+  const joined = joinedBest(values);
+  return joined === null || joined.isGrowth ? null : joined.value;
+}
+
 /** Smallest first, so that the sum does not depend on order. */
 function sumOf(values: readonly { readonly value: number }[]): number {
   return values
@@ -88,18 +93,16 @@ function sumOf(values: readonly { readonly value: number }[]): number {
 
 /** Utilisation as sent, else busy time against all time, else CPU seconds against what the limit allows. */
 function cpuOf(instance: InstanceValues): number | null {
-  const ratio = joinedBest(instance.get("cpu_ratio"));
-  if (ratio !== null && !ratio.isGrowth) return ratio.value;
+  const ratio = levelOf(instance.get("cpu_ratio"));
+  if (ratio !== null) return ratio;
   const busy = busyShare(instance.get("cpu_by_mode"));
   if (busy !== null) return busy;
-  const limit = joinedBest(instance.get("cpu_limit"));
-  if (limit === null || limit.value <= 0) return null;
-  const cores = joinedBest(instance.get("cpu_cores"));
-  if (cores !== null && !cores.isGrowth) return cores.value / limit.value;
+  const limit = levelOf(instance.get("cpu_limit"));
+  if (limit === null || limit <= 0) return null;
+  const cores = levelOf(instance.get("cpu_cores"));
+  if (cores !== null) return cores / limit;
   const used = joinedBest(instance.get("cpu_seconds"));
-  return used === null || !used.isGrowth || used.seconds <= 0
-    ? null
-    : used.value / (used.seconds * limit.value);
+  return used === null || !used.isGrowth || used.seconds <= 0 ? null : used.value / (used.seconds * limit);
 }
 
 function busyShare(values: readonly SeriesValue[] | undefined): number | null {
@@ -115,11 +118,11 @@ function busyShare(values: readonly SeriesValue[] | undefined): number | null {
 }
 
 function memoryOf(instance: InstanceValues): number | null {
-  const ratio = joinedBest(instance.get("memory_ratio"));
-  if (ratio !== null && ratio.value <= 1) return ratio.value;
-  const used = joinedBest(instance.get("memory_bytes"));
-  const limit = joinedBest(instance.get("memory_limit"));
-  return used === null || limit === null || limit.value <= 0 ? null : used.value / limit.value;
+  const ratio = levelOf(instance.get("memory_ratio"));
+  if (ratio !== null && ratio <= 1) return ratio;
+  const used = levelOf(instance.get("memory_bytes"));
+  const limit = levelOf(instance.get("memory_limit"));
+  return used === null || limit === null || limit <= 0 ? null : used / limit;
 }
 
 /** Count and limit of the same process: the one whose pool is fullest, or with the most connections where no limit is known. */
@@ -127,8 +130,8 @@ function connectionsOf(instances: readonly InstanceValues[]): ResourceHealth {
   let count: number | undefined;
   let limit: number | undefined;
   for (const instance of instances) {
-    const own = joinedBest(instance.get("connections"))?.value;
-    const ownLimit = joinedBest(instance.get("connections_max"))?.value;
+    const own = levelOf(instance.get("connections")) ?? undefined;
+    const ownLimit = levelOf(instance.get("connections_max")) ?? undefined;
     if (isFuller(own, ownLimit, count, limit)) {
       count = own;
       limit = ownLimit;

@@ -6,6 +6,12 @@ export const valueDepthMax = 64;
 /** Spans of one trace that are analysed; the rest is counted and the report says so. Jaeger's tests stop at 10,008. */
 export const traceSpansMax = 1_000_000;
 
+/** How many spans one sampled span stands for at most: a threshold beyond one in a million is hostile, and sums stay exact. */
+export const sampleWeightMax = 2 ** 20;
+
+/** Sections of the critical path that a report lists: 2 MB of JSON. The shortest of more are left out, and the report says so. */
+export const pathSectionsMax = 10_000;
+
 /** Distinct services (and peers) in one window; more fall into `overflowName`, which is never a candidate. */
 export const servicesMax = 10_000;
 
@@ -18,14 +24,23 @@ export const operationsPerServiceMax = 2_000;
 /** Distinct minutes that sums are kept for: a week. More (or hostile clocks) share one minute without a time. */
 export const minutesMax = 10_080;
 
+/** Distinct operations of all services together in one minute, about 65 MB; more fall into `overflowName` of their service. */
+export const operationsPerMinuteMax = 100_000;
+
 /** Distinct messages of failed connections that are counted one by one, per service and minute: one is shown. */
 export const unreachableMessagesMax = 16;
 
 /** Series of OTLP metrics that say something about health; points of further ones are left out and counted. */
 export const metricSeriesMax = 50_000;
 
+/** A metric's value beyond this (an exabyte) is no measurement and is left out, so that sums and percentages stay numbers. */
+export const metricValueMax = 1e18;
+
 /** Points of one series with delta temporality that are told apart in one minute; exporters send 1 to 60. */
 export const deltaPointsPerMinuteMax = 240;
+
+/** Earliest starts of one population of requests that are told apart, so that late spans may take some of them back. */
+export const earliestStartsMax = 8;
 
 /** Links to spans that have not been seen, waiting for them; the oldest go first and are counted. */
 export const openLinksMax = 100_000;

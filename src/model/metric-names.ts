@@ -115,7 +115,7 @@ const rules: readonly MetricRule[] = [
     measure: "cpu_cores",
     rank: 1,
     join: "max",
-    names: ["container.cpu.usage", "k8s.pod.cpu.usage", "k8s.container.cpu.usage"],
+    names: ["container.cpu.usage", "k8s.pod.cpu.usage", "k8s.container.cpu.usage", "k8s.node.cpu.usage"],
   },
   {
     measure: "cpu_limit",
@@ -220,6 +220,8 @@ const rules: readonly MetricRule[] = [
       "*.queue.messages",
       "*.consumer.lag",
       "*.queue.backlog",
+      "kestrel.queued.requests",
+      "kestrel.queued.connections",
     ],
   },
   {
@@ -248,6 +250,13 @@ const rules: readonly MetricRule[] = [
     join: "sum",
     only: { keys: ["db.client.connection.state", "state"], values: ["used"] },
     names: ["db.client.connection.count", "db.client.connections.usage"],
+  },
+  {
+    measure: "connections",
+    rank: 3,
+    join: "sum",
+    only: { keys: ["http.connection.state"], values: ["active"] },
+    names: ["http.client.open.connections"],
   },
   {
     measure: "connections",
@@ -328,6 +337,7 @@ const rules: readonly MetricRule[] = [
       "*.rate.limited",
       "*.ratelimit.hits",
       "*.rate.limit.exceeded",
+      "kestrel.rejected.connections",
     ],
   },
 ];

@@ -3,12 +3,22 @@ import { minutesMax } from "./limits.ts";
 /** Minutes beyond `minutesMax` share this one; it belongs to no window with ends. */
 export const overflowMinute = -1;
 
+interface CellWeights {
+  /** as last weighed, by minute */
+  readonly bytes: Map<number, number>;
+  /** minutes that were asked for since then */
+  readonly used: Set<number>;
+  oldBefore: number;
+}
+
 /**
  * One cell a minute, made when first asked for. Old minutes can be dropped: what belongs to one is ignored from then on.
  * Minutes far ahead of those (a hostile clock) share one cell, so that they neither stay for ever nor crowd others out.
  */
 export class Minutes<Cell> {
   readonly #cells = new Map<number, Cell>();
+  /** null = nobody wants to know what the cells take in memory */
+  #weights: CellWeights | null = null;
   readonly #make: () => Cell;
   #firstKept = Number.NEGATIVE_INFINITY;
   #endKept = Number.POSITIVE_INFINITY;
@@ -27,6 +37,7 @@ export class Minutes<Cell> {
       const key = this.#hasRoom(minute) ? minute : overflowMinute;
       cell = this.#cells.get(key) ?? this.#make();
       this.#cells.set(key, cell);
+      this.#weights?.used.add(key);
     }
     this.#lastMinute = minute;
     this.#lastCell = cell;
@@ -36,7 +47,30 @@ export class Minutes<Cell> {
   /** The cell that something added at this minute is in. */
   find(minute: number): Cell | undefined {
     if (minute < this.#firstKept) return undefined;
-    return this.#cells.get(minute) ?? (this.#hasRoom(minute) ? undefined : this.#cells.get(overflowMinute));
+    const key = this.#cells.has(minute) || this.#hasRoom(minute) ? minute : overflowMinute;
+    this.#weights?.used.add(key);
+    return this.#cells.get(key);
+  }
+
+  /**
+   * What all cells take in memory, roughly. `weigh` answers it for one cell, and makes an old one, before `oldBefore`, take
+   * as little as it can; it is asked only for cells that were used, or grew old, since the last time.
+   */
+  compact(oldBefore: number, weigh: (cell: Cell, isOld: boolean) => number): number {
+    const weights = this.#weights ?? { bytes: new Map(), used: new Set(this.#cells.keys()), oldBefore };
+    this.#weights = weights;
+    for (const minute of this.#cells.keys())
+      if (minute >= weights.oldBefore && minute < oldBefore) weights.used.add(minute);
+    weights.oldBefore = Math.max(weights.oldBefore, oldBefore);
+    for (const minute of weights.used) {
+      const cell = this.#cells.get(minute);
+      if (cell !== undefined) weights.bytes.set(minute, weigh(cell, minute < weights.oldBefore));
+    }
+    weights.used.clear();
+    this.#lastMinute = Number.NaN;
+    let sum = 0;
+    for (const bytes of weights.bytes.values()) sum += bytes;
+    return sum;
   }
 
   /** Also forgets what had no minute of its own. */
@@ -44,8 +78,16 @@ export class Minutes<Cell> {
     this.#firstKept = Math.max(this.#firstKept, minute);
     this.#endKept = this.#firstKept + minutesMax;
     for (const key of this.#cells.keys())
-      if (key < this.#firstKept || key >= this.#endKept) this.#cells.delete(key);
+      if (key < this.#firstKept || key >= this.#endKept) {
+        this.#cells.delete(key);
+        this.#weights?.bytes.delete(key);
+      }
     this.#lastMinute = Number.NaN;
+  }
+
+  /** How many minutes have a cell. */
+  get size(): number {
+    return this.#cells.size;
   }
 
   /** The minutes from `from` to `to`, both included, oldest first; null = no end on that side. */

@@ -1,5 +1,6 @@
 import { QuantileSketch } from "../base/quantile-sketch.ts";
-import type { UnixNanos } from "./time.ts";
+import { EarliestStarts } from "./earliest-starts.ts";
+import type { MinuteTime } from "./time.ts";
 
 /** Weights are multiples of this, so that sums of them are exact and do not depend on order. */
 const weightUnit = 1 / 1024;
@@ -15,11 +16,15 @@ export class RedCell {
   failed = 0;
   /** nanoseconds; unfinished requests are not in it */
   readonly latency: QuantileSketch;
-  /** the earliest start seen; taking requests back does not move it, except the last one */
-  firstStart: UnixNanos | null = null;
+  readonly #starts = new EarliestStarts();
 
   constructor(latency = new QuantileSketch()) {
     this.latency = latency;
+  }
+
+  /** The earliest start of its requests; null where there are none. */
+  get firstStart(): MinuteTime | null {
+    return this.#starts.first;
   }
 
   add(request: RedSample): void {
@@ -27,7 +32,7 @@ export class RedCell {
     this.requests += weight;
     if (request.failed) this.failed += weight;
     if (request.durationNanos !== null) this.latency.add(request.durationNanos, weight);
-    this.#startAt(request.startTime);
+    this.#starts.add(request.startTime);
   }
 
   /** Takes back what was added; what is not there changes nothing. */
@@ -37,7 +42,18 @@ export class RedCell {
     if (request.durationNanos !== null && !this.latency.remove(request.durationNanos, weight)) return;
     this.requests -= weight;
     if (request.failed) this.failed -= weight;
-    if (this.requests === 0) this.firstStart = null;
+    if (this.requests === 0) this.#starts.clear();
+    else this.#starts.remove(request.startTime);
+  }
+
+  /** What it takes in memory, roughly. */
+  get byteLength(): number {
+    return cellBytes + this.latency.byteLength + this.#starts.byteLength;
+  }
+
+  /** Takes as little room from now on as 1 % of error in latencies allows. */
+  seal(): void {
+    this.latency.seal();
   }
 
   /** All requests of the parts; the parts stay as they are. */
@@ -48,7 +64,7 @@ export class RedCell {
     for (const { requests, failed, firstStart } of parts) {
       sum.requests += requests;
       sum.failed += failed;
-      if (firstStart !== null) sum.#startAt(firstStart);
+      if (firstStart !== null) sum.#starts.add(firstStart);
     }
     return sum;
   }
@@ -57,14 +73,12 @@ export class RedCell {
   get errorRatio(): number {
     return this.requests > 0 ? this.failed / this.requests : 0;
   }
-
-  #startAt(start: UnixNanos): void {
-    if (this.firstStart === null || start < this.firstStart) this.firstStart = start;
-  }
 }
 
+const cellBytes = 100;
+
 export interface RedSample {
-  readonly startTime: UnixNanos;
+  readonly startTime: MinuteTime;
   readonly durationNanos: number | null;
   readonly failed: boolean;
   /** see `exactWeight` */

@@ -27,6 +27,8 @@ export const spanKeys = {
   destinationIsAnonymous: ["messaging.destination.anonymous"],
   rpcSystem: ["rpc.system.name", "rpc.system"],
   rpcService: ["rpc.service"],
+  /** since 2025 with the service in front: `shop.Cart/GetItems` */
+  rpcMethod: ["rpc.method"],
   /** hosts by name come before numeric addresses */
   address: ["server.address", "net.peer.name", "net.sock.peer.name"],
   url: ["url.full", "http.url"],

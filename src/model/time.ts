@@ -48,6 +48,34 @@ export function minuteOf(time: UnixNanos): number {
   return Number(time / 60_000_000_000n);
 }
 
+/** A moment in two exact numbers, for loops over spans: whole minutes since 1970, and nanoseconds into that minute. */
+export interface MinuteTime {
+  readonly minute: number;
+  readonly nanos: number;
+}
+
+export function minuteTimeOf(time: UnixNanos): MinuteTime {
+  const minute = minuteOf(time);
+  return { minute, nanos: Number(time - startOfMinute(minute)) };
+}
+
+/** `nanos` whole nanoseconds later; never before 1970. */
+export function laterBy(time: MinuteTime, nanos: number): MinuteTime {
+  const into = time.nanos + nanos;
+  if (into >= 0 && into < NANOS_PER_MINUTE) return { minute: time.minute, nanos: into };
+  const minutes = Math.floor(into / NANOS_PER_MINUTE);
+  const minute = time.minute + minutes;
+  return minute < 0 ? { minute: 0, nanos: 0 } : { minute, nanos: into - minutes * NANOS_PER_MINUTE };
+}
+
+export function isEarlier(a: MinuteTime, b: MinuteTime): boolean {
+  return a.minute < b.minute || (a.minute === b.minute && a.nanos < b.nanos);
+}
+
+export function unixNanosOf({ minute, nanos }: MinuteTime): UnixNanos {
+  return (startOfMinute(minute) + BigInt(nanos)) as UnixNanos;
+}
+
 /** The start of a minute that `minuteOf` gave. */
 export function startOfMinute(minute: number): UnixNanos {
   return (BigInt(minute) * 60_000_000_000n) as UnixNanos;

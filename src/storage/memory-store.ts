@@ -100,7 +100,8 @@ class MemoryStore implements TelemetryStore {
         : bodyWithoutSpans(sequence, owned, decoded.signal === "metrics" ? decoded.points : []);
     this.#bodies.set(sequence, body);
     this.#bytes += body.bytes;
-    this.#cache.put(sequence, decoded, owned.body.length);
+    // Spans are read again when their trace is folded; nobody asks for the rest so soon.
+    if (decoded.signal === "traces") this.#cache.put(sequence, decoded, owned.body.length);
     this.#evict();
     return Promise.resolve();
   }

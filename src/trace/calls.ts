@@ -1,5 +1,5 @@
 import type { TraceId } from "../model/ids.ts";
-import type { UnixNanos } from "../model/time.ts";
+import type { MinuteTime } from "../model/time.ts";
 
 /** What stands at the far end of a call. */
 export type NodeKind = "service" | "database" | "messaging" | "external" | "unknown";
@@ -19,7 +19,7 @@ export interface Entry {
   readonly isInferred: boolean;
   /** index in `Trace.spans` */
   readonly span: number;
-  readonly startTime: UnixNanos;
+  readonly startTime: MinuteTime;
   /** null for an unfinished span */
   readonly durationNanos: number | null;
   readonly failed: boolean;
@@ -39,7 +39,7 @@ export interface Call {
   readonly calleeKind: NodeKind;
   readonly kind: CallKind;
   readonly operation: string;
-  readonly startTime: UnixNanos;
+  readonly startTime: MinuteTime;
   readonly client: CallSide | null;
   readonly server: CallSide | null;
   /** the callee found the request wrong (a 404) and counts no failure of its own: no error of the call, though its caller failed */
@@ -65,7 +65,7 @@ export interface OpenLink {
   readonly operation: string;
   /** the destination that the linking consumer itself names (`system:destination`), else null */
   readonly destination: string | null;
-  readonly startTime: UnixNanos;
+  readonly startTime: MinuteTime;
   readonly durationNanos: number | null;
   readonly failed: boolean;
   readonly weight: number;

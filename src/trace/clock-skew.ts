@@ -15,26 +15,18 @@ export function correctClocks(
   order: readonly SpanNode[],
   spans: readonly SpanNode[],
 ): readonly ClockOffset[] {
-  let isNeeded = false;
+  if (!order.some((child) => liesOutside(spans[child.parent], child))) return [];
+  const pairs = new ClockPairs();
   for (const child of order) {
     const parent = spans[child.parent];
-    if (parent === undefined || (child.start >= parent.start && child.end <= parent.end)) continue;
-    if (isComparable(parent, child)) isNeeded = true;
+    if (parent !== undefined && isComparable(parent, child)) pairs.toAdd(parent, child).add(parent, child);
   }
-  if (!isNeeded) return [];
-  const pairs = new Map<string, ClockPair>();
-  for (const child of order) {
-    const parent = spans[child.parent];
-    if (parent === undefined || !isComparable(parent, child)) continue;
-    const key = pairKey(parent, child);
-    let pair = pairs.get(key);
-    if (pair === undefined) {
-      pair = new ClockPair();
-      pairs.set(key, pair);
-    }
-    pair.add(parent, child);
-  }
-  return applyOffsets(order, spans, pairs);
+  return pairs.settle() ? applyOffsets(order, spans, pairs) : [];
+}
+
+function liesOutside(parent: SpanNode | undefined, child: SpanNode): boolean {
+  if (parent === undefined || (child.start >= parent.start && child.end <= parent.end)) return false;
+  return isComparable(parent, child);
 }
 
 function isComparable(parent: SpanNode, child: SpanNode): boolean {
@@ -52,14 +44,9 @@ function clockOf({ host, service }: SpanNode): string {
   return host === "" ? service : host;
 }
 
-/** One key for both directions. */
-function pairKey(a: SpanNode, b: SpanNode): string {
-  const [x, y] = [clockKey(a), clockKey(b)];
-  return x < y ? `${x}\u0000${y}` : `${y}\u0000${x}`;
-}
-
+/** Tells a host from a service of the same name. */
 function clockKey({ host, service }: SpanNode): string {
-  return host === "" ? `service ${service}` : `host ${host}`;
+  return host === "" ? `\uffff${service}` : host;
 }
 
 /** 1 if the child's clock is the second of the pair, else -1. */
@@ -67,8 +54,44 @@ function directionOf(parent: SpanNode, child: SpanNode): 1 | -1 {
   return clockKey(parent) < clockKey(child) ? 1 : -1;
 }
 
+/** The pairs of clocks of one trace, each found from both sides. */
+class ClockPairs {
+  /** the smaller key -> the larger one */
+  readonly #pairs = new Map<string, Map<string, ClockPair>>();
+
+  find(a: SpanNode, b: SpanNode): ClockPair | undefined {
+    const [x, y] = [clockKey(a), clockKey(b)];
+    return x < y ? this.#pairs.get(x)?.get(y) : this.#pairs.get(y)?.get(x);
+  }
+
+  toAdd(a: SpanNode, b: SpanNode): ClockPair {
+    const known = this.find(a, b);
+    if (known !== undefined) return known;
+    const [x, y] = [clockKey(a), clockKey(b)];
+    const [smaller, larger] = x < y ? [x, y] : [y, x];
+    const pair = new ClockPair();
+    const ofSmaller = this.#pairs.get(smaller);
+    if (ofSmaller === undefined) this.#pairs.set(smaller, new Map([[larger, pair]]));
+    else ofSmaller.set(larger, pair);
+    return pair;
+  }
+
+  /** Works out all offsets; false if no clock has to move. */
+  settle(): boolean {
+    let isMoved = false;
+    for (const ofSmaller of this.#pairs.values())
+      for (const pair of ofSmaller.values()) {
+        pair.settle();
+        if (pair.offset !== 0) isMoved = true;
+      }
+    return isMoved;
+  }
+}
+
 /** What calls say about how far the second clock of a pair is behind the first. */
 class ClockPair {
+  /** what to add to times of the second clock, in whole nanoseconds */
+  offset = 0;
   /** offsets with which all callees start after and end before their callers */
   #low = Number.NEGATIVE_INFINITY;
   #high = Number.POSITIVE_INFINITY;
@@ -94,13 +117,12 @@ class ClockPair {
     }
   }
 
-  /** What to add to times of the second clock, in whole nanoseconds. */
-  offset(): number {
+  settle(): void {
     const needed = median(this.#needed);
-    if (needed === 0) return 0;
+    if (needed === 0) return;
     const wanted = this.#middles.length > 0 ? median(this.#middles) : needed;
     const isConsistent = this.#low <= this.#high;
-    return Math.round(isConsistent ? Math.min(Math.max(wanted, this.#low), this.#high) : wanted);
+    this.offset = Math.round(isConsistent ? Math.min(Math.max(wanted, this.#low), this.#high) : wanted);
   }
 
   #restrict(low: number, high: number): void {
@@ -120,15 +142,13 @@ function median(values: readonly number[]): number {
 function applyOffsets(
   order: readonly SpanNode[],
   spans: readonly SpanNode[],
-  pairs: ReadonlyMap<string, ClockPair>,
+  pairs: ClockPairs,
 ): readonly ClockOffset[] {
-  const offsetOf = new Map<string, number>();
-  for (const [key, pair] of pairs) offsetOf.set(key, pair.offset());
   const found = new Map<string, ClockOffset>();
   for (const child of order) {
     const parent = spans[child.parent];
     if (parent === undefined) continue;
-    const shift = shiftOf(parent, child, offsetOf);
+    const shift = shiftOf(parent, child, pairs);
     if (shift === 0) continue;
     child.clockShift = shift;
     child.start += shift;
@@ -140,9 +160,9 @@ function applyOffsets(
   return [...found].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, offset]) => offset);
 }
 
-function shiftOf(parent: SpanNode, child: SpanNode, offsetOf: ReadonlyMap<string, number>): number {
+function shiftOf(parent: SpanNode, child: SpanNode, pairs: ClockPairs): number {
   if (!haveDifferentClocks(parent, child)) return parent.clockShift;
   if (isAsynchronous(parent, child)) return 0;
-  const offset = offsetOf.get(pairKey(parent, child)) ?? 0;
+  const offset = pairs.find(parent, child)?.offset ?? 0;
   return parent.clockShift + directionOf(parent, child) * offset;
 }

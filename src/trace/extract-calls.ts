@@ -1,5 +1,5 @@
 import { SpanKind } from "../model/span-table.ts";
-import type { UnixNanos } from "../model/time.ts";
+import { laterBy, type MinuteTime, minuteTimeOf } from "../model/time.ts";
 import type { Call, CallSide, Entry, LinkTarget, OpenLink, TraceCalls } from "./calls.ts";
 import { linksOf } from "./links.ts";
 import { type NamedPeer, peerOf } from "./peers.ts";
@@ -76,6 +76,7 @@ const answerBelow = 2;
 
 interface Walk {
   readonly trace: Trace;
+  readonly startTime: MinuteTime;
   /** the span that a call from here leaves its service by (client or producer, over local spans), -1 = none was seen */
   readonly outgoing: Int32Array;
   /** `callBelow`, `answerBelow` */
@@ -105,7 +106,8 @@ function walkOf(trace: Trace): Walk {
     const add = isAnswer ? answerBelow : isCall ? callBelow : (below[index] as number);
     below[parent.index] = (below[parent.index] as number) | add;
   }
-  return { trace, outgoing, below, entries: [], calls: [], openLinks: [] };
+  const startTime = minuteTimeOf(trace.startTime);
+  return { trace, startTime, outgoing, below, entries: [], calls: [], openLinks: [] };
 }
 
 /** All spans, parents before children: mostly the order that they are in. */
@@ -128,7 +130,7 @@ function addEntry(walk: Walk, span: TraceSpan, parent: TraceSpan | undefined): v
   const { trace, outgoing, entries, calls } = walk;
   const client = parent === undefined ? undefined : trace.spans[outgoing[parent.index] as number];
   const seenBy = client ?? span;
-  const startTime = startTimeOf(trace, span);
+  const startTime = startTimeOf(walk, span);
   entries.push({
     service: span.service,
     operation: span.operation,
@@ -195,9 +197,10 @@ function unknownPeer({ trace }: Walk, span: TraceSpan): NamedPeer {
   return { name: trace.naming.nameOfUnknownPeer(span.service), kind: "unknown" };
 }
 
-function addPeerCall({ trace, entries, calls }: Walk, span: TraceSpan, { name, kind }: NamedPeer): void {
+function addPeerCall(walk: Walk, span: TraceSpan, { name, kind }: NamedPeer): void {
   if (name === span.service) return;
-  const startTime = startTimeOf(trace, span);
+  const { trace, entries, calls } = walk;
+  const startTime = startTimeOf(walk, span);
   const durationNanos = durationNanosOf(span);
   const error = errorOf(span);
   const { failed, operation, index } = span;
@@ -243,19 +246,19 @@ function addConsumer(walk: Walk, span: TraceSpan, parent: TraceSpan | undefined)
   return destination;
 }
 
-function addFromDestination({ trace, calls }: Walk, span: TraceSpan, destination: string): void {
-  calls.push({
+function addFromDestination(walk: Walk, span: TraceSpan, destination: string): void {
+  walk.calls.push({
     caller: destination,
     callerKind: "messaging",
     callee: span.service,
     calleeKind: "service",
     kind: "inferred",
     operation: span.operation,
-    startTime: startTimeOf(trace, span),
+    startTime: startTimeOf(walk, span),
     client: null,
     server: sideOf(span),
     isRefused: false,
-    weight: trace.weight,
+    weight: walk.trace.weight,
   });
 }
 
@@ -263,7 +266,7 @@ function addFromDestination({ trace, calls }: Walk, span: TraceSpan, destination
 function addLinks(walk: Walk, span: TraceSpan, source: NamedPeer | null): void {
   const { trace, calls, openLinks } = walk;
   const parent = trace.spans[span.parent];
-  const startTime = startTimeOf(trace, span);
+  const startTime = startTimeOf(walk, span);
   const server = sideOf(span);
   let destination = source?.name ?? null;
   for (const link of linksOf(trace, span)) {
@@ -323,9 +326,8 @@ function durationNanosOf(span: TraceSpan): number | null {
 }
 
 /** As the clock of the trace's root showed it. */
-function startTimeOf(trace: Trace, span: TraceSpan): UnixNanos {
-  const time = trace.startTime + BigInt(span.start);
-  return (time < 0n ? 0n : time) as UnixNanos;
+function startTimeOf({ startTime }: Walk, span: TraceSpan): MinuteTime {
+  return laterBy(startTime, span.start);
 }
 
 function errorOf(span: TraceSpan): SpanError | null {

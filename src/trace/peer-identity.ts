@@ -19,9 +19,16 @@ export function peerOfAttributes(row: RowAttributes): Peer | null {
   if (row.has(role.messagingSystem) || row.has(role.destination)) return destination(row);
   const { host, port } = serverOf(row);
   if (host !== "") return { name: host, namespace: "", host, port, form: "address", kind: "external" };
-  const called = row.text(role.rpcService) || row.text(role.faasName);
+  const called =
+    row.text(role.rpcService) || serviceOfMethod(row.text(role.rpcMethod)) || row.text(role.faasName);
   if (called === "") return null;
   return { name: limitName(called), namespace: "", host: "", port: "", form: "server", kind: "external" };
+}
+
+/** Where a call went, as `host:port` or `host`; "" = the span does not say it. */
+export function addressOfAttributes(row: RowAttributes): string {
+  const { host, port } = serverOf(row);
+  return port === "" ? host : `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function namedPeer(row: RowAttributes, name: string): Peer {
@@ -54,6 +61,11 @@ function lastingDestination(row: RowAttributes): string | null {
   if (name === "" || row.isTrue(role.destinationIsTemporary) || row.isTrue(role.destinationIsAnonymous))
     return null;
   return limitName(`${row.text(role.messagingSystem) || "messaging"}:${name}`);
+}
+
+/** The service part of a fully qualified RPC method, "" where there is none. */
+function serviceOfMethod(method: string): string {
+  return method.slice(0, Math.max(0, method.lastIndexOf("/"))).replace(/^\//, "");
 }
 
 interface Server {

@@ -1,8 +1,9 @@
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { SpanKind, type SpanTable } from "../model/span-table.ts";
-import type { NodeKind } from "./calls.ts";
-import { semanticsOf } from "./semantics.ts";
+import { type NamedPeer, semanticsOf } from "./semantics.ts";
 import type { Trace, TraceSpan } from "./trace.ts";
+
+export type { NamedPeer } from "./semantics.ts";
 
 /** Shows a directory all services and peers of a table, so that it can name them. */
 export function observeTable(table: SpanTable, directory: ServiceDirectory): void {
@@ -10,7 +11,7 @@ export function observeTable(table: SpanTable, directory: ServiceDirectory): voi
   for (let resource = 0; resource < table.resources.length; resource += 1)
     directory.observe(semantics.identityOfResource(resource));
   const { kind, rowCount } = table;
-  let last = null;
+  const seen = new Set<unknown>();
   for (let row = 0; row < rowCount; row += 1) {
     if (
       kind[row] !== SpanKind.Client &&
@@ -19,22 +20,15 @@ export function observeTable(table: SpanTable, directory: ServiceDirectory): voi
     )
       continue;
     const peer = semantics.peerOf(row);
-    if (peer === null || peer === last) continue;
+    if (peer === null || seen.has(peer)) continue;
     directory.observePeer(peer);
-    last = peer;
+    seen.add(peer);
   }
-}
-
-export interface NamedPeer {
-  readonly name: string;
-  readonly kind: NodeKind;
 }
 
 /** The far side of a call as the calling span describes it, by its name in the trace; null where the span says nothing of it. */
 export function peerOf(trace: Trace, span: TraceSpan): NamedPeer | null {
-  const semantics = semanticsOf(span.table);
-  const peer = semantics.peerOf(span.row);
-  return peer === null ? null : { name: semantics.peerName(peer, trace.naming), kind: peer.kind };
+  return semanticsOf(span.table).namedPeerOf(span.row, trace.naming);
 }
 
 /** The callee's half of a call: its first child that another service (or a server span) runs. */

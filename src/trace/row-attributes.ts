@@ -27,6 +27,27 @@ const firstPeerSlot = role.peerName.from;
 const firstResourceSlot = slotNames.length;
 for (const name of new Set(Object.values(resourceKeys).flat())) roleFor([name]);
 
+/** Finds things by sequences of attributes, without making a key for each search. */
+export class ValueTree<T> {
+  thing: T | undefined;
+  readonly #below = new Map<number, Map<number, ValueTree<T>>>();
+
+  /** One attribute further; made if it is new. */
+  below(attribute: number, value: number): ValueTree<T> {
+    let byValue = this.#below.get(attribute);
+    if (byValue === undefined) {
+      byValue = new Map();
+      this.#below.set(attribute, byValue);
+    }
+    let tree = byValue.get(value);
+    if (tree === undefined) {
+      tree = new ValueTree();
+      byValue.set(value, tree);
+    }
+    return tree;
+  }
+}
+
 /**
  * The known attributes of one row at a time: names are looked up once per table, a row is scanned once without making
  * strings, and values are read when asked for.
@@ -105,17 +126,17 @@ export class RowAttributes {
     return text === "true" || text === "TRUE" || text === "True";
   }
 
-  /** A key that two rows share if all that they say about the far side (but for URLs) is equal. */
-  peerKey(): string {
-    let key = "";
+  /** The place that two rows share if all that they say about the far side (but for URLs) is equal, and in the same order. */
+  peerPlace<T>(root: ValueTree<T>): ValueTree<T> {
     const { type, value } = this.#table.attributes;
+    let place = root;
     for (let i = 0; i < this.#touchedCount; i += 1) {
       const slot = this.#touched[i] as number;
       if (slot < firstPeerSlot || (slot >= role.url.from && slot < role.url.to)) continue;
       const at = this.#found[slot] as number;
-      key += `${slot * 8 + (type[at] as number)}:${value[at]},`;
+      place = place.below(slot * 8 + (type[at] as number), value[at] as number);
     }
-    return key;
+    return place;
   }
 
   /** A key that two resources of the table share if they make the same identity. */

@@ -1,34 +1,62 @@
+import { grow } from "../base/grow.ts";
 import { textOf } from "../model/attributes.ts";
+import { sampleWeightMax } from "../model/limits.ts";
 import { exceptionKeys } from "../model/semconv.ts";
 import type { NodeNaming } from "../model/service-directory.ts";
 import { identityOf, type ServiceIdentity } from "../model/service-identity.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
-import { type Peer, peerOfAttributes } from "./peer-identity.ts";
-import { RowAttributes, role } from "./row-attributes.ts";
+import type { NodeKind } from "./calls.ts";
+import { addressOfAttributes, type Peer, peerOfAttributes } from "./peer-identity.ts";
+import { RowAttributes, role, ValueTree } from "./row-attributes.ts";
 import { describeError, GrpcCode, grpcCodeOf, grpcServerFailures, type SpanError } from "./span-error.ts";
 
 export type { Peer } from "./peer-identity.ts";
 export type { SpanError } from "./span-error.ts";
 
 const known = new WeakMap<SpanTable, TableSemantics>();
+/** What was asked for last: questions come many at a time about one table. */
+let lastTable: SpanTable | null = null;
+let lastSemantics: TableSemantics | null = null;
 
 /** What the rows of a table mean by OpenTelemetry's conventions. Ask only about rows whose decoding is done. */
 export function semanticsOf(table: SpanTable): TableSemantics {
+  if (table === lastTable && lastSemantics !== null) return lastSemantics;
   let semantics = known.get(table);
   if (semantics === undefined) {
     semantics = new TableSemantics(table);
     known.set(table, semantics);
   }
+  lastTable = table;
+  lastSemantics = semantics;
   return semantics;
 }
 
-/** Answers are cached by resource, peer and string, so that a question costs one scan of the row's attributes at most. */
+/** The far side of a call by the name that it has in a trace. */
+export interface NamedPeer {
+  readonly name: string;
+  readonly kind: NodeKind;
+}
+
+/** Bits of what is known of a row. */
+const Fact = { Known: 1, Failed: 2, RateLimited: 4 } as const;
+/** In place of a peer's number. */
+const PeerNumber = { Unknown: 0, None: 1, First: 2 } as const;
+
+/** Answers are cached by row, resource, peer and string: what is asked of every row costs one scan of its attributes. */
 export class TableSemantics {
   readonly #table: SpanTable;
   readonly #row: RowAttributes;
   readonly #identities: (ServiceIdentity | undefined)[] = [];
   readonly #identityByKey = new Map<string, ServiceIdentity>();
-  readonly #peers = new Map<string, Peer | null>();
+  /** by row: bits of `Fact` */
+  #facts = new Uint8Array(0);
+  /** by row: a `PeerNumber` */
+  #peerOfRow = new Int32Array(0);
+  readonly #peers: Peer[] = [];
+  /** numbers of peers by all that they are */
+  readonly #peerNumbers = new Map<string, number>();
+  /** and by what rows say of them */
+  readonly #peerTree = new ValueTree<number>();
   readonly #weights = new Map<number, number>();
   /** the row that `errorOf` was asked about last, and its answer */
   #errorRow = -1;
@@ -38,7 +66,8 @@ export class TableSemantics {
   #namingVersion = 0;
   readonly #serviceNames: (string | undefined)[] = [];
   readonly #nameByIdentity = new Map<ServiceIdentity, string>();
-  readonly #peerNames = new Map<Peer, string>();
+  /** by a peer's place in `#peers` */
+  readonly #namedPeers: (NamedPeer | undefined)[] = [];
 
   constructor(table: SpanTable) {
     this.#table = table;
@@ -82,16 +111,6 @@ export class TableSemantics {
     return name;
   }
 
-  peerName(peer: Peer, naming: NodeNaming): string {
-    this.#useNaming(naming);
-    let name = this.#peerNames.get(peer);
-    if (name === undefined) {
-      name = naming.nameOfPeer(peer);
-      this.#peerNames.set(peer, name);
-    }
-    return name;
-  }
-
   /** A `SpanKind`, never Unspecified: without a kind, a span that names a peer or a database calls it, others work locally. */
   kindOf(row: number): number {
     const kind = this.#table.kind[row] as number;
@@ -107,12 +126,7 @@ export class TableSemantics {
    * failures for the caller only), `error.type` or an error flag. A recorded exception alone is none.
    */
   failed(row: number): boolean {
-    const status = this.#table.statusCode[row] as number;
-    if (status === StatusCode.Error) return true;
-    if (status === StatusCode.Ok || this.#table.attributeStart[row] === this.#table.attributeEnd[row])
-      return false;
-    this.#row.scan(row);
-    return this.#row.hasStatus && this.#failedByAttributes(row);
+    return (this.#factsOf(row) & Fact.Failed) !== 0;
   }
 
   /** What a failed row says of its failure; null where it says nothing or did not fail. */
@@ -126,24 +140,34 @@ export class TableSemantics {
 
   /** Whether the answer was that there were too many requests. */
   rateLimited(row: number): boolean {
-    this.#row.scan(row);
-    if (!this.#row.hasStatus) return false;
-    return this.#row.number(role.httpStatus) === 429 || this.#grpcStatus() === GrpcCode.ResourceExhausted;
+    return (this.#factsOf(row) & Fact.RateLimited) !== 0;
   }
 
   /** The far side of a call as the row describes it; the same object for the same peer. */
   peerOf(row: number): Peer | null {
+    const number = this.#peerNumberOf(row);
+    return number === PeerNumber.None ? null : (this.#peers[number - PeerNumber.First] as Peer);
+  }
+
+  /** The same as it is called in a trace. */
+  namedPeerOf(row: number, naming: NodeNaming): NamedPeer | null {
+    const number = this.#peerNumberOf(row);
+    if (number === PeerNumber.None) return null;
+    this.#useNaming(naming);
+    const place = number - PeerNumber.First;
+    const cached = this.#namedPeers[place];
+    if (cached !== undefined) return cached;
+    const peer = this.#peers[place] as Peer;
+    const named = { name: naming.nameOfPeer(peer), kind: peer.kind };
+    while (this.#namedPeers.length < place) this.#namedPeers.push(undefined);
+    this.#namedPeers[place] = named;
+    return named;
+  }
+
+  /** Where a call went, as `host:port` or `host`; "" where the row does not say it. */
+  addressOf(row: number): string {
     this.#row.scan(row);
-    if (!this.#row.hasPeer) return null;
-    const key = this.#row.peerKey();
-    // URLs differ from call to call, so a peer that only a URL names is found by its host
-    if (this.#row.has(role.url) && !this.#row.has(role.address)) return this.#peerOfUrl(key);
-    let peer = this.#peers.get(key);
-    if (peer === undefined) {
-      peer = peerOfAttributes(this.#row);
-      this.#peers.set(key, peer);
-    }
-    return peer;
+    return this.#row.hasPeer ? addressOfAttributes(this.#row) : "";
   }
 
   /** What the row does with messages (`send`, `receive`, `process`, …), "" = nothing. */
@@ -162,6 +186,68 @@ export class TableSemantics {
       this.#weights.set(state, weight);
     }
     return weight;
+  }
+
+  #factsOf(row: number): number {
+    this.#makeRoom(row);
+    let facts = this.#facts[row] as number;
+    if (facts !== 0) return facts;
+    facts = Fact.Known;
+    const status = this.#table.statusCode[row] as number;
+    if (this.#table.attributeStart[row] !== this.#table.attributeEnd[row]) {
+      this.#row.scan(row);
+      if (this.#row.hasStatus) {
+        const http = this.#row.number(role.httpStatus);
+        const grpc = this.#grpcStatus();
+        if (http === 429 || grpc === GrpcCode.ResourceExhausted) facts |= Fact.RateLimited;
+        if (status !== StatusCode.Ok && this.#failedByCodes(row, http, grpc)) facts |= Fact.Failed;
+      }
+    }
+    if (status === StatusCode.Error) facts |= Fact.Failed;
+    this.#facts[row] = facts;
+    return facts;
+  }
+
+  /** Rows may still be added to a table. */
+  #makeRoom(row: number): void {
+    if (row < this.#facts.length) return;
+    const capacity = Math.max(row + 1, this.#table.rowCount);
+    this.#facts = grow(this.#facts, capacity);
+    this.#peerOfRow = grow(this.#peerOfRow, capacity);
+  }
+
+  #peerNumberOf(row: number): number {
+    this.#makeRoom(row);
+    const numbered = this.#peerOfRow[row] as number;
+    if (numbered !== PeerNumber.Unknown) return numbered;
+    const number = this.#findPeer(row);
+    this.#peerOfRow[row] = number;
+    // while its attributes are at hand
+    this.#factsOf(row);
+    return number;
+  }
+
+  #findPeer(row: number): number {
+    this.#row.scan(row);
+    if (!this.#row.hasPeer) return PeerNumber.None;
+    const place = this.#row.peerPlace(this.#peerTree);
+    // URLs differ from call to call, so a peer that only a URL names is found by what is made of it
+    if (this.#row.has(role.url) && !this.#row.has(role.address))
+      return this.#numberOf(peerOfAttributes(this.#row));
+    place.thing ??= this.#numberOf(peerOfAttributes(this.#row));
+    return place.thing;
+  }
+
+  #numberOf(peer: Peer | null): number {
+    if (peer === null) return PeerNumber.None;
+    const { name, namespace, host, port, form, kind } = peer;
+    const key = [name, namespace, host, port, form, kind].join("\u0000");
+    let number = this.#peerNumbers.get(key);
+    if (number !== undefined) return number;
+    number = PeerNumber.First + this.#peers.length;
+    this.#peers.push(peer);
+    this.#peerNumbers.set(key, number);
+    return number;
   }
 
   #describe(row: number): SpanError | null {
@@ -188,7 +274,7 @@ export class TableSemantics {
     this.#namingVersion = naming.version;
     this.#serviceNames.length = 0;
     this.#nameByIdentity.clear();
-    this.#peerNames.clear();
+    this.#namedPeers.length = 0;
   }
 
   #isCaller(row: number): boolean {
@@ -196,16 +282,14 @@ export class TableSemantics {
     return kind === SpanKind.Client || kind === SpanKind.Producer;
   }
 
-  #failedByAttributes(row: number): boolean {
+  #failedByCodes(row: number, http: number, grpc: number): boolean {
     const attributes = this.#row;
     const isCaller = this.#isCaller(row);
-    const http = attributes.number(role.httpStatus);
     if (http !== -1) {
       if (isCaller ? !(http >= 100 && http < 400) : Number.isNaN(http) || http >= 500) return true;
       // some servers set their 4xx answers as error type; they are no failures of theirs
       if (attributes.text(role.errorType) === String(http)) return false;
     }
-    const grpc = this.#grpcStatus();
     if (grpc !== -1 && (isCaller ? grpc !== GrpcCode.Ok : grpcServerFailures.has(grpc))) return true;
     return (
       attributes.has(role.errorType) || attributes.has(role.rpcError) || attributes.isTrue(role.errorFlag)
@@ -215,16 +299,6 @@ export class TableSemantics {
   #grpcStatus(): number {
     const code = this.#row.number(role.grpcStatus);
     return Number.isNaN(code) ? grpcCodeOf(this.#row.text(role.grpcStatus)) : code;
-  }
-
-  #peerOfUrl(key: string): Peer | null {
-    const peer = peerOfAttributes(this.#row);
-    if (peer === null) return null;
-    const urlKey = `${key}${peer.host}:${peer.port}`;
-    const cached = this.#peers.get(urlKey);
-    if (cached !== undefined) return cached;
-    this.#peers.set(urlKey, peer);
-    return peer;
   }
 
   /** The last exception of the row's events. */
@@ -242,11 +316,11 @@ export class TableSemantics {
   }
 }
 
-/** 2^56 / (2^56 - threshold) for `ot=th:<threshold>` (hex, zeros at its right end left out); 1 where there is none. */
+/** 2^56 / (2^56 - threshold) for `ot=th:<threshold>` (hex, zeros at its right end left out) up to a cap; 1 where there is none. */
 function weightOfTraceState(traceState: string): number {
   const vendor = /(?:^|,)\s*ot=([^,]*)/.exec(traceState)?.[1] ?? "";
   const digits = /(?:^|;)th:([0-9a-fA-F]{1,14})(?:;|$)/.exec(vendor.trim())?.[1];
   if (digits === undefined) return 1;
   const threshold = Number.parseInt(digits.padEnd(14, "0"), 16);
-  return 2 ** 56 / (2 ** 56 - threshold);
+  return Math.min(sampleWeightMax, 2 ** 56 / (2 ** 56 - threshold));
 }

@@ -20,6 +20,12 @@ export function haveDifferentClocks(a: TraceSpan, b: TraceSpan): boolean {
 /** Between different clocks, a child may end this share of its parent's duration after it and still be waited for. */
 const clockToleranceShare = 0.01;
 
+/**
+ * On one clock, a child may end this much after its parent, at most the share above, and still be waited for: some SDKs read
+ * the start from a clock of milliseconds and the duration from a finer one.
+ */
+const clockTickNanos = 1_000_000;
+
 /** Earlier than any time. */
 const neverWaited = Number.NEGATIVE_INFINITY;
 
@@ -36,7 +42,8 @@ export function waitedUntil(parent: TraceSpan, child: TraceSpan, isCutOff = fals
   if (child.end <= parent.end) return child.end;
   const overrun = child.end - parent.end;
   const isWithinTolerance =
-    overrun <= (parent.end - parent.start) * clockToleranceShare && haveDifferentClocks(parent, child);
+    overrun <= (parent.end - parent.start) * clockToleranceShare &&
+    (overrun < clockTickNanos || haveDifferentClocks(parent, child));
   const isWaited = isWithinTolerance || isCutOff || areCallHalves(parent, child) || gaveUp(parent);
   return isWaited ? parent.end : neverWaited;
 }

@@ -1,14 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { adviceFor } from "../../src/advice/advice.ts";
-import { errorWords, factText, traceVerdict } from "../../src/advice/evidence-texts.ts";
-import type { Candidate, EvidenceFact } from "../../src/cascade/candidate.ts";
+import { errorWords, factText, type Outcome, traceVerdict } from "../../src/advice/evidence-texts.ts";
+import { type Candidate, type EvidenceFact, speaksAgainst } from "../../src/cascade/candidate.ts";
 import type { OriginReason } from "../../src/trace/error-origin.ts";
 
 const ms = 1_000_000;
 const refused = { kind: "unreachable", type: "ECONNREFUSED", message: "connect 10.0.0.7:5432" } as const;
 
-function origin(reason: OriginReason): EvidenceFact {
-  return { kind: "origin", service: "db", caller: "shop", operation: "GET /x", reason, spans: [3] };
+function origin(
+  reason: OriginReason,
+  known: Partial<Extract<EvidenceFact, { kind: "origin" }>> = {},
+): EvidenceFact {
+  const at = { service: "db", caller: "shop", operation: "GET /x", spans: [3] };
+  return { kind: "origin", ...at, reason, usual: null, address: "", ...known };
 }
 
 function candidate(evidence: readonly EvidenceFact[], parts: Partial<Candidate> = {}): Candidate {
@@ -49,6 +53,70 @@ describe("what a fact says", () => {
       "shop이(가) 1 s 뒤 포기; 그중 950 ms을(를) db의 GET /x에서 소비 (오류 표시 없음)",
     );
   });
+  test("slow work that is usually fast, as far as that is known", () => {
+    const slow = { kind: "slow_work", giveUpSpan: 1, waitedNanos: 1000 * ms, selfNanos: 950 * ms } as const;
+    checkTexts(
+      origin(slow, { usual: { nanos: 6 * ms, isTypical: true } }),
+      "shop gave up after 1 s; 950 ms of that went into GET /x of db, usually 6 ms, which reported no error",
+      "shop이(가) 1 s 뒤 포기; 그중 950 ms을(를) db의 GET /x에서 소비, 평소 6 ms (오류 표시 없음)",
+    );
+    const { statement } = factText(origin(slow, { usual: { nanos: 6 * ms, isTypical: false } }), "en");
+    expect(statement).toContain("one request in four takes no more than 6 ms");
+  });
+  test("a peer that did not answer, and where it is", () => {
+    checkTexts(
+      origin({ kind: "peer_timeout", error: null, waitedNanos: 2500 * ms }, { address: "10.0.0.7:5432" }),
+      "shop gave up on GET /x after 2.5 s: no answer from db (10.0.0.7:5432)",
+      "shop이(가) GET /x 호출에서 2.5 s 기다린 뒤 포기; db (10.0.0.7:5432) 응답 없음",
+    );
+  });
+  test("that somebody noticed a failure and hid it speaks for it; that a retry made it good does not", () => {
+    const hidden = { kind: "hidden", service: "web", spans: [1] } as const;
+    expect(speaksAgainst({ ...hidden, by: "masked" })).toBe(false);
+    expect(speaksAgainst({ ...hidden, by: "retried" })).toBe(true);
+    checkTexts(
+      { ...hidden, by: "masked" },
+      "web got this failure and answered without an error all the same (a fallback, or it was ignored)",
+      "web이(가) 이 실패를 받고도 정상 응답 (폴백 또는 무시)",
+    );
+  });
+  test("time that was lost between two services, and why one end is blamed", () => {
+    checkTexts(
+      {
+        kind: "call_gap",
+        edge: { caller: "shop", callee: "db" },
+        share: 0.8,
+        gapNanos: 400 * ms,
+        usualNanos: 2 * ms,
+        spans: [2],
+      },
+      "shop waited 400 ms for calls to db that db was not working on, 80 % of the request's time (usually 2 ms a call)",
+      "shop이(가) db 호출에서 db의 처리 외에 400 ms 대기 (전체의 80 %, 평소 2 ms)",
+    );
+    const end = { late: 1, inOrder: 2, isSlowItself: false, otherInOrder: 1 } as const;
+    checkTexts(
+      { kind: "late_end", service: "shop", other: "db", isCaller: true, lost: "before", ...end },
+      "the requests arrived late at db; 1 of its 3 other connections to services is late too; 1 other service reaches db in time",
+      "요청이 늦게 도착함, shop의 다른 호출 대상 3개 중 1개도 지연, db의 다른 연결 1개는 정상",
+    );
+    checkTexts(
+      { kind: "late_end", service: "db", other: "shop", isCaller: false, lost: "after", ...end },
+      "the answers arrived late, after db was done; 1 of its 3 other connections from callers is late too; shop reaches 1 other service in time",
+      "db의 처리가 끝난 뒤 응답이 늦게 도착함, db의 다른 호출자 3개 중 1개도 지연, shop의 다른 연결 1개는 정상",
+    );
+    checkTexts(
+      { kind: "either_end", edge: { caller: "shop", callee: "db" } },
+      "nothing else tells which end of the connection is at fault, shop or db",
+      "shop와(과) db 중 어느 쪽 문제인지 이 연결만으로는 구분할 수 없음",
+    );
+  });
+  test("a failure that is usual", () => {
+    checkTexts(
+      { kind: "usual_failure", operation: "GET /", ratio: 0.96, requests: 1200 },
+      "96 % of 1,200 requests to GET / fail in the healthy time too",
+      "정상 시에도 GET / 요청 1,200건 중 96 % 실패",
+    );
+  });
   test("a message of many lines is one short line", () => {
     const error = { kind: "exception", type: "E", message: `at a\n\tat b ${"x".repeat(300)}` } as const;
     const { statement } = factText(origin({ kind: "peer_error", error }), "en");
@@ -74,21 +142,31 @@ describe("what to do", () => {
             kind: "slower_than_usual",
             operation: "GET /x",
             durationNanos: 900 * ms,
-            usualNanos: 20 * ms,
+            usual: { nanos: 20 * ms, isTypical: true },
             spans: [2],
           },
           { ...path, operation: "GET /y", share: 0.1 },
         ],
         { kind: "latency", edge: null },
       ),
-      "db: find out why GET /x takes 900 ms instead of the usual 20 ms",
+      "db: find out why GET /x takes 900 ms (usually 20 ms)",
     );
   });
   test("about a wait that nobody worked in", () => {
     checkAdvice(
-      candidate([{ kind: "path_share", operation: "GET /x", selfNanos: 800 * ms, share: 0.8, spans: [2] }], {
-        kind: "network",
-      }),
+      candidate(
+        [
+          {
+            kind: "call_gap",
+            edge: { caller: "shop", callee: "db" },
+            share: 0.8,
+            gapNanos: 800 * ms,
+            usualNanos: null,
+            spans: [2],
+          },
+        ],
+        { kind: "network" },
+      ),
       "db: look at what lies between shop and db (network, proxy, accept queue)",
     );
   });
@@ -103,8 +181,46 @@ describe("what to do", () => {
   });
 });
 
+function outcome(kind: "failed" | "masked" | "succeeded", usualMs: number | null, isTypical = true): Outcome {
+  const usual = usualMs === null ? null : { nanos: usualMs * ms, isTypical };
+  const isSlow = usualMs !== null && usualMs < 100;
+  const at = { service: "web", operation: "GET /", durationNanos: 200 * ms };
+  return { kind, ...at, usual, isSlow, isBaseline: false, compared: 1200 };
+}
+
+test("the verdict on a request that went well says how slow it was and where its time went", () => {
+  const path = {
+    kind: "path_share",
+    operation: "GET /x",
+    share: 0.8,
+    selfNanos: 160 * ms,
+    spans: [2],
+  } as const;
+  const first = candidate([path], { kind: "latency" });
+  const where = "db - the request waited 160 ms for GET /x itself, 80 % of its time.";
+  const say = (of: Outcome): string => traceVerdict(of, first, 0.1, "en");
+  expect(say(outcome("succeeded", null))).toBe(
+    `web GET /: nothing failed; it took 200 ms, with too few requests to compare with. Most of its time went to ${where}`,
+  );
+  expect(say(outcome("succeeded", 190))).toBe(
+    `web GET /: nothing failed; 200 ms is no slower than other requests to it here (190 ms, of 1,200). Most of its time went to ${where}`,
+  );
+  expect(say({ ...outcome("succeeded", 190), isBaseline: true } as Outcome)).toBe(
+    `web GET /: nothing failed; 200 ms is no slower than usual (190 ms). Most of its time went to ${where}`,
+  );
+  expect(say(outcome("succeeded", 20))).toMatch(
+    /^web GET \/: nothing failed; it took 200 ms, usually 20 ms\. Possible cause .*: db \(slow work\)/,
+  );
+  expect(traceVerdict(outcome("succeeded", 20, false), undefined, null, "ko")).toBe(
+    "web GET /: 실패 없음, 200 ms 소요, 요청 넷 중 하나는 20 ms 이내.",
+  );
+  expect(traceVerdict(outcome("masked", 20), undefined, null, "en")).toBe(
+    "web GET / went through after 200 ms (usually 20 ms), but something below it failed.",
+  );
+});
+
 test("the verdict says how sure it is", () => {
-  const failed = { kind: "failed", service: "web", operation: "GET /" } as const;
+  const failed = outcome("failed", null);
   const first = candidate([origin({ kind: "peer_error", error: null })]);
   const why = "db (errors) - db answered shop's call GET /x with an error.";
   expect(traceVerdict(failed, first, 0.8, "en")).toBe(`web GET / failed. Root cause: ${why}`);

@@ -136,6 +136,18 @@ test("the shares of the critical path make one", () => {
   expect(path.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 12);
 });
 
+test("of an endless critical path the longest sections are listed, in order, and the rest is counted", () => {
+  const calls = Array.from(
+    { length: 6_000 },
+    (_, i) => `\n  web a ${i * 10}..${i * 10 + 4 + (i % 2)} client`,
+  );
+  const { trace_critical_path: path, problems } = reportOf(`web GET 0..60000 server${calls.join("")}`);
+  expect(path).toHaveLength(10_000);
+  expect(path.filter(({ duration_ms: ms }) => ms === 4)).toHaveLength(1_000);
+  expect(path.map(({ start }) => start)).toEqual(path.map(({ start }) => start).toSorted());
+  expect(problems.find(({ kind }) => kind === "overflow")?.count).toBe(2_000);
+});
+
 test("structural scoring gives the structural fields alone, unchanged", () => {
   const { trace, scope } = seen(failing);
   const structural = analyzeTrace(trace, scope, { language: "en", scoring: "structural" });

@@ -95,6 +95,40 @@ test("weights survive the change to buckets", () => {
   expect(heavy.weight).toBe(plain.weight);
 });
 
+test("a sealed sketch is exact up to 256 values and within 1.1 % above, and takes the room of its buckets", () => {
+  for (const count of [1, 256, 257, 8_000, 20_000]) {
+    const all = spreadValues(count);
+    const sketch = sketchOf(all);
+    sketch.seal();
+    const exact = exactAnswers(all);
+    answersOf(sketch).forEach((answer, i) => {
+      const error = Math.abs((answer as number) / (exact[i] as number) - 1);
+      expect(error).toBeLessThan(count <= 256 ? 1e-9 : 0.011);
+    });
+    expect(sketch.byteLength).toBeLessThan(12_000);
+  }
+});
+
+test("what is added to a sealed sketch and taken back was never there", () => {
+  fc.assert(
+    fc.property(values, values, values, (before, after, gone) => {
+      const sketch = sketchOf(before);
+      sketch.seal();
+      for (const value of [...after, ...gone]) sketch.add(value);
+      for (const value of gone) expect(sketch.remove(value)).toBe(true);
+      expect(sketch.remove(1e12)).toBe(false);
+      const kept = [...before, ...after];
+      expect([sketch.count, sketch.weight]).toEqual([kept.length, kept.length]);
+      const exact = exactAnswers(kept);
+      answersOf(sketch).forEach((answer, i) => {
+        expect(Math.abs((answer as number) - (exact[i] as number))).toBeLessThanOrEqual(
+          (exact[i] as number) * 0.011,
+        );
+      });
+    }),
+  );
+});
+
 function sketchOf(all: readonly number[]): QuantileSketch {
   const sketch = new QuantileSketch();
   for (const value of all) sketch.add(value);

@@ -42,7 +42,9 @@ const idOf = (trace: number) => trace.toString(16).padStart(32, "0");
 
 interface Report {
   readonly trace_id: string;
+  readonly verdict: string;
   readonly totals: { readonly traces: number; readonly spans: number };
+  readonly window: { readonly from: string; readonly to: string };
   readonly baseline: unknown;
   readonly problems: readonly { readonly kind: string; readonly source?: string }[];
 }
@@ -93,6 +95,10 @@ test("a time range keeps the traces that start in it, both ends included", async
   const at = (seconds: number) => new Date(Number(notationStart / 1_000_000n) + seconds * 1000).toISOString();
   const report = await reportOf(`analyze ${traces} --from ${at(60)} --to ${at(120)}`);
   expect(report.totals.traces).toBe(2);
+  expect(report.window).toEqual({
+    from: at(60).replace("Z", "000000Z"),
+    to: at(120).replace("Z", "000000Z"),
+  });
   const swapped = await runInProcess(`analyze ${traces} --from ${at(2)} --to ${at(1)}`);
   expect(swapped).toMatchObject({ exitCode: 2, stdout: "" });
 });
@@ -107,6 +113,17 @@ test("what is not in the files is said, with what is, and exit code 4", async ()
   expect(await runInProcess(`analyze ${traces} --failed-service nobody`)).toMatchObject({ exitCode: 4 });
 });
 
+test("one trace is compared with the baseline, too", async () => {
+  const slow = file(
+    "slow.jsonl",
+    `${tracesToJson(rowsOf(request(1, 0, false).replaceAll("90ms", "900ms")))}\n`,
+  );
+  const alone = await reportOf(`analyze ${slow} --trace ${idOf(1)}`);
+  expect(alone.verdict).toContain("too few requests to compare with");
+  const compared = await reportOf(`analyze ${slow} --trace ${idOf(1)} --baseline ${baseline}`);
+  expect(compared.verdict).toContain("it took 900 ms, usually 90 ms");
+});
+
 test("what cannot be read is exit code 3, and what makes no sense together exit code 2", async () => {
   expect(await runInProcess("analyze missing.jsonl")).toMatchObject({ exitCode: 3, stdout: "" });
   expect(await runInProcess(`analyze ${file("notes.txt", "hello\n")}`)).toMatchObject({
@@ -117,8 +134,6 @@ test("what cannot be read is exit code 3, and what makes no sense together exit 
     exitCode: 2,
     stdout: "",
   });
-  const both = `analyze ${traces} --trace ${idOf(1)} --baseline ${baseline}`;
-  expect(await runInProcess(both)).toMatchObject({ exitCode: 2, stdout: "" });
 });
 
 test("a bad line costs itself: it is named on standard error and in the report", async () => {

@@ -128,6 +128,43 @@ test("SIGTERM lets a server end within five seconds, with exit code 0, and nothi
   expect(other.stderr()).toMatch(/is ready[\s\S]*kept in memory only[\s\S]*SIGTERM/);
 });
 
+test("SIGTERM under load: what was acknowledged was taken in, and whoever comes later is asked to come back or finds nobody", async () => {
+  const other = await startServer();
+  let acknowledged = 0;
+  const answers = new Set<number>();
+  const sendUntilGone = async (sender: number): Promise<void> => {
+    for (let i = 1; ; i += 1) {
+      const id = `${sender}${i}`.padStart(16, "0");
+      const span = {
+        traceId: id.repeat(2),
+        spanId: id,
+        name: "work",
+        startTimeUnixNano: "1700000000000000000",
+      };
+      const body = JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] });
+      const headers = { "content-type": "application/json" };
+      const answer = await fetch(`http://${other.http}/v1/traces`, { method: "POST", headers, body }).catch(
+        () => null,
+      );
+      if (answer === null) return;
+      answers.add(answer.status);
+      if (answer.status === 200) acknowledged += 1;
+    }
+  };
+  const senders = [1, 2, 3, 4].map(sendUntilGone);
+  await expect.poll(() => acknowledged).toBeGreaterThan(100);
+  const { exitCode, tookMs } = await other.stop();
+  await Promise.all(senders);
+  expect(exitCode).toBe(0);
+  expect(tookMs).toBeLessThan(5000);
+  expect([...answers].filter((status) => status !== 200 && status !== 503)).toEqual([]);
+  const takenIn = Number(
+    /(\d+) spans were taken in, 0 traces were left unfinished/.exec(other.stderr())?.[1],
+  );
+  expect(takenIn).toBeGreaterThanOrEqual(acknowledged);
+  expect(takenIn).toBeLessThanOrEqual(acknowledged + senders.length);
+});
+
 test("a second signal ends at once", async () => {
   const other = await startServer(["--memory"]);
   const [host, port] = other.http.split(":");

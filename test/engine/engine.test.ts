@@ -160,6 +160,25 @@ test.each(["link first", "target first"])(
   },
 );
 
+test("a call that a link had become follows what comes late of the linked span", async () => {
+  const producer =
+    "shop send orders 0..10ms producer id=7 messaging.system=kafka messaging.destination.name=orders";
+  const server = live();
+  await server.send(producer);
+  await server.send(
+    "mail process orders 50..60ms consumer trace=2 link=1/7 messaging.system=kafka messaging.destination.name=orders",
+  );
+  await server.wait(10_000);
+  await server.send(`${producer} error more=1`);
+  await server.wait(10_000);
+  const { edges } = await server.engine.graph(null);
+  expect(edges).toMatchObject([
+    { caller: "kafka:orders", callee: "mail", calls: 1 },
+    { caller: "shop", callee: "kafka:orders", calls: 1, errors: 1 },
+    { caller: "shop", callee: "mail", kind: "async", calls: 1, errors: 1 },
+  ]);
+});
+
 test("a link to a trace that only the store still knows is followed there", async () => {
   const earlier = live();
   await earlier.send(
@@ -194,6 +213,50 @@ test("minutes beyond the limit go, oldest first, and are counted", async () => {
   }
   await checkServices(server, { web: 2 });
   checkCount(server, "dropped_minutes_total", 1);
+});
+
+test("when graph and metrics take more memory than they may, the oldest minutes go, but never the newest", async () => {
+  const server = live({ historyBytesMax: 20_000 });
+  for (let minute = 1; minute <= 40; minute += 1) {
+    await server.send(`web GET / ${minute * 60}..${minute * 60 + 1}s server trace=${minute}`);
+    server.clock.nowMs += 60_000;
+  }
+  const services = (await server.engine.services(null)).services;
+  const { history_bytes: bytes, kept_minutes: kept, dropped_minutes_total: dropped } = server.engine.stats();
+  expect(bytes).toBeLessThan(20_000);
+  expect(kept! + dropped!).toBe(40);
+  expect(services).toMatchObject([{ service: "web", requests: kept }]);
+  expect(services[0]?.minutes.length).toBeGreaterThan(1);
+});
+
+test("late spans change old minutes as exactly as new ones", async () => {
+  const server = live();
+  const old = rowsOf(tableOf(checkout));
+  await server.sendRows(old.slice(0, 2));
+  await server.send("web GET /later 3600..3601s server trace=2");
+  server.clock.nowMs += 3_700_000;
+  await server.engine.foldDue();
+  await server.send("web GET /later 3660..3661s server trace=3");
+  await server.wait(5_000);
+  await server.sendRows(old.slice(2));
+  await checkServices(server, { cart: 1, web: 3 });
+  expect(await server.engine.service("cart", null)).toMatchObject({
+    p99_ms: 70,
+    operations: [{ requests: 1 }],
+  });
+});
+
+test("who sends faster than traces are folded waits until as many are folded as it brings", async () => {
+  const server = live();
+  const send = (first: number) =>
+    server.send(
+      Array.from({ length: 10 }, (_, i) => `web GET / 0..9ms server trace=${first + i}`).join("\n"),
+    );
+  for (const first of [1, 11, 21]) await send(first);
+  server.clock.nowMs += 60_000;
+  await send(31);
+  checkCount(server, "slowed_bodies_total", 1);
+  checkCount(server, "folded_traces_total", 20);
 });
 
 test("late spans of a trace whose first spans had to go leave what it added as it is", async () => {
@@ -281,7 +344,7 @@ async function checkVersion({ engine }: Live, version: number, complete: boolean
 
 /** Requests by service. */
 async function checkServices({ engine }: Live, requests: Readonly<Record<string, number>>): Promise<void> {
-  const services = await engine.services(null);
+  const { services } = await engine.services(null);
   expect(Object.fromEntries(services.map((service) => [service.service, service.requests]))).toEqual(
     requests,
   );

@@ -15,6 +15,8 @@ import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
 import { type GrpcReceiverOptions, startGrpcReceiver } from "../../src/grpc/grpc-receiver.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { rowsOf, tableOf } from "../notation.ts";
+import { halfBadRequests } from "../otlp/half-bad-requests.ts";
+import { oracleDecode } from "../otlp/protobuf-oracle.ts";
 
 const tracesMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const body = Buffer.from(encodeTraces(rowsOf(tableOf("web  GET /cart  0..90ms  server"))));
@@ -43,6 +45,28 @@ test.each(["metrics.v1.MetricsService", "logs.v1.LogsService"])(
     expect(await server.call(path, Buffer.alloc(0))).toHaveLength(0);
   },
 );
+
+test.each(halfBadRequests)(
+  "$signal of which some are bad are a partial success that counts them",
+  async (request) => {
+    const server = await serve();
+    const service = request.response.replace(/Export\w+Response$/, "");
+    const name = `${{ traces: "Trace", metrics: "Metrics", logs: "Logs" }[request.signal]}Service`;
+    const answer = await server.call(`/${service}${name}/Export`, request.protobuf);
+    const { partialSuccess } = oracleDecode(request.response, answer);
+    expect(partialSuccess[request.rejectedKey]).toBe("2");
+    expect(partialSuccess.errorMessage).toContain(request.reason);
+    expect(server.handed.map(({ signal }) => signal)).toEqual([request.signal]);
+  },
+);
+
+test("one byte that is not UTF-8 costs nothing but itself", async () => {
+  const server = await serve();
+  const damaged = Buffer.from(body);
+  damaged[damaged.indexOf("/cart")] = 0xff;
+  expect(await server.call(tracesMethod, damaged)).toHaveLength(0);
+  expect(server.count("accepted_spans_total")).toBe(1);
+});
 
 test("a malformed message is INVALID_ARGUMENT", async () => {
   const server = await serve();

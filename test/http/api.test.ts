@@ -35,6 +35,27 @@ test("a trace is answered with its spans as OTLP JSON and with its report", asyn
   });
 });
 
+test("a report is compared with a healthy time that the request names", async () => {
+  const healthy = Array.from(
+    { length: 8 },
+    (_, i) => `web GET /slow ${600 + i}s..${600.01 + i}s server trace=${i + 10}`,
+  ).join("\n");
+  const api = await startApi(`web GET /slow 0..900ms server\n${healthy}`);
+  const verdictOf = async (query: string): Promise<string> =>
+    ((await api.get(`/api/v1/traces/${traceId}/analysis${query}`)).json() as { readonly verdict: string })
+      .verdict;
+  expect(await verdictOf("")).toContain("too few requests to compare with");
+  expect(await verdictOf("?baseline_from=2024-01-01T00:10:00Z&baseline_to=2024-01-01T00:11:00Z")).toContain(
+    "it took 900 ms, usually 10 ms",
+  );
+  checkError(
+    await api.get(`/api/v1/traces/${traceId}/analysis?baseline_from=now&baseline_to=now-1h`),
+    400,
+    "bad_request",
+    /"baseline_from" is later/,
+  );
+});
+
 test("structural scoring answers with the structural report alone", async () => {
   const api = await startApi(shop);
   const answer = await api.get(
@@ -126,6 +147,30 @@ test("the graph can be narrowed to a service and its neighbours", async () => {
   expect(await nodesOf("?focus=web")).toEqual(["cart", "web"]);
   expect(await nodesOf("?focus=web&depth=2")).toEqual(["cart", "items", "web"]);
   expect(await nodesOf("?focus=items&depth=0")).toEqual(["items"]);
+});
+
+test("lists that are cut say so, and how long they are", async () => {
+  const api = await startApi(shop);
+  const services = (await api.get("/api/v1/services?limit=1")).json();
+  expect(services).toMatchObject({ services: [{ service: "cart" }], total: 3, truncated: true });
+  expect((await api.get("/api/v1/services")).json()).toMatchObject({ total: 3, truncated: false });
+  const graph = (await api.get("/api/v1/graph?limit=1")).json() as {
+    readonly nodes: readonly unknown[];
+    readonly edges: readonly unknown[];
+  };
+  expect(graph).toMatchObject({ total: 2, truncated: true });
+  expect([graph.nodes.length, graph.edges.length]).toEqual([2, 1]);
+  expect((await api.get("/api/v1/graph")).json()).toMatchObject({ total: 2, truncated: false });
+  expect((await api.get("/api/v1/traces")).json()).toMatchObject({ truncated: false, pending: 0 });
+});
+
+test("what is wrong with a service is said in the language that is asked for", async () => {
+  const api = await startApi(shop);
+  const issuesOf = async (path: string) =>
+    ((await api.get(path)).json() as { readonly issues: readonly string[] }).issues.join();
+  expect(await issuesOf("/api/v1/services/web")).toMatch(/^[ -~]+$/);
+  expect(await issuesOf("/api/v1/services/web?lang=ko")).toMatch(/[가-힣]/);
+  expect((await api.get("/api/v1/services?lang=ko")).body).toMatch(/[가-힣]/);
 });
 
 test("metrics are Prometheus text", async () => {

@@ -1,12 +1,14 @@
 import { connect } from "node:net";
 import { deflateSync, gzipSync } from "node:zlib";
 import * as fc from "fast-check";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import { OperationError } from "../../src/engine/errors/operation-error.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { rowsOf, tableOf } from "../notation.ts";
+import { halfBadRequests } from "../otlp/half-bad-requests.ts";
+import { oracleDecode } from "../otlp/protobuf-oracle.ts";
 import { otlpServer, type Reply } from "./otlp-server.ts";
 
 const protobuf = { "content-type": "application/x-protobuf" };
@@ -104,6 +106,30 @@ test("one span with a bad id costs only itself, and the answer counts it", async
   expect(answer.partialSuccess["errorMessage"]).toContain("trace id must be 16 bytes");
   expect(server.count("accepted_spans_total")).toBe(1);
   expect(server.count("rejected_spans_total")).toBe(1);
+});
+
+describe.each(halfBadRequests)("$signal of which some are bad", (request) => {
+  const { signal, response, rejectedKey, reason } = request;
+
+  test("are a partial success that counts them, in JSON", async () => {
+    const server = await serve();
+    const reply = await server.send(`/v1/${signal}`, json, request.json);
+    const { partialSuccess } = JSON.parse(reply.body.toString()) as {
+      partialSuccess: Record<string, string>;
+    };
+    expect([reply.status, partialSuccess[rejectedKey]]).toEqual([200, "2"]);
+    expect(partialSuccess["errorMessage"]).toContain(reason);
+    expect(server.handed).toHaveLength(1);
+  });
+
+  test("are a partial success that counts them, in protobuf", async () => {
+    const server = await serve();
+    const reply = await server.send(`/v1/${signal}`, protobuf, request.protobuf);
+    const { partialSuccess } = oracleDecode(response, reply.body);
+    expect([reply.status, partialSuccess[rejectedKey]]).toEqual([200, "2"]);
+    expect(partialSuccess.errorMessage).toContain(reason);
+    expect(server.handed).toHaveLength(1);
+  });
 });
 
 test("one byte that is not UTF-8 costs nothing but itself", async () => {

@@ -3,7 +3,7 @@ import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import type { Decoded, IngestPort, ReceivedBody } from "../../src/engine/ports.ts";
 import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
 import { createOtlpHttpHandler, type OtlpHttpOptions } from "../../src/http/otlp-handler.ts";
-import { listenHttp } from "../../src/http/server.ts";
+import { type HttpTimeouts, listenHttp } from "../../src/http/server.ts";
 
 interface Handed {
   readonly received: ReceivedBody;
@@ -17,7 +17,9 @@ export interface Reply {
 }
 
 /** An OTLP/HTTP server on a free port that remembers what it was handed. */
-export async function otlpServer(changes: Partial<OtlpHttpOptions> = {}) {
+export async function otlpServer(
+  changes: Partial<OtlpHttpOptions> & { readonly timeouts?: HttpTimeouts } = {},
+) {
   const handed: Handed[] = [];
   const faults: unknown[] = [];
   const options: OtlpHttpOptions = {
@@ -30,7 +32,11 @@ export async function otlpServer(changes: Partial<OtlpHttpOptions> = {}) {
   };
   // One connection for all: an answer that spoils it for the next request would show.
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const listener = await listenHttp(createOtlpHttpHandler(options), { host: "127.0.0.1", port: 0 });
+  const listener = await listenHttp(createOtlpHttpHandler(options), {
+    host: "127.0.0.1",
+    port: 0,
+    ...(changes.timeouts === undefined ? {} : { timeouts: changes.timeouts }),
+  });
   return {
     ...options,
     handed,

@@ -58,6 +58,14 @@ test.each([
   ["http.server.request.duration", gauge(3), {}, undefined],
   ["system.memory.utilization", gauge(0.2), { attributes: { state: "free" } }, undefined],
   ["process.cpu.utilization", gauge(Number.NaN), {}, undefined],
+  ["process.cpu.utilization", gauge(-1), {}, undefined],
+  ["process.cpu.utilization", gauge(Number.POSITIVE_INFINITY), {}, undefined],
+  ["k8s.node.cpu.usage", gauge(3.2), {}, {}],
+  ["mysql.connection.count", counter(45), {}, {}],
+  ["kestrel.active_connections", upDown(45), {}, { connection_count: 45 }],
+  ["kestrel.queued_connections", upDown(7), {}, { queue_depth: 7 }],
+  ["kestrel.rejected_connections", counter(5), {}, { rate_limit_hits: 5 }],
+  ["http.client.open_connections", upDown(9), { attributes: { "http.connection.state": "idle" } }, undefined],
 ] as const)("%s", (name, value, written, health) => {
   expect(healthOf([point(name, value, written)])).toEqual(health);
 });
@@ -68,6 +76,31 @@ test("a gauge shows its last value, of the highest instance", () => {
   expect(healthOf([cpu("a", 10, 0.9), cpu("a", 70, 0.4), cpu("b", 70, 0.6), cpu("b", 20, 0.95)])).toEqual({
     cpu_usage: 0.6,
   });
+});
+
+test("absurd numbers are left out", () => {
+  expect(healthOf([point("queue.depth", gauge(1e300), {})])).toBeUndefined();
+  const limit = point("k8s.container.cpu.limit", gauge(1e-310), {});
+  expect(healthOf([point("container.cpu.usage", gauge(1), {}), limit])).toEqual({});
+});
+
+test.each([
+  ["container.cpu.usage", gauge(1), "k8s.container.cpu.limit", gauge(2), { cpu_usage: 0.5 }],
+  ["k8s.pod.cpu.usage", gauge(1), "k8s.container.cpu.limit.desired", gauge(2), { cpu_usage: 0.5 }],
+  ["jvm.memory.used", upDown(5), "jvm.memory.limit", upDown(10), { memory_usage: 0.5 }],
+  ["v8js.memory.heap.used", gauge(5), "v8js.memory.heap.limit", gauge(10), { memory_usage: 0.5 }],
+  ["v8js.memory.heap.used", gauge(5), "v8js.memory.heap.space.size", gauge(10), { memory_usage: 0.5 }],
+  ["go.memory.used", upDown(5), "go.memory.limit", upDown(10), { memory_usage: 0.5 }],
+  ["container.memory.working_set", gauge(5), "k8s.container.memory.limit", gauge(10), { memory_usage: 0.5 }],
+  [
+    "k8s.pod.memory.working_set",
+    gauge(5),
+    "k8s.container.memory.limit.desired",
+    gauge(10),
+    { memory_usage: 0.5 },
+  ],
+] as const)("%s against %s", (used, usedValue, limit, limitValue, health) => {
+  expect(healthOf([point(used, usedValue, {}), point(limit, limitValue, {})])).toEqual(health);
 });
 
 test("a counter shows its growth in the window, over restarts and all instances", () => {

@@ -1,7 +1,12 @@
 import { expect, test } from "vitest";
 import { servicesJson } from "../../src/analysis/services-json.ts";
-import { operationsPerServiceMax, overflowName } from "../../src/model/limits.ts";
-import { minuteOf, type UnixNanos } from "../../src/model/time.ts";
+import { RedRollup } from "../../src/metrics/red-metrics.ts";
+import type { TraceId } from "../../src/model/ids.ts";
+import { operationsPerMinuteMax, operationsPerServiceMax, overflowName } from "../../src/model/limits.ts";
+import { ServiceDirectory } from "../../src/model/service-directory.ts";
+import { minuteOf, minuteTimeOf, type UnixNanos } from "../../src/model/time.ts";
+import type { Entry } from "../../src/trace/calls.ts";
+import { notationStart } from "../notation.ts";
 import { scopeOf } from "../scopes.ts";
 
 test("requests are counted by service and operation, in minutes", () => {
@@ -85,6 +90,24 @@ test("span names without end fill one overflow operation, not the memory (T22)",
   ]);
 });
 
+test("operations of many services share a room too, and what went into the overflow is found there again", () => {
+  const entries = Array.from({ length: operationsPerMinuteMax + 5_000 }, (_, i) =>
+    entryOf(`s${i % 100}`, `GET/${i}`),
+  );
+  const noCalls = { traceId: "0".repeat(32) as TraceId, calls: [], openLinks: [] };
+  const rollup = new RedRollup();
+  rollup.add({ entries, ...noCalls });
+  const services = () => {
+    const window = rollup.window(null, null, new ServiceDirectory());
+    return window.services.map((name) => window.service(name)!);
+  };
+  const operations = services().reduce((sum, service) => sum + service.operations.size, 0);
+  expect(operations).toBeLessThanOrEqual(operationsPerMinuteMax + 100);
+  expect(services().reduce((sum, service) => sum + service.cell.requests, 0)).toBe(entries.length);
+  rollup.remove({ entries, ...noCalls });
+  expect(services()).toEqual([]);
+});
+
 test("services are in the order of their first start, then by name", () => {
   expect(
     scopeOf(`
@@ -103,3 +126,10 @@ test("a minute begins with its first nanosecond and ends with its last", () => {
     ),
   ).toEqual([minute - 1, minute, minute, minute + 1]);
 });
+
+function entryOf(service: string, operation: string): Entry {
+  const startTime = minuteTimeOf(notationStart as UnixNanos);
+  const figures = { durationNanos: 1e6, failed: false, weight: 1, span: 0, startTime };
+  const calls = { unreachable: null, timedOut: false, rateLimited: false };
+  return { service, operation, nodeKind: "service", isInferred: false, ...figures, ...calls };
+}

@@ -60,10 +60,10 @@ export async function answersOfFiles(
     const traces = new Map<TraceId, string>();
     for (const id of ids.sort()) {
       const trace = assembleTrace(await buffer.readTrace(id), scope.directory);
-      traces.set(id, writeJson(analyzeTrace(trace, scope, { language: "en" })));
+      traces.set(id, writeJson(analyzeTrace(trace, scope, { language: "en" }), { pretty: true }));
     }
     return {
-      window: writeJson(analyzeWindow(sums, null, { language: "en" })),
+      window: writeJson(analyzeWindow(sums, null, { language: "en" }), { pretty: true }),
       services: writeJson(servicesJson(scope, "en"), { pretty: true }),
       graph: writeJson(graphJson(scope), { pretty: true }),
       traces,

@@ -259,7 +259,13 @@ describe("peers without spans", () => {
         web  f      15..16  client network.peer.address=10.0.0.1
         web  g      16..17  client rpc.system=aws-api rpc.service=S3
         web  h      17..18  client faas.invoked_name=resize
-        web  i      18..19  client http.host=shop.example:80`,
+        web  i      18..19  client http.host=shop.example:80
+        web  j      19..20  client rpc.system.name=grpc rpc.method=shop.Cart/GetItems
+        web  k      20..21  client db.system.name=postgresql db.system=old db.namespace=orders db.name=old server.address=h
+        web  l      21..22  client db.system=mysql net.peer.name=h2
+        web  m      22..23  producer messaging.system=kafka messaging.destination.name=new messaging.destination=old
+        web  n      23..24  client net.sock.peer.name=sock net.peer.ip=10.0.0.2
+        web  o      24..25  client db.system=redis db.redis.database_index=3 net.peer.name=cache`,
       "web > pay inferred client",
       "web > old inferred client",
       "web > grpc.host inferred client",
@@ -269,6 +275,12 @@ describe("peers without spans", () => {
       "web > S3 inferred client",
       "web > resize inferred client",
       "web > shop.example inferred client",
+      "web > shop.Cart inferred client",
+      "web > orders inferred client",
+      "web > mysql@h2 inferred client",
+      "web > kafka:new inferred client",
+      "web > sock inferred client",
+      "web > redis@cache inferred client",
     );
   });
 

@@ -42,6 +42,52 @@ describe("whether a span failed", () => {
     checkFailed("client rpc.connect_rpc.error_code=not_found", true);
   });
 
+  test.each(
+    [
+      ["OK", false, false],
+      ["CANCELLED", true, false],
+      ["UNKNOWN", true, true],
+      ["INVALID_ARGUMENT", true, false],
+      ["DEADLINE_EXCEEDED", true, true],
+      ["NOT_FOUND", true, false],
+      ["ALREADY_EXISTS", true, false],
+      ["PERMISSION_DENIED", true, false],
+      ["RESOURCE_EXHAUSTED", true, false],
+      ["FAILED_PRECONDITION", true, false],
+      ["ABORTED", true, false],
+      ["OUT_OF_RANGE", true, false],
+      ["UNIMPLEMENTED", true, true],
+      ["INTERNAL", true, true],
+      ["UNAVAILABLE", true, true],
+      ["DATA_LOSS", true, true],
+      ["UNAUTHENTICATED", true, false],
+    ].map((row, code) => [code, ...row] as [number, string, boolean, boolean]),
+  )("gRPC code %i, %s: fails for the caller %s, for the server %s", (code, name, atCaller, atServer) => {
+    for (const words of [`rpc.grpc.status_code=${code}`, `rpc.status_code=${name}`]) {
+      checkFailed(`client ${words}`, atCaller);
+      checkFailed(`server ${words}`, atServer);
+      checkFailed(`server ok ${words}`, false);
+    }
+  });
+
+  test.each([
+    [100, false, false],
+    [200, false, false],
+    [399, false, false],
+    [400, true, false],
+    [429, true, false],
+    [499, true, false],
+    [500, true, true],
+    [599, true, true],
+  ])("HTTP %i: fails for the caller %s, for the server %s", (code, atCaller, atServer) => {
+    for (const words of [`http.response.status_code=${code}`, `http.status_code=${code}`]) {
+      checkFailed(`client ${words}`, atCaller);
+      checkFailed(`server ${words}`, atServer);
+      checkFailed(`client ok ${words}`, false);
+      checkFailed(`server error ${words}`, true);
+    }
+  });
+
   test("error.type and error flags fail, a recorded exception alone does not", () => {
     checkFailed("internal error.type=timeout", true);
     checkFailed("internal error=true", true);
@@ -147,5 +193,10 @@ describe("sampling weights", () => {
     expect(weight("ot=th:0")).toBe(1);
     expect(weight("ot=rv:1")).toBe(1);
     expect(weight("xot=th:8")).toBe(1);
+  });
+
+  test("a threshold that lets next to nothing through makes no endless weight", () => {
+    const table = tableOf("web GET 0..9 tracestate=ot=th:ffffffffffffff");
+    expect(semanticsOf(table).weightOf(0)).toBe(2 ** 20);
   });
 });

@@ -1,0 +1,45 @@
+import { durationOf } from "../trace/trace.ts";
+import type { EvidenceFact } from "./candidate.ts";
+import type { Connection, EndpointVotes } from "./network-gap.ts";
+import type { PathBlame } from "./path-blame.ts";
+
+/** What speaks for a part of the critical path, and against it. `rootNanos` = the duration of the request. */
+export function pathFacts(part: PathBlame, rootNanos: number): readonly EvidenceFact[] {
+  const { span, whole, nanos, usual, edge, votes } = part;
+  const spans = [span.index];
+  const share = rootNanos > 0 ? nanos / rootNanos : 0;
+  if (votes !== null && edge !== null)
+    return [
+      { kind: "call_gap", edge, share, gapNanos: nanos, usualNanos: usual?.nanos ?? null, spans },
+      endFact(edge, votes),
+    ];
+  const facts: EvidenceFact[] = [
+    { kind: "path_share", operation: span.operation, share, selfNanos: nanos, spans },
+  ];
+  if (usual !== null && durationOf(whole) > usual.nanos)
+    facts.push({
+      kind: "slower_than_usual",
+      operation: whole.operation,
+      durationNanos: durationOf(whole),
+      usual,
+      spans: [whole.index],
+    });
+  return facts;
+}
+
+/** What tells the two ends of a late connection apart, if anything does. */
+function endFact(edge: Connection, votes: EndpointVotes): EvidenceFact {
+  const isCaller = votes.blamed === edge.caller;
+  const [end, otherEnd] = isCaller ? [votes.caller, votes.callee] : [votes.callee, votes.caller];
+  const other = isCaller ? edge.callee : edge.caller;
+  if (!votes.isClear) return { kind: "either_end", edge };
+  return {
+    kind: "late_end",
+    service: votes.blamed,
+    isCaller,
+    lost: votes.lost,
+    ...end,
+    other,
+    otherInOrder: otherEnd.inOrder,
+  };
+}

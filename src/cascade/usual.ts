@@ -1,0 +1,99 @@
+import type { GraphEdge, ServiceGraph } from "../graph/service-graph.ts";
+import type { RedWindow } from "../metrics/red-metrics.ts";
+import type { RedCell } from "../model/red.ts";
+import { baselineRequestsMin, usualFactorMax, usualRequestsMin } from "./scoring.ts";
+
+/** Requests and calls that one trace is compared with. */
+export interface Population {
+  readonly red: RedWindow;
+  readonly graph: ServiceGraph;
+}
+
+/** How long something takes as a rule. */
+export interface UsualTime {
+  readonly nanos: number;
+  /** false = only the fastest quarter takes no longer: what most requests take may be part of the trouble */
+  readonly isTypical: boolean;
+}
+
+/**
+ * What is usual; null where too few requests tell. A baseline tells by its medians. Without one there is only the population
+ * that the trace itself comes from, and where half of that is slow its median says nothing. So where the median lies far
+ * above the lower quartile, the lower quartile stands for a healthy request: up to three of four may be slow. A population
+ * that is slow throughout cannot be told from one that always takes so long.
+ */
+export class Usual {
+  /** the figures are those of a healthy time, not of the trace's own surroundings */
+  readonly isBaseline: boolean;
+  readonly #population: Population;
+  #gaps: Map<string, UsualTime | null> | null = null;
+
+  constructor(scope: Population, baseline: Population | null) {
+    this.isBaseline = baseline !== null;
+    this.#population = baseline ?? scope;
+  }
+
+  /** A request to an operation of a service, or a call to one of a peer. */
+  durationOf(service: string, operation: string): UsualTime | null {
+    const cell = this.#cellOf(service, operation);
+    return cell === undefined ? null : this.#usualOf(cell);
+  }
+
+  durationNanos(service: string, operation: string): number | null {
+    return this.durationOf(service, operation)?.nanos ?? null;
+  }
+
+  /** Requests that tell. */
+  requests(service: string, operation: string): number {
+    return this.#cellOf(service, operation)?.latency.count ?? 0;
+  }
+
+  /** How much of a call passes outside its callee. */
+  gapOf(caller: string, callee: string): UsualTime | null {
+    this.#gaps ??= this.#gapsByEdge();
+    return this.#gaps.get(edgeKey(caller, callee)) ?? null;
+  }
+
+  /** The part of an operation's requests that fails in a healthy time; null where none is known. */
+  errorRatio(service: string, operation: string): number | null {
+    const cell = this.isBaseline ? this.#cellOf(service, operation) : undefined;
+    return cell === undefined || cell.requests < usualRequestsMin ? null : cell.errorRatio;
+  }
+
+  #cellOf(service: string, operation: string): RedCell | undefined {
+    return this.#population.red.service(service)?.operations.get(operation);
+  }
+
+  #usualOf({ latency }: RedCell): UsualTime | null {
+    if (latency.count < (this.isBaseline ? baselineRequestsMin : usualRequestsMin)) return null;
+    const median = latency.quantile(0.5) ?? 0;
+    if (this.isBaseline) return { nanos: median, isTypical: true };
+    const quartile = latency.quantile(0.25) ?? 0;
+    const isTypical = median <= quartile * usualFactorMax;
+    return { nanos: isTypical ? median : quartile, isTypical };
+  }
+
+  #gapsByEdge(): Map<string, UsualTime | null> {
+    const gaps = new Map<string, UsualTime | null>();
+    for (const edge of this.#population.graph.edges)
+      if (edge.kind === "sync") gaps.set(edgeKey(edge.caller, edge.callee), this.#gapOfEdge(edge));
+    return gaps;
+  }
+
+  #gapOfEdge({ client, server }: GraphEdge): UsualTime | null {
+    const [outside, inside] = [this.#usualOf(client), this.#usualOf(server)];
+    if (outside === null || inside === null) return null;
+    const isTypical = outside.isTypical && inside.isTypical;
+    return { nanos: Math.max(0, outside.nanos - inside.nanos), isTypical };
+  }
+}
+
+/** What calls of one edge take outside their callee at the median, in nanoseconds; null where too few tell. */
+export function medianGapOf({ client, server }: GraphEdge): number | null {
+  if (client.latency.count < usualRequestsMin || server.latency.count < usualRequestsMin) return null;
+  return Math.max(0, (client.latency.quantile(0.5) ?? 0) - (server.latency.quantile(0.5) ?? 0));
+}
+
+function edgeKey(caller: string, callee: string): string {
+  return `${caller}\u0000${callee}`;
+}

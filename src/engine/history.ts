@@ -1,0 +1,84 @@
+import type { ScopeRollup } from "../analysis/scope.ts";
+import { minuteOf } from "../model/time.ts";
+import type { EngineLimits } from "./limits.ts";
+import type { Clock } from "./ports.ts";
+
+/** Minutes this far ahead of the clock are senders whose clocks run ahead; those beyond must not push out what is true. */
+const aheadMinutesMax = 60;
+
+/** Latencies of the newest minutes are exact for thousands of requests, to the minute of these counts. */
+const exactMinutes = 15;
+/** The same when memory runs short: with less room for each minute, more of them are kept. */
+const exactMinutesWhenShort = 2;
+
+/** Spans or points added between two looks at the memory: with hostile names they take about 1 KB each. */
+const itemsBetweenLooks = 50_000;
+
+/**
+ * How far back graph and metrics go: at most so many minutes and so many bytes; the oldest minute goes first. Counted by the
+ * time of the data, so that a replay of last year is kept too.
+ */
+export class History {
+  readonly #rollup: ScopeRollup;
+  readonly #clock: Clock;
+  readonly #limits: EngineLimits;
+  readonly #minutes = new Set<number>();
+  #first = Number.NEGATIVE_INFINITY;
+  #newest = Number.NEGATIVE_INFINITY;
+  #itemsSinceLook = 0;
+  #bytes = 0;
+  #dropped = 0;
+
+  constructor(rollup: ScopeRollup, clock: Clock, limits: EngineLimits) {
+    this.#rollup = rollup;
+    this.#clock = clock;
+    this.#limits = limits;
+  }
+
+  get minuteCount(): number {
+    return this.#minutes.size;
+  }
+  /** Rough, and as of the last look. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+  get droppedMinutes(): number {
+    return this.#dropped;
+  }
+
+  /** So many spans or points of a minute were added. Answers the first minute that is left if older ones had to go, else null. */
+  noteAdded(minute: number, items: number): number | null {
+    const firstBefore = this.#first;
+    const now = minuteOf(this.#clock.unixNanos());
+    this.#itemsSinceLook += items;
+    if (minute >= this.#first && minute <= now + aheadMinutesMax) this.#minutes.add(minute);
+    if (this.#minutes.size > this.#limits.minutesMax) this.#drop(1);
+    const isNewer = minute > this.#newest && minute <= now;
+    if (isNewer) this.#newest = minute;
+    if (isNewer || this.#itemsSinceLook >= itemsBetweenLooks) this.#look();
+    return this.#first > firstBefore ? this.#first : null;
+  }
+
+  #look(): void {
+    const { historyBytesMax } = this.#limits;
+    this.#itemsSinceLook = 0;
+    this.#bytes = this.#rollup.compact(this.#newest - exactMinutes);
+    if (this.#bytes > historyBytesMax / 2)
+      this.#bytes = this.#rollup.compact(this.#newest - exactMinutesWhenShort);
+    // What one minute may take is bounded by the limits of services, operations and edges.
+    while (this.#bytes > historyBytesMax && this.#minutes.size > 1) {
+      this.#drop(Math.ceil(this.#minutes.size / 16));
+      this.#bytes = this.#rollup.compact(this.#newest - exactMinutesWhenShort);
+    }
+  }
+
+  /** The oldest minutes go, but never the last one. */
+  #drop(count: number): void {
+    const minutes = [...this.#minutes].sort((a, b) => a - b);
+    const goes = Math.min(count, minutes.length - 1);
+    for (const minute of minutes.slice(0, goes)) this.#minutes.delete(minute);
+    this.#dropped += goes;
+    this.#first = minutes[goes] ?? this.#first;
+    this.#rollup.dropBefore(this.#first);
+  }
+}
