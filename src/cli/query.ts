@@ -21,11 +21,9 @@ export async function query(run: CommandRun): Promise<number> {
   if (report.complete === false)
     note(run, "Spans of this trace are still arriving; ask again in a moment for the whole of it.");
   const kind = settings.scoring === "structural" ? "structural" : "trace";
-  const result =
-    run.format === "json"
-      ? text
-      : renderResult(run, kind === "structural" ? { kind, report } : { kind, report: report as TraceReport });
-  await writeResult(run, result);
+  const printable =
+    kind === "structural" ? ({ kind, report } as const) : ({ kind, report: report as TraceReport } as const);
+  await writeResult(run, renderResult(run, printable));
   return exitCodeOf(report, settings.fail_on);
 }
 

@@ -122,11 +122,7 @@ async function announce(run: CommandRun, service: Service): Promise<void> {
   note(run, `  OTLP over gRPC  ${grpc}`);
   note(run, `  OTLP over HTTP  http://${http}`);
   note(run, `  API             http://${api}`);
-  if (!memory)
-    note(
-      run,
-      "Telemetry is kept in memory only: it is gone when this server ends (--memory says that you know).",
-    );
+  if (!memory) note(run, "Telemetry is kept in memory: it is gone when this server ends.");
   if (!isLoopback(host))
     note(run, `Warning: ${host} can be reached from other machines, and nothing here asks who they are.`);
   if (run.format === "json") await writeResult(run, writeJson({ ready: true, grpc, http, api }));

@@ -73,7 +73,8 @@ const table = {
   memory: {
     type: { kind: "switch" },
     default: "false",
-    sentence: "Keep telemetry in memory only. (There is no other store yet; this says that you know.)",
+    sentence:
+      "Keep telemetry in memory only. That is all there is in this version; the flag leaves out the reminder at the start.",
     commands: ["serve"],
   },
   store_memory: {

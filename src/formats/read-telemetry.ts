@@ -73,6 +73,8 @@ interface FileSummary {
   readonly malformedRecords: number;
 }
 
+const noTelemetry = "no telemetry";
+
 /**
  * Reads saved telemetry: any number of files, folders and streams in any mix of formats and signals, recognised by content,
  * with memory for one chunk and one record. A bad record is skipped, counted and reported with its place. A path that does
@@ -182,6 +184,8 @@ class Reading {
       this.#problem({ kind: "unreadable_input", message, count: 1, source: source.name });
     }
     for (const [what, names] of this.#passedOver) {
+      // a readme beside telemetry is no flaw of the telemetry
+      if (what === noTelemetry) continue;
       const message = `files that are ${what} were passed over: ${listed(names)}`;
       this.#problem({ kind: "unreadable_input", message, count: names.length });
     }
@@ -254,7 +258,7 @@ class Reading {
   #leaveOutUnread(source: ByteSource, format: Format): void {
     if (source.isFromFolder) {
       const what =
-        format.kind === "unsupported" ? format.name : format.kind === "empty" ? "empty" : "no telemetry";
+        format.kind === "unsupported" ? format.name : format.kind === "empty" ? "empty" : noTelemetry;
       const names = this.#passedOver.get(what) ?? [];
       names.push(source.name);
       this.#passedOver.set(what, names);

@@ -348,7 +348,9 @@ class Series {
   }
 
   #deltaSum(minutes: readonly SeriesMinute[]): Measured {
-    const deltas = minutes.flatMap(({ deltas }) => [...(deltas ?? [])]).sort(([a], [b]) => (a < b ? -1 : 1));
+    const deltas = minutes
+      .flatMap((minute) => [...(minute.deltas ?? [])])
+      .sort(([a], [b]) => (a < b ? -1 : 1));
     const rest = minutes.reduce((sum, { deltaRest }) => sum + deltaRest, 0);
     const value = deltas.reduce((sum, [, delta]) => sum + delta, rest);
     const seconds = Number((deltas.at(-1)?.[0] ?? 0n) - (deltas[0]?.[0] ?? 0n)) / NANOS_PER_SECOND;

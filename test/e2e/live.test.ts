@@ -86,7 +86,10 @@ test("the person at a terminal gets the same trace in words, and scripts get exi
   expect(human.stdout).toContain("cart");
   expect((await runCommand(["query", traceId, ...at, "--fail-on", "critical"])).exitCode).toBe(1);
   const structural = await runCommand(["query", traceId, ...at, "--scoring", "structural", "--lang", "ko"]);
-  expect(JSON.parse(structural.stdout)).toMatchObject({ dependency_chain: ["web", "cart"] });
+  const structuralReport: unknown = JSON.parse(structural.stdout);
+  expect(structuralReport).toMatchObject({ dependency_chain: ["web", "cart"] });
+  // laid out like the same report from `analyze`, to the byte
+  expect(structural.stdout).toBe(`${JSON.stringify(structuralReport, null, 2)}\n`);
   const unknown = await runCommand(["query", "f".repeat(32), ...at]);
   expect([unknown.exitCode, unknown.stdout]).toEqual([4, ""]);
   expect(unknown.stderr).toMatch(/No trace f{32}/);

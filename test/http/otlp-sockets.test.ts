@@ -92,7 +92,7 @@ test.each([
 async function open(options: Parameters<typeof otlpServer>[0] = {}): Promise<{
   readonly socket: Socket;
   readonly server: Awaited<ReturnType<typeof otlpServer>>;
-  received(): string;
+  readonly received: () => string;
 }> {
   const server = await otlpServer(options);
   const socket = connect(server.listener.port, "127.0.0.1");

@@ -42,7 +42,10 @@ const imports = sources.flatMap(({ file, text }) => importsOf(file, text));
 function importsOf(file: string, text: string): Import[] {
   const path = relative(sourceFolder, file).split(sep).join("/");
   const folder = folderOf(path);
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map(([, specifier = ""]) => {
+  const statements =
+    /^(?:import|export)\b[^;"]*\sfrom\s"([^"]+)"|^import\s"([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
+  return [...text.matchAll(statements)].map(([, from, bare, dynamic]) => {
+    const specifier = from ?? bare ?? dynamic ?? "";
     const isPackage = !specifier.startsWith(".");
     const target = isPackage ? specifier : folderOf(posix.join(posix.dirname(path), specifier));
     return { file, folder, target, isPackage };

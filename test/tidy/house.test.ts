@@ -1,12 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 
-const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
-  encoding: "utf8",
-})
-  .split("\n")
-  .filter((file) => file !== "" && existsSync(file));
+const files = existsSync(".git") ? filesOfCheckout() : filesOfArchive();
 const packageJson = JSON.parse(readFileSync("package.json", "utf8")) as {
   readonly scripts: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
@@ -72,3 +69,21 @@ test("links between documents lead somewhere", () => {
     );
   expect(broken).toEqual([]);
 });
+
+function filesOfCheckout(): readonly string[] {
+  const words = ["ls-files", "--cached", "--others", "--exclude-standard"];
+  const listed = execFileSync("git", words, { encoding: "utf8" }).split("\n");
+  return listed.filter((file) => file !== "" && existsSync(file));
+}
+
+/** Without git: everything but the folders that .gitignore names. */
+function filesOfArchive(): readonly string[] {
+  const ignored = readFileSync(".gitignore", "utf8").split("\n");
+  return readdirSync(".", { withFileTypes: true })
+    .filter(({ name }) => !ignored.includes(`${name}/`))
+    .flatMap((entry) =>
+      entry.isDirectory()
+        ? readdirSync(entry.name, { recursive: true, encoding: "utf8" }).map((file) => join(entry.name, file))
+        : [entry.name],
+    );
+}
