@@ -105,7 +105,7 @@ export type EvidenceFact =
   | { readonly kind: "incomplete_trace"; readonly orphans: number; readonly spans: readonly number[] };
 
 /** How the end of a late connection stands apart from the other one. */
-export interface LateEnd {
+interface LateEnd {
   /** it made the calls, rather than answering them */
   readonly isCaller: boolean;
   /** where in the calls the time was lost; null = clocks do not tell */

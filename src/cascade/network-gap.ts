@@ -56,21 +56,22 @@ export class Connections {
     { scope, usual, ownExcess }: { scope: Population; usual: Usual; ownExcess: ReadonlyMap<string, number> },
   ) {
     this.#ownExcess = ownExcess;
+    // surroundings that a fault has slowed down would make late connections look usual
+    const usualGap = ({ caller, callee }: Connection): number =>
+      usual.isBaseline ? (usual.gapOf(caller, callee)?.nanos ?? 0) : 0;
     for (const span of trace.spans) {
       if (span.children.length === 0) continue;
       const { kind, edge } = ownerOf(trace, span);
       if (kind !== "network" || edge === null) continue;
       const callee = remoteChild(trace, span);
       if (callee === undefined) continue;
-      const gap = durationOf(span) - durationOf(callee) - (usual.gapOf(edge.caller, edge.callee)?.nanos ?? 0);
-      note(this.#trace, edge, Math.max(0, gap));
+      note(this.#trace, edge, Math.max(0, durationOf(span) - durationOf(callee) - usualGap(edge)));
     }
     for (const edge of scope.graph.edges) {
       const isNear = this.#trace.byCaller.has(edge.caller) || this.#trace.byCallee.has(edge.callee);
       const gap = edge.kind === "sync" && isNear ? medianGapOf(edge) : null;
       if (gap === null) continue;
-      const usualGap = usual.isBaseline ? (usual.gapOf(edge.caller, edge.callee)?.nanos ?? 0) : 0;
-      note(this.#around, edge, Math.max(0, gap - usualGap));
+      note(this.#around, edge, Math.max(0, gap - usualGap(edge)));
     }
   }
 

@@ -26,7 +26,9 @@ export class Usual {
   /** the figures are those of a healthy time, not of the trace's own surroundings */
   readonly isBaseline: boolean;
   readonly #population: Population;
-  #gaps: Map<string, UsualTime | null> | null = null;
+  /** the synchronous edges by `edgeKey`; null = nobody has asked yet */
+  #edges: ReadonlyMap<string, GraphEdge> | null = null;
+  readonly #gaps = new Map<string, UsualTime | null>();
 
   constructor(scope: Population, baseline: Population | null) {
     this.isBaseline = baseline !== null;
@@ -50,8 +52,15 @@ export class Usual {
 
   /** How much of a call passes outside its callee. */
   gapOf(caller: string, callee: string): UsualTime | null {
-    this.#gaps ??= this.#gapsByEdge();
-    return this.#gaps.get(edgeKey(caller, callee)) ?? null;
+    const key = edgeKey(caller, callee);
+    let gap = this.#gaps.get(key);
+    if (gap === undefined) {
+      this.#edges ??= syncEdges(this.#population.graph);
+      const edge = this.#edges.get(key);
+      gap = edge === undefined ? null : this.#gapOfEdge(edge);
+      this.#gaps.set(key, gap);
+    }
+    return gap;
   }
 
   /** The part of an operation's requests that fails in a healthy time; null where none is known. */
@@ -73,13 +82,6 @@ export class Usual {
     return { nanos: isTypical ? median : quartile, isTypical };
   }
 
-  #gapsByEdge(): Map<string, UsualTime | null> {
-    const gaps = new Map<string, UsualTime | null>();
-    for (const edge of this.#population.graph.edges)
-      if (edge.kind === "sync") gaps.set(edgeKey(edge.caller, edge.callee), this.#gapOfEdge(edge));
-    return gaps;
-  }
-
   #gapOfEdge({ client, server }: GraphEdge): UsualTime | null {
     const [outside, inside] = [this.#usualOf(client), this.#usualOf(server)];
     if (outside === null || inside === null) return null;
@@ -92,6 +94,12 @@ export class Usual {
 export function medianGapOf({ client, server }: GraphEdge): number | null {
   if (client.latency.count < usualRequestsMin || server.latency.count < usualRequestsMin) return null;
   return Math.max(0, (client.latency.quantile(0.5) ?? 0) - (server.latency.quantile(0.5) ?? 0));
+}
+
+function syncEdges({ edges }: ServiceGraph): ReadonlyMap<string, GraphEdge> {
+  const found = new Map<string, GraphEdge>();
+  for (const edge of edges) if (edge.kind === "sync") found.set(edgeKey(edge.caller, edge.callee), edge);
+  return found;
 }
 
 function edgeKey(caller: string, callee: string): string {

@@ -110,10 +110,10 @@ class LiveEngine implements Engine {
     const rows = await this.#folded.foldNow(traceId);
     if (rows.length === 0) return null;
     this.#counts.trace_reports_total += 1;
+    if (options.baseline !== undefined || this.#folded.isMostlyOpen) await this.#foldForQuery();
     const trace = assembleTrace(rows, this.#folded.directory);
     const scope = this.#folded.scopeAround(trace);
     const { failedService, language, scoring, baseline } = options;
-    if (baseline !== undefined) await this.#foldForQuery();
     if (failedService !== undefined && !servicesOf(trace).includes(failedService))
       throw new OperationError(
         "service_not_found",

@@ -63,6 +63,11 @@ export class FoldedTraces {
     return this.#states.openCount;
   }
 
+  /** Whether graph and metrics know less of what has arrived than they will in a moment: just after a start, or a replay. */
+  get isMostlyOpen(): boolean {
+    return this.#states.openCount > this.#states.size / 2;
+  }
+
   /** Spans have arrived and are safe in the store. Answers how many traces wait to be folded because of them. */
   arrive(table: SpanTable): number {
     this.#rollup.observe(table);

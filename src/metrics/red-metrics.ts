@@ -78,7 +78,7 @@ export interface ServiceRed {
   /** no span of its own was seen: the figures are those of its callers */
   readonly isInferred: boolean;
   readonly cell: RedCell;
-  readonly operations: ReadonlyMap<string, RedCell>;
+  readonly operations: OperationSums;
   /** as its callers saw them */
   readonly timeouts: number;
   readonly rateLimitHits: number;
@@ -87,6 +87,34 @@ export interface ServiceRed {
   readonly firstStart: UnixNanos;
   /** only minutes that had requests, oldest first */
   readonly minutes: readonly { readonly minute: number; readonly cell: RedCell }[];
+}
+
+/** Requests by operation. A service may have thousands and a report shows a few: each is added up when it is asked for. */
+class OperationSums {
+  readonly #parts: ReadonlyMap<string, readonly RedCell[]>;
+  readonly #sums = new Map<string, RedCell>();
+
+  constructor(parts: ReadonlyMap<string, readonly RedCell[]>) {
+    this.#parts = parts;
+  }
+
+  get size(): number {
+    return this.#parts.size;
+  }
+
+  get(operation: string): RedCell | undefined {
+    const known = this.#sums.get(operation);
+    if (known !== undefined) return known;
+    const parts = this.#parts.get(operation);
+    if (parts === undefined) return undefined;
+    const sum = RedCell.sum(parts);
+    this.#sums.set(operation, sum);
+    return sum;
+  }
+
+  *[Symbol.iterator](): Iterator<readonly [operation: string, cell: RedCell]> {
+    for (const operation of this.#parts.keys()) yield [operation, this.get(operation) as RedCell];
+  }
 }
 
 interface ServicePart {
@@ -155,7 +183,7 @@ function sumOf(service: string, parts: readonly ServicePart[]): ServiceRed {
     kind: nodeKinds.find((_, kind) => shown.some(({ sums }) => (sums.kinds[kind] ?? 0) > 0)) ?? "unknown",
     isInferred,
     cell: RedCell.sum(shown.map(({ sums }) => sums.cell)),
-    operations: new Map([...operations].map(([operation, cells]) => [operation, RedCell.sum(cells)])),
+    operations: new OperationSums(operations),
     timeouts: parts.reduce((sum, { sums }) => sum + sums.timeouts, 0),
     rateLimitHits: parts.reduce((sum, { sums }) => sum + sums.rateLimitHits, 0),
     unreachable: isInferred ? unreachableMessage(parts) : null,

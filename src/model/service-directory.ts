@@ -24,6 +24,9 @@ export interface NodeNaming {
   nameOfUnknownPeer(caller: string): string;
 }
 
+/** Names that are remembered for the next question; more than any window shows. */
+const keyNamesMax = 20_000;
+
 const separator = "\u0001";
 const unknownMark = "\u0002";
 
@@ -59,6 +62,9 @@ export class ServiceDirectory implements NodeNaming {
   /** name -> host -> ports */
   readonly #peers = new Map<string, Map<string, Set<string>>>();
   #version = 0;
+  /** names of keys at `#keyNamesVersion`: every trace that is added asks for some of the same few */
+  readonly #keyNames = new Map<string, string>();
+  #keyNamesVersion = 0;
 
   get version(): number {
     return this.#version;
@@ -122,6 +128,19 @@ export class ServiceDirectory implements NodeNaming {
 
   /** The name of a key that `rawNaming` made; anything else stays as it is. */
   nameOfKey(key: string): string {
+    if (this.#keyNamesVersion !== this.#version || this.#keyNames.size > keyNamesMax) {
+      this.#keyNames.clear();
+      this.#keyNamesVersion = this.#version;
+    }
+    let name = this.#keyNames.get(key);
+    if (name === undefined) {
+      name = this.#nameOfKey(key);
+      this.#keyNames.set(key, name);
+    }
+    return name;
+  }
+
+  #nameOfKey(key: string): string {
     if (key.startsWith(unknownMark)) return this.nameOfUnknownPeer(this.nameOfKey(key.slice(1)));
     if (!key.includes(separator)) return this.#serviceName(key, "", "");
     const [first = "", second = "", third = "", host = "", port = ""] = key.split(separator);

@@ -43,6 +43,15 @@ test("a quiet window is healthy and has no candidates", () => {
   }
 });
 
+test("one span that claims to stand for 10^16 others breaks nothing and makes no figure endless", () => {
+  const hostile = (i: number): string => request(i).replace("TRACE", "TRACE tracestate=ot=th:ffffffffffffff");
+  const report = reportOf(windowOf(20, (i) => (i === 3 ? hostile(i) : request(i))));
+  expect(report.entry_points[0]?.requests).toBeLessThan(2 ** 21);
+  expect(
+    report.dependency_graph.nodes.every((node) => Number.isFinite(node.calls_in + node.error_rate)),
+  ).toBe(true);
+});
+
 test("failures that were as frequent before are no finding", () => {
   const failing = (count: number) => windowOf(count, (i) => request(i, { failed: i % 10 === 0 }));
   expect(reportOf(failing(200), failing(400)).healthy).toBe(true);

@@ -83,7 +83,7 @@ async function answersLive(sent: readonly Request[]): Promise<readonly string[]>
     if (isAsked) await engine.analyzeTrace(idOf(1), { language: "en", scoring: "evidence" });
   }
   await server.wait(60_000);
-  const answers = [writeJson(await engine.services(null)), writeJson(await engine.graph(null))];
+  const answers = [writeJson((await engine.services(null)).services), writeJson(await engine.graph(null))];
   for (const trace of [1, 2, 3, 4]) {
     const analysis = await engine.analyzeTrace(idOf(trace), { language: "en", scoring: "evidence" });
     answers.push(writeJson(analysis!.report));

@@ -108,6 +108,14 @@ test("search, services and graph know traces that are still open", async () => {
   await checkServices(server, { cart: 1, web: 2 });
 });
 
+test("the first question after a replay is answered with all that came, not with the asked trace alone", async () => {
+  const server = live();
+  await server.send("web GET / 0..10ms server error");
+  for (let trace = 2; trace <= 40; trace += 1) await server.send(`web GET / 0..10ms server trace=${trace}`);
+  const { report } = (await server.engine.analyzeTrace(idOf(1), english))!;
+  expect(report.service_states.get("web")?.metrics.error_rate).toBe(1 / 40);
+});
+
 test("a service is found by name, within a window of whole minutes", async () => {
   const server = live();
   await server.send(checkout);

@@ -38,7 +38,7 @@ test("a trace is answered with its spans as OTLP JSON and with its report", asyn
 test("a report is compared with a healthy time that the request names", async () => {
   const healthy = Array.from(
     { length: 8 },
-    (_, i) => `web GET /slow ${600 + i}s..${600.01 + i}s server trace=${i + 10}`,
+    (_, i) => `web GET /slow ${600 + i}000..${600 + i}010ms server trace=${i + 10}`,
   ).join("\n");
   const api = await startApi(`web GET /slow 0..900ms server\n${healthy}`);
   const verdictOf = async (query: string): Promise<string> =>
