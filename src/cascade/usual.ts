@@ -26,6 +26,8 @@ export class Usual {
   /** the figures are those of a healthy time, not of the trace's own surroundings */
   readonly isBaseline: boolean;
   readonly #population: Population;
+  /** a large trace asks for the same few again and again */
+  readonly #durations = new Map<RedCell, UsualTime | null>();
   /** the synchronous edges by `edgeKey`; null = nobody has asked yet */
   #edges: ReadonlyMap<string, GraphEdge> | null = null;
   readonly #gaps = new Map<string, UsualTime | null>();
@@ -38,7 +40,13 @@ export class Usual {
   /** A request to an operation of a service, or a call to one of a peer. */
   durationOf(service: string, operation: string): UsualTime | null {
     const cell = this.#cellOf(service, operation);
-    return cell === undefined ? null : this.#usualOf(cell);
+    if (cell === undefined) return null;
+    let usual = this.#durations.get(cell);
+    if (usual === undefined) {
+      usual = this.#usualOf(cell);
+      this.#durations.set(cell, usual);
+    }
+    return usual;
   }
 
   durationNanos(service: string, operation: string): number | null {

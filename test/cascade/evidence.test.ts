@@ -220,6 +220,13 @@ describe("time that is lost between two services", () => {
     expect(causeOf(`web GET / 0..630ms server${calls.join("")}`)).toBe("web network");
   });
 
+  test("surroundings in which everything is late do not make a late connection look in order", () => {
+    const calls = ["a", "b", "b", "b"].map((callee, i) => call("web", callee, i * 210, "before"));
+    const page = `web GET / 0..850ms server${calls.join("")}`;
+    expect(causeOf(times(30, page, 1))).toBe("web network");
+    expect(evidenceOf(times(30, page, 1)).candidates).toHaveLength(1);
+  });
+
   test("the gap that a connection always has is not unusual", () => {
     const page = (dbMs: number): string =>
       `web GET / 0..${300 + dbMs}ms server${call("web", "cart", 5, "after")}

@@ -49,6 +49,14 @@ describe("critical path", () => {
     );
   });
 
+  test("a call that seems to end a clock tick after the local work around it was waited for; later it was not", () => {
+    const calls = (end: string): string => `
+      a   handle   0..400ms   server host=h1
+        a call  2000..${end}us client host=h1`;
+    checkPath(calls("400900"), "handle 0-2", "call 2-400");
+    checkPath(calls("401100"), "handle 0-400");
+  });
+
   test("T3: overlapping siblings: the earlier one counts until the later one starts", () => {
     checkPath(
       `
