@@ -36,6 +36,12 @@ function adviceOn(candidate: Candidate, fact: EvidenceFact, ko: boolean): Advice
       : `${fact.service}: it answers as if ${service} had not failed; unless that is an intended fallback, report the error, and alert on it in any case`;
     return { kind: "masked_error", service: fact.service, sentence, spans: fact.spans };
   }
+  if (fact.kind === "linked_failure") {
+    const sentence = ko
+      ? `${service}: 이 요청이 시작한 ${fact.operation}이(가) 실패한 트레이스 ${fact.traceId} 확인`
+      : `${service}: look at trace ${fact.traceId}, in which ${fact.operation} failed after this request had set it off`;
+    return { kind: "linked_trace", service, sentence, spans: fact.spans };
+  }
   // one connection of a service is enough to start at
   if (fact.kind === "call_gap")
     return fact === candidate.evidence.find(({ kind }) => kind === "call_gap")

@@ -25,6 +25,8 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
           : `the same call was tried ${fact.attempts} times and failed each time`,
         value: fact.attempts,
       };
+    case "linked_failure":
+      return { statement: linkedText(fact, ko), value: null };
     case "hidden":
       return { statement: hiddenText(fact, ko), value: null };
     case "path_share":
@@ -242,6 +244,15 @@ function windowFailuresText(fact: Extract<EvidenceFact, { kind: "window_failures
   };
 }
 
+function linkedText(
+  { service, operation, traceId }: Extract<EvidenceFact, { kind: "linked_failure" }>,
+  ko: boolean,
+): string {
+  return ko
+    ? `이 요청이 시작한 ${service}의 ${operation} 실패 (트레이스 ${traceId})`
+    : `${service} failed in ${operation}, which this request had set off (trace ${traceId})`;
+}
+
 function hiddenText({ by, service }: Extract<EvidenceFact, { kind: "hidden" }>, ko: boolean): string {
   if (by === "retried")
     return ko
@@ -296,7 +307,8 @@ export function kindText(kind: CauseKind, language: Language): string {
 export type Outcome =
   | { readonly kind: "empty" }
   | {
-      readonly kind: "failed" | "masked" | "succeeded";
+      /** `set_off` = nothing of the trace failed, but something of another one that links to it */
+      readonly kind: "failed" | "masked" | "set_off" | "succeeded";
       readonly service: string;
       readonly operation: string;
       readonly durationNanos: number;
@@ -320,7 +332,7 @@ export function traceVerdict(
   const what = outcomeText(outcome, ko);
   if (first === undefined) return `${what}.`;
   const fact =
-    first.evidence.find(({ kind }) => kind === "origin") ??
+    first.evidence.find(({ kind }) => kind === "origin" || kind === "linked_failure") ??
     first.evidence.find(({ kind }) => kind === "path_share" || kind === "call_gap");
   const why = fact === undefined ? "" : factText(fact, language).statement;
   if (outcome.kind === "succeeded" && !outcome.isSlow) {
@@ -349,6 +361,10 @@ function outcomeText(outcome: Outcome, ko: boolean): string {
     return ko
       ? `${name} 응답은 정상이나 내부에서 실패 발생${slow}`
       : `${name} went through${slow}, but something below it failed`;
+  if (outcome.kind === "set_off")
+    return ko
+      ? `${name} 응답은 정상이나 이 요청이 시작한 작업이 실패${slow}`
+      : `${name} went through${slow}, but work that it set off failed`;
   return `${name}: ${ko ? "실패 없음, " : "nothing failed; "}${timeText(outcome, ko)}`;
 }
 

@@ -1,7 +1,7 @@
 import { adviceFor } from "../advice/advice.ts";
 import { type Outcome, traceVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
-import type { Candidate } from "../cascade/candidate.ts";
+import type { Candidate, LinkedFailure } from "../cascade/candidate.ts";
 import { slowFactorMin } from "../cascade/scoring.ts";
 import { isFailure, type TraceEvidence, traceEvidence } from "../cascade/trace-evidence.ts";
 import { Usual } from "../cascade/usual.ts";
@@ -64,8 +64,25 @@ export function analyzeTrace(
   const structural = structuralAnalysis({ traceId: trace.traceId, failedService, own, scope });
   const base = structuralReport(structural.result, language);
   if (options.scoring === "structural") return base;
-  const evidence = traceEvidence({ trace, origins, scope, usual });
+  const evidence = traceEvidence({ trace, origins, linked: linkedFailures(trace, scope), scope, usual });
   return { ...base, ...evidenceParts(trace, scope, { evidence, usual, structural, base, own, language }) };
+}
+
+/** What the trace set off in other traces and failed there, each request once. */
+function linkedFailures(trace: Trace, scope: Scope): readonly LinkedFailure[] {
+  const failures = scope.failuresLinkedTo(trace.traceId);
+  if (failures.length === 0) return [];
+  const indexOf = new Map(trace.spans.map((span) => [spanIdOf(span) as string, span.index]));
+  const found = new Map<string, LinkedFailure>();
+  for (const { from, link } of failures) {
+    const target = indexOf.get(link.spanId);
+    if (target === undefined) continue;
+    const key = `${from} ${link.span}`;
+    const service = scope.directory.nameOfKey(link.service);
+    const spans = [...(found.get(key)?.spans ?? []), target];
+    found.set(key, { traceId: from, service, operation: link.operation, spans });
+  }
+  return [...found.values()];
 }
 
 /** The names that a trace knows: its services and the peers that they call; sorted. */
@@ -140,7 +157,13 @@ function slowSpanOf(first: Candidate | undefined): number | null {
   return fact !== undefined && "spans" in fact ? (fact.spans[0] ?? null) : null;
 }
 
-function outcomeOf(trace: Trace, { origins, usualRoot }: TraceEvidence, usual: Usual): Outcome {
+function outcomeKind(hasFailed: boolean, isMasked: boolean, hasSetOffFailure: boolean) {
+  if (hasFailed) return "failed";
+  if (isMasked) return "masked";
+  return hasSetOffFailure ? "set_off" : "succeeded";
+}
+
+function outcomeOf(trace: Trace, { origins, usualRoot, candidates }: TraceEvidence, usual: Usual): Outcome {
   const root = trace.spans[trace.roots[0] ?? -1];
   if (root === undefined) return { kind: "empty" };
   const { service, operation } = root;
@@ -148,7 +171,7 @@ function outcomeOf(trace: Trace, { origins, usualRoot }: TraceEvidence, usual: U
   const failure = trace.spans[seen?.failure ?? -1];
   const durationNanos = durationOf(root);
   return {
-    kind: failure !== undefined ? "failed" : origins.length > 0 ? "masked" : "succeeded",
+    kind: outcomeKind(failure !== undefined, origins.length > 0, isFailure(candidates[0])),
     service: failure?.service ?? service,
     operation: failure?.operation ?? operation,
     durationNanos,

@@ -70,6 +70,19 @@ export class OpenLinks {
     return [...new Set(openLinks.filter(isWaiting).map((link) => link.traceId))];
   }
 
+  /** What failed of other traces and links to spans of this one, in a stable order. */
+  failuresLinkedTo(traceId: TraceId): readonly { readonly from: string; readonly link: OpenLink }[] {
+    const found: { from: string; link: OpenLink }[] = [];
+    for (const from of this.#linkedFrom.get(traceId) ?? [])
+      for (const { link } of this.#resolved.get(from) ?? [])
+        if (link.failed && link.traceId === traceId) found.push({ from, link });
+    const keyed = found.map((failure) => ({
+      failure,
+      key: `${failure.from} ${keyOf(failure.link)} ${failure.link.span}`,
+    }));
+    return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ failure }) => failure);
+  }
+
   #joinWaiting(trace: Trace, found: Call[]): void {
     for (const span of trace.spans) {
       if (!this.#waitingWords.has(span.table.spanId[span.row * 2 + 1] as number)) continue;

@@ -23,6 +23,8 @@ export interface Scope {
   /** from OTLP metrics, by service */
   readonly health: HealthWindow;
   readonly totals: ScopeTotals;
+  /** what failed of other traces that link to a trace */
+  readonly failuresLinkedTo: OpenLinks["failuresLinkedTo"];
   readonly problems: readonly Problem[];
 }
 
@@ -143,6 +145,7 @@ export class ScopeRollup {
       directory,
       red,
       graph,
+      failuresLinkedTo: (traceId) => this.#links.failuresLinkedTo(traceId),
       health: this.#health.window({ from, to, directory, isKnown: (name) => names.has(name) }),
       totals: {
         spans: minutes.reduce((sum, [, { spans }]) => sum + spans, 0),

@@ -27,6 +27,15 @@ export type PropagationMechanism =
   | "slow"
   | "masked";
 
+/** A request of another trace that failed, and that this trace set off: it links to spans of this one. */
+export interface LinkedFailure {
+  readonly traceId: string;
+  readonly service: string;
+  readonly operation: string;
+  /** the spans that it links to, indices in this trace */
+  readonly spans: readonly number[];
+}
+
 /** One thing that speaks for or against a candidate, free of language; spans are indices in the trace. */
 export type EvidenceFact =
   | {
@@ -41,6 +50,7 @@ export type EvidenceFact =
       readonly address: string;
       readonly spans: readonly number[];
     }
+  | ({ readonly kind: "linked_failure" } & LinkedFailure)
   | { readonly kind: "retries_failed"; readonly attempts: number; readonly spans: readonly number[] }
   | {
       readonly kind: "hidden";

@@ -3,6 +3,12 @@
 /** How much a failure counts that somebody above hid, against one that reached the user: it never outranks a visible one. */
 export const visibilityWeight = { visible: 1, masked: 0.12, retried: 0.06 } as const;
 
+/**
+ * How much the failures together count of work that a request only set off (a message, a task): its user got an answer, yet
+ * what was asked for did not happen. So they outrank failures that were hidden, and no visible one.
+ */
+export const linkedFailureWeight = 0.5;
+
 /** The smallest population from which a usual duration or error ratio is read: below it a median says little. */
 export const usualRequestsMin = 20;
 

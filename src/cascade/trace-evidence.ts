@@ -1,7 +1,7 @@
 import { criticalPath, type PathSection } from "../trace/critical-path.ts";
 import type { FailureOrigin } from "../trace/error-origin.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
-import type { Candidate, CauseKind, Edge, EvidenceFact } from "./candidate.ts";
+import type { Candidate, CauseKind, Edge, EvidenceFact, LinkedFailure } from "./candidate.ts";
 import { kindOf, originFacts } from "./origin-facts.ts";
 import { type PathBlame, pathBlames } from "./path-blame.ts";
 import { pathFacts } from "./path-facts.ts";
@@ -15,6 +15,7 @@ import {
   factCountMax,
   failureCover,
   latencyStrength,
+  linkedFailureWeight,
   nothingUnusualConfidenceMax,
   oneTraceConfidenceMax,
   pathShareMin,
@@ -43,6 +44,8 @@ export interface TraceEvidence {
 export interface TraceQuestion {
   readonly trace: Trace;
   readonly origins: readonly FailureOrigin[];
+  /** what failed of what the trace set off */
+  readonly linked: readonly LinkedFailure[];
   /** what the trace is part of */
   readonly scope: Population;
   /** how things are when all is well */
@@ -51,21 +54,23 @@ export interface TraceQuestion {
 
 /**
  * Ranks what may have made one trace fail or take its time. Failures: each origin's share, weighted by whether a user saw
- * it and whether it is unusual. Latency: each service's part of the critical path, what is more than usual before the rest.
+ * it and whether it is unusual. Failures of work that it only set off count
+ * less. Latency: each service's part of the critical path, what is more than usual before the rest.
  * Where nothing failed and nothing is unusual, the parts are still listed: whoever asks about a trace wants to know.
  */
-export function traceEvidence({ trace, origins, scope, usual }: TraceQuestion): TraceEvidence {
+export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQuestion): TraceEvidence {
   const root = trace.spans[trace.roots[0] ?? -1];
   const path = root === undefined ? [] : criticalPath(trace, root.index);
   const usualRoot = root === undefined ? null : usual.durationOf(root.service, root.operation);
   const slowdown = root === undefined || usualRoot === null ? null : durationOf(root) / usualRoot.nanos;
   const blames = new Map<string, Blame>();
-  const failing = blameOrigins(blames, { trace, origins, usual });
+  const failing = blameOrigins(blames, { trace, origins, usual }) + blameLinked(blames, trace, linked);
+  const hasFailure = origins.length > 0 || linked.length > 0;
   const isSlow = slowdown !== null && slowdown >= slowFactorMin;
-  if (root !== undefined && (origins.length === 0 || isSlow)) {
+  if (root !== undefined && (!hasFailure || isSlow)) {
     const parts = pathBlames(trace, path, { root, usual, scope });
-    const strength = origins.length === 0 ? 1 : latencyBesideFailure(slowdown ?? 1, failing);
-    blameTime(blames, parts, { root, strength, isBeside: origins.length > 0 });
+    const strength = hasFailure ? latencyBesideFailure(slowdown ?? 1, Math.min(1, failing)) : 1;
+    blameTime(blames, parts, { root, strength, isBeside: hasFailure });
   }
   const candidates = ranked([...blames.values()], trace, scope);
   return {
@@ -89,6 +94,7 @@ interface Blame extends BlamePart {
   heaviest: number;
   kind: CauseKind;
   span: TraceSpan;
+  operation: string;
   edge: Edge | null;
 }
 
@@ -98,6 +104,7 @@ interface BlamePart {
   readonly weight: number;
   readonly kind: CauseKind;
   readonly span: TraceSpan;
+  readonly operation: string;
   readonly edge: Edge | null;
   readonly facts: readonly EvidenceFact[];
 }
@@ -115,6 +122,7 @@ function addBlame(blames: Map<string, Blame>, part: BlamePart): void {
   blame.heaviest = part.weight;
   blame.kind = part.kind;
   blame.span = part.span;
+  blame.operation = part.operation;
   blame.edge = part.edge;
 }
 
@@ -135,18 +143,38 @@ function blameOrigins(
     const failure = trace.spans[origin.failure] as TraceSpan;
     const surprise = 1 - (usual.errorRatio(failure.service, failure.operation) ?? 0);
     const weight = Math.max(plainTimeWeight, visibilityWeight[visibility] * surprise) * share;
+    const span = trace.spans[origin.span] as TraceSpan;
     if (visibility === "visible") visible += weight;
     addBlame(blames, {
       service,
       isPeer,
       weight,
       kind: kindOf(reason),
-      span: trace.spans[origin.span] as TraceSpan,
+      span,
+      operation: span.operation,
       edge,
       facts: originFacts(trace, origin, usual),
     });
   }
   return Math.min(1, visible);
+}
+
+/** Returns how strongly failures speak of what the trace set off. */
+function blameLinked(blames: Map<string, Blame>, trace: Trace, linked: readonly LinkedFailure[]): number {
+  for (const failure of linked) {
+    const { service, operation, spans } = failure;
+    addBlame(blames, {
+      service,
+      isPeer: false,
+      weight: linkedFailureWeight / linked.length,
+      kind: "error",
+      span: trace.spans[spans[0] ?? 0] as TraceSpan,
+      operation,
+      edge: null,
+      facts: [{ kind: "linked_failure", ...failure }],
+    });
+  }
+  return linked.length > 0 ? linkedFailureWeight : 0;
 }
 
 /** How strongly slowness speaks beside failures: `Wl` of a window, for one trace. */
@@ -194,6 +222,7 @@ function blameTime(
   for (const part of listed.toSorted((a, b) => weightOf(b) - weightOf(a) || a.span.index - b.span.index))
     addBlame(blames, {
       ...part,
+      operation: part.span.operation,
       weight: (strength * weightOf(part)) / listedTotal,
       facts: isToldOf(part) ? pathFacts(part, durationOf(root)) : [],
     });
@@ -210,7 +239,7 @@ function ranked(blames: readonly Blame[], trace: Trace, scope: Population): read
         service: blame.service,
         kind: blame.kind,
         score: blame.weight / total,
-        operation: blame.span.operation,
+        operation: blame.operation,
         instance:
           blame.isPeer || blame.span.instance === "" || blame.span.service !== blame.service
             ? null
@@ -236,7 +265,7 @@ function gapFacts(orphans: readonly number[]): readonly EvidenceFact[] {
 
 /** Whether a candidate is one because failures began at it. */
 export function isFailure(candidate: Candidate | undefined): boolean {
-  return candidate?.evidence.some(({ kind }) => kind === "origin") === true;
+  return candidate?.evidence.some(({ kind }) => kind === "origin" || kind === "linked_failure") === true;
 }
 
 /** How sure the time of one request can make us of its cause. */

@@ -36,6 +36,34 @@ test("who only passes an error on is not blamed", () => {
   expect(causeOf(failing)).toBe("orders error");
 });
 
+test("T9: what fails in another trace that a message set off is the answer for the trace that sent it", () => {
+  const report = reportOf(`
+    shop      POST /orders      0..20ms   server
+      shop    send orders       5..8ms    producer id=7 messaging.system=kafka messaging.destination.name=orders
+    packing   process orders  900..950ms  consumer trace=2 link=1/7 error messaging.system=kafka
+    billing   process orders  900..950ms  consumer trace=3 link=1/7 messaging.system=kafka`);
+  expect(report.verdict).toMatch(/^shop POST \/orders went through, but work that it set off failed\./);
+  expect(report.root_cause_candidates).toMatchObject([
+    { service: "packing", kind: "error", operation: "process orders", score: 1 },
+  ]);
+  const [evidence] = report.root_cause_candidates[0]!.evidence;
+  const traceId = "2".padStart(32, "0");
+  expect(evidence!.statement).toBe(
+    `packing failed in process orders, which this request had set off (trace ${traceId})`,
+  );
+  expect(evidence!.spans).toEqual(["7".padStart(16, "0")]);
+  expect(report.advice[0]).toMatchObject({ kind: "linked_trace", service: "packing" });
+});
+
+test("what fails in the trace itself comes before what it only set off", () => {
+  expect(
+    causeOf(`
+    shop      POST /orders      0..20ms   server error
+      shop    send orders       5..8ms    producer id=7 messaging.system=kafka messaging.destination.name=orders
+    packing   process orders  900..950ms  consumer trace=2 link=1/7 error messaging.system=kafka`),
+  ).toBe("shop error");
+});
+
 test("a caller that gives up on work without errors blames the work", () => {
   expect(
     causeOf(`

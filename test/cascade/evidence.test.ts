@@ -13,7 +13,7 @@ function evidenceOf(text: string, baselineText: string | null = null): TraceEvid
   const [trace] = tracesOf(text, scope.directory);
   const usual = new Usual(scope, baselineText === null ? null : scopeOf(baselineText));
   const origins = failureOrigins(trace!, (service, operation) => usual.durationNanos(service, operation));
-  return traceEvidence({ trace: trace!, origins, scope, usual });
+  return traceEvidence({ trace: trace!, origins, linked: [], scope, usual });
 }
 
 /** Candidates as `service kind score`. */
@@ -296,6 +296,7 @@ test("the order of spans changes nothing", () => {
     const { candidates, confidence } = traceEvidence({
       trace,
       origins: failureOrigins(trace, () => null),
+      linked: [],
       scope,
       usual: usualTimes,
     });
