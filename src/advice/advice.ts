@@ -1,6 +1,7 @@
-import type { Candidate, EvidenceFact } from "../cascade/candidate.ts";
+import type { Candidate, Edge, EvidenceFact } from "../cascade/candidate.ts";
 import { usualText } from "./evidence-texts.ts";
 import { formatDuration, formatPercent } from "./format-duration.ts";
+import type { Language } from "./structural-texts.ts";
 
 /** What to do, and which spans made us say so (indices in the trace). */
 export interface Advice {
@@ -11,7 +12,7 @@ export interface Advice {
 }
 
 /** Advice that the evidence of the candidates supports, in their order; none where the evidence suggests nothing. */
-export function adviceFor(candidates: readonly Candidate[], language: "en" | "ko"): readonly Advice[] {
+export function adviceFor(candidates: readonly Candidate[], language: Language): readonly Advice[] {
   const found = new Map<string, Advice>();
   for (const candidate of candidates)
     for (const fact of candidate.evidence) {
@@ -86,7 +87,14 @@ function adviceOnPath(
 function adviceOnFailures({ service, kind, operation, edge }: Candidate, ko: boolean): Advice {
   const spans: readonly number[] = [];
   if (kind === "unreachable") return unreachableAdvice(service, edge?.caller ?? null, spans, ko);
-  if (kind === "network" && edge !== null) return networkAdvice(service, edge, spans, ko);
+  if (kind === "network") return networkAdvice(service, edge, spans, ko);
+  if (kind === "latency") {
+    const what = operation ?? service;
+    const sentence = ko
+      ? `${service}: ${what} 응답이 호출자가 포기할 만큼 느린 원인 조사`
+      : `${service}: find out why ${what} takes so long that callers give up`;
+    return { kind: "slow_operation", service, sentence, spans };
+  }
   const where = operation === null ? "" : ko ? ` (${operation})` : ` in ${operation}`;
   const sentence = ko
     ? `${service}: 여기서 시작된 오류${where}부터 조사`
@@ -106,15 +114,10 @@ function unreachableAdvice(
   return { kind: "unreachable", service, sentence, spans };
 }
 
-function networkAdvice(
-  service: string,
-  { caller, callee }: { readonly caller: string; readonly callee: string },
-  spans: readonly number[],
-  ko: boolean,
-): Advice {
+function networkAdvice(service: string, edge: Edge | null, spans: readonly number[], ko: boolean): Advice {
   const sentence = ko
-    ? `${service}: ${caller}와(과) ${callee} 사이의 네트워크, 프록시, 연결 대기열 확인`
-    : `${service}: look at what lies between ${caller} and ${callee} (network, proxy, accept queue)`;
+    ? `${service}: ${edge?.caller ?? "호출 측"}와(과) ${edge?.callee ?? service} 사이의 네트워크, 프록시, 연결 대기열 확인`
+    : `${service}: look at what lies between ${edge?.caller ?? "its callers"} and ${edge?.callee ?? service} (network, proxy, accept queue)`;
   return { kind: "network", service, sentence, spans };
 }
 

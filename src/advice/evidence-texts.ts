@@ -2,7 +2,8 @@ import type { Candidate, CauseKind, EvidenceFact } from "../cascade/candidate.ts
 import { confidentFrom, probableFrom } from "../cascade/scoring.ts";
 import type { UsualTime } from "../cascade/usual.ts";
 import type { SpanError } from "../trace/semantics.ts";
-import { formatDuration, formatPercent } from "./format-duration.ts";
+import { formatCount, formatDuration, formatPercent } from "./format-duration.ts";
+import type { Language } from "./structural-texts.ts";
 
 /** A fact as reports show it: the sentence, and what was measured (ms, ratio or count, as the sentence says). */
 export interface FactText {
@@ -10,8 +11,6 @@ export interface FactText {
   readonly value: number | null;
   readonly baseline?: number;
 }
-
-type Language = "en" | "ko";
 
 export function factText(fact: EvidenceFact, language: Language): FactText {
   const ko = language === "ko";
@@ -58,22 +57,22 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
     case "usual_failure":
       return {
         statement: ko
-          ? `정상 시에도 ${fact.operation} 요청 ${count(fact.requests)}건 중 ${formatPercent(fact.ratio)} 실패`
-          : `${formatPercent(fact.ratio)} of ${count(fact.requests)} requests to ${fact.operation} fail in the healthy time too`,
+          ? `정상 시에도 ${fact.operation} 요청 ${formatCount(fact.requests)}건 중 ${formatPercent(fact.ratio)} 실패`
+          : `${formatPercent(fact.ratio)} of ${formatCount(fact.requests)} requests to ${fact.operation} fail in the healthy time too`,
         value: fact.ratio,
       };
     case "scope_error_ratio":
       return {
         statement: ko
-          ? `전체 범위에서도 요청 ${count(fact.requests)}건 중 ${formatPercent(fact.ratio)} 실패`
-          : `${formatPercent(fact.ratio)} of its ${count(fact.requests)} requests failed in the whole scope too`,
+          ? `전체 범위에서도 요청 ${formatCount(fact.requests)}건 중 ${formatPercent(fact.ratio)} 실패`
+          : `${formatPercent(fact.ratio)} of its ${formatCount(fact.requests)} requests failed in the whole scope too`,
         value: fact.ratio,
       };
     case "scope_healthy":
       return {
         statement: ko
-          ? `전체 범위에서는 요청 ${count(fact.requests)}건 중 ${formatPercent(fact.ratio)}만 실패`
-          : `only ${formatPercent(fact.ratio)} of its ${count(fact.requests)} requests failed in the whole scope`,
+          ? `전체 범위에서는 요청 ${formatCount(fact.requests)}건 중 ${formatPercent(fact.ratio)}만 실패`
+          : `only ${formatPercent(fact.ratio)} of its ${formatCount(fact.requests)} requests failed in the whole scope`,
         value: fact.ratio,
       };
     case "window_failures":
@@ -227,22 +226,58 @@ function originText(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean
 }
 
 function windowFailuresText(fact: Extract<EvidenceFact, { kind: "window_failures" }>, ko: boolean): FactText {
-  const { isVisible, failures, requests, expected } = fact;
-  const [failed, all] = [count(failures), count(requests)];
+  const { isVisible, cause, failures, requests, expected } = fact;
+  const [failed, all] = [formatCount(failures), formatCount(requests)];
   const before =
-    expected === null ? "" : ko ? ` (평소 ${count(expected)}건)` : ` (${count(expected)} would be usual)`;
+    expected === null
+      ? ""
+      : ko
+        ? ` (평소 ${formatCount(expected)}건)`
+        : ` (${formatCount(expected)} would be usual)`;
+  const words = (cause === null ? undefined : windowFailureWords[cause]) ?? mixedFailureWords;
+  const [why, what] = ko ? words.ko : words.en;
   const visible = ko
-    ? `요청 ${all}건 중 ${failed}건이 여기서 시작된 오류로 실패${before}`
-    : `${failed} of ${all} requests failed with an error that began here${before}`;
+    ? `요청 ${all}건 중 ${failed}건이 ${why} 실패`
+    : `${failed} of ${all} requests failed ${why}`;
   const hidden = ko
-    ? `요청 ${all}건에서 여기서 시작된 실패 ${failed}건이 재시도나 폴백으로 감춰짐${before}`
-    : `${failed} failures that began here, in ${all} requests, were hidden by retries or fallbacks${before}`;
+    ? `요청 ${all}건에서 ${what} ${failed}건이 재시도나 폴백으로 감춰짐`
+    : `${failed} ${what}, in ${all} requests, were hidden by retries or fallbacks`;
   return {
-    statement: isVisible ? visible : hidden,
+    statement: (isVisible ? visible : hidden) + before,
     value: failures,
     ...(expected === null ? {} : { baseline: expected }),
   };
 }
+
+interface FailureWords {
+  readonly en: readonly [why: string, what: string];
+  readonly ko: readonly [why: string, what: string];
+}
+
+const mixedFailureWords: FailureWords = {
+  en: ["because of what began here", "failures that began here"],
+  ko: ["여기서 시작된 문제로", "여기서 시작된 실패"],
+};
+
+/** Why requests failed, and what was hidden, by the sort of fault. Only what marks an error began with one. */
+const windowFailureWords: Partial<Readonly<Record<CauseKind, FailureWords>>> = {
+  error: {
+    en: ["with an error that began here", "failures that began here"],
+    ko: ["여기서 시작된 오류로", "여기서 시작된 실패"],
+  },
+  latency: {
+    en: ["because callers gave up waiting for it", "calls that callers gave up waiting for"],
+    ko: ["응답을 기다리던 호출자가 포기하여", "호출자가 기다리다 포기한 호출"],
+  },
+  network: {
+    en: ["on the way between it and its callers", "failures on the way between it and its callers"],
+    ko: ["호출자와의 연결 구간에서", "호출자와의 연결 구간에서 생긴 실패"],
+  },
+  unreachable: {
+    en: ["because it could not be reached", "calls that could not reach it"],
+    ko: ["연결할 수 없어", "연결하지 못한 호출"],
+  },
+};
 
 function linkedText(
   { service, operation, traceId }: Extract<EvidenceFact, { kind: "linked_failure" }>,
@@ -282,10 +317,6 @@ function shorten(text: string): string {
 
 function ms(nanos: number): number {
   return nanos / 1_000_000;
-}
-
-function count(value: number): string {
-  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 const kindNames: Readonly<Record<CauseKind, readonly [en: string, ko: string]>> = {
@@ -382,7 +413,7 @@ function timeText(
   const time = formatDuration(usual.nanos);
   if (isBaseline)
     return ko ? `${took} 소요, 평소(${time})보다 느리지 않음` : `${took} is no slower than usual (${time})`;
-  const all = count(compared);
+  const all = formatCount(compared);
   return ko
     ? `${took} 소요, 여기의 다른 요청보다 느리지 않음 (${all}건, ${time})`
     : `${took} is no slower than other requests to it here (${time}, of ${all})`;
@@ -409,15 +440,15 @@ export function windowVerdict(
 ): string {
   const ko = language === "ko";
   if (requests === 0) return ko ? "요청이 없음." : "There are no requests in this window.";
-  const all = count(requests);
+  const all = formatCount(requests);
   if (first === undefined)
     return ko ? `요청 ${all}건에서 특이 사항 없음.` : `Nothing significant in ${all} requests.`;
   const what: string[] = [];
   if (excessFailed >= 0.5)
     what.push(
       ko
-        ? `요청 ${all}건 중 평소보다 ${count(excessFailed)}건 더 실패`
-        : `${count(excessFailed)} of ${all} requests failed beyond what is usual`,
+        ? `요청 ${all}건 중 평소보다 ${formatCount(excessFailed)}건 더 실패`
+        : `${formatCount(excessFailed)} of ${all} requests failed beyond what is usual`,
     );
   if (slowest !== null) {
     const entry = `${slowest.service} ${slowest.operation}`;

@@ -15,6 +15,11 @@ export function formatPercent(ratio: number): string {
   return `${percent >= 9.95 ? Math.round(percent) : threeDigits(Math.round(percent * 10) / 10)} %`;
 }
 
+/** A number of things for people: "1,200". */
+export function formatCount(value: number): string {
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
 function threeDigits(value: number): string {
   return String(Number(value.toPrecision(3)));
 }

@@ -3,7 +3,7 @@ import type { StructuralRecommendation, StructuralResult } from "../cascade/stru
 import type { HealthIssue } from "../health/assess-health.ts";
 import type { HealthMetrics } from "../health/health.ts";
 
-type Language = "en" | "ko";
+export type Language = "en" | "ko";
 
 export interface ServiceStateJson {
   readonly healthy: boolean;
@@ -93,33 +93,28 @@ export function issueText(issue: HealthIssue, language: Language): string {
   }
 }
 
+const recommendationTexts: Readonly<
+  Record<StructuralRecommendation["kind"], readonly [en: string, ko: string]>
+> = {
+  fix_errors: [
+    "review recent changes and strengthen exception handling to bring the error rate down",
+    "에러율 개선을 위한 코드 리뷰 및 예외 처리 강화",
+  ],
+  speed_up: ["optimise the slow operation and consider caching", "성능 최적화 및 캐싱 도입 검토"],
+  scale_out: ["scale out or improve load balancing", "리소스 스케일링 또는 로드 밸런싱 개선"],
+  restart: ["restart it and improve its health check", "서비스 재시작 및 헬스 체크 개선"],
+  add_circuit_breakers: [
+    "Add circuit breakers to stop the cascade",
+    "서킷 브레이커 패턴 도입으로 계단식 실패 방지",
+  ],
+  reduce_dependencies: [
+    "Reduce dependencies between services and make calls asynchronous",
+    "서비스 간 의존성 감소 및 비동기 처리 도입",
+  ],
+};
+
 /** One recommendation as a sentence. */
 export function recommendationText(recommendation: StructuralRecommendation, language: Language): string {
-  const ko = language === "ko";
-  switch (recommendation.kind) {
-    case "fix_errors":
-      return `${recommendation.service}: ${
-        ko
-          ? "에러율 개선을 위한 코드 리뷰 및 예외 처리 강화"
-          : "review recent changes and strengthen exception handling to bring the error rate down"
-      }`;
-    case "speed_up":
-      return `${recommendation.service}: ${
-        ko ? "성능 최적화 및 캐싱 도입 검토" : "optimise the slow operation and consider caching"
-      }`;
-    case "scale_out":
-      return `${recommendation.service}: ${
-        ko ? "리소스 스케일링 또는 로드 밸런싱 개선" : "scale out or improve load balancing"
-      }`;
-    case "restart":
-      return `${recommendation.service}: ${
-        ko ? "서비스 재시작 및 헬스 체크 개선" : "restart it and improve its health check"
-      }`;
-    case "add_circuit_breakers":
-      return ko ? "서킷 브레이커 패턴 도입으로 계단식 실패 방지" : "Add circuit breakers to stop the cascade";
-    case "reduce_dependencies":
-      return ko
-        ? "서비스 간 의존성 감소 및 비동기 처리 도입"
-        : "Reduce dependencies between services and make calls asynchronous";
-  }
+  const text = recommendationTexts[recommendation.kind][language === "ko" ? 1 : 0];
+  return "service" in recommendation ? `${recommendation.service}: ${text}` : text;
 }

@@ -72,7 +72,7 @@ export function analyzeTrace(
 function linkedFailures(trace: Trace, scope: Scope): readonly LinkedFailure[] {
   const failures = scope.failuresLinkedTo(trace.traceId);
   if (failures.length === 0) return [];
-  const indexOf = new Map(trace.spans.map((span) => [spanIdOf(span) as string, span.index]));
+  const indexOf = new Map<string, number>(trace.spans.map((span) => [spanIdOf(span), span.index]));
   const found = new Map<string, LinkedFailure>();
   for (const { from, link } of failures) {
     const target = indexOf.get(link.spanId);
@@ -157,12 +157,6 @@ function slowSpanOf(first: Candidate | undefined): number | null {
   return fact !== undefined && "spans" in fact ? (fact.spans[0] ?? null) : null;
 }
 
-function outcomeKind(hasFailed: boolean, isMasked: boolean, hasSetOffFailure: boolean) {
-  if (hasFailed) return "failed";
-  if (isMasked) return "masked";
-  return hasSetOffFailure ? "set_off" : "succeeded";
-}
-
 function outcomeOf(trace: Trace, { origins, usualRoot, candidates }: TraceEvidence, usual: Usual): Outcome {
   const root = trace.spans[trace.roots[0] ?? -1];
   if (root === undefined) return { kind: "empty" };
@@ -170,8 +164,9 @@ function outcomeOf(trace: Trace, { origins, usualRoot, candidates }: TraceEviden
   const seen = origins.find(({ visibility }) => visibility === "visible");
   const failure = trace.spans[seen?.failure ?? -1];
   const durationNanos = durationOf(root);
+  const unseen = origins.length > 0 ? "masked" : isFailure(candidates[0]) ? "set_off" : "succeeded";
   return {
-    kind: outcomeKind(failure !== undefined, origins.length > 0, isFailure(candidates[0])),
+    kind: failure !== undefined ? "failed" : unseen,
     service: failure?.service ?? service,
     operation: failure?.operation ?? operation,
     durationNanos,

@@ -1,7 +1,7 @@
 import { adviceFor } from "../advice/advice.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
-import { BlameRollup, type BlameSums } from "../cascade/blame.ts";
+import { BlameRollup, type BlameSums, entryKey } from "../cascade/blame.ts";
 import { errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
 import { type EntryFinding, type WindowEvidence, windowEvidence } from "../cascade/window-evidence.ts";
 import { formatTime, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
@@ -20,7 +20,13 @@ export interface WindowSums {
 
 /** Folds the traces of one window, in any order, for its report. Traces are only added: a window is read when it is whole. */
 export class WindowRollup extends ScopeRollup {
-  readonly #blame = new BlameRollup();
+  readonly #blame: BlameRollup;
+
+  /** Without a baseline to compare with (`isCompared` = false) less has to be worked out. */
+  constructor({ isCompared }: { readonly isCompared: boolean } = { isCompared: true }) {
+    super();
+    this.#blame = new BlameRollup({ isCompared });
+  }
 
   override addTrace(trace: Trace): void {
     super.addTrace(trace);
@@ -124,9 +130,7 @@ function bySuffering(entries: readonly EntryFinding[]): readonly EntryFinding[] 
       b.addedNanos * b.entry.finished - a.addedNanos * a.entry.finished ||
       b.entry.cell.failed - a.entry.cell.failed ||
       b.entry.cell.requests - a.entry.cell.requests ||
-      (`${a.entry.service}\u0000${a.entry.operation}` < `${b.entry.service}\u0000${b.entry.operation}`
-        ? -1
-        : 1),
+      (entryKey(a.entry.service, a.entry.operation) < entryKey(b.entry.service, b.entry.operation) ? -1 : 1),
   );
 }
 

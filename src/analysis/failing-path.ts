@@ -61,7 +61,7 @@ export function byVisibility(origins: readonly FailureOrigin[]): readonly Failur
   );
 }
 
-/** Slow work is shown with the span that gave up on it. */
+/** Where failures began, the most visible first; the spans above show who gave up or passed them on. */
 function originSpans(origins: readonly FailureOrigin[]): ReadonlySet<number> {
   return new Set(
     byVisibility(origins)

@@ -6,11 +6,8 @@ import type { Scope } from "./scope.ts";
 
 /** The service graph of a scope: nodes by name, edges by caller, callee and kind. */
 export function graphJson(scope: Scope): GraphJson {
-  const names = new Set([...scope.red.services, ...scope.graph.nodeKinds.keys()]);
-  return {
-    nodes: [...names].sort().map((name) => nodeJson(scope, name)),
-    edges: sortedEdges(scope.graph.edges).map(edgeJson),
-  };
+  const names = [...scope.red.services, ...scope.graph.nodeKinds.keys()];
+  return graphJsonOf(scope, { services: names, edges: scope.graph.edges });
 }
 
 /** The same for some of the nodes and edges. */
@@ -20,12 +17,8 @@ export function graphJsonOf(
 ): GraphJson {
   return {
     nodes: [...new Set(part.services)].sort().map((name) => nodeJson(scope, name)),
-    edges: sortedEdges(part.edges).map(edgeJson),
+    edges: [...part.edges].sort((a, b) => (edgeKey(a) < edgeKey(b) ? -1 : 1)).map(edgeJson),
   };
-}
-
-function sortedEdges(edges: readonly GraphEdge[]): readonly GraphEdge[] {
-  return [...edges].sort((a, b) => (edgeKey(a) < edgeKey(b) ? -1 : 1));
 }
 
 export function edgeKey({ caller, callee, kind }: GraphEdge): string {

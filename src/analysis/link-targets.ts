@@ -15,13 +15,15 @@ export class LinkTargets {
   #old = new Generation();
 
   addTrace(trace: Trace): void {
+    const [first] = trace.spans;
+    if (first === undefined) return;
+    const hash = hashOf(first.table.traceId, first.row * 4);
     for (const span of trace.spans) {
       if (this.#young.size >= linkTargetsMax / 2) {
         this.#old = this.#young;
         this.#young = new Generation();
       }
-      const { spanId, traceId } = span.table;
-      const hash = hashOf(traceId, span.row * 4);
+      const { spanId } = span.table;
       const maker = this.#makers.indexOf(trace, span);
       this.#young.add(
         spanId[span.row * 2] as number,

@@ -11,15 +11,15 @@ import type { CallKind, NodeKind } from "../trace/calls.ts";
 
 export type {
   FailurePropagationJson,
+  Language,
   ServiceStateJson,
   StructuralCandidateJson,
   StructuralReport,
 } from "../advice/structural-texts.ts";
 
-// The shapes of our JSON. They are snake_case because they are the public interface: what is made here is
-// what `writeJson` of wire/ sends (it writes a Map as an object, in the Map's order). Times are RFC 3339 strings with nanoseconds, ids lower-case hex, ratios 0..1.
-
-export type Language = "en" | "ko";
+// The shapes of our JSON. They are snake_case because they are the public interface: what is made here is what `writeJson` of
+// wire/ sends (it writes a Map as an object, in the Map's order). Times are RFC 3339 strings with nanoseconds, ids lower-case
+// hex, ratios 0..1.
 
 /** One thing that speaks for or against a candidate, with the spans that show it. */
 export interface EvidenceJson {

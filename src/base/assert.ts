@@ -3,6 +3,6 @@ export function assert(condition: boolean, guarantee: string): asserts condition
   if (!condition) throw new AssertionError(guarantee);
 }
 
-export class AssertionError extends Error {
+class AssertionError extends Error {
   override readonly name = "AssertionError";
 }

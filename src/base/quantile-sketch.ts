@@ -36,6 +36,8 @@ export class QuantileSketch {
   #weights: Float64Array | null = null;
   /** there while more than `bucketsFrom` values are held, or no values are kept */
   #buckets: LogBuckets | null = null;
+  /** what `quantile` answered since the values last changed: every report asks the same of a window; null = nothing */
+  #answers: Map<number, number | null> | null = null;
 
   /** How many values were added. */
   get count(): number {
@@ -53,6 +55,7 @@ export class QuantileSketch {
     if (at >= this.#keptMax) this.#forgetValues();
     this.#count = at + 1;
     this.#weight += weight;
+    this.#answers = null;
     this.#buckets?.add(value, weight);
     if (this.#values === null) return;
     if (at === this.#values.length) this.#values = grow(this.#values, at + 1);
@@ -69,6 +72,7 @@ export class QuantileSketch {
     if (values === null ? !this.#buckets?.holds(value, weight) : at < 0) return false;
     this.#count = last;
     this.#weight -= weight;
+    this.#answers = null;
     this.#buckets?.add(value, -weight);
     if (values === null) {
       if (last === 0) this.#reset();
@@ -87,6 +91,7 @@ export class QuantileSketch {
 
   /** Takes as little room from now on as 1 % of error allows: for sketches that hardly change any more. */
   seal(): void {
+    this.#answers = null;
     this.#keptMax = bucketsFrom;
     if (this.#count > bucketsFrom) this.#forgetValues();
     if (this.#values === null) this.#buckets?.trim();
@@ -113,6 +118,16 @@ export class QuantileSketch {
   /** The value at the nearest rank of `q` in 0..1, or null where there is none. */
   quantile(q: number): number | null {
     if (this.#count === 0) return null;
+    this.#answers ??= new Map();
+    let answer = this.#answers.get(q);
+    if (answer === undefined) {
+      answer = this.#findQuantile(q);
+      this.#answers.set(q, answer);
+    }
+    return answer;
+  }
+
+  #findQuantile(q: number): number | null {
     if (this.#buckets !== null && (this.#values === null || this.#count > exactValuesMax))
       return this.#buckets.quantile(q, this.#weight);
     const values = (this.#values ?? noValues).subarray(0, this.#count);

@@ -5,7 +5,7 @@ import { laterBy, minuteTimeOf } from "../model/time.ts";
 import { criticalPath } from "../trace/critical-path.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
-import type { CauseKind } from "./candidate.ts";
+import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { kindOf } from "./origin-facts.ts";
 import { blameEntriesMax, exemplarCountMax } from "./scoring.ts";
 import { ownerOf } from "./time-owner.ts";
@@ -17,9 +17,15 @@ import { ownerOf } from "./time-owner.ts";
 export class BlameRollup {
   readonly #entries = new Map<string, EntrySums>();
   readonly #failures = new Map<string, FailureSums>();
+  readonly #isCompared: boolean;
   #traces = 0;
   #orphans = 0;
   #spans = 0;
+
+  /** `isCompared` = against a baseline: only then it matters where requests spent their time */
+  constructor({ isCompared }: { readonly isCompared: boolean }) {
+    this.#isCompared = isCompared;
+  }
 
   add(trace: Trace): void {
     this.#traces += 1;
@@ -29,7 +35,11 @@ export class BlameRollup {
     const known = roots.filter(({ isOrphan }) => !isOrphan);
     this.#orphans += roots.length - known.length;
     // of a trace without a root, what is left of it has to do
-    for (const root of known.length > 0 ? known : roots) this.#entryOf(root).add(trace, root);
+    for (const root of known.length > 0 ? known : roots) {
+      const entry = this.#entryOf(root);
+      entry.add(trace, root);
+      if (this.#isCompared) entry.addPath(trace, root);
+    }
     for (const origin of origins) this.#addOrigin(trace, origin);
   }
 
@@ -52,7 +62,7 @@ export class BlameRollup {
     }
     return {
       traces: this.#traces,
-      completeness: this.#spans === 0 ? 1 : 1 - Math.min(0.5, this.#orphans / this.#spans),
+      completeness: completenessOf({ orphans: this.#orphans, spans: this.#spans }),
       entries,
       failures,
     };
@@ -121,6 +131,11 @@ export class EntrySums {
     this.#weight += parts;
     this.#duration += micros * parts;
     this.#durationSquared += micros * micros * parts;
+  }
+
+  addPath(trace: Trace, root: TraceSpan): void {
+    if (root.isUnfinished) return;
+    const weight = exactWeight(trace.weight);
     for (const { span, start, end } of criticalPath(trace, root.index)) {
       const { service } = ownerOf(trace, trace.spans[span] as TraceSpan);
       const spent = Math.round((end - start) / 1000) * weight * 1024;
@@ -169,7 +184,7 @@ export class FailureSums {
   hidden = 0;
   readonly kinds = new Map<CauseKind, number>();
   readonly operations = new Map<string, number>();
-  readonly edges = new Map<string, { caller: string; callee: string; count: number }>();
+  readonly edges = new Map<string, Edge & { count: number }>();
   /** visible ones, by minute */
   readonly minutes = new Map<number, number>();
   /** hex ids of traces, the smallest few: any choice would do, but it must not depend on order */
@@ -187,7 +202,7 @@ export class FailureSums {
     } else this.hidden += weight;
     countIn(this.kinds, kindOf(reason), weight);
     countIn(this.operations, this.operations.size < blameEntriesMax ? at.operation : overflowName, weight);
-    if (edge !== null) this.#countEdge(edge.caller, edge.callee, weight);
+    if (edge !== null) this.#countEdge(edge, weight);
     this.#exemplify([trace.traceId]);
   }
 
@@ -197,13 +212,13 @@ export class FailureSums {
     for (const [kind, count] of other.kinds) countIn(this.kinds, kind, count);
     for (const [operation, count] of other.operations) countIn(this.operations, operation, count);
     for (const { caller, callee, count } of other.edges.values())
-      this.#countEdge(directory.nameOfKey(caller), directory.nameOfKey(callee), count);
+      this.#countEdge({ caller: directory.nameOfKey(caller), callee: directory.nameOfKey(callee) }, count);
     for (const [minute, count] of other.minutes) countIn(this.minutes, minute, count);
     this.#exemplify(other.exemplars);
   }
 
-  #countEdge(caller: string, callee: string, count: number): void {
-    const key = `${caller}\u0000${callee}`;
+  #countEdge({ caller, callee }: Edge, count: number): void {
+    const key = edgeKey({ caller, callee });
     const known = this.edges.get(key);
     if (known !== undefined) known.count += count;
     else this.edges.set(key, { caller, callee, count });

@@ -1,4 +1,5 @@
 import type { OriginReason } from "../trace/error-origin.ts";
+import { missingSpansCostMax, rivalWeight } from "./scoring.ts";
 import type { UsualTime } from "./usual.ts";
 
 /** What sort of fault a candidate is blamed for. */
@@ -17,6 +18,13 @@ export interface Edge {
   readonly caller: string;
   readonly callee: string;
 }
+
+export function edgeKey({ caller, callee }: Edge): string {
+  return `${caller}\u0000${callee}`;
+}
+
+/** Where in a call its time was lost: before the callee began, or after it had answered; null where clocks do not tell. */
+export type LostSide = "before" | "after" | null;
 
 /** How a failure got from a callee to its caller. */
 export type PropagationMechanism =
@@ -98,6 +106,8 @@ export type EvidenceFact =
       readonly kind: "window_failures";
       /** whether users saw them */
       readonly isVisible: boolean;
+      /** what sort of fault they all began with; null = of several sorts */
+      readonly cause: CauseKind | null;
       readonly failures: number;
       readonly requests: number;
       /** in a healthy time of as many requests; null where none was given */
@@ -118,8 +128,7 @@ export type EvidenceFact =
 interface LateEnd {
   /** it made the calls, rather than answering them */
   readonly isCaller: boolean;
-  /** where in the calls the time was lost; null = clocks do not tell */
-  readonly lost: "before" | "after" | null;
+  readonly lost: LostSide;
   /** of its other connections to what it calls, or from its callers */
   readonly late: number;
   readonly inOrder: number;
@@ -141,6 +150,22 @@ const againstKinds: ReadonlySet<EvidenceFact["kind"]> = new Set([
   "scope_healthy",
   "incomplete_trace",
 ]);
+
+/** How far the first candidate stands out, 0..1; null where there is none. */
+export function leadOf([first, second]: readonly Candidate[]): number | null {
+  return first === undefined ? null : first.score - rivalWeight * (second?.score ?? 0);
+}
+
+/** How whole traces are: the part of their spans that does not lack its parent, as far as confidence goes. */
+export function completenessOf({
+  orphans,
+  spans,
+}: {
+  readonly orphans: number;
+  readonly spans: number;
+}): number {
+  return spans === 0 ? 1 : 1 - Math.min(missingSpansCostMax, orphans / spans);
+}
 
 /** A service (or peer) that may be the cause, with the sum of what makes us say so. */
 export interface Candidate {

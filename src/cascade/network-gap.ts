@@ -1,14 +1,9 @@
 import { remoteChild } from "../trace/peers.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
+import type { Edge, LostSide } from "./candidate.ts";
 import { clockSlackShare, comparableGapMin, lateAnswerShareMin, lostSideWeight } from "./scoring.ts";
 import { ownerOf } from "./time-owner.ts";
 import { medianGapOf, type Population, type Usual } from "./usual.ts";
-
-/** A connection between two services, on which time passed that neither of them worked. */
-export interface Connection {
-  readonly caller: string;
-  readonly callee: string;
-}
 
 /** How the other connections of one end fared: late by about as much, or in order. */
 interface EndVotes {
@@ -17,9 +12,6 @@ interface EndVotes {
   /** its own work took much longer than usual too */
   readonly isSlowItself: boolean;
 }
-
-/** Where in a call its time was lost: before the callee began, or after it had answered; null where clocks do not tell. */
-export type LostSide = "before" | "after" | null;
 
 /** Which end of a late connection is to blame, and why. */
 export interface EndpointVotes {
@@ -57,7 +49,7 @@ export class Connections {
   ) {
     this.#ownExcess = ownExcess;
     // surroundings that a fault has slowed down would make late connections look usual
-    const usualGap = ({ caller, callee }: Connection): number =>
+    const usualGap = ({ caller, callee }: Edge): number =>
       usual.isBaseline ? (usual.gapOf(caller, callee)?.nanos ?? 0) : 0;
     for (const span of trace.spans) {
       if (span.children.length === 0) continue;
@@ -76,7 +68,7 @@ export class Connections {
   }
 
   /** The end that more speaks against; the callee where nothing tells them apart. */
-  judge({ caller, callee }: Connection, excessNanos: number, lost: LostSide): EndpointVotes {
+  judge({ caller, callee }: Edge, excessNanos: number, lost: LostSide): EndpointVotes {
     const bar = excessNanos * comparableGapMin;
     const votes = (service: string, other: string, side: "byCaller" | "byCallee"): EndVotes => ({
       ...count(this.#trace[side].get(service), this.#around[side].get(service), { other, bar }),
@@ -103,7 +95,7 @@ interface Excess {
   readonly byCallee: Map<string, Map<string, number>>;
 }
 
-function note({ byCaller, byCallee }: Excess, { caller, callee }: Connection, excess: number): void {
+function note({ byCaller, byCallee }: Excess, { caller, callee }: Edge, excess: number): void {
   noteAt(byCaller, caller, callee, excess);
   noteAt(byCallee, callee, caller, excess);
 }

@@ -1,7 +1,8 @@
 import type { PathSection } from "../trace/critical-path.ts";
 import { remoteChild } from "../trace/peers.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
-import { type Connection, Connections, type EndpointVotes, lostBefore, lostSide } from "./network-gap.ts";
+import { type Edge, edgeKey } from "./candidate.ts";
+import { Connections, type EndpointVotes, lostBefore, lostSide } from "./network-gap.ts";
 import { ownerOf, type TimeOwner } from "./time-owner.ts";
 import type { Population, Usual, UsualTime } from "./usual.ts";
 
@@ -167,7 +168,7 @@ function calleeOf(trace: Trace, span: TraceSpan): TraceSpan {
 /** All gaps of one connection on the critical path. */
 interface LateConnection {
   readonly owner: TimeOwner;
-  readonly connection: Connection;
+  readonly connection: Edge;
   span: TraceSpan;
   /** of the call with the largest gap */
   most: number;
@@ -188,7 +189,7 @@ function noteGap(
   const { connection, span, nanos, excessNanos } = gap;
   const before = lostBefore(span, server);
   const placed = before === null ? 0 : durationOf(span) - durationOf(server);
-  const key = `${connection.caller}\u0000${connection.callee}`;
+  const key = edgeKey(connection);
   const known = late.get(key);
   if (known === undefined) {
     late.set(key, { ...gap, most: nanos, mostExcess: excessNanos, placed, before: before ?? 0 });

@@ -1,6 +1,6 @@
 import { durationOf } from "../trace/trace.ts";
-import type { EvidenceFact } from "./candidate.ts";
-import type { Connection, EndpointVotes } from "./network-gap.ts";
+import type { Edge, EvidenceFact } from "./candidate.ts";
+import type { EndpointVotes } from "./network-gap.ts";
 import type { PathBlame } from "./path-blame.ts";
 
 /** What speaks for a part of the critical path, and against it. `rootNanos` = the duration of the request. */
@@ -28,7 +28,7 @@ export function pathFacts(part: PathBlame, rootNanos: number): readonly Evidence
 }
 
 /** What tells the two ends of a late connection apart, if anything does. */
-function endFact(edge: Connection, votes: EndpointVotes): EvidenceFact {
+function endFact(edge: Edge, votes: EndpointVotes): EvidenceFact {
   const isCaller = votes.blamed === edge.caller;
   const [end, otherEnd] = isCaller ? [votes.caller, votes.callee] : [votes.callee, votes.caller];
   const other = isCaller ? edge.callee : edge.caller;

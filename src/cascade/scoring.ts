@@ -69,6 +69,11 @@ export const unreferencedConfidenceMax = 0.3;
 /** An error ratio above this in the scope supports a candidate (the structural engine's limit). */
 export const errorRatioMax = 0.05;
 
+/** By this part of its score the second candidate weakens the confidence in the first. */
+export const rivalWeight = 0.5;
+/** However many parents a trace lacks, its confidence loses no more than this part: what is left still tells something. */
+export const missingSpansCostMax = 0.5;
+
 /** From these confidences on a verdict says "root cause" and "probable"; below, the evidence is called insufficient. */
 export const confidentFrom = 0.7;
 export const probableFrom = 0.35;
@@ -83,11 +88,11 @@ export const blameEntriesMax = 2_000;
 export const exemplarCountMax = 3;
 export const exemplarsInAllMax = 10;
 
-/**
- * Excess over what was to be expected is significant from this likelihood ratio on (Poisson; about 3 sigma); with very many
- * services the bar rises as `2 ln(services) + 6`, because one of many is always extreme.
- */
+/** Excess over what was to be expected is significant from this likelihood ratio on (Poisson; about 3 sigma). */
 export const excessTestMin = 9;
+/** Of more services than this, one is always extreme: then the bar is `2 ln(services)` and this much. */
+export const manyServicesMin = 100;
+export const manyServicesTestBase = 6;
 /** Added to the expected number, so that the first failure ever is not infinitely surprising. */
 export const expectedCountFloor = 0.3;
 /** The share of failing requests that is taken as usual where no healthy time is given to compare with. */

@@ -1,7 +1,15 @@
 import { criticalPath, type PathSection } from "../trace/critical-path.ts";
 import type { FailureOrigin } from "../trace/error-origin.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
-import type { Candidate, CauseKind, Edge, EvidenceFact, LinkedFailure } from "./candidate.ts";
+import {
+  type Candidate,
+  type CauseKind,
+  completenessOf,
+  type Edge,
+  type EvidenceFact,
+  type LinkedFailure,
+  leadOf,
+} from "./candidate.ts";
 import { kindOf, originFacts } from "./origin-facts.ts";
 import { type PathBlame, pathBlames } from "./path-blame.ts";
 import { pathFacts } from "./path-facts.ts";
@@ -54,9 +62,8 @@ export interface TraceQuestion {
 
 /**
  * Ranks what may have made one trace fail or take its time. Failures: each origin's share, weighted by whether a user saw
- * it and whether it is unusual. Failures of work that it only set off count
- * less. Latency: each service's part of the critical path, what is more than usual before the rest.
- * Where nothing failed and nothing is unusual, the parts are still listed: whoever asks about a trace wants to know.
+ * it and whether it is unusual. Failures of work that it only set off count less. Latency: each service's part of the
+ * critical path, what is more than usual before the rest. Where nothing failed and nothing is unusual, the parts are still listed: whoever asks about a trace wants to know.
  */
 export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQuestion): TraceEvidence {
   const root = trace.spans[trace.roots[0] ?? -1];
@@ -229,7 +236,7 @@ function blameTime(
 }
 
 function ranked(blames: readonly Blame[], trace: Trace, scope: Population): readonly Candidate[] {
-  const orphans = trace.roots.filter((index) => trace.spans[index]?.isOrphan);
+  const orphans = orphansOf(trace);
   const total = blames.reduce((sum, { weight }) => sum + weight, 0);
   return blames
     .toSorted((a, b) => b.weight - a.weight || (a.service < b.service ? -1 : a.service > b.service ? 1 : 0))
@@ -256,6 +263,10 @@ function scopeFacts({ service, kind }: Blame, { red }: Population): readonly Evi
   const { errorRatio: ratio, requests } = cell;
   if (ratio > errorRatioMax) return [{ kind: "scope_error_ratio", ratio, requests }];
   return kind === "error" || kind === "unreachable" ? [{ kind: "scope_healthy", ratio, requests }] : [];
+}
+
+function orphansOf({ roots, spans }: Trace): readonly number[] {
+  return roots.filter((index) => spans[index]?.isOrphan);
 }
 
 function gapFacts(orphans: readonly number[]): readonly EvidenceFact[] {
@@ -287,11 +298,10 @@ function confidenceOf(
     limit,
   }: { readonly trace: Trace; readonly scope: Population; readonly limit: number | null },
 ): number | null {
-  const [first, second] = candidates;
-  if (first === undefined) return null;
-  const lead = first.score - 0.5 * (second?.score ?? 0);
-  const orphanCount = trace.spans.reduce((count, span) => count + (span.isOrphan ? 1 : 0), 0);
-  const completeness = 1 - Math.min(0.5, orphanCount / trace.spans.length);
+  const [first] = candidates;
+  const lead = leadOf(candidates);
+  if (first === undefined || lead === null) return null;
+  const completeness = completenessOf({ orphans: orphansOf(trace).length, spans: trace.spans.length });
   const cell = scope.red.service(first.service)?.cell;
   const ratio = cell !== undefined && cell.requests >= usualRequestsMin ? cell.errorRatio : 0;
   const failureLimit = ratio > errorRatioMax ? agreeingScopeConfidenceMax : oneTraceConfidenceMax;

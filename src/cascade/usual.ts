@@ -1,6 +1,7 @@
 import type { GraphEdge, ServiceGraph } from "../graph/service-graph.ts";
 import type { RedWindow } from "../metrics/red-metrics.ts";
 import type { RedCell } from "../model/red.ts";
+import { edgeKey } from "./candidate.ts";
 import { baselineRequestsMin, usualFactorMax, usualRequestsMin } from "./scoring.ts";
 
 /** Requests and calls that one trace is compared with. */
@@ -60,7 +61,7 @@ export class Usual {
 
   /** How much of a call passes outside its callee. */
   gapOf(caller: string, callee: string): UsualTime | null {
-    const key = edgeKey(caller, callee);
+    const key = edgeKey({ caller, callee });
     let gap = this.#gaps.get(key);
     if (gap === undefined) {
       this.#edges ??= syncEdges(this.#population.graph);
@@ -106,10 +107,6 @@ export function medianGapOf({ client, server }: GraphEdge): number | null {
 
 function syncEdges({ edges }: ServiceGraph): ReadonlyMap<string, GraphEdge> {
   const found = new Map<string, GraphEdge>();
-  for (const edge of edges) if (edge.kind === "sync") found.set(edgeKey(edge.caller, edge.callee), edge);
+  for (const edge of edges) if (edge.kind === "sync") found.set(edgeKey(edge), edge);
   return found;
-}
-
-function edgeKey(caller: string, callee: string): string {
-  return `${caller}\u0000${callee}`;
 }

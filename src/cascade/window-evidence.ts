@@ -1,6 +1,6 @@
 import type { BlameSums, EntrySums, FailureSums } from "./blame.ts";
 import { entryKey, mostFrequent } from "./blame.ts";
-import type { Candidate, EvidenceFact } from "./candidate.ts";
+import { type Candidate, type CauseKind, type EvidenceFact, leadOf } from "./candidate.ts";
 import {
   addedLatencyShareMin,
   candidateCountMax,
@@ -11,6 +11,8 @@ import {
   hiddenStrength,
   latencyStrength,
   latencyTestMin,
+  manyServicesMin,
+  manyServicesTestBase,
   unitsForConfidence,
   unreferencedErrorRatio,
   usualRequestsMin,
@@ -56,7 +58,7 @@ export function windowEvidence({ sums, baseline, isFailing }: WindowQuestion): W
   const requests = requestsOf(sums);
   const ratio = baseline === null ? null : requests / Math.max(1, requestsOf(baseline));
   const entries = [...sums.entries.values()].map((entry) => findingOf(entry, baseline));
-  const blames = new Map<string, Blame>();
+  const scores = new Map<string, number>();
   const failures = failureBlames({ sums, baseline, isFailing }, { requests, ratio });
   const latency = latencyBlames(entries, baseline);
   const excessFailed = sumOf(failures.visible.values());
@@ -72,14 +74,14 @@ export function windowEvidence({ sums, baseline, isFailing }: WindowQuestion): W
     latency: latencyStrengthOf(entries),
     hidden: failures.hidden.size > 0 ? hiddenStrength : 0,
   };
-  spread(blames, failures.visible, strengths.errors);
-  spread(blames, failures.hidden, strengths.hidden);
-  spread(blames, latency.added, strengths.latency);
+  spread(scores, failures.visible, strengths.errors);
+  spread(scores, failures.hidden, strengths.hidden);
+  spread(scores, latency.added, strengths.latency);
   const total = strengths.errors + strengths.latency + strengths.hidden;
-  const candidates = [...blames]
-    .sort(([a, x], [b, y]) => y.score - x.score || (a < b ? -1 : 1))
+  const candidates = [...scores]
+    .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
     .slice(0, candidateCountMax)
-    .map(([service, { score }]) =>
+    .map(([service, score]) =>
       candidateOf({ service, score: score / total, sums, failures, latency, requests }),
     );
   return {
@@ -92,18 +94,11 @@ export function windowEvidence({ sums, baseline, isFailing }: WindowQuestion): W
   };
 }
 
-interface Blame {
-  score: number;
-}
-
 /** Shares `strength` out in proportion. */
-function spread(blames: Map<string, Blame>, parts: ReadonlyMap<string, number>, strength: number): void {
+function spread(scores: Map<string, number>, parts: ReadonlyMap<string, number>, strength: number): void {
   const total = sumOf(parts.values());
-  for (const [service, part] of parts) {
-    const blame = blames.get(service) ?? { score: 0 };
-    blame.score += (strength * part) / total;
-    blames.set(service, blame);
-  }
+  for (const [service, part] of parts)
+    scores.set(service, (scores.get(service) ?? 0) + (strength * part) / total);
 }
 
 interface Comparison {
@@ -126,7 +121,7 @@ function failureBlames(
   const visible = new Map<string, number>();
   const hidden = new Map<string, number>();
   const expected: FailureBlames["expected"] = new Map();
-  const bar = sums.failures.size > 100 ? 2 * Math.log(sums.failures.size) + 6 : excessTestMin;
+  const bar = excessBar(sums.failures.size);
   for (const [service, failures] of [...sums.failures].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const before = baseline?.failures.get(service);
     const usual = {
@@ -145,6 +140,10 @@ function failureBlames(
   }
   if (visible.size === 0) addTogether(visible, { sums, expected, requests, bar });
   return { visible, hidden, expected };
+}
+
+function excessBar(services: number): number {
+  return services > manyServicesMin ? 2 * Math.log(services) + manyServicesTestBase : excessTestMin;
 }
 
 /** Few failures at each of several services may be many in all: then each that has more than usual has its part. */
@@ -250,8 +249,9 @@ function candidateOf({ service, score, sums, failures, latency, requests }: Cand
   const own = sums.failures.get(service);
   const expected = failures.expected.get(service);
   const evidence: EvidenceFact[] = [];
+  const cause = own === undefined ? null : onlyKind(own);
   const add = (isVisible: boolean, count: number, usual: number | null): void => {
-    evidence.push({ kind: "window_failures", isVisible, failures: count, requests, expected: usual });
+    evidence.push({ kind: "window_failures", isVisible, cause, failures: count, requests, expected: usual });
   };
   if (own !== undefined && failures.visible.has(service)) add(true, own.visible, expected?.visible ?? null);
   evidence.push(...(latency.facts.get(service) ?? []));
@@ -266,6 +266,12 @@ function candidateOf({ service, score, sums, failures, latency, requests }: Cand
     edge: failed === undefined ? null : commonEdge(failed),
     evidence: evidence.slice(0, factCountMax),
   };
+}
+
+/** The sort of fault that all failures of a service began with; null where there are several. */
+function onlyKind({ kinds }: FailureSums): CauseKind | null {
+  const [only, ...others] = kinds.keys();
+  return only === undefined || others.length > 0 ? null : only;
 }
 
 /** The edge that all failures of a service crossed; null where there are several. */
@@ -297,9 +303,8 @@ function confidenceOf(
   units: number,
   { completeness }: BlameSums,
 ): number | null {
-  const [first, second] = candidates;
-  if (first === undefined) return null;
-  const lead = first.score - 0.5 * (second?.score ?? 0);
+  const lead = leadOf(candidates);
+  if (lead === null) return null;
   const enough = 1 - Math.exp(-units / unitsForConfidence);
   return Math.round(Math.min(windowConfidenceMax, lead * enough * completeness) * 1000) / 1000;
 }

@@ -13,8 +13,7 @@ import { resolveTime } from "../model/time-point.ts";
 import { assembleTrace } from "../trace/assemble.ts";
 import { groupByTrace } from "../trace/group-rows.ts";
 import type { Trace } from "../trace/trace.ts";
-import { type CommandRun, note } from "./command.ts";
-import { problemLine } from "./problem-line.ts";
+import { type CommandRun, noteProblem } from "./command.ts";
 import { type Progress, showProgress } from "./progress.ts";
 
 /** The spans of files, still at hand by trace id, and what they add up to. */
@@ -31,6 +30,8 @@ export interface TimeBounds {
   readonly from: UnixNanos | null;
   readonly to: UnixNanos | null;
 }
+
+export const noBounds: TimeBounds = { from: null, to: null };
 
 /** Reads files into sums. What was wrong with them goes to standard error and into the sums' problems. */
 export async function loadFiles(
@@ -56,7 +57,7 @@ export async function loadFiles(
         logs() {},
         problem(problem) {
           rollup.addProblems([problem]);
-          note(run, problemLine(problem));
+          noteProblem(run, problem);
         },
       },
       {

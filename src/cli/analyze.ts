@@ -1,12 +1,11 @@
 import { analyzeWindow, WindowRollup, type WindowSums } from "../analysis/analyze-window.ts";
-import type { TraceReport } from "../analysis/report.ts";
 import { ScopeRollup } from "../analysis/scope.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { TraceId } from "../model/ids.ts";
-import { loadFiles, reportOfTrace, timeBounds } from "./analyze-files.ts";
+import { loadFiles, noBounds, reportOfTrace, type TimeBounds, timeBounds } from "./analyze-files.ts";
 import { type CommandRun, writeResult } from "./command.ts";
 import { exitCodeOf } from "./fail-on.ts";
-import type { Printable } from "./render/printable.ts";
+import { type Printable, printableOf } from "./render/printable.ts";
 import { renderResult } from "./render-report.ts";
 
 /** `hypocenter analyze`: the report of everything in the files, or of one trace in them. */
@@ -20,18 +19,12 @@ export async function analyze(run: CommandRun): Promise<number> {
 type ReportPrintable = Extract<Printable, { readonly report: unknown }>;
 
 async function traceOfFiles(run: CommandRun, trace: TraceId): Promise<ReportPrintable> {
-  const { baseline, scoring } = run.settings;
+  const { baseline } = run.settings;
   const rollup = new ScopeRollup();
   const usual = baseline === null ? null : await baselineOfFiles(run, baseline, rollup);
-  const files = await loadFiles(run, run.operands, {
-    rollup,
-    bounds: timeBounds(run),
-  });
+  const files = await loadFiles(run, run.operands, { rollup, bounds: timeBounds(run) });
   try {
-    const report = await reportOfTrace(run, files, { trace, baseline: usual });
-    return scoring === "structural"
-      ? { kind: "structural", report }
-      : { kind: "trace", report: report as TraceReport };
+    return printableOf(await reportOfTrace(run, files, { trace, baseline: usual }));
   } finally {
     await files.buffer.dispose();
   }
@@ -44,7 +37,7 @@ async function baselineOfFiles(
   { directory }: ScopeRollup,
 ): Promise<ScopeRollup> {
   const rollup = new ScopeRollup(directory);
-  const { buffer } = await loadFiles(run, inputs, { rollup, bounds: { from: null, to: null } });
+  const { buffer } = await loadFiles(run, inputs, { rollup, bounds: noBounds });
   await buffer.dispose();
   return rollup;
 }
@@ -60,7 +53,7 @@ async function windowOfFiles(run: CommandRun): Promise<ReportPrintable> {
     );
   const window = timeBounds(run);
   const sums = await sumsOfFiles(run, run.operands, window);
-  const usual = baseline === null ? null : await sumsOfFiles(run, baseline, { from: null, to: null });
+  const usual = baseline === null ? null : await sumsOfFiles(run, baseline, noBounds);
   if (failedService !== null) checkService(failedService, sums);
   const report = analyzeWindow(sums, usual, {
     language,
@@ -73,9 +66,9 @@ async function windowOfFiles(run: CommandRun): Promise<ReportPrintable> {
 async function sumsOfFiles(
   run: CommandRun,
   inputs: readonly string[],
-  bounds: ReturnType<typeof timeBounds>,
+  bounds: TimeBounds,
 ): Promise<WindowSums> {
-  const rollup = new WindowRollup();
+  const rollup = new WindowRollup({ isCompared: run.settings.baseline !== null });
   const { buffer } = await loadFiles(run, inputs, { rollup, bounds });
   await buffer.dispose();
   return rollup.window();

@@ -3,6 +3,7 @@ import type { Readable, Writable } from "node:stream";
 import type { EffectiveSettings } from "../config/load-settings.ts";
 import type { OutputFormat, SettingValues } from "../config/settings.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
+import type { Problem } from "../model/problems.ts";
 
 type TextStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
@@ -68,6 +69,12 @@ export async function write(stream: Writable, text: string): Promise<void> {
 /** Says something on standard error that is no error; `--quiet` keeps it back. */
 export function note({ host, settings }: CommandRun, text: string): void {
   if (!settings.quiet) host.stderr.write(`${text}\n`);
+}
+
+/** Says what was wrong with the input, and where. */
+export function noteProblem(run: CommandRun, { message, count, source }: Problem): void {
+  const place = source === undefined ? "" : `${source}: `;
+  note(run, `${place}${message}${count > 1 ? ` (${count} times)` : ""}`);
 }
 
 /** Whether the human output may use colours: where it goes to a terminal and nobody said no. */

@@ -15,16 +15,12 @@ export interface Progress {
 }
 
 /** A shorter wait needs no bar. */
-const silentMsDefault = 300;
+const silentMs = 300;
 const redrawMs = 100;
 const barWidth = 24;
 
 /** A bar on standard error while something is read; nothing at all where that is no terminal. */
-export function showProgress(
-  { host, settings }: CommandRun,
-  verb: string,
-  { silentMs = silentMsDefault }: { readonly silentMs?: number } = {},
-): Progress {
+export function showProgress({ host, settings }: CommandRun, verb: string): Progress {
   const { stderr } = host;
   if (stderr.isTTY !== true || settings.quiet) return { update: () => {}, end: () => {} };
   let drawnAt = performance.now() + silentMs - redrawMs;

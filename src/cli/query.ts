@@ -4,6 +4,7 @@ import { parseTraceId } from "../model/ids.ts";
 import { parseJsonOrdered } from "../wire/parse-json-ordered.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
 import { exitCodeOf } from "./fail-on.ts";
+import { printableOf } from "./render/printable.ts";
 import { renderResult } from "./render-report.ts";
 
 /** How long the server may take. */
@@ -20,10 +21,7 @@ export async function query(run: CommandRun): Promise<number> {
   const report = reportOf(text);
   if (report.complete === false)
     note(run, "Spans of this trace are still arriving; ask again in a moment for the whole of it.");
-  const kind = settings.scoring === "structural" ? "structural" : "trace";
-  const printable =
-    kind === "structural" ? ({ kind, report } as const) : ({ kind, report: report as TraceReport } as const);
-  await writeResult(run, renderResult(run, printable));
+  await writeResult(run, renderResult(run, printableOf(report)));
   return exitCodeOf(report, settings.fail_on);
 }
 

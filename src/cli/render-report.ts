@@ -3,13 +3,7 @@ import { type CommandRun, usesColor } from "./command.ts";
 import type { Style } from "./render/ansi.ts";
 import { renderDot } from "./render/dot.ts";
 import { renderHtml } from "./render/html.ts";
-import {
-  renderGraph,
-  renderServices,
-  renderStructural,
-  renderTraceReport,
-  renderWindowReport,
-} from "./render/human.ts";
+import { renderHuman } from "./render/human.ts";
 import { renderMarkdown } from "./render/markdown.ts";
 import { renderMermaid } from "./render/mermaid.ts";
 import { documentOf, type Printable, pictureOf } from "./render/printable.ts";
@@ -21,7 +15,7 @@ export function renderResult(run: CommandRun, printable: Printable): string {
     case "json":
       return writeJson(plainOf(printable), { pretty: true });
     case "human":
-      return renderHuman(printable, styleOf(run));
+      return renderHuman(documentOf(printable, lang), styleOf(run));
     case "markdown":
       return renderMarkdown(documentOf(printable, lang));
     case "html":
@@ -34,21 +28,6 @@ export function renderResult(run: CommandRun, printable: Printable): string {
 }
 
 const noPicture = { nodes: [], edges: [] };
-
-function renderHuman(printable: Printable, style: Style): string {
-  switch (printable.kind) {
-    case "trace":
-      return renderTraceReport(printable.report, style);
-    case "window":
-      return renderWindowReport(printable.report, style);
-    case "structural":
-      return renderStructural(printable.report, style);
-    case "graph":
-      return renderGraph(printable.graph, style);
-    case "services":
-      return renderServices(printable.services, style);
-  }
-}
 
 function plainOf(printable: Printable): unknown {
   switch (printable.kind) {
@@ -71,7 +50,6 @@ function styleOf(run: CommandRun): Style {
     width: stdout.columns ?? widthWithoutTerminal,
     color: usesColor(run),
     unicode: speaksUnicode(env),
-    language: run.settings.lang,
   };
 }
 

@@ -2,8 +2,7 @@ import { OperationError } from "../engine/errors/operation-error.ts";
 import type { Counts } from "../formats/read-telemetry.ts";
 import { type ReplaySummary, replayTelemetry } from "../formats/replay.ts";
 import { writeJson } from "../wire/write-json.ts";
-import { type CommandRun, note, writeResult } from "./command.ts";
-import { problemLine } from "./problem-line.ts";
+import { type CommandRun, noteProblem, writeResult } from "./command.ts";
 import { showProgress } from "./progress.ts";
 
 /** `hypocenter replay`: sends saved telemetry on, and says what became of it. */
@@ -23,7 +22,7 @@ export async function replay(run: CommandRun): Promise<number> {
       headers: headersOf(header ?? []),
       onProgress: ({ bytesRead, bytesTotal, spans }) =>
         progress.update({ done: bytesRead, total: bytesTotal, spans: spans.accepted }),
-      onProblem: (problem) => note(run, problemLine(problem)),
+      onProblem: (problem) => noteProblem(run, problem),
     });
     progress.end();
     await writeResult(

@@ -1,12 +1,13 @@
 import type { SettingValues } from "../config/settings.ts";
 import { ByteBudget } from "../engine/byte-budget.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
+import type { Listener } from "../engine/listener.ts";
 import type { Clock, TelemetryStore } from "../engine/ports.ts";
 import { ReceiverCounters } from "../engine/receiver-counters.ts";
-import { type GrpcReceiver, startGrpcReceiver } from "../grpc/grpc-receiver.ts";
+import { startGrpcReceiver } from "../grpc/grpc-receiver.ts";
 import { createApiHandler, loopbackHosts } from "../http/api.ts";
 import { createOtlpHttpHandler } from "../http/otlp-handler.ts";
-import { type HttpListener, listenHttp } from "../http/server.ts";
+import { listenHttp } from "../http/server.ts";
 import { NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { createMemoryStore } from "../storage/memory-store.ts";
 import { writeJson } from "../wire/write-json.ts";
@@ -45,9 +46,9 @@ const clock: Clock = {
 };
 
 interface Service {
-  readonly grpc: GrpcReceiver;
-  readonly http: HttpListener;
-  readonly api: HttpListener;
+  readonly grpc: Listener;
+  readonly http: Listener;
+  readonly api: Listener;
   isReady: boolean;
 }
 
@@ -72,10 +73,8 @@ async function startService(
     allowedHosts: isLoopback(host) ? loopbackHosts([host, ...(settings.allowed_hosts ?? [])]) : null,
     onFault,
   });
-  const opened: { close(graceMs: number): Promise<void> }[] = [];
-  const open = async <Listener extends { close(graceMs: number): Promise<void> }>(
-    starting: Promise<Listener>,
-  ): Promise<Listener> => {
+  const opened: Listener[] = [];
+  const open = async (starting: Promise<Listener>): Promise<Listener> => {
     const listener = await starting;
     opened.push(listener);
     return listener;

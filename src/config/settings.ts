@@ -80,7 +80,7 @@ const table = {
   store_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "512MiB",
-    sentence: "Memory for telemetry as received; when it is full, the oldest goes.",
+    sentence: "Memory for spans as received; when it is full, the oldest go.",
     commands: ["serve"],
   },
   store_traces: {
@@ -92,7 +92,7 @@ const table = {
   decoded_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "256MiB",
-    sentence: "Memory for decoded telemetry kept at hand; what goes is decoded again when asked for.",
+    sentence: "Memory for decoded spans kept at hand; what goes is decoded again when asked for.",
     commands: ["serve"],
   },
   ingest_memory: {

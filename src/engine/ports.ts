@@ -5,7 +5,8 @@ import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import type { UnixNanos } from "../model/time.ts";
 import type { RowRef } from "../trace/trace.ts";
 
-export type Signal = "traces" | "metrics" | "logs";
+export const signals = ["traces", "metrics", "logs"] as const;
+export type Signal = (typeof signals)[number];
 export type Encoding = "protobuf" | "json";
 
 /** An OTLP request body as it was received, decompressed. */
@@ -60,17 +61,14 @@ export interface TraceSearch extends TracePage {
 
 /**
  * Keeps telemetry. Bodies are kept as received, so nothing is lost or reshaped; a trace is read by decoding the few bodies
- * that hold it. Every method may take time: the first store is memory, later ones are files.
+ * that hold it. A store is handed the bodies of all signals and keeps those that it can be asked for. Every method may
+ * take time.
  */
 export interface TelemetryStore {
   /** Resolves when the body is as safe as this store makes it: only then may a sender be told "accepted". */
   append(received: ReceivedBody, decoded: Decoded): Promise<void>;
   /** All rows of a trace, in order of arrival; empty for an unknown one. */
   readTrace(traceId: TraceId): Promise<readonly RowRef[]>;
-  /** Every span kept of traces that start in [from, to], one table at a time. */
-  readWindow(from: UnixNanos, to: UnixNanos): AsyncIterable<readonly RowRef[]>;
-  /** The metric points kept with a time in [from, to]. */
-  readMetrics(from: UnixNanos, to: UnixNanos): Promise<readonly MetricPoint[]>;
   /** Makes a trace findable, or replaces what was known of it. */
   putSummary(summary: TraceSummary): Promise<void>;
   search(query: TraceQuery): Promise<TracePage>;

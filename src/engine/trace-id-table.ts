@@ -22,10 +22,6 @@ export class TraceIdTable {
     return this.#end;
   }
 
-  get byteLength(): number {
-    return this.#slots.byteLength + this.#words.byteLength;
-  }
-
   /** The entry of the id in `words` from `at` on, or -1. */
   find(words: ArrayLike<number>, at: number): number {
     const slot = this.#slotOf(words, at);

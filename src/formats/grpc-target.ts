@@ -7,6 +7,7 @@ import {
   status,
 } from "@grpc/grpc-js";
 import type { Signal } from "../engine/ports.ts";
+import { grpcServices } from "../otlp/grpc-services.ts";
 import {
   answerMsMax,
   type Delivery,
@@ -14,12 +15,6 @@ import {
   readPartialSuccess,
   readStatus,
 } from "./otlp-target.ts";
-
-const methods = {
-  traces: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-  metrics: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-  logs: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-} as const;
 
 /** The gRPC codes after which OTLP senders try again; RESOURCE_EXHAUSTED only with a RetryInfo. */
 const retryable: readonly number[] = [
@@ -58,7 +53,7 @@ interface Call {
 function send(client: Client, metadata: Metadata, { signal, request, abort }: Call): Promise<Delivery> {
   return new Promise((resolve, reject) => {
     const call = client.makeUnaryRequest(
-      methods[signal],
+      `/${grpcServices[signal]}/Export`,
       (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
       (bytes: Buffer) => bytes,
       request,

@@ -1,4 +1,4 @@
-import type { Signal } from "../engine/ports.ts";
+import { type Signal, signals } from "../engine/ports.ts";
 import { recordBytesMax, recordLineBytesMax } from "../model/limits.ts";
 
 /** Where a record starts: line from 1, bytes from 0, both of the unpacked content. */
@@ -11,7 +11,7 @@ export interface RecordPlace {
 /** What a framer hands its records to. The bytes are only valid during the call. */
 export interface RecordUser {
   /** Takes a record in; otherwise the answer says what is wrong with it, and nothing of it was used. */
-  use(signal: Signal, bytes: Uint8Array, place: RecordPlace): string | null;
+  use(signal: Signal, bytes: Uint8Array): string | null;
   /** Something that is no record, or not a whole one. */
   skip(place: RecordPlace, why: string): void;
 }
@@ -162,7 +162,7 @@ export class JsonRecords {
     if (lineEnd < this.#end || this.#isLast) {
       const bytes = this.#wholeLine(lineEnd);
       const signal = bytes === null ? null : onlySignalOf(bytes);
-      if (bytes !== null && signal !== null && this.#user.use(signal, bytes, this.#record) === null) {
+      if (bytes !== null && signal !== null && this.#user.use(signal, bytes) === null) {
         this.#start = lineEnd;
         this.#mode = Mode.Top;
         return true;
@@ -253,7 +253,7 @@ export class JsonRecords {
     if (this.#mode !== Mode.InElement) return true;
     const signal = this.#signal as Signal;
     const element = this.#buffer.subarray(this.#start, this.#at);
-    const why = this.#user.use(signal, inObject(signal, element), this.#place());
+    const why = this.#user.use(signal, inObject(signal, element));
     if (why !== null) this.#user.skip(this.#place(), why);
     this.#consume(this.#at);
     this.#mode = Mode.Element;
@@ -399,7 +399,6 @@ function isBetween(byte: number): boolean {
   );
 }
 
-const signals: readonly Signal[] = ["traces", "metrics", "logs"];
 const keyOf = { traces: "resourceSpans", metrics: "resourceMetrics", logs: "resourceLogs" } as const;
 const snakeKeyOf = { traces: "resource_spans", metrics: "resource_metrics", logs: "resource_logs" } as const;
 

@@ -1,4 +1,6 @@
 import type { Signal } from "../engine/ports.ts";
+import { eachField, textAt, uint64Of } from "../otlp/protobuf-values.ts";
+import { Wire } from "../otlp/protobuf-wire.ts";
 
 /** What became of one export request at the other end. */
 export type Delivery =
@@ -25,20 +27,22 @@ export interface OtlpTarget {
 /** How long an answer may take before the request is sent again. */
 export const answerMsMax = 30_000;
 
-/** Rejected count and message of an Export…ServiceResponse: the same fields in all signals. */
+/** Rejected count and message of an Export…ServiceResponse: the same fields in all signals. What is no protobuf says nothing. */
 export function readPartialSuccess(response: Uint8Array): {
   readonly rejected: number;
   readonly message: string;
 } {
+  const wire = new Wire(response);
   let rejected = 0;
   let message = "";
-  for (const { number, value } of fieldsOf(response)) {
-    if (number !== 1 || !(value instanceof Uint8Array)) continue;
-    for (const field of fieldsOf(value)) {
-      if (field.number === 1 && typeof field.value === "number") rejected = field.value;
-      else if (field.number === 2 && field.value instanceof Uint8Array) message = textOfBytes(field.value);
-    }
-  }
+  eachField(wire, 0, wire.bytes.length, (tag, start, end) => {
+    if (tag !== 0x0a) return true;
+    return eachField(wire, start, end, (partTag, at, next) => {
+      if (partTag === 0x08) rejected = uint64Of(wire);
+      else if (partTag === 0x12) message = textAt(wire, at, next);
+      return true;
+    });
+  });
   return { rejected, message };
 }
 
@@ -47,57 +51,37 @@ export function readStatus(status: Uint8Array): {
   readonly message: string;
   readonly retryMs: number | null;
 } {
+  const wire = new Wire(status);
   let message = "";
   let retryMs: number | null = null;
-  for (const { number, value } of fieldsOf(status)) {
-    if (!(value instanceof Uint8Array)) continue;
-    if (number === 2) message = textOfBytes(value);
-    else if (number === 3) retryMs = retryDelay(value) ?? retryMs;
-  }
+  eachField(wire, 0, wire.bytes.length, (tag, start, end) => {
+    if (tag === 0x12) message = textAt(wire, start, end);
+    else if (tag === 0x1a) retryMs = retryDelay(wire, start, end) ?? retryMs;
+    return true;
+  });
   return { message, retryMs };
 }
 
 /** The delay of a RetryInfo in an Any; null for other details. */
-function retryDelay(any: Uint8Array): number | null {
-  const parts = [...fieldsOf(any)];
-  const type = parts.find(({ number }) => number === 1)?.value;
-  const info = parts.find(({ number }) => number === 2)?.value;
-  if (!(type instanceof Uint8Array) || !textOfBytes(type).endsWith("google.rpc.RetryInfo")) return null;
-  if (!(info instanceof Uint8Array)) return 0;
+function retryDelay(wire: Wire, start: number, end: number): number | null {
+  let type = "";
   let ms = 0;
-  for (const { value } of fieldsOf(info))
-    if (value instanceof Uint8Array)
-      for (const part of fieldsOf(value))
-        if (typeof part.value === "number") ms += part.number === 1 ? part.value * 1000 : part.value / 1e6;
-  return ms;
-}
-
-/** Fields of a small answer; ends at whatever is no protobuf. */
-function* fieldsOf(
-  bytes: Uint8Array,
-): Iterable<{ readonly number: number; readonly value: number | Uint8Array }> {
-  let at = 0;
-  const varint = (): number => {
-    let value = 0;
-    for (let shift = 0; at < bytes.length; shift += 7) {
-      const byte = bytes[at++] as number;
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-    return value;
-  };
-  while (at < bytes.length) {
-    const tag = varint();
-    const number = Math.floor(tag / 8);
-    if (tag % 8 === 0) yield { number, value: varint() };
-    else if (tag % 8 === 2) {
-      const length = varint();
-      yield { number, value: bytes.subarray(at, at + length) };
-      at += length;
-    } else return;
-  }
-}
-
-function textOfBytes(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  eachField(wire, start, end, (tag, at, next) => {
+    if (tag === 0x0a) type = textAt(wire, at, next);
+    else if (tag === 0x12)
+      return eachField(
+        wire,
+        at,
+        next,
+        (infoTag, delayAt, delayEnd) =>
+          infoTag !== 0x0a ||
+          eachField(wire, delayAt, delayEnd, (partTag) => {
+            if (partTag === 0x08) ms += uint64Of(wire) * 1000;
+            else if (partTag === 0x10) ms += uint64Of(wire) / 1e6;
+            return true;
+          }),
+      );
+    return true;
+  });
+  return type.endsWith("google.rpc.RetryInfo") ? ms : null;
 }

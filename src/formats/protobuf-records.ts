@@ -50,10 +50,7 @@ export class ProtobufRecords {
     const shape = requestShape(record);
     // An element without spans, points or logs is the same in all signals: nothing.
     const signal = shape === "empty" ? "traces" : shape;
-    const why =
-      signal === null
-        ? "is no OTLP trace, metric or log request"
-        : this.#user.use(signal, record, { line: null, offset: this.#base + this.#start });
+    const why = signal === null ? "is no OTLP trace, metric or log request" : this.#user.use(signal, record);
     if (why !== null) this.#skip(why);
   }
 

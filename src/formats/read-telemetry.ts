@@ -1,5 +1,5 @@
 import { OperationError } from "../engine/errors/operation-error.ts";
-import type { Signal } from "../engine/ports.ts";
+import type { Encoding, Signal } from "../engine/ports.ts";
 import { malformedRecordsShownMax, tableBytesMax, tableRowsMax } from "../model/limits.ts";
 import type { Problem } from "../model/problems.ts";
 import { SpanTable } from "../model/span-table.ts";
@@ -10,12 +10,7 @@ import {
   type MetricPoint,
   type RejectReason,
 } from "../model/telemetry.ts";
-import { decodeLogsJson } from "../otlp/json-logs.ts";
-import { decodeMetricsJson } from "../otlp/json-metrics.ts";
-import { decodeTracesJson } from "../otlp/json-traces.ts";
-import { decodeLogs } from "../otlp/protobuf-logs.ts";
-import { decodeMetrics } from "../otlp/protobuf-metrics.ts";
-import { decodeTraces } from "../otlp/protobuf-traces.ts";
+import { decodeBody } from "../otlp/decode-body.ts";
 import { type ByteSource, byteSources, unreadable } from "./byte-source.ts";
 import { detectFormat, type Format } from "./detect.ts";
 import { JsonRecords, type RecordPlace, type RecordUser } from "./json-records.ts";
@@ -38,12 +33,10 @@ interface ReadProgress {
   /** null where an input is a pipe */
   readonly bytesTotal: number | null;
   readonly spans: number;
-  readonly file: string;
 }
 
 export interface ReadOptions {
   readonly onProgress?: (progress: ReadProgress) => void;
-  readonly signal?: AbortSignal;
   /** rows of a table before it is handed over; default `tableRowsMax` */
   readonly tableRows?: number;
 }
@@ -56,11 +49,9 @@ export interface Counts {
 /** What was in the inputs; everything read is either accepted, or rejected for a reason, or in a malformed record. */
 export interface ReadSummary {
   readonly files: readonly FileSummary[];
-  readonly bytesRead: number;
   readonly spans: Counts;
   readonly points: Counts;
   readonly logs: Counts;
-  readonly rejectedByReason: ReadonlyMap<RejectReason, number>;
   /** lines or records that could not be used at all */
   readonly malformedRecords: number;
 }
@@ -106,7 +97,6 @@ class Reading {
     metrics: { accepted: 0, rejected: 0 },
     logs: { accepted: 0, rejected: 0 },
   };
-  readonly #reasons = new Map<RejectReason, number>();
   /** files that could not be used, with why */
   readonly #unused: { readonly source: ByteSource; readonly why: string; readonly hint: string }[] = [];
   /** what files in folders are that cannot be used, with their names */
@@ -160,14 +150,12 @@ class Reading {
     file.encoding = format.kind;
     const framer = format.kind === "json" ? new JsonRecords(file) : new ProtobufRecords(format.framing, file);
     for await (const chunk of unpacked.chunks) {
-      this.#options.signal?.throwIfAborted();
       framer.push(chunk);
       await this.#handOver(false);
       this.#options.onProgress?.({
         bytesRead: this.#bytesRead,
         bytesTotal: this.#bytesTotal,
         spans: this.#counts.traces.accepted,
-        file: source.name,
       });
     }
     framer.end();
@@ -191,30 +179,18 @@ class Reading {
     }
     return {
       files: this.#files,
-      bytesRead: this.#bytesRead,
       spans: traces,
       points: metrics,
       logs,
-      rejectedByReason: this.#reasons,
       malformedRecords,
     };
   }
 
   /** Takes one record in. Throws `MalformedBodyError`; then nothing of it was used. */
-  decode(signal: Signal, encoding: "json" | "protobuf", bytes: Uint8Array): DecodeResult {
-    const isJson = encoding === "json";
-    let result: DecodeResult;
-    if (signal === "traces") {
-      result = isJson ? decodeTracesJson(bytes, this.#table) : decodeTraces(bytes, this.#table);
-    } else if (signal === "metrics") {
-      const decoded = isJson ? decodeMetricsJson(bytes) : decodeMetrics(bytes);
-      for (const point of decoded.points) this.#points.push(point);
-      result = decoded.result;
-    } else {
-      const decoded = isJson ? decodeLogsJson(bytes) : decodeLogs(bytes);
-      for (const record of decoded.records) this.#logs.push(record);
-      result = decoded.result;
-    }
+  decode(signal: Signal, encoding: Encoding, bytes: Uint8Array): DecodeResult {
+    const { decoded, result } = decodeBody(signal, encoding, bytes, this.#table);
+    if (decoded.signal === "metrics") for (const point of decoded.points) this.#points.push(point);
+    if (decoded.signal === "logs") for (const record of decoded.records) this.#logs.push(record);
     const counts = this.#counts[signal];
     counts.accepted += result.accepted;
     counts.rejected += result.rejected;
@@ -309,10 +285,8 @@ class Reading {
     const count = file.malformed - file.shown.length;
     if (count > 0)
       this.#problem({ kind: "malformed_record", message: "further records were skipped", count, source });
-    for (const [reason, rejected] of file.reasons) {
-      this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + rejected);
+    for (const [reason, rejected] of file.reasons)
       this.#problem({ ...reasonProblems[reason], count: rejected, source });
-    }
   }
 
   #problem(problem: Omit<Problem, "spans">): void {
@@ -323,7 +297,7 @@ class Reading {
 /** The records of one file: counts them and keeps the first malformed ones. */
 class FileRecords implements RecordUser {
   readonly name: string;
-  encoding: "json" | "protobuf" = "json";
+  encoding: Encoding = "json";
   records = 0;
   malformed = 0;
   readonly shown: { readonly place: RecordPlace; readonly why: string }[] = [];

@@ -23,7 +23,6 @@ export interface ReplayOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly onProgress?: (progress: ReplayProgress) => void;
   readonly onProblem?: (problem: Problem) => void;
-  readonly signal?: AbortSignal;
 }
 
 interface ReplayProgress {
@@ -63,7 +62,6 @@ export async function replayTelemetry(
       tableRows: replayItemsMax * 8,
       onProgress: ({ bytesRead, bytesTotal }) =>
         options.onProgress?.({ bytesRead, bytesTotal, spans: replay.counts.traces, retries: replay.retries }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     return await replay.finish(read);
   } finally {
@@ -92,7 +90,7 @@ function targetOf(target: string, headers: Readonly<Record<string, string>>): Ot
 /** Nanoseconds to add to all times; null = known when the first span is there. */
 async function shiftInAdvance(
   inputs: readonly (string | ByteSource)[],
-  { speed, times, signal }: ReplayOptions,
+  { speed, times }: ReplayOptions,
 ): Promise<bigint | null> {
   if (times === "original") return 0n;
   if (speed === 1) return null;
@@ -119,7 +117,7 @@ async function shiftInAdvance(
     },
     problem: () => {},
   };
-  await readTelemetry(inputs, sink, signal === undefined ? {} : { signal });
+  await readTelemetry(inputs, sink);
   return newest === 0n ? 0n : now - newest;
 }
 
@@ -154,7 +152,6 @@ class Replay implements TelemetrySink {
     this.#address = address;
     this.#options = options;
     this.#shift = shift;
-    options.signal?.addEventListener("abort", () => this.stop(), { once: true });
   }
 
   async traces(table: SpanTable): Promise<void> {
@@ -335,7 +332,6 @@ class Replay implements TelemetrySink {
   }
 
   #throwFailure(): void {
-    this.#options.signal?.throwIfAborted();
     if (this.#failure !== null) throw this.#failure;
   }
 }

@@ -46,11 +46,6 @@ export class TraceBuffer {
     return this.#spanCount;
   }
 
-  /** Whether the rows have gone to a temporary file. */
-  get isSpilled(): boolean {
-    return this.#spill !== null;
-  }
-
   /** Takes a table over. */
   async add(table: SpanTable): Promise<void> {
     this.#spanCount += table.rowCount;

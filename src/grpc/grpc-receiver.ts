@@ -9,40 +9,23 @@ import {
   setLogVerbosity,
   status,
 } from "@grpc/grpc-js";
-import type { ByteBudget } from "../engine/byte-budget.ts";
-import { listenError } from "../engine/errors/listen-error.ts";
-import type { IngestPort, Signal } from "../engine/ports.ts";
-import type { ReceiverCounters } from "../engine/receiver-counters.ts";
-import { receiveExport, retrySeconds } from "../otlp/receive-export.ts";
+import { formatAddress, type Listener, listenError } from "../engine/listener.ts";
+import { type Signal, signals } from "../engine/ports.ts";
+import { grpcServices } from "../otlp/grpc-services.ts";
+import { type ReceiverOptions, receiveExport, retrySeconds } from "../otlp/receive-export.ts";
 import { exportResponse, retryInfoStatus } from "../otlp/responses.ts";
 
-export interface GrpcReceiverOptions {
+export interface GrpcReceiverOptions extends ReceiverOptions {
   readonly host: string;
   /** 0 = any free one */
   readonly port: number;
-  readonly ingest: IngestPort;
-  /** shared with the other receivers */
-  readonly budget: ByteBudget;
-  readonly counters: ReceiverCounters;
-  /** one message, after decompression */
-  readonly bodyBytesMax: number;
-  /** called with each fault of ours, for the log; the sender is asked to try again */
-  readonly onFault: (fault: unknown) => void;
-}
-
-export interface GrpcReceiver {
-  readonly port: number;
-  /** `host:port` in use */
-  readonly address: string;
-  /** Takes no new calls, lets running ones end for at most `graceMs`, then cuts what is left. */
-  close(graceMs: number): Promise<void>;
 }
 
 /**
  * OTLP/gRPC for traces, metrics and logs, and the health check. Messages are taken as bytes and decoded by us: a
  * malformed one is then INVALID_ARGUMENT, and what is kept is what was received.
  */
-export async function startGrpcReceiver(options: GrpcReceiverOptions): Promise<GrpcReceiver> {
+export async function startGrpcReceiver(options: GrpcReceiverOptions): Promise<Listener> {
   const { host, port, bodyBytesMax } = options;
   // What the library would print reaches our callers as errors and counters.
   setLogVerbosity(logVerbosity.NONE);
@@ -52,20 +35,23 @@ export async function startGrpcReceiver(options: GrpcReceiverOptions): Promise<G
     "grpc.keepalive_time_ms": 60_000,
     "grpc.keepalive_timeout_ms": 20_000,
   });
-  for (const signal of ["traces", "metrics", "logs"] as const)
-    server.addService(exportService(signal), { export: exportHandler(signal, options) });
+  for (const signal of signals)
+    server.addService(
+      { export: unaryMethod(`/${grpcServices[signal]}/Export`) },
+      { export: exportHandler(signal, options) },
+    );
   const health = { isServing: true };
   server.addService(healthService, { check: healthHandler(health) });
-  const hostPort = host.includes(":") ? `[${host}]` : host;
+  const asked = formatAddress(host, port);
   const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${hostPort}:${port}`, ServerCredentials.createInsecure(), (error, boundPort) => {
+    server.bindAsync(asked, ServerCredentials.createInsecure(), (error, boundPort) => {
       if (error === null) resolve(boundPort);
-      else reject(listenError(error, `${hostPort}:${port}`));
+      else reject(listenError(error, asked));
     });
   });
   return {
     port: bound,
-    address: `${hostPort}:${bound}`,
+    address: formatAddress(host, bound),
     close: (graceMs) =>
       new Promise<void>((resolve) => {
         health.isServing = false;
@@ -81,17 +67,7 @@ export async function startGrpcReceiver(options: GrpcReceiverOptions): Promise<G
 /** Calls at once on one connection. */
 const concurrentStreamsMax = 1_000;
 
-const serviceNames = {
-  traces: "opentelemetry.proto.collector.trace.v1.TraceService",
-  metrics: "opentelemetry.proto.collector.metrics.v1.MetricsService",
-  logs: "opentelemetry.proto.collector.logs.v1.LogsService",
-} as const;
-
 type Bytes = Uint8Array;
-
-function exportService(signal: Signal): ServiceDefinition {
-  return { export: unaryMethod(`/${serviceNames[signal]}/Export`) };
-}
 
 const healthService: ServiceDefinition = { check: unaryMethod("/grpc.health.v1.Health/Check") };
 
@@ -125,7 +101,6 @@ function exportHandler(signal: Signal, options: GrpcReceiverOptions) {
       callback(unavailable("too many requests are being received at once"));
       return;
     }
-    counters.count("body_bytes_total", body.length);
     void answer(signal, body, options, callback);
   };
 }
@@ -148,24 +123,16 @@ interface Answer {
 }
 
 async function respond(signal: Signal, body: Bytes, options: GrpcReceiverOptions): Promise<Answer> {
-  const { counters, ingest, onFault } = options;
-  const receipt = await receiveExport(ingest, { signal, encoding: "protobuf", body });
+  const receipt = await receiveExport(options, { signal, encoding: "protobuf", body });
   switch (receipt.kind) {
     case "accepted":
-      counters.countItems(signal, receipt.accepted, receipt.rejected);
       return {
         error: null,
         response: exportResponse(signal, "protobuf", receipt.rejected, receipt.message),
       };
     case "malformed":
-      counters.count("malformed_requests_total");
       return { error: { code: status.INVALID_ARGUMENT, details: receipt.message } };
     case "refused":
-      if (receipt.fault === undefined) counters.count("refused_requests_total");
-      else {
-        counters.count("faults_total");
-        onFault(receipt.fault);
-      }
       return { error: unavailable(receipt.message) };
     default:
       return receipt satisfies never;
@@ -180,7 +147,7 @@ function unavailable(message: string): Answer["error"] {
 
 /** `grpc.health.v1`: the server as a whole (the empty name) and each of our services serve or do not, all alike. */
 function healthHandler(health: { readonly isServing: boolean }) {
-  const names = new Set<string>(["", ...Object.values(serviceNames)]);
+  const names = new Set<string>(["", ...Object.values(grpcServices)]);
   return (call: ServerUnaryCall<Bytes, Bytes>, callback: sendUnaryData<Bytes>): void => {
     // HealthCheckRequest { string service = 1 }, names shorter than 128 bytes
     const service = toBuffer(call.request).toString("utf8", 2);

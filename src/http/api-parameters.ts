@@ -20,6 +20,25 @@ type ParameterType =
   | { readonly kind: "integer"; readonly min: number; readonly max: number }
   | { readonly kind: "number"; readonly min: number; readonly max: number };
 
+/** A part of the path. */
+export function inPath<const Type extends ParameterType>(type: Type, description: string) {
+  return { in: "path", type, description, default: null } as const;
+}
+
+/** A query parameter that may be left out, and is null then. */
+export function optional<const Type extends ParameterType>(type: Type, description: string) {
+  return { in: "query", type, description, default: null } as const;
+}
+
+/** A query parameter that has a value even where it is left out. */
+export function withDefault<const Type extends ParameterType>(
+  type: Type,
+  standard: string,
+  description: string,
+) {
+  return { in: "query", type, description, default: standard } as const;
+}
+
 export type ParameterTable = Readonly<Record<string, Parameter>>;
 
 interface ValueByKind {
@@ -123,9 +142,8 @@ export function parameterObject(
   name: string,
   { in: place, type, description, default: standard }: Parameter,
 ) {
-  const schema = schemaOf(type);
-  const withDefault = standard === null ? schema : { ...schema, default: parse(type, standard) };
-  return { name, in: place, required: place === "path", description, schema: withDefault };
+  const schema = { ...schemaOf(type), ...(standard === null ? {} : { default: parse(type, standard) }) };
+  return { name, in: place, required: place === "path", description, schema };
 }
 
 function schemaOf(type: ParameterType): JsonSchema {

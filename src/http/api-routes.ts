@@ -8,7 +8,13 @@ import { writeJson } from "../wire/write-json.ts";
 import { busiestEdges, focusGraph } from "./api-focus.ts";
 import { metricsText } from "./api-metrics.ts";
 import { homePage } from "./api-page.ts";
-import type { ParameterTable, ParameterValues } from "./api-parameters.ts";
+import {
+  inPath,
+  optional,
+  type ParameterTable,
+  type ParameterValues,
+  withDefault,
+} from "./api-parameters.ts";
 import { type JsonSchema, schemaReference } from "./api-schemas.ts";
 import { openApiDocument } from "./openapi.ts";
 
@@ -65,31 +71,11 @@ export interface Route {
 const json = "application/json";
 const plainText = "text/plain";
 
-const traceId = {
-  in: "path",
-  type: { kind: "trace_id" },
-  description: "16 or 32 hex digits, any case",
-  default: null,
-} as const;
-const from = {
-  in: "query",
-  type: { kind: "time" },
-  description: "only traces that start at or after this time",
-  default: null,
-} as const;
-const to = {
-  in: "query",
-  type: { kind: "time" },
-  description: "only traces that start at or before this time",
-  default: null,
-} as const;
+const traceId = inPath({ kind: "trace_id" }, "16 or 32 hex digits, any case");
+const from = optional({ kind: "time" }, "only traces that start at or after this time");
+const to = optional({ kind: "time" }, "only traces that start at or before this time");
 
-const language = {
-  in: "query",
-  type: { kind: "choice", values: ["en", "ko"] },
-  description: "language of the sentences",
-  default: "en",
-} as const;
+const language = withDefault({ kind: "choice", values: ["en", "ko"] }, "en", "language of the sentences");
 
 const traceRoute = route({
   path: "/api/v1/traces/{trace_id}",
@@ -112,31 +98,21 @@ const analysisRoute = route({
     "What failed first in a trace, why, how it spread and who is hit, from all spans that have arrived until now",
   parameters: {
     trace_id: traceId,
-    failed_service: {
-      in: "query",
-      type: { kind: "text" },
-      description: "the service to start at; without it, the one where the failure shows",
-      default: null,
-    },
+    failed_service: optional(
+      { kind: "text" },
+      "the service to start at; without it, the one where the failure shows",
+    ),
     lang: language,
-    scoring: {
-      in: "query",
-      type: { kind: "choice", values: ["evidence", "structural"] },
-      description: "structural answers with the structural report alone",
-      default: "evidence",
-    },
-    baseline_from: {
-      in: "query",
-      type: { kind: "time" },
-      description: "start of a healthy time to compare with; without both, the minutes around the trace",
-      default: null,
-    },
-    baseline_to: {
-      in: "query",
-      type: { kind: "time" },
-      description: "its end; without it, now",
-      default: null,
-    },
+    scoring: withDefault(
+      { kind: "choice", values: ["evidence", "structural"] },
+      "evidence",
+      "structural answers with the structural report alone",
+    ),
+    baseline_from: optional(
+      { kind: "time" },
+      "start of a healthy time to compare with; without both, the minutes around the trace",
+    ),
+    baseline_to: optional({ kind: "time" }, "its end; without it, now"),
   },
   answer: {
     description: "the report; version and completeness also as Trace-Version and Trace-Complete headers",
@@ -170,39 +146,17 @@ const tracesRoute = route({
   operationId: "searchTraces",
   summary: "Summaries of traces, newest first",
   parameters: {
-    service: { in: "query", type: { kind: "text" }, description: "a service that takes part", default: null },
-    operation: {
-      in: "query",
-      type: { kind: "text" },
-      description: "the operation of the root span",
-      default: null,
-    },
-    status: {
-      in: "query",
-      type: { kind: "choice", values: ["error", "ok"] },
-      description: "error = at least one span failed",
-      default: null,
-    },
-    min_duration_ms: {
-      in: "query",
-      type: { kind: "number", min: 0, max: 1e12 },
-      description: "only traces that took at least this long",
-      default: null,
-    },
+    service: optional({ kind: "text" }, "a service that takes part"),
+    operation: optional({ kind: "text" }, "the operation of the root span"),
+    status: optional({ kind: "choice", values: ["error", "ok"] }, "error = at least one span failed"),
+    min_duration_ms: optional(
+      { kind: "number", min: 0, max: 1e12 },
+      "only traces that took at least this long",
+    ),
     from,
     to,
-    limit: {
-      in: "query",
-      type: { kind: "integer", min: 1, max: 1000 },
-      description: "summaries in one answer",
-      default: "50",
-    },
-    cursor: {
-      in: "query",
-      type: { kind: "text" },
-      description: "as the answer before gave it, to go on from there",
-      default: null,
-    },
+    limit: withDefault({ kind: "integer", min: 1, max: 1000 }, "50", "summaries in one answer"),
+    cursor: optional({ kind: "text" }, "as the answer before gave it, to go on from there"),
   },
   answer: { description: "one page", mediaType: json, schema: schemaReference("TracePage") },
   errors: ["bad_request"],
@@ -233,12 +187,11 @@ const servicesRoute = route({
     from,
     to,
     lang: language,
-    limit: {
-      in: "query",
-      type: { kind: "integer", min: 1, max: 10_000 },
-      description: "services in one answer, the first ones by name",
-      default: "1000",
-    },
+    limit: withDefault(
+      { kind: "integer", min: 1, max: 10_000 },
+      "1000",
+      "services in one answer, the first ones by name",
+    ),
   },
   answer: { description: "the services", mediaType: json, schema: schemaReference("Services") },
   errors: ["bad_request"],
@@ -254,12 +207,7 @@ const serviceRoute = route({
   operationId: "getService",
   summary: "One service",
   parameters: {
-    name: {
-      in: "path",
-      type: { kind: "text" },
-      description: "as the graph names it, URL-encoded",
-      default: null,
-    },
+    name: inPath({ kind: "text" }, "as the graph names it, URL-encoded"),
     from,
     to,
     lang: language,
@@ -280,24 +228,17 @@ const graphRoute = route({
   parameters: {
     from,
     to,
-    focus: {
-      in: "query",
-      type: { kind: "text" },
-      description: "only this service and what is near it, up and down the calls",
-      default: null,
-    },
-    depth: {
-      in: "query",
-      type: { kind: "integer", min: 0, max: 100 },
-      description: "calls between the focus and what is still shown",
-      default: "1",
-    },
-    limit: {
-      in: "query",
-      type: { kind: "integer", min: 1, max: 100_000 },
-      description: "edges in one answer, those with the most calls",
-      default: "5000",
-    },
+    focus: optional({ kind: "text" }, "only this service and what is near it, up and down the calls"),
+    depth: withDefault(
+      { kind: "integer", min: 0, max: 100 },
+      "1",
+      "calls between the focus and what is still shown",
+    ),
+    limit: withDefault(
+      { kind: "integer", min: 1, max: 100_000 },
+      "5000",
+      "edges in one answer, those with the most calls",
+    ),
   },
   answer: { description: "nodes and edges", mediaType: json, schema: schemaReference("GraphPage") },
   errors: ["bad_request", "service_not_found"],
@@ -398,9 +339,13 @@ function healthRoutes(): readonly Route[] {
       : { ...jsonAnswer({ status: "starting_or_stopping", version }), status: 503 };
   const schema = schemaReference("Health");
   const answer = { description: "ok", mediaType: json, schema };
-  const whenReady = { ...answer, unavailable: "starting or stopping" };
   const shared = { parameters: {}, errors: ["bad_request"] } as const;
-  const summary = "Whether telemetry is taken and questions are answered";
+  const readiness = {
+    summary: "Whether telemetry is taken and questions are answered",
+    answer: { ...answer, unavailable: "starting or stopping" },
+    handle: ready,
+  };
+  const alias = { alias: "/readyz" };
   return [
     route({
       ...shared,
@@ -410,34 +355,10 @@ function healthRoutes(): readonly Route[] {
       answer,
       handle: live,
     }),
-    route({ ...shared, path: "/readyz", operationId: "getReady", summary, answer: whenReady, handle: ready }),
-    route({
-      ...shared,
-      path: "/healthz",
-      operationId: "getHealth",
-      summary,
-      answer: whenReady,
-      alias: "/readyz",
-      handle: ready,
-    }),
-    route({
-      ...shared,
-      path: "/ready",
-      operationId: "getReadyAlias",
-      summary,
-      answer: whenReady,
-      alias: "/readyz",
-      handle: ready,
-    }),
-    route({
-      ...shared,
-      path: "/health",
-      operationId: "getHealthAlias",
-      summary,
-      answer: whenReady,
-      alias: "/readyz",
-      handle: ready,
-    }),
+    route({ ...shared, ...readiness, path: "/readyz", operationId: "getReady" }),
+    route({ ...shared, ...readiness, ...alias, path: "/healthz", operationId: "getHealth" }),
+    route({ ...shared, ...readiness, ...alias, path: "/ready", operationId: "getReadyAlias" }),
+    route({ ...shared, ...readiness, ...alias, path: "/health", operationId: "getHealthAlias" }),
   ];
 }
 

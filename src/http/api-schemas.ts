@@ -7,7 +7,7 @@ export type SchemaName = keyof typeof schemas;
 
 /** A reference to one of the schemas below. */
 export function schemaReference(name: SchemaName): JsonSchema {
-  return { $ref: `#/components/schemas/${name}` };
+  return reference(name);
 }
 
 const text: JsonSchema = { type: "string" };
@@ -45,6 +45,7 @@ function orNull(schema: JsonSchema): JsonSchema {
   return { anyOf: [schema, { type: "null" }] };
 }
 
+/** Within the table of schemas, whose names are not known yet. */
 function reference(name: string): JsonSchema {
   return { $ref: `#/components/schemas/${name}` };
 }

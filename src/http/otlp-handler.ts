@@ -1,25 +1,18 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { ByteBudget } from "../engine/byte-budget.ts";
-import type { Encoding, IngestPort, Signal } from "../engine/ports.ts";
-import type { ReceiverCounters } from "../engine/receiver-counters.ts";
-import { type Receipt, receiveExport, retrySeconds } from "../otlp/receive-export.ts";
-import { exportResponse, statusBody } from "../otlp/responses.ts";
+import type { Encoding, Signal } from "../engine/ports.ts";
+import {
+  type Receipt,
+  type ReceiverOptions,
+  receiveExport,
+  refusedByFault,
+  retrySeconds,
+} from "../otlp/receive-export.ts";
+import { exportResponse, rpcCode, statusBody } from "../otlp/responses.ts";
 import { type BodyFailure, type ContentCoding, Reservation, readBody } from "./otlp-body.ts";
 import type { HttpHandler } from "./server.ts";
 
-export interface OtlpHttpOptions {
-  readonly ingest: IngestPort;
-  /** shared with the other receivers */
-  readonly budget: ByteBudget;
-  readonly counters: ReceiverCounters;
-  /** one request, after decompression; the protocol recommends 64 MiB */
-  readonly bodyBytesMax: number;
-  /** called with each fault of ours, for the log; the sender is asked to try again */
-  readonly onFault: (fault: unknown) => void;
-}
-
 /** OTLP/HTTP: POST /v1/traces, /v1/metrics and /v1/logs, protobuf and JSON, plain, gzip or deflate. */
-export function createOtlpHttpHandler(options: OtlpHttpOptions): HttpHandler {
+export function createOtlpHttpHandler(options: ReceiverOptions): HttpHandler {
   return (request, response) => {
     options.counters.count("requests_total");
     void serve(request, response, options);
@@ -30,14 +23,14 @@ export function createOtlpHttpHandler(options: OtlpHttpOptions): HttpHandler {
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  options: OtlpHttpOptions,
+  options: ReceiverOptions,
 ): Promise<void> {
   const reservation = new Reservation(options.budget);
   let outcome: Answer | null;
   try {
     outcome = await answer(request, reservation, options);
   } catch (fault) {
-    outcome = internalFault(fault, options);
+    outcome = retryLater(refusedByFault(fault, options).message, "json");
   }
   reservation.giveBackAll();
   if (outcome !== null) send(response, outcome);
@@ -49,15 +42,6 @@ interface Answer {
   readonly body: Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
 }
-
-/** google.rpc.Code, as far as it is said here. */
-const rpcCode = {
-  invalidArgument: 3,
-  notFound: 5,
-  resourceExhausted: 8,
-  unimplemented: 12,
-  unavailable: 14,
-} as const;
 
 const signalOfPath = new Map<string, Signal>([
   ["/v1/traces", "traces"],
@@ -74,20 +58,17 @@ const contentTypes: Readonly<Record<Encoding, string>> = {
 async function answer(
   request: IncomingMessage,
   reservation: Reservation,
-  options: OtlpHttpOptions,
+  options: ReceiverOptions,
 ): Promise<Answer | null> {
-  const { counters, ingest, bodyBytesMax } = options;
   const target = targetOf(request);
   if ("status" in target) {
-    counters.count("unsupported_requests_total");
+    options.counters.count("unsupported_requests_total");
     return target;
   }
   const { signal, encoding, coding } = target;
-  const body = await readBody(request, coding, reservation, bodyBytesMax);
+  const body = await readBody(request, coding, reservation, options.bodyBytesMax);
   if (!(body instanceof Uint8Array)) return answerWithoutBody(body, encoding, options);
-  counters.count("body_bytes_total", body.length);
-  const receipt = await receiveExport(ingest, { signal, encoding, body });
-  return answerOf(receipt, signal, encoding, options);
+  return answerOf(await receiveExport(options, { signal, encoding, body }), signal, encoding);
 }
 
 /** What a request is, by its head alone; an answer if it cannot be served. */
@@ -136,7 +117,7 @@ function targetOf(
 function answerWithoutBody(
   reason: BodyFailure,
   encoding: Encoding,
-  { counters, bodyBytesMax }: OtlpHttpOptions,
+  { counters, bodyBytesMax }: ReceiverOptions,
 ): Answer | null {
   switch (reason.kind) {
     case "aborted":
@@ -166,18 +147,15 @@ function answerWithoutBody(
   }
 }
 
-function answerOf(receipt: Receipt, signal: Signal, encoding: Encoding, options: OtlpHttpOptions): Answer {
-  const { counters } = options;
+function answerOf(receipt: Receipt, signal: Signal, encoding: Encoding): Answer {
   switch (receipt.kind) {
     case "accepted":
-      counters.countItems(signal, receipt.accepted, receipt.rejected);
       return {
         status: 200,
         encoding,
         body: exportResponse(signal, encoding, receipt.rejected, receipt.message),
       };
     case "malformed":
-      counters.count("malformed_requests_total");
       return {
         status: 400,
         encoding,
@@ -186,21 +164,13 @@ function answerOf(receipt: Receipt, signal: Signal, encoding: Encoding, options:
         ]),
       };
     case "refused":
-      if (receipt.fault !== undefined) return internalFault(receipt.fault, options, encoding);
-      counters.count("refused_requests_total");
       return retryLater(receipt.message, encoding);
     default:
       return receipt satisfies never;
   }
 }
 
-/** Senders drop what is answered with 500 and repeat what is answered with 503: a bug of ours must not cost data. */
-function internalFault(fault: unknown, options: OtlpHttpOptions, encoding: Encoding = "json"): Answer {
-  options.counters.count("faults_total");
-  options.onFault(fault);
-  return retryLater("an internal fault; please send it again", encoding);
-}
-
+/** Senders repeat what is answered with 503; with 500, even for a bug of ours, they would drop it. */
 function retryLater(message: string, encoding: Encoding): Answer {
   return {
     ...failure(503, encoding, rpcCode.unavailable, message),

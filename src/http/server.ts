@@ -1,16 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { listenError } from "../engine/errors/listen-error.ts";
+import { formatAddress, type Listener, listenError } from "../engine/listener.ts";
 
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void;
-
-export interface HttpListener {
-  readonly port: number;
-  /** `host:port` in use; IPv6 hosts in brackets */
-  readonly address: string;
-  /** Stops accepting, lets running requests end for at most `graceMs`, then cuts what is left. */
-  close(graceMs: number): Promise<void>;
-}
 
 /** How long a client may take; one that is slower is answered 408, or cut where it waits between requests. */
 export interface HttpTimeouts {
@@ -40,7 +32,7 @@ export async function listenHttp(
     port,
     timeouts = defaultTimeouts,
   }: { readonly host: string; readonly port: number; readonly timeouts?: HttpTimeouts },
-): Promise<HttpListener> {
+): Promise<Listener> {
   const server = createServer(
     {
       maxHeaderSize: headerBytesMax,
@@ -73,8 +65,4 @@ export async function listenHttp(
         });
       }),
   };
-}
-
-function formatAddress(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -185,7 +185,7 @@ export class SpanTable {
 }
 
 /** Resources, one entry for each ResourceSpans envelope; a decoder may fill an entry after its spans. */
-export class ResourceColumns {
+class ResourceColumns {
   length = 0;
   readonly attributeStart: number[] = [];
   readonly attributeEnd: number[] = [];
@@ -211,7 +211,7 @@ export class ResourceColumns {
 }
 
 /** Instrumentation scopes, one entry for each ScopeSpans envelope. */
-export class ScopeColumns {
+class ScopeColumns {
   length = 0;
   /** string ids */
   readonly name: number[] = [];
@@ -242,7 +242,7 @@ export class ScopeColumns {
 }
 
 /** Span events of all rows; a row holds the range [eventStart, eventEnd). */
-export class EventColumns {
+class EventColumns {
   length = 0;
   /** 2 words an event */
   time = new Uint32Array(32);
@@ -272,7 +272,7 @@ export class EventColumns {
 }
 
 /** Span links of all rows; a row holds the range [linkStart, linkEnd). */
-export class LinkColumns {
+class LinkColumns {
   length = 0;
   /** 4 words a link */
   traceId = new Uint32Array(64);

@@ -71,6 +71,7 @@ export class StringDictionary {
     const known = this.#texts[id];
     if (known !== undefined) return known;
     const text = decodeUtf8(this.#arena, this.#starts[id] as number, this.#ends[id] as number);
+    while (this.#texts.length < id) this.#texts.push(undefined);
     this.#texts[id] = text;
     return text;
   }
@@ -259,7 +260,6 @@ export class StringDictionary {
     this.#starts[id] = used;
     this.#ends[id] = used + length;
     this.#hashes[id] = hash;
-    this.#texts.push(undefined);
     this.#size = id + 1;
     return id;
   }

@@ -8,17 +8,20 @@ import { decodeLogs } from "./protobuf-logs.ts";
 import { decodeMetrics } from "./protobuf-metrics.ts";
 import { decodeTraces } from "./protobuf-traces.ts";
 
-/** Decodes one whole request body; the same bytes always give the same rows. Throws `MalformedBodyError`. */
+/**
+ * Decodes one whole request body; the same bytes always give the same rows. Spans go to `table`, or to one of their own.
+ * Throws `MalformedBodyError`; a table that was given is as before then.
+ */
 export function decodeBody(
   signal: Signal,
   encoding: Encoding,
   body: Uint8Array,
+  table?: SpanTable,
 ): { readonly decoded: Decoded; readonly result: DecodeResult } {
   const isJson = encoding === "json";
   if (signal === "traces") {
-    const table = new SpanTable(rowCapacity(body.length, isJson));
-    const result = isJson ? decodeTracesJson(body, table) : decodeTraces(body, table);
-    return { decoded: { signal, table }, result };
+    const { table: filled, result } = decodeSpans(encoding, body, table);
+    return { decoded: { signal, table: filled }, result };
   }
   if (signal === "metrics") {
     const { points, result } = isJson ? decodeMetricsJson(body) : decodeMetrics(body);
@@ -28,7 +31,17 @@ export function decodeBody(
   return { decoded: { signal, records }, result };
 }
 
+/** The same for a body of spans. */
+export function decodeSpans(
+  encoding: Encoding,
+  body: Uint8Array,
+  table = new SpanTable(rowCapacity(body.length, encoding)),
+): { readonly table: SpanTable; readonly result: DecodeResult } {
+  const result = encoding === "json" ? decodeTracesJson(body, table) : decodeTraces(body, table);
+  return { table, result };
+}
+
 /** A first guess, so that a body of three spans does not pay for the columns of 512. */
-function rowCapacity(bodyLength: number, isJson: boolean): number {
-  return Math.min(16_384, Math.max(8, Math.ceil(bodyLength / (isJson ? 700 : 350))));
+function rowCapacity(bodyLength: number, encoding: Encoding): number {
+  return Math.min(16_384, Math.max(8, Math.ceil(bodyLength / (encoding === "json" ? 700 : 350))));
 }

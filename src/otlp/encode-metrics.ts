@@ -1,8 +1,7 @@
 import type { Attributes } from "../model/attributes.ts";
-import type { MetricPoint, MetricValue, Temporality } from "../model/telemetry.ts";
+import type { MetricPoint, MetricValue } from "../model/telemetry.ts";
+import { temporalities } from "./protobuf-metrics.ts";
 import { ProtobufWriter } from "./protobuf-writer.ts";
-
-const temporalityNumbers: Readonly<Record<Temporality, number>> = { unspecified: 0, delta: 1, cumulative: 2 };
 
 /** The tag of a metric's data field, by kind. */
 const dataTags: Readonly<Record<MetricValue["kind"], number>> = {
@@ -55,7 +54,7 @@ function writeMetric(writer: ProtobufWriter, points: readonly MetricPoint[]): vo
   writer.text(0x1a, first.unit);
   const dataStart = writer.begin(dataTags[first.value.kind], 2);
   for (const point of points) writePoint(writer, point);
-  if ("temporality" in first.value) writer.uint(0x10, temporalityNumbers[first.value.temporality]);
+  if ("temporality" in first.value) writer.uint(0x10, temporalities.indexOf(first.value.temporality));
   if ("isMonotonic" in first.value) writer.uint(0x18, first.value.isMonotonic ? 1 : 0);
   writer.end(dataStart, 2);
   writer.end(start, 2);

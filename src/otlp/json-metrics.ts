@@ -10,6 +10,7 @@ import { nanosFromWords, type UnixNanos } from "../model/time.ts";
 import { endOfObject, KeySet } from "./json-keys.ts";
 import { JsonScanner } from "./json-scanner.ts";
 import { readAttributes, readResource, signedOf } from "./json-values.ts";
+import { temporalities } from "./protobuf-metrics.ts";
 
 const topKeys = new KeySet(["resourceMetrics"]);
 const TopKey = { ResourceMetrics: 0 } as const;
@@ -88,7 +89,6 @@ const temporalityNames = [
   "AGGREGATION_TEMPORALITY_DELTA",
   "AGGREGATION_TEMPORALITY_CUMULATIVE",
 ];
-const temporalities: readonly Temporality[] = ["unspecified", "delta", "cumulative"];
 const noRecordedValueMask = 1;
 
 /**

@@ -154,10 +154,10 @@ export class JsonScanner {
     return true;
   }
 
-  /** As `take`, if a value follows at once. */
+  /** Goes on behind `literal` if it stands here and a value follows at once. */
   takeTight(literal: Literal): boolean {
     const { at } = this;
-    if (!this.take(literal)) return false;
+    if (!this.#take(literal)) return false;
     if ((this.bytes[this.at] as number) > 0x20) return true;
     this.at = at;
     return false;
@@ -174,7 +174,7 @@ export class JsonScanner {
   #key(keys: KeySet, previous: number): number {
     const bytes = this.bytes;
     const guess = keys.follower(previous);
-    if (guess !== null && this.take(guess.literal)) {
+    if (guess !== null && this.#take(guess.literal)) {
       if ((bytes[this.at] as number) <= 0x20) this.#skipSpace();
       return guess.id;
     }
@@ -188,7 +188,7 @@ export class JsonScanner {
   }
 
   /** Goes on behind `literal` if it stands here; it must end where a token ends, and there may be white space then. */
-  take(literal: Literal): boolean {
+  #take(literal: Literal): boolean {
     const { at } = this;
     const { length, words } = literal;
     const view = this.#view;

@@ -1,7 +1,6 @@
 import type { AnyValue, AttributePool, Attributes } from "../model/attributes.ts";
 import { Span } from "../model/span.ts";
 import type { SpanTable } from "../model/span-table.ts";
-import type { LogRecord, MetricPoint, MetricValue } from "../model/telemetry.ts";
 import { nanosFromWords } from "../model/time.ts";
 import type { RowRef } from "../trace/trace.ts";
 import { groupByResource } from "./encode-traces.ts";
@@ -25,29 +24,6 @@ export function tracesToJson(rows: readonly RowRef[]): string {
   }));
   return JSON.stringify({ resourceSpans });
 }
-
-/** An ExportMetricsServiceRequest in OTLP's JSON encoding. Points of one metric and one resource object come together. */
-export function metricsToJson(points: readonly MetricPoint[]): string {
-  const resourceMetrics = groupBy(points, ({ resource }) => resource).map((ofResource) => ({
-    resource: { attributes: attributesJson(ofResource[0]?.resource) },
-    scopeMetrics: [{ scope: {}, metrics: groupBy(ofResource, metricIdentity).map(metricJson) }],
-  }));
-  return JSON.stringify({ resourceMetrics });
-}
-
-/** An ExportLogsServiceRequest in OTLP's JSON encoding. Records of one scope and one resource object come together. */
-export function logsToJson(records: readonly LogRecord[]): string {
-  const resourceLogs = groupBy(records, ({ resource }) => resource).map((ofResource) => ({
-    resource: { attributes: attributesJson(ofResource[0]?.resource) },
-    scopeLogs: groupBy(ofResource, ({ scopeName }) => scopeName).map((ofScope) => ({
-      scope: { name: ofScope[0]?.scopeName || undefined },
-      logRecords: ofScope.map(logRecordJson),
-    })),
-  }));
-  return JSON.stringify({ resourceLogs });
-}
-
-// --- traces -------------------------------------------------------------------------------------------------------
 
 function resourceJson({ attributes, resources }: SpanTable, resource: number): Json {
   const start = resources.attributeStart[resource] ?? 0;
@@ -136,113 +112,6 @@ function textOrNothing(table: SpanTable, id: number | undefined): string | undef
   return id === undefined || id === 0 ? undefined : table.strings.get(id);
 }
 
-// --- metrics and logs ---------------------------------------------------------------------------------------------
-
-/** What must be equal for two points of one resource to belong to one metric. */
-function metricIdentity({ name, unit, value }: MetricPoint): string {
-  const temporality = "temporality" in value ? value.temporality : "";
-  const isMonotonic = value.kind === "sum" && value.isMonotonic;
-  return JSON.stringify([name, unit, value.kind, temporality, isMonotonic]);
-}
-
-function metricJson(points: readonly MetricPoint[]): Json {
-  const [first] = points;
-  if (first === undefined) return {};
-  const { name, unit, value } = first;
-  const series = {
-    dataPoints: points.map((point) => ({
-      attributes: attributesJson(point.attributes),
-      startTimeUnixNano: String(point.startTime),
-      timeUnixNano: String(point.time),
-      ...pointFields(point.value),
-    })),
-    aggregationTemporality:
-      "temporality" in value ? temporalityNumbers[value.temporality] || undefined : undefined,
-    isMonotonic: value.kind === "sum" ? value.isMonotonic : undefined,
-  };
-  const kind = value.kind === "exponential_histogram" ? "exponentialHistogram" : value.kind;
-  return { name, unit: unit || undefined, [kind]: series };
-}
-
-const temporalityNumbers = { unspecified: 0, delta: 1, cumulative: 2 } as const;
-
-function pointFields(value: MetricValue): { readonly [key: string]: Json | undefined } {
-  if (value.kind === "gauge" || value.kind === "sum") return { asDouble: doubleJson(value.value) };
-  if (value.kind === "histogram")
-    return {
-      ...distributionFields(value),
-      bucketCounts: value.bucketCounts.map(integerJson),
-      explicitBounds: value.bounds.map(doubleJson),
-    };
-  if (value.kind === "exponential_histogram")
-    return {
-      ...distributionFields(value),
-      scale: value.scale,
-      zeroCount: integerJson(value.zeroCount),
-      positive: bucketsJson(value.positive),
-      negative: bucketsJson(value.negative),
-    };
-  return {
-    count: integerJson(value.count),
-    sum: doubleJson(value.sum),
-    quantileValues: value.quantiles.map((entry) => ({
-      quantile: doubleJson(entry.quantile),
-      value: doubleJson(entry.value),
-    })),
-  };
-}
-
-function distributionFields(value: {
-  readonly count: number;
-  readonly sum: number | null;
-  readonly min: number | null;
-  readonly max: number | null;
-}): { readonly [key: string]: Json | undefined } {
-  return {
-    count: integerJson(value.count),
-    sum: value.sum === null ? undefined : doubleJson(value.sum),
-    min: value.min === null ? undefined : doubleJson(value.min),
-    max: value.max === null ? undefined : doubleJson(value.max),
-  };
-}
-
-function bucketsJson(buckets: { readonly offset: number; readonly bucketCounts: readonly number[] }): Json {
-  return { offset: buckets.offset, bucketCounts: buckets.bucketCounts.map(integerJson) };
-}
-
-function logRecordJson(record: LogRecord): Json {
-  return {
-    timeUnixNano: String(record.time),
-    observedTimeUnixNano: String(record.observedTime),
-    severityNumber: record.severityNumber || undefined,
-    severityText: record.severityText || undefined,
-    body: record.body === null ? undefined : valueJson(record.body),
-    attributes: attributesJson(record.attributes),
-    traceId: record.traceId || undefined,
-    spanId: record.spanId || undefined,
-    eventName: record.eventName || undefined,
-  };
-}
-
-/** Groups in the order of their first members. */
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => unknown): readonly (readonly T[])[] {
-  const groups = new Map<unknown, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
-  return [...groups.values()];
-}
-
-// --- values -------------------------------------------------------------------------------------------------------
-
-function attributesJson(attributes: Attributes | undefined): Json | undefined {
-  if (attributes === undefined || attributes.size === 0) return undefined;
-  return Array.from(attributes, ([key, value]) => ({ key, value: valueJson(value) }));
-}
-
 /** An AnyValue object. Values are at most `valueDepthMax` deep, so the recursion is bounded. */
 function valueJson(value: AnyValue): Json {
   if (value === null) return {};
@@ -251,7 +120,10 @@ function valueJson(value: AnyValue): Json {
   if (typeof value === "bigint") return { intValue: String(value) };
   if (typeof value === "number") return { doubleValue: doubleJson(value) };
   if (value instanceof Uint8Array) return { bytesValue: Buffer.from(value).toString("base64") };
-  if (value instanceof Map) return { kvlistValue: { values: attributesJson(value as Attributes) ?? [] } };
+  if (value instanceof Map) {
+    const entries = Array.from(value as Attributes, ([key, entry]) => ({ key, value: valueJson(entry) }));
+    return { kvlistValue: { values: entries } };
+  }
   return { arrayValue: { values: (value as readonly AnyValue[]).map(valueJson) } };
 }
 
@@ -259,9 +131,4 @@ function valueJson(value: AnyValue): Json {
 function doubleJson(value: number): Json {
   if (Object.is(value, -0)) return "-0";
   return Number.isFinite(value) ? value : String(value);
-}
-
-/** A count as the string of an integer; a double beyond 2^53 is written with all its digits. */
-function integerJson(value: number): Json {
-  return BigInt(Math.trunc(value)).toString();
 }

@@ -7,10 +7,11 @@ import type {
   Temporality,
 } from "../model/telemetry.ts";
 import type { UnixNanos } from "../model/time.ts";
-import { eachField, nanosAt, readAttributes, readResource, textAt } from "./protobuf-values.ts";
+import { eachField, nanosAt, readAttributes, readResource, textAt, uint64Of } from "./protobuf-values.ts";
 import { broken, Wire } from "./protobuf-wire.ts";
 
-const temporalities: readonly Temporality[] = ["unspecified", "delta", "cumulative"];
+/** By their numbers in OTLP. */
+export const temporalities: readonly Temporality[] = ["unspecified", "delta", "cumulative"];
 
 /** What a data point says, or that it says nothing (no recorded value: the series went stale). */
 type Reading = Pick<MetricPoint, "attributes" | "startTime" | "time" | "value"> | "nothing";
@@ -313,11 +314,6 @@ function eachEight(start: number, end: number, visit: (at: number) => void): boo
 
 function uint64At(wire: Wire, at: number): number {
   return wire.view.getUint32(at + 4, true) * 0x100000000 + wire.view.getUint32(at, true);
-}
-
-/** The varint that was read last as an unsigned number. */
-function uint64Of(wire: Wire): number {
-  return wire.high * 0x100000000 + wire.low;
 }
 
 /** The varint that was read last as a sint32. */

@@ -175,6 +175,11 @@ export function textAt(wire: Wire, start: number, end: number): string {
   return utf8.decode(wire.bytes.subarray(start, end));
 }
 
+/** The varint that was read last as an unsigned number; beyond 2^53 it loses its last digits. */
+export function uint64Of(wire: Wire): number {
+  return wire.high * 0x100000000 + wire.low;
+}
+
 /** The varint that was read last as an int64. */
 function int64Of(wire: Wire): bigint {
   return BigInt.asIntN(64, (BigInt(wire.high) << 32n) | BigInt(wire.low));

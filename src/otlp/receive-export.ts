@@ -1,53 +1,71 @@
+import type { ByteBudget } from "../engine/byte-budget.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { IngestPort, ReceivedBody, Signal } from "../engine/ports.ts";
+import type { ReceiverCounters } from "../engine/receiver-counters.ts";
 import { type DecodeResult, MalformedBodyError, type RejectReason } from "../model/telemetry.ts";
 import { decodeBody } from "./decode-body.ts";
+
+/** What every receiver needs, whatever transport it speaks. */
+export interface ReceiverOptions {
+  readonly ingest: IngestPort;
+  /** shared with the other receivers */
+  readonly budget: ByteBudget;
+  readonly counters: ReceiverCounters;
+  /** one request, after decompression; the protocol recommends 64 MiB */
+  readonly bodyBytesMax: number;
+  /** called with each fault of ours, for the log; the sender is asked to try again */
+  readonly onFault: (fault: unknown) => void;
+}
 
 /** What became of one export request; each transport says it in its own words. */
 export type Receipt =
   | {
       readonly kind: "accepted";
-      readonly accepted: number;
       readonly rejected: number;
       /** why records were rejected; "" = none were */
       readonly message: string;
     }
   /** The sender must not send it again. */
   | { readonly kind: "malformed"; readonly message: string }
-  /** The sender should send it again; `fault` is set when the reason is a bug of ours. */
-  | {
-      readonly kind: "refused";
-      readonly message: string;
-      readonly retrySeconds: number;
-      readonly fault?: unknown;
-    };
+  /** The sender should send it again. */
+  | { readonly kind: "refused"; readonly message: string };
 
 /** Seconds after which a refused sender should try again. */
 export const retrySeconds = 1;
 
-/** Decodes a body and hands it over. Never throws: whatever goes wrong unexpectedly must be retryable, or data is lost. */
-export async function receiveExport(ingest: IngestPort, received: ReceivedBody): Promise<Receipt> {
+/**
+ * Decodes a body, hands it over and counts what became of it. Never throws: whatever goes wrong unexpectedly must be
+ * retryable, or data is lost.
+ */
+export async function receiveExport(options: ReceiverOptions, received: ReceivedBody): Promise<Receipt> {
+  const { ingest, counters } = options;
+  const { signal, encoding, body } = received;
+  counters.count("body_bytes_total", body.length);
   try {
-    const { decoded, result } = decodeBody(received.signal, received.encoding, received.body);
+    const { decoded, result } = decodeBody(signal, encoding, body);
     if (result.accepted > 0) await ingest.ingest(received, decoded);
-    return {
-      kind: "accepted",
-      accepted: result.accepted,
-      rejected: result.rejected,
-      message: rejectionMessage(received.signal, result),
-    };
+    counters.countItems(signal, result.accepted, result.rejected);
+    return { kind: "accepted", rejected: result.rejected, message: rejectionMessage(signal, result) };
   } catch (error) {
-    if (error instanceof MalformedBodyError)
+    if (error instanceof MalformedBodyError) {
+      counters.count("malformed_requests_total");
       return { kind: "malformed", message: malformedMessage(error, received) };
-    if (error instanceof OperationError && (error.code === "overloaded" || error.code === "shutting_down"))
-      return { kind: "refused", message: error.message, retrySeconds };
-    return {
-      kind: "refused",
-      message: "an internal fault; please send it again",
-      retrySeconds,
-      fault: error,
-    };
+    }
+    if (!(error instanceof OperationError) || (error.code !== "overloaded" && error.code !== "shutting_down"))
+      return refusedByFault(error, options);
+    counters.count("refused_requests_total");
+    return { kind: "refused", message: error.message };
   }
+}
+
+/** Counts and reports a bug of ours; it must not cost data, so the sender is asked to try again. */
+export function refusedByFault(
+  fault: unknown,
+  { counters, onFault }: ReceiverOptions,
+): Extract<Receipt, { readonly kind: "refused" }> {
+  counters.count("faults_total");
+  onFault(fault);
+  return { kind: "refused", message: "an internal fault; please send it again" };
 }
 
 const itemNames = { traces: "spans", metrics: "metric data points", logs: "log records" } as const;

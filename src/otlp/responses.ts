@@ -4,7 +4,14 @@ import { ProtobufWriter } from "./protobuf-writer.ts";
 /** UTF-16 units of a message in a response. OTLP allows 4 MiB for all of it; what a person reads is far shorter. */
 const messageLengthMax = 4096;
 
-const unavailable = 14;
+/** google.rpc.Code, as far as it is said by us. */
+export const rpcCode = {
+  invalidArgument: 3,
+  notFound: 5,
+  resourceExhausted: 8,
+  unimplemented: 12,
+  unavailable: 14,
+} as const;
 
 const rejectedNames: Readonly<Record<Signal, string>> = {
   traces: "rejectedSpans",
@@ -68,7 +75,7 @@ export function statusBody(
  * after that many seconds.
  */
 export function retryInfoStatus(message: string, retrySeconds: number): Uint8Array {
-  return statusBytes(unavailable, message, (writer) => {
+  return statusBytes(rpcCode.unavailable, message, (writer) => {
     writer.bytesField(0x1a, anyOf("RetryInfo", retryInfo(retrySeconds)));
   });
 }

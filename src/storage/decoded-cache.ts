@@ -1,10 +1,11 @@
-import type { Decoded, ReceivedBody } from "../engine/ports.ts";
-import { decodeBody } from "../otlp/decode-body.ts";
+import type { ReceivedBody } from "../engine/ports.ts";
+import type { SpanTable } from "../model/span-table.ts";
+import { decodeSpans } from "../otlp/decode-body.ts";
 
-/** Decoded bodies that are likely to be read again, bounded by bytes; the least recently used goes first. */
+/** Decoded bodies of spans that are likely to be read again, bounded by bytes; the least recently used goes first. */
 export class DecodedCache {
   readonly #bytesMax: number;
-  readonly #entries = new Map<number, { readonly decoded: Decoded; readonly bytes: number }>();
+  readonly #entries = new Map<number, { readonly table: SpanTable; readonly bytes: number }>();
   #bytes = 0;
 
   constructor(bytesMax: number) {
@@ -15,9 +16,9 @@ export class DecodedCache {
     return this.#entries.has(sequence);
   }
 
-  put(sequence: number, decoded: Decoded, bodyLength: number): void {
-    const bytes = bytesOf(decoded, bodyLength);
-    this.#entries.set(sequence, { decoded, bytes });
+  put(sequence: number, table: SpanTable): void {
+    const bytes = table.byteLength;
+    this.#entries.set(sequence, { table, bytes });
     this.#bytes += bytes;
     for (const oldest of this.#entries.keys()) {
       if (this.#bytes <= this.#bytesMax) break;
@@ -25,17 +26,17 @@ export class DecodedCache {
     }
   }
 
-  /** What the body was decoded to, decoded again if need be: the same bytes give the same rows. */
-  get(sequence: number, { signal, encoding, body }: ReceivedBody): Decoded {
+  /** The rows of the body, decoded again if need be: the same bytes give the same rows. */
+  get(sequence: number, { encoding, body }: ReceivedBody): SpanTable {
     const known = this.#entries.get(sequence);
     if (known !== undefined) {
       this.#entries.delete(sequence);
       this.#entries.set(sequence, known);
-      return known.decoded;
+      return known.table;
     }
-    const { decoded } = decodeBody(signal, encoding, body);
-    this.put(sequence, decoded, body.length);
-    return decoded;
+    const { table } = decodeSpans(encoding, body);
+    this.put(sequence, table);
+    return table;
   }
 
   remove(sequence: number): void {
@@ -49,9 +50,4 @@ export class DecodedCache {
     this.#entries.clear();
     this.#bytes = 0;
   }
-}
-
-/** Objects of metric points and log records take about eight times their encoded bytes. */
-function bytesOf(decoded: Decoded, bodyLength: number): number {
-  return decoded.signal === "traces" ? decoded.table.byteLength : bodyLength * 8;
 }

@@ -12,8 +12,6 @@ import type {
 import { TraceIdTable } from "../engine/trace-id-table.ts";
 import { type TraceId, wordsOfHex } from "../model/ids.ts";
 import type { SpanTable } from "../model/span-table.ts";
-import type { MetricPoint } from "../model/telemetry.ts";
-import type { UnixNanos } from "../model/time.ts";
 import type { RowRef } from "../trace/trace.ts";
 import { DecodedCache } from "./decoded-cache.ts";
 import { SummaryColumns } from "./summary-columns.ts";
@@ -34,9 +32,10 @@ export const defaultMemoryStoreLimits: MemoryStoreLimits = {
 };
 
 /**
- * Keeps bodies as received, in memory: a queue of bodies, and for each trace id the list of the bodies that hold it. When
- * full, the oldest body goes; a trace is gone with the last of its bodies. Nothing is kept for a single span but four
- * bytes that chain it to the next one of its trace in the same body.
+ * Keeps bodies of spans as received, in memory: a queue of bodies, and for each trace id the list of the bodies that hold
+ * it. When full, the oldest body goes; a trace is gone with the last of its bodies. Nothing is kept for a single span but
+ * four bytes that chain it to the next one of its trace in the same body. Of metrics and logs nothing is kept: no question
+ * reads them back (what metrics say is in the engine's history by then), and each of their bodies would push out spans.
  */
 export function createMemoryStore(limits: MemoryStoreLimits = defaultMemoryStoreLimits): TelemetryStore {
   return new MemoryStore(limits);
@@ -52,9 +51,6 @@ interface Body {
   readonly firstRows: Uint32Array;
   /** row -> the next row of the same trace, -1 = none */
   readonly nextRow: Int32Array;
-  /** of metric points, nanoseconds */
-  readonly from: bigint;
-  readonly to: bigint;
 }
 
 /** Rough size of what is held for a body and for one of its traces besides the bytes themselves. */
@@ -63,7 +59,6 @@ const traceOverhead = 100;
 /** Bytes decoded before others get a turn. */
 const sliceBytes = 4 * 1024 * 1024;
 const none = 0xffffffff;
-const empty = new Uint32Array(0);
 
 class MemoryStore implements TelemetryStore {
   readonly #limits: MemoryStoreLimits;
@@ -73,36 +68,24 @@ class MemoryStore implements TelemetryStore {
   #bytes = 0;
   #evictedBodies = 0;
   #evictedTraces = 0;
-  readonly #cache: DecodedCache;
+  readonly #tables: DecodedCache;
   readonly #traceIds = new TraceIdTable();
   readonly #postings = new Postings();
   readonly #summaries = new SummaryColumns(this.#traceIds);
   // Columns by trace entry.
   #firstPosting = new Uint32Array(256);
   #lastPosting = new Uint32Array(256);
-  /** the earliest start of the trace, 2 words; `none` twice = no span has a start */
-  #start = new Uint32Array(512);
   /** where the body that is being appended last had a row of the trace */
   #lastSequence = new Float64Array(256);
   #lastRow = new Uint32Array(256);
 
   constructor(limits: MemoryStoreLimits) {
     this.#limits = limits;
-    this.#cache = new DecodedCache(limits.decodedBytesMax);
+    this.#tables = new DecodedCache(limits.decodedBytesMax);
   }
 
   append(received: ReceivedBody, decoded: Decoded): Promise<void> {
-    const sequence = this.#endSequence++;
-    const owned = { ...received, body: ownBytes(received.body) };
-    const body =
-      decoded.signal === "traces"
-        ? this.#indexSpans(sequence, owned, decoded.table)
-        : bodyWithoutSpans(sequence, owned, decoded.signal === "metrics" ? decoded.points : []);
-    this.#bodies.set(sequence, body);
-    this.#bytes += body.bytes;
-    // Spans are read again when their trace is folded; nobody asks for the rest so soon.
-    if (decoded.signal === "traces") this.#cache.put(sequence, decoded, owned.body.length);
-    this.#evict();
+    if (decoded.signal === "traces") this.#keep(received, decoded.table);
     return Promise.resolve();
   }
 
@@ -122,42 +105,11 @@ class MemoryStore implements TelemetryStore {
         await nextTurn();
         decodedBytes = 0;
       }
-      if (!this.#cache.has(body.sequence)) decodedBytes += body.received.body.length;
-      pushChain(rows, this.#tableOf(body), body.nextRow, firstRow);
+      if (!this.#tables.has(body.sequence)) decodedBytes += body.received.body.length;
+      const table = this.#tables.get(body.sequence, body.received);
+      for (let row = firstRow; row >= 0; row = body.nextRow[row] as number) rows.push({ table, row });
     }
     return rows;
-  }
-
-  async *readWindow(from: UnixNanos, to: UnixNanos): AsyncGenerator<readonly RowRef[]> {
-    const end = this.#endSequence;
-    for (let sequence = this.#firstSequence; sequence < end; sequence += 1) {
-      const body = this.#bodies.get(sequence);
-      if (body === undefined || body.traces.length === 0) continue;
-      const firstRows = body.firstRows.filter((_, i) => this.#startsIn(body.traces[i] as number, from, to));
-      if (firstRows.length === 0) continue;
-      const rows: RowRef[] = [];
-      const table = this.#tableOf(body);
-      for (const firstRow of firstRows) pushChain(rows, table, body.nextRow, firstRow);
-      yield rows.sort((a, b) => a.row - b.row);
-      await nextTurn();
-    }
-  }
-
-  async readMetrics(from: UnixNanos, to: UnixNanos): Promise<readonly MetricPoint[]> {
-    const points: MetricPoint[] = [];
-    let decodedBytes = 0;
-    for (const body of this.#bodies.values()) {
-      if (body.received.signal !== "metrics" || body.to < from || body.from > to) continue;
-      if (decodedBytes > sliceBytes) {
-        await nextTurn();
-        decodedBytes = 0;
-      }
-      decodedBytes += body.received.body.length;
-      const decoded = this.#cache.get(body.sequence, body.received);
-      if (decoded.signal !== "metrics") continue;
-      for (const point of decoded.points) if (point.time >= from && point.time <= to) points.push(point);
-    }
-    return points;
   }
 
   putSummary(summary: TraceSummary): Promise<void> {
@@ -181,13 +133,23 @@ class MemoryStore implements TelemetryStore {
   }
 
   close(): Promise<void> {
-    this.#cache.clear();
+    this.#tables.clear();
     return Promise.resolve();
+  }
+
+  #keep(received: ReceivedBody, table: SpanTable): void {
+    const sequence = this.#endSequence++;
+    const body = this.#indexSpans(sequence, { ...received, body: ownBytes(received.body) }, table);
+    this.#bodies.set(sequence, body);
+    this.#bytes += body.bytes;
+    // Spans are read again when their trace is folded.
+    this.#tables.put(sequence, table);
+    this.#evict();
   }
 
   /** Files each row of a table under its trace. */
   #indexSpans(sequence: number, received: ReceivedBody, table: SpanTable): Body {
-    const { traceId, startTime, rowCount } = table;
+    const { traceId, rowCount } = table;
     const nextRow = new Int32Array(rowCount).fill(-1);
     const traces: number[] = [];
     const firstRows: number[] = [];
@@ -203,7 +165,6 @@ class MemoryStore implements TelemetryStore {
         firstRows.push(row);
       }
       this.#lastRow[entry] = row;
-      this.#noteStart(entry, startTime[row * 2] as number, startTime[row * 2 + 1] as number);
     }
     return {
       sequence,
@@ -212,8 +173,6 @@ class MemoryStore implements TelemetryStore {
       traces: Uint32Array.from(traces),
       firstRows: Uint32Array.from(firstRows),
       nextRow,
-      from: 0n,
-      to: 0n,
     };
   }
 
@@ -221,12 +180,10 @@ class MemoryStore implements TelemetryStore {
     if (entry >= this.#firstPosting.length) {
       this.#firstPosting = grow(this.#firstPosting, entry + 1);
       this.#lastPosting = grow(this.#lastPosting, entry + 1);
-      this.#start = grow(this.#start, entry * 2 + 2);
       this.#lastSequence = grow(this.#lastSequence, entry + 1);
       this.#lastRow = grow(this.#lastRow, entry + 1);
     }
     this.#firstPosting[entry] = this.#lastPosting[entry] = none;
-    this.#start[entry * 2] = this.#start[entry * 2 + 1] = none;
     this.#lastSequence[entry] = -1;
   }
 
@@ -236,29 +193,6 @@ class MemoryStore implements TelemetryStore {
     if (last === none) this.#firstPosting[entry] = posting;
     else this.#postings.setNext(last, posting);
     this.#lastPosting[entry] = posting;
-  }
-
-  #noteStart(entry: number, high: number, low: number): void {
-    if (high === 0 && low === 0) return;
-    const knownHigh = this.#start[entry * 2] as number;
-    const knownLow = this.#start[entry * 2 + 1] as number;
-    if (high > knownHigh || (high === knownHigh && low >= knownLow)) return;
-    this.#start[entry * 2] = high;
-    this.#start[entry * 2 + 1] = low;
-  }
-
-  #startsIn(entry: number, from: bigint, to: bigint): boolean {
-    const high = this.#start[entry * 2] as number;
-    const low = this.#start[entry * 2 + 1] as number;
-    if (high === none && low === none) return false;
-    const start = (BigInt(high) << 32n) | BigInt(low);
-    return start >= from && start <= to;
-  }
-
-  #tableOf(body: Body): SpanTable {
-    const decoded = this.#cache.get(body.sequence, body.received);
-    if (decoded.signal !== "traces") throw new TypeError("a body with spans was decoded as another signal");
-    return decoded.table;
   }
 
   /** The newest body always stays: what was just acknowledged is there to be read. */
@@ -273,7 +207,7 @@ class MemoryStore implements TelemetryStore {
     const body = this.#bodies.get(sequence);
     if (body === undefined) return;
     this.#bodies.delete(sequence);
-    this.#cache.remove(sequence);
+    this.#tables.remove(sequence);
     this.#bytes -= body.bytes;
     this.#evictedBodies += 1;
     for (const entry of body.traces) {
@@ -289,29 +223,6 @@ class MemoryStore implements TelemetryStore {
       }
     }
   }
-}
-
-function pushChain(rows: RowRef[], table: SpanTable, nextRow: Int32Array, firstRow: number): void {
-  for (let row = firstRow; row >= 0; row = nextRow[row] as number) rows.push({ table, row });
-}
-
-function bodyWithoutSpans(sequence: number, received: ReceivedBody, points: readonly MetricPoint[]): Body {
-  let from = points[0]?.time ?? 0n;
-  let to: bigint = from;
-  for (const { time } of points) {
-    if (time < from) from = time;
-    if (time > to) to = time;
-  }
-  return {
-    sequence,
-    received,
-    bytes: received.body.length + bodyOverhead,
-    traces: empty,
-    firstRows: empty,
-    nextRow: new Int32Array(0),
-    from,
-    to,
-  };
 }
 
 /** A small view into a large shared buffer would keep the whole buffer alive. */

@@ -155,6 +155,17 @@ function keptOf(first: SpanNode, problems: TraceProblems): readonly SpanNode[] {
   return kept;
 }
 
+/** Slots of the index of a small trace: making them anew for each would cost more than filling them. */
+const smallSlots = [16, 32, 64, 128, 256].map((capacity) => new Int32Array(capacity));
+
+/** All free. Only the index that was made last may use them. */
+function slotsFor(spanCount: number): Int32Array {
+  for (const slots of smallSlots) if (slots.length >= spanCount * 2) return slots.fill(0);
+  let capacity = 512;
+  while (capacity < spanCount * 2) capacity *= 2;
+  return new Int32Array(capacity);
+}
+
 /** Spans by id: open addressing; spans of one id are chained in trace order. */
 class SpanIdIndex {
   hasRepeats = false;
@@ -163,10 +174,8 @@ class SpanIdIndex {
   readonly #slots: Int32Array;
 
   constructor(spans: readonly SpanNode[]) {
-    let capacity = 16;
-    while (capacity < spans.length * 2) capacity *= 2;
     this.#spans = spans;
-    this.#slots = new Int32Array(capacity);
+    this.#slots = slotsFor(spans.length);
     for (let i = spans.length - 1; i >= 0; i -= 1) {
       const span = spans[i] as SpanNode;
       const slot = this.#slotOf(span.idHigh, span.idLow);

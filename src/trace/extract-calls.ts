@@ -86,10 +86,17 @@ interface Walk {
   readonly openLinks: OpenLink[];
 }
 
+/** Columns of the walk through a small trace: making them anew for each would cost more than filling them. */
+const smallOutgoing = new Int32Array(256);
+const smallBelow = new Uint8Array(256);
+
 function walkOf(trace: Trace): Walk {
   const { spans } = trace;
-  const outgoing = new Int32Array(spans.length).fill(-1);
-  const below = new Uint8Array(spans.length);
+  const isSmall = spans.length <= smallOutgoing.length;
+  const outgoing = isSmall ? smallOutgoing : new Int32Array(spans.length);
+  const below = isSmall ? smallBelow : new Uint8Array(spans.length);
+  outgoing.fill(-1, 0, spans.length);
+  below.fill(0, 0, spans.length);
   const order = topDown(trace);
   for (const span of order) {
     const parent = spans[span.parent];

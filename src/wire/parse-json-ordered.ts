@@ -12,16 +12,12 @@ export type OrderedJson =
 /** Text that is not JSON, and where it stops being JSON (both from 1; the column counts UTF-16 units). */
 export class JsonSyntaxError extends Error {
   override readonly name = "JsonSyntaxError";
-  readonly line: number;
-  readonly column: number;
 
   constructor(text: string, at: number, complaint: string) {
     const before = text.slice(0, at);
     const line = before.split("\n").length;
     const column = at - before.lastIndexOf("\n");
     super(`line ${line}, column ${column}: ${complaint}`);
-    this.line = line;
-    this.column = column;
   }
 }
 

@@ -2,7 +2,6 @@ import { structuralReport } from "../advice/structural-texts.ts";
 import type { Language } from "../analysis/report.ts";
 import { runStructuralEngine, type StructuralInput } from "../cascade/structural-engine.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
-import type { HealthLimits } from "../health/assess-health.ts";
 import type { HealthCheck, HealthMetrics } from "../health/health.ts";
 import { JsonSyntaxError, type OrderedJson, parseJsonOrdered } from "./parse-json-ordered.ts";
 import { writeJson } from "./write-json.ts";
@@ -10,7 +9,6 @@ import { writeJson } from "./write-json.ts";
 export interface TopologyOptions {
   /** asked for by the user; wins over the file's own */
   readonly failedService?: string;
-  readonly limits?: HealthLimits;
 }
 
 /** A graph with the health of its services, as a user writes it down. Throws an `OperationError` that names the place. */
@@ -28,7 +26,6 @@ export function parseTopology(text: string, options: TopologyOptions = {}): Stru
     failedService,
     dependencies: parseDependencies(topology.get("dependencies")),
     health: parseServices(topology.get("services")),
-    ...(options.limits === undefined ? {} : { limits: options.limits }),
   };
 }
 

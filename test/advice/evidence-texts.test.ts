@@ -1,7 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { adviceFor } from "../../src/advice/advice.ts";
 import { errorWords, factText, type Outcome, traceVerdict } from "../../src/advice/evidence-texts.ts";
-import { type Candidate, type EvidenceFact, speaksAgainst } from "../../src/cascade/candidate.ts";
+import {
+  type Candidate,
+  type CauseKind,
+  type EvidenceFact,
+  speaksAgainst,
+} from "../../src/cascade/candidate.ts";
 import type { OriginReason } from "../../src/trace/error-origin.ts";
 
 const ms = 1_000_000;
@@ -28,6 +33,10 @@ function candidate(evidence: readonly EvidenceFact[], parts: Partial<Candidate> 
   };
 }
 
+function windowFailures(cause: CauseKind | null, isVisible = true): EvidenceFact {
+  return { kind: "window_failures", isVisible, cause, failures: 40, requests: 1000, expected: 1 };
+}
+
 function checkTexts(fact: EvidenceFact, english: string, korean: string): void {
   expect(factText(fact, "en").statement).toBe(english);
   expect(factText(fact, "ko").statement).toBe(korean);
@@ -39,6 +48,38 @@ function checkAdvice(of: Candidate, ...sentences: readonly string[]): void {
 }
 
 describe("what a fact says", () => {
+  test("failures of a window, by the sort of fault that they began with", () => {
+    const say = (cause: CauseKind | null, isVisible = true): readonly string[] =>
+      (["en", "ko"] as const).map(
+        (language) => factText(windowFailures(cause, isVisible), language).statement,
+      );
+    expect([
+      ...say("error"),
+      ...say("latency"),
+      ...say("network"),
+      ...say("unreachable"),
+      ...say(null),
+      ...say("error", false),
+      ...say("latency", false),
+    ]).toMatchInlineSnapshot(`
+      [
+        "40 of 1,000 requests failed with an error that began here (1 would be usual)",
+        "요청 1,000건 중 40건이 여기서 시작된 오류로 실패 (평소 1건)",
+        "40 of 1,000 requests failed because callers gave up waiting for it (1 would be usual)",
+        "요청 1,000건 중 40건이 응답을 기다리던 호출자가 포기하여 실패 (평소 1건)",
+        "40 of 1,000 requests failed on the way between it and its callers (1 would be usual)",
+        "요청 1,000건 중 40건이 호출자와의 연결 구간에서 실패 (평소 1건)",
+        "40 of 1,000 requests failed because it could not be reached (1 would be usual)",
+        "요청 1,000건 중 40건이 연결할 수 없어 실패 (평소 1건)",
+        "40 of 1,000 requests failed because of what began here (1 would be usual)",
+        "요청 1,000건 중 40건이 여기서 시작된 문제로 실패 (평소 1건)",
+        "40 failures that began here, in 1,000 requests, were hidden by retries or fallbacks (1 would be usual)",
+        "요청 1,000건에서 여기서 시작된 실패 40건이 재시도나 폴백으로 감춰짐 (평소 1건)",
+        "40 calls that callers gave up waiting for, in 1,000 requests, were hidden by retries or fallbacks (1 would be usual)",
+        "요청 1,000건에서 호출자가 기다리다 포기한 호출 40건이 재시도나 폴백으로 감춰짐 (평소 1건)",
+      ]
+    `);
+  });
   test("a peer out of reach", () => {
     checkTexts(
       origin({ kind: "unreachable", error: refused }),
@@ -172,8 +213,16 @@ describe("what to do", () => {
   });
   test("about the failures of a window", () => {
     checkAdvice(
-      candidate([{ kind: "window_failures", isVisible: true, failures: 40, requests: 100, expected: 1 }]),
+      candidate([windowFailures("error")]),
       "db: start with the failures that begin there in GET /x",
+    );
+    checkAdvice(
+      candidate([windowFailures("latency")], { kind: "latency", edge: null }),
+      "db: find out why GET /x takes so long that callers give up",
+    );
+    checkAdvice(
+      candidate([windowFailures("network")], { kind: "network", edge: null }),
+      "db: look at what lies between its callers and db (network, proxy, accept queue)",
     );
   });
   test("nothing where the evidence suggests nothing", () => {

@@ -2,7 +2,11 @@ import { readFileSync } from "node:fs";
 import { runInProcess } from "../cli/in-process.ts";
 
 /** Documents that show what commands print. */
-export const documentsWithOutput = ["README.md", "samples/missing-orders/README.md", "samples/slow-rates/README.md"];
+export const documentsWithOutput = [
+  "README.md",
+  "samples/missing-orders/README.md",
+  "samples/slow-rates/README.md",
+];
 
 const block = /<!-- output: (.+?) -->\n```text\n[\s\S]*?```/g;
 

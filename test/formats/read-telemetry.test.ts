@@ -120,8 +120,9 @@ test("spans with bad ids are counted by reason", async () => {
   const bad = line("a", "b").replace("0af7651916cd43dd8448eb211c80319c", "0af7");
   const { problems, summary } = await collect([streamOf(bad)]);
   expect(summary).toMatchObject({ spans: { accepted: 1, rejected: 1 }, malformedRecords: 0 });
-  expect([...summary.rejectedByReason]).toEqual([["invalid_trace_id", 1]]);
-  expect(problems).toMatchObject([{ kind: "rejected_span", count: 1, source: "spans.jsonl" }]);
+  expect(problems).toMatchObject([
+    { kind: "rejected_span", message: expect.stringContaining("trace id"), count: 1, source: "spans.jsonl" },
+  ]);
 });
 
 test("gzip that is cut off gives what could be read, and says so", async () => {
@@ -184,11 +185,7 @@ test("progress is told as bytes of what is stored", async () => {
   const told: unknown[] = [];
   await collect([path], { onProgress: (progress) => told.push(progress) });
   const size = readFileSync(path).length;
-  expect(told.at(-1)).toEqual({ bytesRead: size, bytesTotal: size, spans: 3, file: path });
-});
-
-test("reading can be given up", async () => {
-  await expect(collect([streamOf(two)], { signal: AbortSignal.abort() })).rejects.toThrow(/abort/);
+  expect(told.at(-1)).toEqual({ bytesRead: size, bytesTotal: size, spans: 3 });
 });
 
 test("tables are handed over at the size that was asked for", async () => {

@@ -7,7 +7,7 @@ import { listenHttp } from "../../src/http/server.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { createMemoryStore } from "../../src/storage/memory-store.ts";
-import { notationStart, tableOf } from "../notation.ts";
+import { notationStart, rowsOf, tableOf } from "../notation.ts";
 
 export interface Answer {
   readonly status: number;
@@ -35,8 +35,7 @@ export async function startApi(text: string, options: Partial<ApiOptions> = {}):
   const store = createMemoryStore();
   const engine = createEngine({ store, clock, onFault });
   const table = tableOf(text);
-  const rows = Array.from({ length: table.rowCount }, (_, row) => ({ table, row }));
-  const received = { signal: "traces", encoding: "protobuf", body: encodeTraces(rows) } as const;
+  const received = { signal: "traces", encoding: "protobuf", body: encodeTraces(rowsOf(table)) } as const;
   await engine.ingest(received, { signal: "traces", table });
   const handler = createApiHandler({
     query: engine,

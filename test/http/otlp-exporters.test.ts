@@ -8,16 +8,17 @@ import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk
 import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from "@opentelemetry/sdk-trace-base";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ByteBudget } from "../../src/engine/byte-budget.ts";
+import type { Listener } from "../../src/engine/listener.ts";
 import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
-import { type GrpcReceiver, startGrpcReceiver } from "../../src/grpc/grpc-receiver.ts";
+import { startGrpcReceiver } from "../../src/grpc/grpc-receiver.ts";
 import { createOtlpHttpHandler } from "../../src/http/otlp-handler.ts";
-import { type HttpListener, listenHttp } from "../../src/http/server.ts";
+import { listenHttp } from "../../src/http/server.ts";
 import { parseTraceId } from "../../src/model/ids.ts";
 import { live } from "../engine/live.ts";
 
 const { engine, faults } = live();
-let http: HttpListener;
-let grpc: GrpcReceiver;
+let http: Listener;
+let grpc: Listener;
 
 beforeAll(async () => {
   const shared = {

@@ -2,8 +2,9 @@ import { Agent, request } from "node:http";
 import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import type { Decoded, IngestPort, ReceivedBody } from "../../src/engine/ports.ts";
 import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
-import { createOtlpHttpHandler, type OtlpHttpOptions } from "../../src/http/otlp-handler.ts";
+import { createOtlpHttpHandler } from "../../src/http/otlp-handler.ts";
 import { type HttpTimeouts, listenHttp } from "../../src/http/server.ts";
+import type { ReceiverOptions } from "../../src/otlp/receive-export.ts";
 
 interface Handed {
   readonly received: ReceivedBody;
@@ -18,11 +19,11 @@ export interface Reply {
 
 /** An OTLP/HTTP server on a free port that remembers what it was handed. */
 export async function otlpServer(
-  changes: Partial<OtlpHttpOptions> & { readonly timeouts?: HttpTimeouts } = {},
+  changes: Partial<ReceiverOptions> & { readonly timeouts?: HttpTimeouts } = {},
 ) {
   const handed: Handed[] = [];
   const faults: unknown[] = [];
-  const options: OtlpHttpOptions = {
+  const options: ReceiverOptions = {
     ingest: rememberIn(handed),
     budget: new ByteBudget(256 * 1024 * 1024),
     counters: new ReceiverCounters("http"),

@@ -6,10 +6,10 @@ import { encodeLogs } from "../../src/otlp/encode-logs.ts";
 import { encodeMetrics } from "../../src/otlp/encode-metrics.ts";
 import { decodeLogsJson } from "../../src/otlp/json-logs.ts";
 import { decodeMetricsJson } from "../../src/otlp/json-metrics.ts";
-import { logsToJson, metricsToJson } from "../../src/otlp/json-write.ts";
 import { decodeLogs } from "../../src/otlp/protobuf-logs.ts";
 import { decodeMetrics } from "../../src/otlp/protobuf-metrics.ts";
 import { recorded } from "../data-folder.ts";
+import { logsToJson, metricsToJson } from "./request-json.ts";
 
 describe("metrics", () => {
   test("points of every kind are read, in any order of keys", () => {

@@ -51,6 +51,21 @@ export function oracleRequest(signal: keyof typeof requestNames, bytes: Uint8Arr
   return oracleDecode(requestNames[signal], bytes);
 }
 
+/** An export request in OTLP JSON as protobufjs writes it, but for ids in hex, and a negative zero, which JSON.stringify drops. */
+export function oracleJson(signal: keyof typeof requestNames, bytes: Uint8Array): string {
+  const type = messageType(requestNames[signal]);
+  const request = type.toObject(type.decode(bytes), {
+    longs: String,
+    enums: Number,
+    bytes: String,
+    json: true,
+  });
+  return JSON.stringify(request, (key, value: unknown) => {
+    if (key === "traceId" || key === "spanId") return Buffer.from(String(value), "base64").toString("hex");
+    return Object.is(value, -0) ? "-0" : value;
+  });
+}
+
 /** An AnyValue that protobufjs decoded as ours. */
 export function anyValueOf(value: Plain): AnyValue {
   switch (value?.value) {

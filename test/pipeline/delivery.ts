@@ -4,10 +4,11 @@ import type { ByteSource } from "../../src/formats/byte-source.ts";
 import type { MetricPoint } from "../../src/model/telemetry.ts";
 import { encodeMetrics } from "../../src/otlp/encode-metrics.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
-import { metricsToJson, tracesToJson } from "../../src/otlp/json-write.ts";
+import { tracesToJson } from "../../src/otlp/json-write.ts";
 import type { RowRef } from "../../src/trace/trace.ts";
 import { streamOf } from "../formats/sources.ts";
 import { rowsOf, tableOf } from "../notation.ts";
+import { metricsToJson } from "../otlp/request-json.ts";
 import type { ReadingOptions } from "./answers.ts";
 import type { Telemetry } from "./telemetry-generator.ts";
 

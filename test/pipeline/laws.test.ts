@@ -7,10 +7,11 @@ import type { GraphJson, ServiceJson, TraceReport } from "../../src/analysis/rep
 import { textOf } from "../../src/model/attributes.ts";
 import type { SpanTable } from "../../src/model/span-table.ts";
 import { formatTime, parseTime, type UnixNanos } from "../../src/model/time.ts";
-import { metricsToJson, tracesToJson } from "../../src/otlp/json-write.ts";
+import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { runInProcess } from "../cli/in-process.ts";
 import { streamOf } from "../formats/sources.ts";
 import { rowsOf, tableOf } from "../notation.ts";
+import { metricsToJson } from "../otlp/request-json.ts";
 import { type Answers, answersOfFiles } from "./answers.ts";
 import { runs } from "./runs.ts";
 import { type Telemetry, telemetry } from "./telemetry-generator.ts";

@@ -3,10 +3,10 @@ import { expect, test } from "vitest";
 import type { FailingPathJson, TraceReport } from "../../src/analysis/report.ts";
 import { renderDot } from "../../src/cli/render/dot.ts";
 import { renderHtml } from "../../src/cli/render/html.ts";
-import { renderTraceReport, renderWindowReport } from "../../src/cli/render/human.ts";
+import { renderHuman } from "../../src/cli/render/human.ts";
 import { renderMarkdown } from "../../src/cli/render/markdown.ts";
 import { renderMermaid } from "../../src/cli/render/mermaid.ts";
-import { documentOf, pictureOf } from "../../src/cli/render/printable.ts";
+import { documentOf, type Printable, pictureOf } from "../../src/cli/render/printable.ts";
 import { widthOf } from "../../src/cli/render/text-width.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
 import { failedTrace, incident } from "./reports.ts";
@@ -56,16 +56,19 @@ const style = fc.record({
   width: fc.integer({ min: 60, max: 160 }),
   color: fc.boolean(),
   unicode: fc.boolean(),
-  language: fc.constantFrom("en" as const, "ko" as const),
 });
+const languages = fc.constantFrom("en" as const, "ko" as const);
 
 test("no line is wider than the terminal, and nothing but line feeds and our own colours controls it", () => {
   fc.assert(
-    fc.property(hostileText, fc.boolean(), style, (hostile, whole, look) => {
+    fc.property(hostileText, fc.boolean(), style, languages, (hostile, whole, look, language) => {
       const report = withText(failedTrace, (text) => (whole ? hostile : `${text} ${hostile}`));
-      const text =
-        renderTraceReport(report, look) +
-        renderWindowReport({ ...incident, ...report, failure_propagation: [] }, look);
+      const window = { ...incident, ...report, failure_propagation: [] };
+      const printables: readonly Printable[] = [
+        { kind: "trace", report },
+        { kind: "window", report: window },
+      ];
+      const text = printables.map((each) => renderHuman(documentOf(each, language), look)).join("");
       const plain = ourCodes.reduce((rest, code) => rest.replaceAll(code, ""), text);
       if (!look.color) expect(plain).toBe(text);
       expect(plain).not.toMatch(/[^\n\P{C}]|[\u2028\u2029]/u);
@@ -77,10 +80,8 @@ test("no line is wider than the terminal, and nothing but line feeds and our own
 test("a path of 5,000 spans is shown by its two ends", () => {
   const row = failedTrace.failing_path[1] as FailingPathJson;
   const path = Array.from({ length: 5000 }, (_, depth) => ({ ...row, depth, hidden_siblings: 0 }));
-  const text = renderTraceReport(
-    { ...failedTrace, failing_path: path },
-    { width: 80, color: false, unicode: true, language: "en" },
-  );
+  const printable = { kind: "trace", report: { ...failedTrace, failing_path: path } } as const;
+  const text = renderHuman(documentOf(printable, "en"), { width: 80, color: false, unicode: true });
   expect(text).toContain("(4964 spans between)");
   expect(text.split("\n").length).toBeLessThan(120);
 });

@@ -1,19 +1,18 @@
 import { stripVTControlCharacters } from "node:util";
 import { expect, test } from "vitest";
 import type { Style } from "../../src/cli/render/ansi.ts";
-import {
-  renderGraph,
-  renderServices,
-  renderStructural,
-  renderTraceReport,
-  renderWindowReport,
-} from "../../src/cli/render/human.ts";
+import { renderHuman } from "../../src/cli/render/human.ts";
+import { documentOf, type Printable } from "../../src/cli/render/printable.ts";
 import { failedTrace, incident, shopGraph, shopServices, slowTrace, structural } from "./reports.ts";
 
-const terminal: Style = { width: 80, color: false, unicode: true, language: "en" };
+const terminal: Style = { width: 80, color: false, unicode: true };
+
+function shown(printable: Printable, style: Partial<Style> = {}, language: "en" | "ko" = "en"): string {
+  return renderHuman(documentOf(printable, language), { ...terminal, ...style });
+}
 
 test("a failed trace: verdict, why, the way of the failure, who is hit, what to do", () => {
-  expect(renderTraceReport(failedTrace, terminal)).toMatchInlineSnapshot(`
+  expect(shown({ kind: "trace", report: failedTrace })).toMatchInlineSnapshot(`
     "✗ web GET /checkout failed. Root cause: orders-db (errors) - orders-db answered
       payment's call INSERT orders with an error (40P01: deadlock detected).
       confidence high (78 %) · trace 5b8efff798038103d269b633813fc60c
@@ -87,7 +86,7 @@ test("a failed trace: verdict, why, the way of the failure, who is hit, what to 
 });
 
 test("a slow trace: where the time went comes before its path", () => {
-  expect(renderTraceReport(slowTrace, { ...terminal, width: 60 })).toMatchInlineSnapshot(`
+  expect(shown({ kind: "trace", report: slowTrace }, { width: 60 })).toMatchInlineSnapshot(`
     "▲ web GET /checkout: nothing failed; it took 1.24 s, usually
       210 ms. Probable cause: inventory (slow work) - the
       request waited 980 ms for GET /stock itself, 79 % of its
@@ -134,7 +133,7 @@ test("a slow trace: where the time went comes before its path", () => {
 });
 
 test("an incident in Korean", () => {
-  expect(renderWindowReport(incident, { ...terminal, language: "ko" })).toMatchInlineSnapshot(`
+  expect(shown({ kind: "window", report: incident }, {}, "ko")).toMatchInlineSnapshot(`
     "✗ 2 services fail since 12:00:03. Probable cause: orders-db (saturation) - its
       connections are used up.
       확신도 중간 (55 %) · 구간 2026-03-01T12:00:00Z … 2026-03-01T12:10:00Z
@@ -197,7 +196,7 @@ test("an incident in Korean", () => {
 });
 
 test("a structural report", () => {
-  expect(renderStructural(structural, terminal)).toMatchInlineSnapshot(`
+  expect(shown({ kind: "structural", report: structural })).toMatchInlineSnapshot(`
     "✗ web: 2 of the 5 services in its dependency chain are unhealthy; most impact:
       orders-db.
       trace 5b8efff798038103d269b633813fc60c
@@ -237,7 +236,7 @@ test("a structural report", () => {
 });
 
 test("a graph where the terminal has no Unicode", () => {
-  expect(renderGraph(shopGraph, { ...terminal, unicode: false })).toMatchInlineSnapshot(`
+  expect(shown({ kind: "graph", graph: shopGraph }, { unicode: false })).toMatchInlineSnapshot(`
     "- 6 services and peers, 5 kinds of call
 
     SERVICE GRAPH
@@ -252,7 +251,7 @@ test("a graph where the terminal has no Unicode", () => {
 });
 
 test("services and their operations, on a wide terminal", () => {
-  expect(renderServices(shopServices, { ...terminal, width: 160 })).toMatchInlineSnapshot(`
+  expect(shown({ kind: "services", services: shopServices }, { width: 160 })).toMatchInlineSnapshot(`
     "✗ 2 services and peers, 1 unhealthy
 
     SERVICES
@@ -272,7 +271,7 @@ test("services and their operations, on a wide terminal", () => {
 });
 
 test("colour repeats what signs and words say: without its codes the text is the same", () => {
-  const colored = renderTraceReport(failedTrace, { ...terminal, color: true });
+  const colored = shown({ kind: "trace", report: failedTrace }, { color: true });
   expect(colored).toContain("\u001b[1;38;5;208m✗ \u001b[0m");
-  expect(stripVTControlCharacters(colored)).toBe(renderTraceReport(failedTrace, terminal));
+  expect(stripVTControlCharacters(colored)).toBe(shown({ kind: "trace", report: failedTrace }));
 });

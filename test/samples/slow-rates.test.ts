@@ -27,7 +27,15 @@ test("a request that timed out is blamed on the slow service far below, which re
 test("all requests together say the same, and that everybody above is hit", async () => {
   expect(await reportOf("")).toMatchObject({
     healthy: false,
-    root_cause_candidates: [{ service: "rates", rank: 1, kind: "latency" }],
+    root_cause_candidates: [
+      {
+        service: "rates",
+        rank: 1,
+        kind: "latency",
+        evidence: [{ statement: "30 of 150 requests failed because callers gave up waiting for it" }],
+      },
+    ],
+    advice: [{ service: "rates", kind: "slow_operation" }],
     affected_services: ["gateway", "orders", "pricing"],
     entry_points: [{ service: "gateway" }],
     totals: { traces: 150, services: 4 },

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import type { TraceQuery, TraceSummary } from "../../src/engine/ports.ts";
+import type { Encoding, Signal, TraceQuery, TraceSummary } from "../../src/engine/ports.ts";
 import type { TraceId } from "../../src/model/ids.ts";
 import { Span } from "../../src/model/span.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
@@ -12,7 +12,7 @@ import {
   type MemoryStoreLimits,
 } from "../../src/storage/memory-store.ts";
 import type { RowRef } from "../../src/trace/trace.ts";
-import { notationStart, rowsOf, tableOf } from "../notation.ts";
+import { rowsOf, tableOf } from "../notation.ts";
 
 test("a trace is read from all bodies that hold it, in order of arrival", async () => {
   const store = storeOf();
@@ -96,25 +96,17 @@ test("what can be read agrees with a plain list of bodies, whatever comes and go
   );
 });
 
-test("a window has the spans of the traces that start in it, a body at a time", async () => {
-  const store = storeOf();
-  await store.send("web A 0..9ms trace=1\nweb B 100..109ms trace=2");
-  await store.send("web C 200..209ms trace=1\nweb D 200..209ms trace=3");
-  const parts: string[] = [];
-  const end = (notationStart + 100_000_000n) as UnixNanos;
-  for await (const rows of store.readWindow(notationStart as UnixNanos, end)) parts.push(namesOf(rows));
-  expect(parts).toEqual(["A B", "C"]);
+test("metrics and logs take no room: nothing reads them back", async () => {
+  const store = storeOf({ bytesMax: 1 });
+  await store.send("web A 0..9ms trace=1");
+  await store.receive("metrics", "json", Buffer.from(gauge));
+  await store.receive("logs", "json", Buffer.from('{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}'));
+  expect(store.stats()).toMatchObject({ bodies: 1, traces: 1, evictedBodies: 0 });
+  checkNames(await store.read(1), "A");
 });
 
-test("metric points are found by their time", async () => {
-  const store = storeOf();
-  for (const second of [1, 2, 3]) await store.sendGauge(second);
-  const points = await store.readMetrics(2_000_000_000n as UnixNanos, 3_000_000_000n as UnixNanos);
-  expect(points.map(({ value }) => value)).toEqual([
-    { kind: "gauge", value: 2 },
-    { kind: "gauge", value: 3 },
-  ]);
-});
+const gauge =
+  '{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"depth","gauge":{"dataPoints":[{"asInt":"1"}]}}]}]}]}';
 
 test("summaries come newest first, those of one instant by trace id", async () => {
   const store = await storeWithSummaries([
@@ -194,13 +186,13 @@ test("a cursor that no page gave is refused", async () => {
 
 function storeOf(limits: Partial<MemoryStoreLimits> = {}) {
   const store = createMemoryStore({ ...defaultMemoryStoreLimits, ...limits });
-  const append = async (signal: "traces" | "metrics", encoding: "protobuf" | "json", body: Uint8Array) => {
+  const receive = async (signal: Signal, encoding: Encoding, body: Uint8Array) => {
     const { decoded } = decodeBody(signal, encoding, body);
     await store.append({ signal, encoding, body }, decoded);
   };
   return Object.assign(store, {
-    send: (text: string) => append("traces", "protobuf", encodeTraces(rowsOf(tableOf(text)))),
-    sendGauge: (second: number) => append("metrics", "json", gaugeJson(second)),
+    receive,
+    send: (text: string) => receive("traces", "protobuf", encodeTraces(rowsOf(tableOf(text)))),
     read: (trace: number) => store.readTrace(idOf(trace)),
   });
 }
@@ -232,12 +224,6 @@ function summary(trace: number, changes: Partial<TraceSummary>): TraceSummary {
 
 function idOf(trace: number): TraceId {
   return trace.toString(16).padStart(32, "0") as TraceId;
-}
-
-function gaugeJson(second: number): Buffer {
-  const dataPoints = [{ timeUnixNano: `${second}000000000`, asInt: String(second) }];
-  const metrics = [{ name: "depth", gauge: { dataPoints } }];
-  return Buffer.from(JSON.stringify({ resourceMetrics: [{ scopeMetrics: [{ metrics }] }] }));
 }
 
 function namesOf(rows: readonly RowRef[]): string {

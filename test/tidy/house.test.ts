@@ -11,7 +11,7 @@ const packageJson = JSON.parse(readFileSync("package.json", "utf8")) as {
 };
 
 test("the root holds what a newcomer expects there, and nothing else", () => {
-  const entries = [...new Set(files.map((file) => file.split("/")[0]))].sort();
+  const entries = [...new Set(files.map((file) => file.split("/")[0] ?? ""))].sort();
   expect(entries).toEqual([
     ".ci",
     ".gitignore",

@@ -1,4 +1,3 @@
-import type { Language } from "../../analysis/report.ts";
 import { cutMiddle, headOf, visible, widthOf, wrap } from "./text-width.ts";
 
 /** How a terminal wants its text. */
@@ -7,7 +6,6 @@ export interface Style {
   readonly width: number;
   readonly color: boolean;
   readonly unicode: boolean;
-  readonly language: Language;
 }
 
 const widthMin = 60;

@@ -1,4 +1,4 @@
-import { formatDuration, formatPercent } from "../../advice/format-duration.ts";
+import { formatCount, formatDuration, formatPercent } from "../../advice/format-duration.ts";
 import type { Language } from "../../analysis/report.ts";
 import { type LabelKey, label } from "./labels.ts";
 
@@ -7,12 +7,8 @@ import { type LabelKey, label } from "./labels.ts";
 /** Rows of one table or list; what is left out is counted, and JSON has it all. */
 export const rowCountMax = 30;
 
-export function count(value: number): string {
-  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
-}
-
 export function counted(n: number, one: LabelKey, many: LabelKey, language: Language): string {
-  return n === 1 ? label(one, language) : label(many, language, { n: count(n) });
+  return n === 1 ? label(one, language) : label(many, language, { n: formatCount(n) });
 }
 
 /** RFC 3339 to the millisecond: people do not read nanoseconds. */

@@ -1,49 +1,15 @@
 import { kindText } from "../../advice/evidence-texts.ts";
 import { formatPercent } from "../../advice/format-duration.ts";
-import type {
-  CandidateJson,
-  GraphJson,
-  ServiceJson,
-  StructuralReport,
-  TraceReport,
-  WindowReport,
-} from "../../analysis/report.ts";
+import type { CandidateJson, Language } from "../../analysis/report.ts";
 import { type Line, printed, type Style } from "./ansi.ts";
 import type { BarRow, Block, ListItem, ReportDocument } from "./document.ts";
 import { tableLines } from "./human-table.ts";
 import { treeLines } from "./human-tree.ts";
 import { label } from "./labels.ts";
 import { outcomeInk, Pen } from "./pen.ts";
-import {
-  graphDocument,
-  servicesDocument,
-  structuralDocument,
-  traceDocument,
-  windowDocument,
-} from "./report-documents.ts";
 
-/** The report of one trace for a person at a terminal: the verdict first, then why, how, who is hit and what to do. */
-export function renderTraceReport(report: TraceReport, style: Style): string {
-  return renderDocument(traceDocument(report, style.language), style);
-}
-
-export function renderWindowReport(report: WindowReport, style: Style): string {
-  return renderDocument(windowDocument(report, style.language), style);
-}
-
-export function renderStructural(report: StructuralReport, style: Style): string {
-  return renderDocument(structuralDocument(report, style.language), style);
-}
-
-export function renderGraph(graph: GraphJson, style: Style): string {
-  return renderDocument(graphDocument(graph, style.language), style);
-}
-
-export function renderServices(services: readonly ServiceJson[], style: Style): string {
-  return renderDocument(servicesDocument(services, style.language), style);
-}
-
-function renderDocument({ verdict, sections }: ReportDocument, style: Style): string {
+/** A report for a person at a terminal: the verdict first, then why, how, who is hit and what to do. */
+export function renderHuman({ language, verdict, sections }: ReportDocument, style: Style): string {
   const pen = new Pen(style);
   const mark = pen.say(`${pen.symbols.outcome[verdict.outcome]} `, outcomeInk(verdict.outcome));
   const lines: Line[] = [
@@ -51,17 +17,17 @@ function renderDocument({ verdict, sections }: ReportDocument, style: Style): st
     ...factLines(verdict.facts, pen),
   ];
   for (const { title, blocks } of sections) {
-    const shown = blocks.flatMap((block) => blockLines(block, pen));
+    const shown = blocks.flatMap((block) => blockLines(block, language, pen));
     if (shown.length > 0) lines.push([], [pen.say(title.toUpperCase(), "heading")], ...shown);
   }
   return printed(lines, style);
 }
 
 /** A graph is drawn by other formats; in a terminal its tables and trees say the same. */
-function blockLines(block: Block, pen: Pen): readonly Line[] {
+function blockLines(block: Block, language: Language, pen: Pen): readonly Line[] {
   switch (block.kind) {
     case "candidates":
-      return candidateLines(block.items, pen);
+      return candidateLines(block.items, language, pen);
     case "tree":
       return treeLines(block.rows, block.extentMs, pen);
     case "facts":
@@ -89,16 +55,16 @@ function factLines(facts: readonly string[], pen: Pen): readonly Line[] {
 }
 
 /** The first candidate with its evidence; the others, which are only worth a thought, in a line each. */
-function candidateLines(candidates: readonly CandidateJson[], pen: Pen): readonly Line[] {
+function candidateLines(candidates: readonly CandidateJson[], language: Language, pen: Pen): readonly Line[] {
   return candidates.flatMap((candidate, index) => [
-    candidateLine(candidate, pen),
-    ...(index === 0 ? evidenceLines(candidate, pen) : []),
+    candidateLine(candidate, language, pen),
+    ...(index === 0 ? evidenceLines(candidate, language, pen) : []),
   ]);
 }
 
-function candidateLine(candidate: CandidateJson, pen: Pen): Line {
+function candidateLine(candidate: CandidateJson, language: Language, pen: Pen): Line {
   const { rank, service, score, operation } = candidate;
-  const kind = kindText(candidate.kind, pen.language);
+  const kind = kindText(candidate.kind, language);
   const about = operation === undefined ? kind : `${kind}, ${operation}`;
   const barColumns = 10;
   const room = pen.columns - 5 - barColumns - 7;
@@ -114,20 +80,20 @@ function candidateLine(candidate: CandidateJson, pen: Pen): Line {
   ];
 }
 
-function evidenceLines(candidate: CandidateJson, pen: Pen): readonly Line[] {
+function evidenceLines(candidate: CandidateJson, language: Language, pen: Pen): readonly Line[] {
   const { issues, evidence } = candidate;
   const lines = evidence.flatMap(({ statement, direction, spans }) => {
     const isFor = direction === "for";
     const mark = pen.say(`     ${isFor ? "+" : pen.symbols.minus} `, isFor ? "bad" : "good");
-    const text = isFor ? statement : `${label("against", pen.language)}: ${statement}`;
+    const text = isFor ? statement : `${label("against", language)}: ${statement}`;
     return pen.withSpans([mark], text, spans);
   });
   if (candidate.edge !== undefined) {
     const { caller, callee } = candidate.edge;
-    lines.unshift([pen.say(`     ${label("call", pen.language)} ${caller} → ${callee}`, "dim")]);
+    lines.unshift([pen.say(`     ${label("call", language)} ${caller} → ${callee}`, "dim")]);
   }
   if (candidate.instance !== undefined)
-    lines.unshift([pen.say(`     ${label("instance", pen.language)} ${candidate.instance}`, "dim")]);
+    lines.unshift([pen.say(`     ${label("instance", language)} ${candidate.instance}`, "dim")]);
   const seen = issues.flatMap((issue) => pen.sentence([pen.say("     + ", "bad")], pen.say(issue)));
   return [...lines, ...seen];
 }

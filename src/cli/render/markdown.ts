@@ -27,7 +27,7 @@ function blockText(block: Block, language: Language): string {
     case "candidates":
       return block.items.map((candidate) => candidateText(candidate, language)).join("\n");
     case "tree": {
-      const style: Style = { width: 100, color: false, unicode: true, language };
+      const style: Style = { width: 100, color: false, unicode: true };
       return fenced("text", printed(treeLines(block.rows, block.extentMs, new Pen(style)), style));
     }
     case "facts":

@@ -1,4 +1,3 @@
-import type { Language } from "../../analysis/report.ts";
 import {
   boundedWidth,
   fitted,
@@ -17,13 +16,11 @@ import { cutMiddle, visible, widthOf } from "./text-width.ts";
 /** What the parts of the terminal output share: the width, the signs, and how text is put in. */
 export class Pen {
   readonly columns: number;
-  readonly language: Language;
   readonly symbols: Symbols;
   readonly #unicode: boolean;
 
-  constructor({ width, unicode, language }: Style) {
+  constructor({ width, unicode }: Style) {
     this.columns = boundedWidth(width);
-    this.language = language;
     this.symbols = unicode ? unicodeSymbols : asciiSymbols;
     this.#unicode = unicode;
   }

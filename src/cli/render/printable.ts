@@ -24,6 +24,13 @@ export type Printable =
   | { readonly kind: "graph"; readonly graph: GraphJson }
   | { readonly kind: "services"; readonly services: readonly ServiceJson[] };
 
+/** A report of a trace, by what it holds: the structural one leaves the evidence out. */
+export function printableOf(
+  report: TraceReport | StructuralReport,
+): Extract<Printable, { readonly kind: "trace" | "structural" }> {
+  return "verdict" in report ? { kind: "trace", report } : { kind: "structural", report };
+}
+
 /** How it is laid out for people. */
 export function documentOf(printable: Printable, language: Language): ReportDocument {
   switch (printable.kind) {

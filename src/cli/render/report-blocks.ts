@@ -1,4 +1,4 @@
-import { formatDuration, formatPercent } from "../../advice/format-duration.ts";
+import { formatCount, formatDuration, formatPercent } from "../../advice/format-duration.ts";
 import type {
   Language,
   ServiceJson,
@@ -10,7 +10,7 @@ import type {
 import type { HealthMetrics } from "../../health/health.ts";
 import type { Problem } from "../../model/problems.ts";
 import type { Block, Column, ListItem, Outcome, TableRow } from "./document.ts";
-import { count, counted, listed, milliseconds, moment, ratio, rowCountMax } from "./figures.ts";
+import { counted, listed, milliseconds, moment, ratio, rowCountMax } from "./figures.ts";
 import { type LabelKey, label } from "./labels.ts";
 
 // The parts that reports are laid out from.
@@ -140,8 +140,8 @@ export function entryPointTable(report: WindowReport, language: Language): Block
       cells: [
         entry.service,
         entry.operation,
-        count(entry.requests),
-        count(entry.excess_failed),
+        formatCount(entry.requests),
+        formatCount(entry.excess_failed),
         entry.added_latency_ms > 0 ? milliseconds(entry.added_latency_ms) : "-",
         formatPercent(entry.share),
       ],
@@ -212,7 +212,7 @@ export function operationsTable(services: readonly ServiceJson[], language: Lang
       cells: [
         each.service,
         each.operation,
-        count(each.requests),
+        formatCount(each.requests),
         formatPercent(each.error_rate),
         milliseconds(each.p50_ms),
         milliseconds(each.p99_ms),
@@ -226,7 +226,7 @@ export function otherMeasures(metrics: HealthMetrics, language: Language): strin
   const measures: string[] = [];
   if (open !== undefined)
     measures.push(
-      `${label("connections", language)} ${count(open)}${limit === undefined ? "" : `/${count(limit)}`}`,
+      `${label("connections", language)} ${formatCount(open)}${limit === undefined ? "" : `/${formatCount(limit)}`}`,
     );
   const counts: readonly (readonly [LabelKey, number | undefined])[] = [
     ["queue", metrics.queue_depth],
@@ -236,7 +236,7 @@ export function otherMeasures(metrics: HealthMetrics, language: Language): strin
     ["rate_limited", metrics.rate_limit_hits],
   ];
   for (const [key, value] of counts)
-    if (value !== undefined && value !== 0) measures.push(`${label(key, language)} ${count(value)}`);
+    if (value !== undefined && value !== 0) measures.push(`${label(key, language)} ${formatCount(value)}`);
   return measures.join(", ");
 }
 
@@ -255,7 +255,7 @@ export function problemList(problems: readonly Problem[], language: Language): B
   const items: ListItem[] = [];
   for (const [kind, ofKind] of byKind) {
     for (const { message, count: times, source, spans } of ofKind.slice(0, problemsPerKindMax)) {
-      const often = times > 1 ? ` ×${count(times)}` : "";
+      const often = times > 1 ? ` ×${formatCount(times)}` : "";
       const where = source === undefined ? "" : ` (${source})`;
       items.push({ text: `${kind}${often}: ${message}${where}`, spans });
     }

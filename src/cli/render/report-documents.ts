@@ -1,4 +1,4 @@
-import { formatDuration, formatPercent } from "../../advice/format-duration.ts";
+import { formatCount, formatDuration, formatPercent } from "../../advice/format-duration.ts";
 import type {
   GraphJson,
   Language,
@@ -9,7 +9,7 @@ import type {
 } from "../../analysis/report.ts";
 import { confidentFrom, probableFrom } from "../../cascade/scoring.ts";
 import type { Block, Outcome, ReportDocument, Section } from "./document.ts";
-import { count, counted, listed, milliseconds, moment, rangeText, rowCountMax } from "./figures.ts";
+import { counted, listed, milliseconds, moment, rangeText, rowCountMax } from "./figures.ts";
 import { graphPicture, structuralPicture, traceHighlight, windowHighlight } from "./graph-picture.ts";
 import { type LabelKey, label } from "./labels.ts";
 import {
@@ -210,7 +210,7 @@ export function graphDocument(graph: GraphJson, language: Language): ReportDocum
               edge.caller,
               edge.callee,
               label(edge.kind === "inferred" ? "edge_inferred" : edge.kind, language),
-              count(edge.calls),
+              formatCount(edge.calls),
               formatPercent(edge.error_rate),
               milliseconds(edge.p50_ms),
               milliseconds(edge.p99_ms),
@@ -244,7 +244,7 @@ export function servicesDocument(services: readonly ServiceJson[], language: Lan
           outcome: outcomeOf(each),
           cells: [
             each.service,
-            count(each.requests),
+            formatCount(each.requests),
             formatPercent(each.error_rate),
             milliseconds(each.p50_ms),
             milliseconds(each.p90_ms),
