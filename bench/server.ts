@@ -10,6 +10,8 @@ import { makeBatches } from "./span-fixtures.ts";
 
 const startUps = 5;
 const reportsAsked = 500;
+/** asked before these, and not counted: code that has just been loaded is slow */
+const reportsBefore = 100;
 const spansPerBatch = 512;
 
 /** A real server process: how soon it is ready, what taking spans in costs it, how fast it reports. */
@@ -56,7 +58,8 @@ async function measureLive(traces: number): Promise<readonly Row[]> {
     const { traceIds, spans } = await sendTraces(traces, addresses, agent);
     await waitUntilFolded(addresses, agent);
     const busy = await run.usage();
-    const times = await askReports(pick(traceIds, reportsAsked), addresses, agent);
+    const times = await askReports(pick(traceIds, reportsBefore + reportsAsked), addresses, agent);
+    times.splice(0, reportsBefore);
     const { peakBytes } = await run.usage();
     return [
       {
@@ -68,7 +71,7 @@ async function measureLive(traces: number): Promise<readonly Row[]> {
         subject: `report by trace id over HTTP, ${wholeNumber(traceIds.length)} traces kept`,
         result: `p50 ${quantile(times, 0.5).toFixed(1)} ms, p99 ${quantile(times, 0.99).toFixed(1)} ms`,
         bar: "p99 < 20 ms",
-        note: `${reportsAsked} random traces of 5 to 20 spans, one after the other; peak ${wholeNumber(peakBytes / 2 ** 20)} MiB`,
+        note: `${reportsAsked} scattered traces of 5 to 20 spans, one after the other, after ${reportsBefore} others; slowest ${Math.max(...times).toFixed(0)} ms; peak ${wholeNumber(peakBytes / 2 ** 20)} MiB`,
       },
     ];
   } finally {

@@ -59,6 +59,17 @@ const rates = {
   p99_ms: orNull(number),
 };
 
+/** What a report and a search both say of a trace. */
+const traceFacts = {
+  root_service: text,
+  root_operation: text,
+  start: time,
+  duration_ms: number,
+  span_count: count,
+  error_count: count,
+  services: texts,
+};
+
 const graphParts = {
   nodes: listOf(
     object({
@@ -179,15 +190,7 @@ export const schemas = {
       }),
     ),
     propagation: listOf(object({ caller: text, callee: text, mechanism: text, spans: spanIds })),
-    trace: object({
-      root_service: text,
-      root_operation: text,
-      start: time,
-      duration_ms: number,
-      span_count: count,
-      error_count: count,
-      services: texts,
-    }),
+    trace: object(traceFacts),
     trace_critical_path: listOf(
       object({
         span_id: spanId,
@@ -205,13 +208,7 @@ export const schemas = {
   Problem: object({ kind: text, message: text, count, spans: spanIds }, { source: text }),
   TraceSummary: object({
     trace_id: traceId,
-    root_service: text,
-    root_operation: text,
-    start: time,
-    duration_ms: number,
-    span_count: count,
-    error_count: count,
-    services: texts,
+    ...traceFacts,
   }),
   TracePage: object({
     traces: listOf(reference("TraceSummary")),
