@@ -17,7 +17,7 @@ const warmUpMs = 800;
 const roundMs = 600;
 const rounds = 3;
 
-/** Items per CPU-second of this process (garbage collection included), which other work on the machine hardly touches. */
+/** Items per CPU-second of this process, garbage collection included: waiting for a processor does not count. */
 export function measureRate(subject: Subject): number {
   runFor(subject, warmUpMs);
   return median(Array.from({ length: rounds }, () => runFor(subject, roundMs)));
