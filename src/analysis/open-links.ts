@@ -22,6 +22,7 @@ export class OpenLinks {
   #waitingCount = 0;
   #droppedCount = 0;
   #version = 0;
+  #keepsTargets = true;
 
   /** Grows with every link that begins to wait, finds its span or goes. */
   get version(): number {
@@ -38,10 +39,15 @@ export class OpenLinks {
     return this.#droppedCount;
   }
 
+  /** Promises that no link comes: no span need be remembered for one. */
+  expectNone(): void {
+    this.#keepsTargets = false;
+  }
+
   /** The calls that come to light with this trace. */
   addTrace(trace: Trace, { openLinks }: TraceCalls): readonly Call[] {
     const found: Call[] = [];
-    this.#targets.addTrace(trace);
+    if (this.#keepsTargets) this.#targets.addTrace(trace);
     if (this.#waitingCount > 0) this.#joinWaiting(trace, found);
     for (const link of openLinks) this.#join(trace.traceId, link, found);
     return found;

@@ -70,6 +70,11 @@ export class ScopeRollup {
     observeTable(table, this.directory);
   }
 
+  /** Promises that no span of what is added has links: then less has to be remembered. */
+  expectNoLinks(): void {
+    this.#links.expectNone();
+  }
+
   addTrace(trace: Trace): void {
     const calls = callsOf(trace);
     this.#red.add(calls);

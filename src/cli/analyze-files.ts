@@ -5,6 +5,7 @@ import { OperationError } from "../engine/errors/operation-error.ts";
 import { readTelemetry } from "../formats/read-telemetry.ts";
 import { TraceBuffer } from "../formats/trace-buffer.ts";
 import type { TraceId } from "../model/ids.ts";
+import { meaningfulAttributes } from "../model/semconv.ts";
 import { rawNaming } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
@@ -33,11 +34,28 @@ export interface TimeBounds {
 
 export const noBounds: TimeBounds = { from: null, to: null };
 
+/** Where the spans of files are added up, and which of them. */
+interface Fold {
+  readonly rollup: ScopeRollup;
+  readonly bounds: TimeBounds;
+}
+
 /** Reads files into sums. What was wrong with them goes to standard error and into the sums' problems. */
-export async function loadFiles(
+export async function foldFiles(run: CommandRun, inputs: readonly string[], fold: Fold): Promise<void> {
+  const { buffer } = await readFiles(run, inputs, fold, meaningfulAttributes);
+  await buffer.dispose();
+}
+
+/** The same, and keeps the spans for questions about single traces. */
+export function loadFiles(run: CommandRun, inputs: readonly string[], fold: Fold): Promise<LoadedFiles> {
+  return readFiles(run, inputs, fold, null);
+}
+
+async function readFiles(
   run: CommandRun,
   inputs: readonly string[],
-  { rollup, bounds }: { readonly rollup: ScopeRollup; readonly bounds: TimeBounds },
+  { rollup, bounds }: Fold,
+  attributes: ReadonlySet<string> | null,
 ): Promise<LoadedFiles> {
   const { signals, memory_budget: budgetBytes } = run.settings;
   const buffer = new TraceBuffer({ budgetBytes });
@@ -63,9 +81,11 @@ export async function loadFiles(
       {
         onProgress: ({ bytesRead, bytesTotal, spans }) =>
           progress.update({ done: bytesRead, total: bytesTotal, spans }),
+        ...(attributes === null ? {} : { attributes }),
       },
     );
     progress.end();
+    if (!buffer.hasLinks) rollup.expectNoLinks();
     const folded = await foldTraces({ buffer, rollup, bounds, progress: showProgress(run, "analysing") });
     return { buffer, rollup, ...folded };
   } catch (error) {

@@ -2,7 +2,14 @@ import { analyzeWindow, WindowRollup, type WindowSums } from "../analysis/analyz
 import { ScopeRollup } from "../analysis/scope.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { TraceId } from "../model/ids.ts";
-import { loadFiles, noBounds, reportOfTrace, type TimeBounds, timeBounds } from "./analyze-files.ts";
+import {
+  foldFiles,
+  loadFiles,
+  noBounds,
+  reportOfTrace,
+  type TimeBounds,
+  timeBounds,
+} from "./analyze-files.ts";
 import { type CommandRun, writeResult } from "./command.ts";
 import { exitCodeOf } from "./fail-on.ts";
 import { type Printable, printableOf } from "./render/printable.ts";
@@ -37,8 +44,7 @@ async function baselineOfFiles(
   { directory }: ScopeRollup,
 ): Promise<ScopeRollup> {
   const rollup = new ScopeRollup(directory);
-  const { buffer } = await loadFiles(run, inputs, { rollup, bounds: noBounds });
-  await buffer.dispose();
+  await foldFiles(run, inputs, { rollup, bounds: noBounds });
   return rollup;
 }
 
@@ -69,8 +75,7 @@ async function sumsOfFiles(
   bounds: TimeBounds,
 ): Promise<WindowSums> {
   const rollup = new WindowRollup({ isCompared: run.settings.baseline !== null });
-  const { buffer } = await loadFiles(run, inputs, { rollup, bounds });
-  await buffer.dispose();
+  await foldFiles(run, inputs, { rollup, bounds });
   return rollup.window();
 }
 

@@ -1,7 +1,7 @@
 import { graphJson } from "../analysis/graph-json.ts";
 import { type Scope, ScopeRollup } from "../analysis/scope.ts";
 import { servicesJson } from "../analysis/services-json.ts";
-import { loadFiles, timeBounds } from "./analyze-files.ts";
+import { foldFiles, timeBounds } from "./analyze-files.ts";
 import { type CommandRun, writeResult } from "./command.ts";
 import { renderResult } from "./render-report.ts";
 
@@ -22,7 +22,6 @@ export async function services(run: CommandRun): Promise<number> {
 
 async function scopeOfFiles(run: CommandRun): Promise<Scope> {
   const rollup = new ScopeRollup();
-  const { buffer } = await loadFiles(run, run.operands, { rollup, bounds: timeBounds(run) });
-  await buffer.dispose();
+  await foldFiles(run, run.operands, { rollup, bounds: timeBounds(run) });
   return rollup.scope(null);
 }

@@ -39,6 +39,8 @@ export interface ReadOptions {
   readonly onProgress?: (progress: ReadProgress) => void;
   /** rows of a table before it is handed over; default `tableRowsMax` */
   readonly tableRows?: number;
+  /** names of the attributes that are kept; default: all */
+  readonly attributes?: ReadonlySet<string>;
 }
 
 export interface Counts {
@@ -89,7 +91,7 @@ class Reading {
   readonly #bytesTotal: number | null;
   #bytesRead = 0;
   readonly #files: FileSummary[] = [];
-  #table = new SpanTable();
+  #table: SpanTable;
   #points: MetricPoint[] = [];
   #logs: LogRecord[] = [];
   readonly #counts = {
@@ -107,6 +109,7 @@ class Reading {
   constructor(sources: readonly ByteSource[], sink: TelemetrySink, options: ReadOptions) {
     this.#sink = sink;
     this.#options = options;
+    this.#table = this.#newTable();
     this.#bytesTotal = sources.some(({ size }) => size === null)
       ? null
       : sources.reduce((sum, { size }) => sum + (size ?? 0), 0);
@@ -204,7 +207,7 @@ class Reading {
       (table.rowCount > 0 && table.byteLength >= tableBytesMax);
     if (isFull || (isLast && table.rowCount > 0)) {
       // What comes next is mostly like what came: a table that fits from the start need not grow.
-      this.#table = isLast ? new SpanTable() : new SpanTable(table.rowCount);
+      this.#table = isLast ? this.#newTable() : this.#newTable(table.rowCount);
       await this.#sink.traces(table);
     }
     if (this.#points.length > 0) {
@@ -217,6 +220,10 @@ class Reading {
       this.#logs = [];
       await this.#sink.logs(records);
     }
+  }
+
+  #newTable(rowCapacity?: number): SpanTable {
+    return new SpanTable(rowCapacity, this.#options.attributes ?? null);
   }
 
   async *#counted(source: ByteSource): AsyncIterable<Uint8Array> {

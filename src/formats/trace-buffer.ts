@@ -34,6 +34,7 @@ export class TraceBuffer {
   #tables: SpanTable[] = [];
   #bytes = 0;
   #spanCount = 0;
+  #hasLinks = false;
   #spill: Spill | null = null;
 
   constructor(options: TraceBufferOptions = {}, level = 0) {
@@ -46,9 +47,15 @@ export class TraceBuffer {
     return this.#spanCount;
   }
 
+  /** Whether any span links to another. */
+  get hasLinks(): boolean {
+    return this.#hasLinks;
+  }
+
   /** Takes a table over. */
   async add(table: SpanTable): Promise<void> {
     this.#spanCount += table.rowCount;
+    if (table.links.length > 0) this.#hasLinks = true;
     if (this.#spill === null) {
       this.#tables.push(table);
       this.#bytes += table.byteLength;

@@ -27,6 +27,9 @@ export const ValueType = {
   /** an index into `complex`: array, key-value list, bytes, or an int64 beyond 2^53 */ Complex: 5,
 } as const;
 
+/** 0 = not known yet */
+const Verdict = { Kept: 1, LeftOut: 2 } as const;
+
 /**
  * Attributes of spans, events, links, resources and scopes of one table, in columns. An owner holds a range
  * [start, end) of entries. Where a key occurs twice the last entry wins.
@@ -40,9 +43,14 @@ export class AttributePool {
   value: Float64Array;
   readonly complex: AnyValue[] = [];
   readonly #strings: StringDictionary;
+  readonly #kept: ReadonlySet<string> | null;
+  /** by string id of a key: whether it is kept, a `Verdict` */
+  #verdicts = new Uint8Array(64);
 
-  constructor(strings: StringDictionary, capacity: number) {
+  /** `kept` = names of the attributes that are worth keeping; null = all */
+  constructor(strings: StringDictionary, capacity: number, kept: ReadonlySet<string> | null) {
     this.#strings = strings;
+    this.#kept = kept;
     this.key = new Uint32Array(capacity);
     this.type = new Uint8Array(capacity);
     this.value = new Float64Array(capacity);
@@ -50,6 +58,15 @@ export class AttributePool {
 
   get byteLength(): number {
     return this.key.byteLength + this.type.byteLength + this.value.byteLength + this.complex.length * 64;
+  }
+
+  /** Whether attributes of this name are kept; decoders leave the others out. */
+  keeps(key: number): boolean {
+    if (this.#kept === null) return true;
+    const verdict = this.#verdicts[key] as number;
+    return verdict === 0 || key >= this.#verdicts.length
+      ? this.#judge(key, this.#kept)
+      : verdict === Verdict.Kept;
   }
 
   add(key: number, type: number, value: number): void {
@@ -108,6 +125,13 @@ export class AttributePool {
   truncate(length: number, complexLength: number): void {
     this.length = length;
     if (complexLength < this.complex.length) this.complex.length = complexLength;
+  }
+
+  #judge(key: number, kept: ReadonlySet<string>): boolean {
+    const isKept = kept.has(this.#strings.get(key));
+    if (key >= this.#verdicts.length) this.#verdicts = grow(this.#verdicts, key + 1);
+    this.#verdicts[key] = isKept ? Verdict.Kept : Verdict.LeftOut;
+    return isKept;
   }
 
   #grow(): void {

@@ -60,3 +60,10 @@ export const resourceKeys = {
   hint: ["process.executable.name", "k8s.deployment.name", "k8s.statefulset.name", "container.name"],
   address: ["host.name", "host.ip", "k8s.pod.name", "k8s.pod.ip", "k8s.service.name", "container.name"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/** All of them: what the analysis of many traces needs of attributes. */
+export const meaningfulAttributes: ReadonlySet<string> = new Set([
+  ...Object.values(spanKeys).flat(),
+  ...Object.values(exceptionKeys),
+  ...Object.values(resourceKeys).flat(),
+]);

@@ -22,7 +22,9 @@ export interface DroppedCounts {
 }
 
 /** What senders mostly attach to a span, its share of resource attributes included. */
-const attributesPerRow = 12;
+const attributesOfSpan = 12;
+/** And how many of these mean something to the analysis. */
+const keptAttributesOfSpan = 6;
 
 /** How long each part of a table was at some moment. */
 export interface TableMark {
@@ -77,10 +79,14 @@ export class SpanTable {
   linkStart: Uint32Array;
   linkEnd: Uint32Array;
 
-  /** About `rowCapacity` rows, with as many attributes and strings as they mostly have, fit without growing. */
-  constructor(rowCapacity = 512) {
-    this.strings = new StringDictionary(rowCapacity);
-    this.attributes = new AttributePool(this.strings, 16 + rowCapacity * attributesPerRow);
+  /**
+   * About `rowCapacity` rows, with as many attributes and strings as they mostly have, fit without growing. Of attributes
+   * only those of the names in `kept` are kept; null = all.
+   */
+  constructor(rowCapacity = 512, kept: ReadonlySet<string> | null = null) {
+    const attributesPerRow = kept === null ? attributesOfSpan : keptAttributesOfSpan;
+    this.strings = new StringDictionary(kept === null ? rowCapacity : rowCapacity / 4);
+    this.attributes = new AttributePool(this.strings, 16 + rowCapacity * attributesPerRow, kept);
     this.traceId = new Uint32Array(rowCapacity * 4);
     this.spanId = new Uint32Array(rowCapacity * 2);
     this.parentSpanId = new Uint32Array(rowCapacity * 2);

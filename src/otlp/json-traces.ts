@@ -456,7 +456,7 @@ class TraceReader {
         scanner.at = start;
         name = this.#anyAttribute(slot);
       }
-      pool.add(name, this.#valueType, this.#value);
+      if (pool.keeps(name)) pool.add(name, this.#valueType, this.#value);
     }
   }
 
@@ -469,7 +469,9 @@ class TraceReader {
     if (!scanner.takeTight(usualStart)) return -1;
     const name = this.#string(slot, -1);
     if (name < 0) return -1;
-    if (scanner.takeTight(usualString)) {
+    if (!this.#table.attributes.keeps(name)) {
+      if (!this.#skipUsualValue()) return -1;
+    } else if (scanner.takeTight(usualString)) {
       const value = this.#string((name * 2 + 1) % guessesMax, -1);
       if (value < 0) return -1;
       this.#setValue(ValueType.String, value);
@@ -478,6 +480,13 @@ class TraceReader {
       this.#setInt(scanner.words);
     }
     return scanner.takeTwoEnds() ? name : -1;
+  }
+
+  /** Over the value of an attribute that nobody wants; false if it is written in another way than usual. */
+  #skipUsualValue(): boolean {
+    const scanner = this.#scanner;
+    if (scanner.takeTight(usualString)) return scanner.string();
+    return scanner.takeTight(usualInt) && scanner.int64();
   }
 
   /** The same for attributes of any form. */

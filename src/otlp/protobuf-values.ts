@@ -40,6 +40,7 @@ export function appendAttribute(
   }
   if (at + length !== end || length < 2) return appendSlowly(table, wire, start, end);
   const key = strings.internAfter(previousKey * 2, bytes, start + 2, keyEnd);
+  const isKept = attributes.keeps(key);
   const field = bytes[at] as number;
   const first = bytes[at + 1] as number;
   at += 2;
@@ -50,25 +51,25 @@ export function appendAttribute(
       at += 1;
     }
     if (at + textLength === end) {
-      attributes.add(key, ValueType.String, strings.internAfter(key * 2 + 1, bytes, at, end));
+      if (isKept) attributes.add(key, ValueType.String, strings.internAfter(key * 2 + 1, bytes, at, end));
       return key;
     }
   } else if (field === 0x18) {
     if (first < 0x80 && at === end) {
-      attributes.add(key, ValueType.Int, first);
+      if (isKept) attributes.add(key, ValueType.Int, first);
       return key;
     }
     if (wire.varint(at - 1, end) === end) {
-      addInt(table, key, wire);
+      if (isKept) addInt(table, key, wire);
       return key;
     }
   } else if (field === 0x10) {
     if (first < 0x80 && at === end) {
-      attributes.add(key, ValueType.Bool, first === 0 ? 0 : 1);
+      if (isKept) attributes.add(key, ValueType.Bool, first === 0 ? 0 : 1);
       return key;
     }
   } else if (field === 0x21 && length === 9) {
-    attributes.add(key, ValueType.Double, wire.view.getFloat64(at - 1, true));
+    if (isKept) attributes.add(key, ValueType.Double, wire.view.getFloat64(at - 1, true));
     return key;
   }
   return appendSlowly(table, wire, start, end);
@@ -355,6 +356,7 @@ function appendSlowly(table: SpanTable, wire: Wire, start: number, end: number):
       }
     at = fieldEnd;
   }
+  if (!attributes.keeps(key)) return key;
   if (textStart < 0) attributes.addValue(key, value);
   else attributes.add(key, ValueType.String, strings.internBytes(wire.bytes, textStart, textEnd));
   return key;

@@ -90,6 +90,7 @@ const serverShareMin = 0.5;
  */
 export function failureOrigins(trace: Trace, usualDuration: UsualDuration): readonly FailureOrigin[] {
   const origins: FailureOrigin[] = [];
+  if (!trace.spans.some(({ failed }) => failed)) return origins;
   const search: Search = {
     trace,
     usualDuration,

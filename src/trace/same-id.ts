@@ -1,5 +1,6 @@
-import { type AnyValue, textOf } from "../model/attributes.ts";
-import { SpanKind } from "../model/span-table.ts";
+import { textOf } from "../model/attributes.ts";
+import { meaningfulAttributes } from "../model/semconv.ts";
+import { SpanKind, type SpanTable } from "../model/span-table.ts";
 import type { RowRef } from "./trace.ts";
 
 /** A record that shares its span id with others of its trace. */
@@ -51,10 +52,10 @@ export function resolveSameId<T extends SameIdRecord>(records: readonly T[]): Sa
   return { kept, conflicts, collisions: collisionsOf(kept) };
 }
 
-/** How many of the records differ: sending one again is normal and changes nothing. */
+/** How many of the records differ in what matters: sending one again is normal and changes nothing. */
 function distinctCount(records: readonly RowRef[]): number {
-  const sorted = records.toSorted(compareContent);
-  return sorted.filter((record, i) => i === 0 || compareContent(sorted[i - 1] as RowRef, record) !== 0)
+  const sorted = records.toSorted(compareMeaning);
+  return sorted.filter((record, i) => i === 0 || compareMeaning(sorted[i - 1] as RowRef, record) !== 0)
     .length;
 }
 
@@ -84,28 +85,24 @@ function collisionsOf(kept: readonly SameIdRecord[]): number {
 function compareVersions(a: SameIdRecord, b: SameIdRecord): number {
   return (
     Number(a.hasEnd) - Number(b.hasEnd) ||
-    attributeCount(a) - attributeCount(b) ||
+    attributesOf(a, true).length - attributesOf(b, true).length ||
     a.end - b.end ||
     compareContent(a, b)
   );
 }
 
-function attributeCount({ table, row }: RowRef): number {
-  return (table.attributeEnd[row] as number) - (table.attributeStart[row] as number);
-}
-
-/** An order over everything that a record says; 0 = the same span, sent again. */
+/**
+ * An order over everything that a record says, what matters first, so that records which were read without the rest are in
+ * the same order; 0 = the same span, sent again.
+ */
 export function compareContent(a: RowRef, b: RowRef): number {
   if (a.table === b.table && a.row === b.row) return 0;
-  return (
-    compareColumns(a, b) ||
-    compareText(
-      a.table.strings.get(a.table.name[a.row] ?? 0),
-      b.table.strings.get(b.table.name[b.row] ?? 0),
-    ) ||
-    compareAttributes(a, b) ||
-    compareText(restOf(a), restOf(b))
-  );
+  return compareMeaning(a, b) || compareText(saidBy(a, false), saidBy(b, false));
+}
+
+/** The same over what matters: attributes without a meaning to us are left out. */
+function compareMeaning(a: RowRef, b: RowRef): number {
+  return compareColumns(a, b) || compareText(saidBy(a, true), saidBy(b, true));
 }
 
 function compareColumns(a: RowRef, b: RowRef): number {
@@ -128,35 +125,15 @@ function compareAt(a: Uint32Array | Uint8Array, i: number, b: Uint32Array | Uint
   return (a[i] as number) - (b[j] as number);
 }
 
-function compareAttributes(a: RowRef, b: RowRef): number {
-  const count = attributeCount(a);
-  if (count !== attributeCount(b)) return count - attributeCount(b);
-  const [pool, other] = [a.table.attributes, b.table.attributes];
-  const start = a.table.attributeStart[a.row] as number;
-  const otherStart = b.table.attributeStart[b.row] as number;
-  for (let i = 0; i < count; i += 1) {
-    const difference =
-      compareText(pool.keyAt(start + i), other.keyAt(otherStart + i)) ||
-      compareValues(pool.valueAt(start + i), other.valueAt(otherStart + i));
-    if (difference !== 0) return difference;
-  }
-  return 0;
-}
-
-function compareValues(a: AnyValue, b: AnyValue): number {
-  return a === b ? 0 : compareText(`${typeof a}${textOf(a)}`, `${typeof b}${textOf(b)}`);
-}
-
-/** What seldom tells two records apart, as one text. */
-function restOf({ table, row }: RowRef): string {
-  const { strings, attributes, events, links, resources, scopes } = table;
-  const parts: string[] = [
-    strings.get(table.statusMessage[row] as number),
-    strings.get(table.traceState[row] as number),
-  ];
+/** What a record says outside of its columns, as one text. */
+function saidBy(record: RowRef, isMeaningOnly: boolean): string {
+  const { table, row } = record;
+  const { strings, events, links, resources, scopes } = table;
+  const parts = [strings.get(table.name[row] as number), ...attributesOf(record, isMeaningOnly)];
   const addRange = (start: number, end: number): void => {
-    for (let i = start; i < end; i += 1) parts.push(attributes.keyAt(i), textOf(attributes.valueAt(i)));
+    for (const text of attributesIn(table, start, end, isMeaningOnly)) parts.push(text);
   };
+  parts.push(strings.get(table.statusMessage[row] as number), strings.get(table.traceState[row] as number));
   for (let i = table.eventStart[row] as number; i < (table.eventEnd[row] as number); i += 1) {
     parts.push(
       "event",
@@ -179,6 +156,32 @@ function restOf({ table, row }: RowRef): string {
   const scope = table.scope[row] as number;
   parts.push("scope", strings.get(scopes.name[scope] ?? 0), strings.get(scopes.version[scope] ?? 0));
   return parts.join("\u0000");
+}
+
+function attributesOf({ table, row }: RowRef, isMeaningOnly: boolean): readonly string[] {
+  return attributesIn(
+    table,
+    table.attributeStart[row] as number,
+    table.attributeEnd[row] as number,
+    isMeaningOnly,
+  );
+}
+
+/** Each attribute of a range as a text. */
+function attributesIn(
+  { attributes }: SpanTable,
+  start: number,
+  end: number,
+  isMeaningOnly: boolean,
+): readonly string[] {
+  const texts: string[] = [];
+  for (let i = start; i < end; i += 1) {
+    const key = attributes.keyAt(i);
+    if (isMeaningOnly && !meaningfulAttributes.has(key)) continue;
+    const value = attributes.valueAt(i);
+    texts.push(`${key}=${typeof value} ${textOf(value)}`);
+  }
+  return texts;
 }
 
 export function compareText(a: string, b: string): number {

@@ -8,9 +8,12 @@ import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { OperationError } from "../../src/engine/errors/operation-error.ts";
 import type { ByteSource } from "../../src/formats/byte-source.ts";
+import { Span } from "../../src/model/span.ts";
+import type { SpanTable } from "../../src/model/span-table.ts";
 import { encodeLogs } from "../../src/otlp/encode-logs.ts";
 import { encodeMetrics } from "../../src/otlp/encode-metrics.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import type { RowRef } from "../../src/trace/trace.ts";
 import { recorded } from "../data-folder.ts";
 import { collect, line, namesOf, request, rowsOf, streamOf } from "./sources.ts";
 
@@ -383,3 +386,62 @@ describe.skipIf(capture.missing)(`a recorded capture ${capture.reason}`, () => {
       expect(rowsOf((await collect([source])).tables)).toEqual(expected);
   });
 });
+
+describe("attributes that nobody asked for", () => {
+  const attributes = [
+    { key: "service.name", value: { stringValue: "shop" } },
+    { key: "text", value: { stringValue: "left out" } },
+    { key: "big", value: { intValue: "9007199254740993" } },
+    { key: "list", value: { arrayValue: { values: [{ intValue: "1" }] } } },
+    { key: "small", value: { intValue: "7" } },
+    { key: "yes", value: { boolValue: true } },
+    { key: "half", value: { doubleValue: 0.5 } },
+    { value: { stringValue: "no key" } },
+    { key: "peer.service", value: { stringValue: "cart" } },
+  ];
+  const span = {
+    traceId: "0af7651916cd43dd8448eb211c80319c",
+    spanId: "00f067aa0ba902b7",
+    name: "GET",
+    attributes,
+    events: [{ name: "seen", attributes }],
+    links: [{ traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "00f067aa0ba902b8", attributes }],
+  };
+  const json = JSON.stringify({
+    resourceSpans: [{ resource: { attributes }, scopeSpans: [{ scope: { attributes }, spans: [span] }] }],
+  });
+  const kept = new Set(["service.name", "peer.service", "half"]);
+
+  test.each([
+    ["JSON", async () => json],
+    ["pretty JSON", async () => JSON.stringify(JSON.parse(json), null, 1)],
+    ["protobuf", async () => encodeTraces(refsOf((await collect([streamOf(json)])).tables))],
+  ] as const)("are left out while %s is read", async (_, content) => {
+    const { tables, summary } = await collect([streamOf(await content())], { attributes: kept });
+    expect(summary.spans).toEqual({ accepted: 1, rejected: 0 });
+    const [table] = tables;
+    const read = new Span(table!, 0);
+    const expected = new Map<string, unknown>([
+      ["service.name", "shop"],
+      ["half", 0.5],
+      ["peer.service", "cart"],
+    ]);
+    for (const part of [read, ...read.events, ...read.links]) expect(part.attributes).toEqual(expected);
+    expect(read.resourceAttributes).toEqual(expected);
+  });
+
+  test("are checked all the same", async () => {
+    const cut = Buffer.from(encodeTraces(refsOf((await collect([streamOf(json)])).tables)));
+    // the text's length now reaches beyond its value
+    cut[cut.lastIndexOf("left out") - 1] = 100;
+    const all = await collect([streamOf(line("a")), streamOf(cut)]);
+    const some = await collect([streamOf(line("a")), streamOf(cut)], { attributes: kept });
+    expect(some.summary).toEqual(all.summary);
+    expect(some.problems).toEqual(all.problems);
+    expect(all.problems).not.toEqual([]);
+  });
+});
+
+function refsOf(tables: readonly SpanTable[]): readonly RowRef[] {
+  return tables.flatMap((table) => Array.from({ length: table.rowCount }, (_, row) => ({ table, row })));
+}
