@@ -1,6 +1,4 @@
-import type { ReceivedBody } from "../engine/ports.ts";
 import type { SpanTable } from "../model/span-table.ts";
-import { decodeSpans } from "../otlp/decode-body.ts";
 
 /** Decoded bodies of spans that are likely to be read again, bounded by bytes; the least recently used goes first. */
 export class DecodedCache {
@@ -10,10 +8,6 @@ export class DecodedCache {
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
-  }
-
-  has(sequence: number): boolean {
-    return this.#entries.has(sequence);
   }
 
   put(sequence: number, table: SpanTable): void {
@@ -26,17 +20,12 @@ export class DecodedCache {
     }
   }
 
-  /** The rows of the body, decoded again if need be: the same bytes give the same rows. */
-  get(sequence: number, { encoding, body }: ReceivedBody): SpanTable {
+  get(sequence: number): SpanTable | undefined {
     const known = this.#entries.get(sequence);
-    if (known !== undefined) {
-      this.#entries.delete(sequence);
-      this.#entries.set(sequence, known);
-      return known.table;
-    }
-    const { table } = decodeSpans(encoding, body);
-    this.put(sequence, table);
-    return table;
+    if (known === undefined) return undefined;
+    this.#entries.delete(sequence);
+    this.#entries.set(sequence, known);
+    return known.table;
   }
 
   remove(sequence: number): void {

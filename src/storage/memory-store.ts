@@ -11,7 +11,9 @@ import type {
 } from "../engine/ports.ts";
 import { TraceIdTable } from "../engine/trace-id-table.ts";
 import { type TraceId, wordsOfHex } from "../model/ids.ts";
-import type { SpanTable } from "../model/span-table.ts";
+import { SpanTable } from "../model/span-table.ts";
+import { decodeSpans } from "../otlp/decode-body.ts";
+import { decodeOneTrace } from "../otlp/protobuf-traces.ts";
 import type { RowRef } from "../trace/trace.ts";
 import { DecodedCache } from "./decoded-cache.ts";
 import { SummaryColumns } from "./summary-columns.ts";
@@ -90,7 +92,8 @@ class MemoryStore implements TelemetryStore {
   }
 
   async readTrace(traceId: TraceId): Promise<readonly RowRef[]> {
-    const entry = this.#traceIds.find(wordsOfHex(traceId), 0);
+    const words = wordsOfHex(traceId);
+    const entry = this.#traceIds.find(words, 0);
     if (entry < 0) return [];
     const parts: { readonly body: Body; readonly firstRow: number }[] = [];
     for (let at = this.#firstPosting[entry] as number; at !== none; at = this.#postings.next(at)) {
@@ -99,16 +102,28 @@ class MemoryStore implements TelemetryStore {
         parts.push({ body, firstRow: body.firstRows[this.#postings.position(at)] as number });
     }
     const rows: RowRef[] = [];
+    const own = new SpanTable(8);
     let decodedBytes = 0;
     for (const { body, firstRow } of parts) {
       if (decodedBytes > sliceBytes) {
         await nextTurn();
         decodedBytes = 0;
       }
-      if (!this.#tables.has(body.sequence)) decodedBytes += body.received.body.length;
-      const table = this.#tables.get(body.sequence, body.received);
+      const { encoding, body: bytes } = body.received;
+      let table = this.#tables.get(body.sequence);
+      if (table === undefined) {
+        decodedBytes += bytes.length;
+        if (encoding === "protobuf") {
+          decodeOneTrace(bytes, own, words);
+          continue;
+        }
+        // finding one trace in JSON takes nearly as long as reading all
+        table = decodeSpans(encoding, bytes).table;
+        this.#tables.put(body.sequence, table);
+      }
       for (let row = firstRow; row >= 0; row = body.nextRow[row] as number) rows.push({ table, row });
     }
+    for (let row = 0; row < own.rowCount; row += 1) rows.push({ table: own, row });
     return rows;
   }
 

@@ -1,9 +1,11 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { wordsOfHex } from "../../src/model/ids.ts";
+import { Span } from "../../src/model/span.ts";
 import { SpanTable } from "../../src/model/span-table.ts";
 import { MalformedBodyError } from "../../src/model/telemetry.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
-import { decodeTraces } from "../../src/otlp/protobuf-traces.ts";
+import { decodeOneTrace, decodeTraces } from "../../src/otlp/protobuf-traces.ts";
 import {
   arbitraryTraces,
   messageType,
@@ -118,6 +120,23 @@ describe("trace requests of any shape", () => {
         const written = encodeTraces(rows);
         expect(rowsOf(decode(written))).toEqual(rowsOf(table));
         expect(oracleRows(oracleRequest("traces", written))).toEqual(rowsOf(table));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("are read for one trace as if only that one were there, whatever the order of fields", () => {
+    fc.assert(
+      fc.property(arbitraryTraces, fc.option(fc.nat()), fc.nat(), (plain, seed, pick) => {
+        const encoded = oracleEncode("traces", plain);
+        const body = seed === null ? encoded : reorderFields(requestType, encoded, seed);
+        const all = decode(body);
+        if (all.rowCount === 0) return;
+        const wanted = new Span(all, pick % all.rowCount).traceId;
+        const some = new SpanTable(1);
+        decodeOneTrace(body, some, wordsOfHex(wanted));
+        const isWanted = (_: unknown, row: number): boolean => new Span(all, row).traceId === wanted;
+        expect(rowsOf(some)).toEqual(rowsOf(all).filter(isWanted));
       }),
       { numRuns: 300 },
     );
