@@ -7,11 +7,9 @@ import { nanosFromWords } from "../model/time.ts";
 import { correctClocks } from "./clock-skew.ts";
 import { compareContent, compareText, resolveSameId } from "./same-id.ts";
 import { semanticsOf } from "./semantics.ts";
-import { SpanNode } from "./span-node.ts";
+import { SpanNode, type TimeWords } from "./span-node.ts";
 import type { ClockOffset, RowRef, Trace } from "./trace.ts";
 import { TraceProblems } from "./trace-problems.ts";
-
-const twoTo32 = 4_294_967_296;
 
 /**
  * Puts the spans of one trace together. Repeats, lost parents, cycles, several roots, clocks that disagree and times that
@@ -21,8 +19,7 @@ const twoTo32 = 4_294_967_296;
 export function assembleTrace(rows: readonly RowRef[], naming: NodeNaming): Trace {
   const problems = new TraceProblems();
   const base = earliestTime(rows);
-  const nodes = rows.map(({ table, row }) => new SpanNode(table, row, naming));
-  for (const node of nodes) setTimes(node, base);
+  const nodes = rows.map(({ table, row }) => new SpanNode(table, row, naming, base));
   sortNodes(nodes);
   const all = new SpanIdIndex(nodes);
   const spans = withoutRepeats(nodes, all, problems);
@@ -51,13 +48,8 @@ export function assembleTrace(rows: readonly RowRef[], naming: NodeNaming): Trac
   };
 }
 
-interface Words {
-  readonly high: number;
-  readonly low: number;
-}
-
 /** The earliest start that was sent, else the earliest end, else 0. */
-function earliestTime(rows: readonly RowRef[]): Words {
+function earliestTime(rows: readonly RowRef[]): TimeWords {
   let high = 0;
   let low = 0;
   for (const { table, row } of rows) {
@@ -80,21 +72,6 @@ function earliestTime(rows: readonly RowRef[]): Words {
     }
   }
   return { high, low };
-}
-
-function setTimes(node: SpanNode, base: Words): void {
-  const { startTime, endTime } = node.table;
-  const at = node.row * 2;
-  const startHigh = startTime[at] as number;
-  const startLow = startTime[at + 1] as number;
-  const endHigh = endTime[at] as number;
-  const endLow = endTime[at + 1] as number;
-  node.hasStart = startHigh !== 0 || startLow !== 0;
-  node.hasEnd = endHigh !== 0 || endLow !== 0;
-  if (node.hasStart) node.start = (startHigh - base.high) * twoTo32 + (startLow - base.low);
-  if (node.hasEnd) node.end = (endHigh - base.high) * twoTo32 + (endLow - base.low);
-  if (!node.hasEnd) node.end = node.start;
-  node.isUnfinished = !node.hasEnd || !node.hasStart;
 }
 
 /** By start (spans without one last), span id, service, kind, then by everything else that was sent. */

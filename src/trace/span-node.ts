@@ -4,6 +4,13 @@ import { semanticsOf } from "./semantics.ts";
 import type { TraceSpan } from "./trace.ts";
 
 const noChildren: number[] = [];
+const twoTo32 = 4_294_967_296;
+
+/** Unix nanoseconds. */
+export interface TimeWords {
+  readonly high: number;
+  readonly low: number;
+}
 
 /** A span while its trace is put together: one shape for all, so that loops over spans stay fast. */
 export class SpanNode implements TraceSpan {
@@ -19,13 +26,13 @@ export class SpanNode implements TraceSpan {
   parent = -1;
   isOrphan = false;
   children = noChildren;
-  start = 0;
-  end = 0;
-  isUnfinished = false;
+  start: number;
+  end: number;
+  isUnfinished: boolean;
   clockShift = 0;
   /** whether the times were sent */
-  hasStart = false;
-  hasEnd = false;
+  readonly hasStart: boolean;
+  readonly hasEnd: boolean;
   readonly idHigh: number;
   readonly idLow: number;
   readonly parentHigh: number;
@@ -33,7 +40,8 @@ export class SpanNode implements TraceSpan {
   /** the next span with the same id, in trace order; null = none */
   nextOfId: SpanNode | null = null;
 
-  constructor(table: SpanTable, row: number, naming: NodeNaming) {
+  /** Times count from `base`. */
+  constructor(table: SpanTable, row: number, naming: NodeNaming, base: TimeWords) {
     const semantics = semanticsOf(table);
     const identity = semantics.identityOf(row);
     this.table = table;
@@ -48,6 +56,15 @@ export class SpanNode implements TraceSpan {
     this.idLow = table.spanId[row * 2 + 1] as number;
     this.parentHigh = table.parentSpanId[row * 2] as number;
     this.parentLow = table.parentSpanId[row * 2 + 1] as number;
+    const startHigh = table.startTime[row * 2] as number;
+    const startLow = table.startTime[row * 2 + 1] as number;
+    const endHigh = table.endTime[row * 2] as number;
+    const endLow = table.endTime[row * 2 + 1] as number;
+    this.hasStart = startHigh !== 0 || startLow !== 0;
+    this.hasEnd = endHigh !== 0 || endLow !== 0;
+    this.start = this.hasStart ? (startHigh - base.high) * twoTo32 + (startLow - base.low) : 0;
+    this.end = this.hasEnd ? (endHigh - base.high) * twoTo32 + (endLow - base.low) : this.start;
+    this.isUnfinished = !this.hasEnd || !this.hasStart;
   }
 
   addChild(index: number): void {
