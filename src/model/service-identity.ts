@@ -22,26 +22,30 @@ export const unknownService = "unknown_service";
 const serviceNameLengthMax = 255;
 
 export function identityOf(resource: Attributes): ServiceIdentity {
-  const text = (keys: readonly string[]): string => {
-    for (const key of keys) {
-      const [first = ""] = textsOf(resource.get(key));
-      if (first !== "") return first;
-    }
-    return "";
-  };
-  const hint = text(resourceKeys.hint);
-  const pid = text(resourceKeys.process);
-  const host = text(resourceKeys.hostName);
+  const hint = firstText(resource, resourceKeys.hint);
+  const pid = firstText(resource, resourceKeys.process);
+  const host = firstText(resource, resourceKeys.hostName);
   const addresses = resourceKeys.address.flatMap((key) => textsOf(resource.get(key)));
   return {
-    name: limitName(text(resourceKeys.name) || (hint === "" ? unknownService : `${unknownService}:${hint}`)),
-    namespace: limitName(text(resourceKeys.namespace)),
-    environment: limitName(text(resourceKeys.environment)),
-    version: text(resourceKeys.version),
-    instance: text(resourceKeys.instance) || (host !== "" && pid !== "" ? `${host}:${pid}` : host),
-    host: text(resourceKeys.clock),
+    name: limitName(
+      firstText(resource, resourceKeys.name) || (hint === "" ? unknownService : `${unknownService}:${hint}`),
+    ),
+    namespace: limitName(firstText(resource, resourceKeys.namespace)),
+    environment: limitName(firstText(resource, resourceKeys.environment)),
+    version: firstText(resource, resourceKeys.version),
+    instance:
+      firstText(resource, resourceKeys.instance) || (host !== "" && pid !== "" ? `${host}:${pid}` : host),
+    host: firstText(resource, resourceKeys.clock),
     addresses: [...new Set(addresses.map((address) => address.toLowerCase()))],
   };
+}
+
+function firstText(resource: Attributes, keys: readonly string[]): string {
+  for (const key of keys) {
+    const [first = ""] = textsOf(resource.get(key));
+    if (first !== "") return first;
+  }
+  return "";
 }
 
 /** The texts of a value: one for a scalar, several for an array such as `host.ip`; empty ones are left out. */

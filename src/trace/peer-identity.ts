@@ -85,6 +85,12 @@ function serverOf(row: RowAttributes): Server {
   return { host, port: row.text(role.networkPort) || row.text(role.port) || port };
 }
 
+/** Whether `serverOf` certainly takes the host by name: an odd one such as `[]:80` may have none. */
+export function hasHostByName(row: RowAttributes): boolean {
+  const text = row.text(role.address);
+  return text !== "" && !text.startsWith("[") && !text.startsWith(":");
+}
+
 /** `host` or `host:port`; brackets around IPv6 addresses are taken off. */
 function splitHost(text: string): Server {
   const match = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d+))?$/.exec(text);

@@ -24,6 +24,10 @@ export const role = Object.fromEntries(
 ) as Readonly<Record<keyof typeof spanKeys, Role>>;
 
 const firstPeerSlot = role.peerName.from;
+/** Where a call went, for want of a host by name; values mostly differ from call to call. */
+const fallbackSlots = new Uint8Array(256);
+for (const { from, to } of [role.url, role.httpHost, role.networkAddress, role.networkPort])
+  fallbackSlots.fill(1, from, to);
 const firstResourceSlot = slotNames.length;
 for (const name of new Set(Object.values(resourceKeys).flat())) roleFor([name]);
 
@@ -126,13 +130,16 @@ export class RowAttributes {
     return text === "true" || text === "TRUE" || text === "True";
   }
 
-  /** The place that two rows share if all that they say about the far side (but for URLs) is equal, and in the same order. */
-  peerPlace<T>(root: ValueTree<T>): ValueTree<T> {
+  /**
+   * The place that two rows share if all that they say about the far side is equal, and in the same order. Where there is a
+   * host by name (`isNamed`), what stands in for one is left out.
+   */
+  peerPlace<T>(root: ValueTree<T>, isNamed: boolean): ValueTree<T> {
     const { type, value } = this.#table.attributes;
     let place = root;
     for (let i = 0; i < this.#touchedCount; i += 1) {
       const slot = this.#touched[i] as number;
-      if (slot < firstPeerSlot || (slot >= role.url.from && slot < role.url.to)) continue;
+      if (slot < firstPeerSlot || (isNamed && fallbackSlots[slot] === 1)) continue;
       const at = this.#found[slot] as number;
       place = place.below(slot * 8 + (type[at] as number), value[at] as number);
     }

@@ -6,7 +6,7 @@ import type { NodeNaming } from "../model/service-directory.ts";
 import { identityOf, type ServiceIdentity } from "../model/service-identity.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
 import type { NodeKind } from "./calls.ts";
-import { addressOfAttributes, type Peer, peerOfAttributes } from "./peer-identity.ts";
+import { addressOfAttributes, hasHostByName, type Peer, peerOfAttributes } from "./peer-identity.ts";
 import { RowAttributes, role, ValueTree } from "./row-attributes.ts";
 import { describeError, GrpcCode, grpcCodeOf, grpcServerFailures, type SpanError } from "./span-error.ts";
 
@@ -230,10 +230,10 @@ export class TableSemantics {
   #findPeer(row: number): number {
     this.#row.scan(row);
     if (!this.#row.hasPeer) return PeerNumber.None;
-    const place = this.#row.peerPlace(this.#peerTree);
+    const isNamed = hasHostByName(this.#row);
     // URLs differ from call to call, so a peer that only a URL names is found by what is made of it
-    if (this.#row.has(role.url) && !this.#row.has(role.address))
-      return this.#numberOf(peerOfAttributes(this.#row));
+    if (!isNamed && this.#row.has(role.url)) return this.#numberOf(peerOfAttributes(this.#row));
+    const place = this.#row.peerPlace(this.#peerTree, isNamed);
     place.thing ??= this.#numberOf(peerOfAttributes(this.#row));
     return place.thing;
   }
