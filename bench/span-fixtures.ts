@@ -56,8 +56,9 @@ export async function writeFiles(
   paths: FixtureFiles<string>,
   options: FixtureOptions,
 ): Promise<FixtureFiles<number>> {
-  const json = createWriteStream(paths.json);
-  const protobuf = createWriteStream(paths.protobuf);
+  // flushed at the end: writing to disk in the background would slow down what is measured next
+  const json = createWriteStream(paths.json, { flush: true });
+  const protobuf = createWriteStream(paths.protobuf, { flush: true });
   for (const rows of makeBatches(options)) {
     const body = encodeTraces(rows);
     const length = Buffer.alloc(4);

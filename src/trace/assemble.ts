@@ -79,8 +79,8 @@ function compareNodes(a: SpanNode, b: SpanNode): number {
   if (a.start !== b.start && a.hasStart && b.hasStart) return a.start - b.start;
   if (a.hasStart !== b.hasStart) return a.hasStart ? -1 : 1;
   return (
-    a.idHigh - b.idHigh ||
-    a.idLow - b.idLow ||
+    (a.idHigh >>> 0) - (b.idHigh >>> 0) ||
+    (a.idLow >>> 0) - (b.idLow >>> 0) ||
     compareText(a.service, b.service) ||
     a.kind - b.kind ||
     compareContent(a, b)

@@ -26,13 +26,15 @@ export class SpanNode implements TraceSpan {
   parent = -1;
   isOrphan = false;
   children = noChildren;
-  start: number;
-  end: number;
+  // No small whole numbers at first: a field that stops being one later on costs all code that was compiled before.
+  start = Number.NaN;
+  end = Number.NaN;
+  clockShift = Number.NaN;
   isUnfinished: boolean;
-  clockShift = 0;
   /** whether the times were sent */
   readonly hasStart: boolean;
   readonly hasEnd: boolean;
+  /** words of ids as signed numbers, which need no memory of their own */
   readonly idHigh: number;
   readonly idLow: number;
   readonly parentHigh: number;
@@ -52,10 +54,10 @@ export class SpanNode implements TraceSpan {
     this.operation = table.strings.get(table.name[row] as number);
     this.kind = semantics.kindOf(row);
     this.failed = semantics.failed(row);
-    this.idHigh = table.spanId[row * 2] as number;
-    this.idLow = table.spanId[row * 2 + 1] as number;
-    this.parentHigh = table.parentSpanId[row * 2] as number;
-    this.parentLow = table.parentSpanId[row * 2 + 1] as number;
+    this.idHigh = (table.spanId[row * 2] as number) | 0;
+    this.idLow = (table.spanId[row * 2 + 1] as number) | 0;
+    this.parentHigh = (table.parentSpanId[row * 2] as number) | 0;
+    this.parentLow = (table.parentSpanId[row * 2 + 1] as number) | 0;
     const startHigh = table.startTime[row * 2] as number;
     const startLow = table.startTime[row * 2 + 1] as number;
     const endHigh = table.endTime[row * 2] as number;
@@ -64,6 +66,7 @@ export class SpanNode implements TraceSpan {
     this.hasEnd = endHigh !== 0 || endLow !== 0;
     this.start = this.hasStart ? (startHigh - base.high) * twoTo32 + (startLow - base.low) : 0;
     this.end = this.hasEnd ? (endHigh - base.high) * twoTo32 + (endLow - base.low) : this.start;
+    this.clockShift = 0;
     this.isUnfinished = !this.hasEnd || !this.hasStart;
   }
 
