@@ -19,7 +19,8 @@ import { TraceProblems } from "./trace-problems.ts";
 export function assembleTrace(rows: readonly RowRef[], naming: NodeNaming): Trace {
   const problems = new TraceProblems();
   const base = earliestTime(rows);
-  const nodes = rows.map(({ table, row }) => new SpanNode(table, row, naming, base));
+  const nodes: SpanNode[] = [];
+  for (const { table, row } of rows) nodes.push(new SpanNode(table, row, naming, base));
   sortNodes(nodes);
   const all = new SpanIdIndex(nodes);
   const spans = withoutRepeats(nodes, all, problems);
