@@ -8,7 +8,7 @@ import { OTLPTraceExporter as ProtoExporter } from "@opentelemetry/exporter-trac
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from "@opentelemetry/sdk-trace-base";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { TraceReport } from "../../src/analysis/report.ts";
+import type { GraphJson, TraceReport } from "../../src/analysis/report.ts";
 import { type RunningServer, runCommand, startServer } from "../cli/run-hypocenter.ts";
 import { prepareCollector, type RunningCollector, startCollector } from "./collector.ts";
 
@@ -85,14 +85,67 @@ describe.skipIf(missing !== null)(
       expect(report.root_cause_candidates[0]).toMatchObject({ service: "api", kind: "error" });
     });
 
-    test("its files, JSON and protobuf, are read and give the same graph", async () => {
+    test("hands on what its Zipkin receiver gets", async () => {
+      const traceId = "5af7183fb1d4cf5f4f4f4f4f4f4f4f4f";
+      const span = (service: string, kind: string, id: string, parentId?: string): object => ({
+        traceId,
+        id,
+        ...(parentId === undefined ? {} : { parentId, shared: id === parentId }),
+        kind,
+        name: "get /pay",
+        timestamp: Date.now() * 1000,
+        duration: 20_000,
+        localEndpoint: { serviceName: service },
+        tags: service === "pay" ? { error: "no money" } : {},
+      });
+      const spans = [
+        span("till", "SERVER", "000000000000000a"),
+        span("till", "CLIENT", "000000000000000b", "000000000000000a"),
+        span("pay", "SERVER", "000000000000000c", "000000000000000b"),
+      ];
+      const response = await fetch(`http://127.0.0.1:${collector.zipkinPort}/api/v2/spans`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(spans),
+      });
+      expect(response.status).toBe(202);
+      await sleep(1500);
+      const { edges } = (await fetchJson("/api/v1/graph")) as GraphJson;
+      expect(edges).toContainEqual(expect.objectContaining({ caller: "till", callee: "pay", calls: 1 }));
+    });
+
+    test("loses nothing by its retries while hypocenter is stopped and started", async () => {
+      const ports = [server.grpc, server.http, server.api].map((address) => address.split(":")[1] as string);
+      await server.stop();
+      const before = traceIds.length;
+      await send(new GrpcExporter({ url: `http://127.0.0.1:${collector.grpcPort}` }));
+      await sleep(2000);
+      const [grpc, http, api] = ports as [string, string, string];
+      server = await startServer(["--grpc-port", grpc, "--http-port", http, "--port", api]);
+      const sent = traceIds.slice(before);
+      for (let tries = 0; tries < 200 && (await lost(sent)) > 0; tries += 1) await sleep(200);
+      expect(await lost(sent)).toBe(0);
+    });
+
+    async function lost(ids: readonly string[]): Promise<number> {
+      const answers = await Promise.all(
+        ids.map((traceId) => fetch(`http://${server.api}/api/v1/traces/${traceId}`)),
+      );
+      return answers.filter(({ status }) => status !== 200).length;
+    }
+
+    test("its files, JSON, protobuf and zstd, are read and give the same graph", async () => {
       await collector.stop();
-      const json = await runCommand(["graph", collector.jsonFile, "--format", "json"]);
-      const proto = await runCommand(["graph", collector.protoFile, "--format", "json"]);
-      expect(JSON.parse(json.stdout).edges).toMatchObject([
-        { caller: "web", callee: "api", calls: requests },
-      ]);
-      expect(proto.stdout).toBe(json.stdout);
+      const [json, proto, zstd] = await Promise.all(
+        [collector.jsonFile, collector.protoFile, collector.zstdFile].map((file) =>
+          runCommand(["graph", file, "--format", "json"]),
+        ),
+      );
+      expect(JSON.parse(json!.stdout).edges).toContainEqual(
+        expect.objectContaining({ caller: "web", callee: "api", calls: traceIds.length }),
+      );
+      expect(proto!.stdout).toBe(json!.stdout);
+      expect(zstd!.stdout).toBe(json!.stdout);
     });
   },
 );

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-const version = "v0.159.0";
-const folder = join(tmpdir(), `hypocenter-interop-collector-${version}`);
+const version = "v0.158.0";
+const folder = join(tmpdir(), `hypocenter-interop-collector-zipkin-${version}`);
 const binary = join(folder, "build", "otelcol");
 
 const manifest = `
@@ -17,6 +17,7 @@ dist:
   output_path: ./build
 receivers:
   - gomod: go.opentelemetry.io/collector/receiver/otlpreceiver ${version}
+  - gomod: github.com/open-telemetry/opentelemetry-collector-contrib/receiver/zipkinreceiver ${version}
 processors:
   - gomod: go.opentelemetry.io/collector/processor/batchprocessor ${version}
 exporters:
@@ -49,18 +50,22 @@ export async function prepareCollector(): Promise<string | null> {
 export interface RunningCollector {
   readonly grpcPort: number;
   readonly httpPort: number;
+  readonly zipkinPort: number;
   readonly jsonFile: string;
   readonly protoFile: string;
+  readonly zstdFile: string;
   stop(): Promise<void>;
 }
 
-/** A collector that hands everything on: by gRPC and by HTTP to hypocenter, and into a JSON and a protobuf file. */
+/** A collector that hands everything on: by gRPC and by HTTP to hypocenter, and into files as JSON, protobuf and zstd. */
 export async function startCollector(
   hypocenter: { readonly grpc: string; readonly http: string },
   outputFolder: string,
 ): Promise<RunningCollector> {
-  const [grpcPort, httpPort] = [await freePort(), await freePort()];
-  const [jsonFile, protoFile] = [join(outputFolder, "traces.jsonl"), join(outputFolder, "traces.binpb")];
+  const [grpcPort, httpPort, zipkinPort] = [await freePort(), await freePort(), await freePort()];
+  const [jsonFile, protoFile, zstdFile] = ["traces.jsonl", "traces.binpb", "traces.zst"].map((name) =>
+    join(outputFolder, name),
+  ) as [string, string, string];
   const configFile = join(outputFolder, "collector.yaml");
   writeFileSync(
     configFile,
@@ -70,6 +75,7 @@ receivers:
     protocols:
       grpc: { endpoint: "127.0.0.1:${grpcPort}" }
       http: { endpoint: "127.0.0.1:${httpPort}" }
+  zipkin: { endpoint: "127.0.0.1:${zipkinPort}" }
 processors:
   batch: { timeout: 200ms }
 exporters:
@@ -77,10 +83,14 @@ exporters:
   otlphttp: { endpoint: "http://${hypocenter.http}" }
   file/json: { path: "${jsonFile}" }
   file/proto: { path: "${protoFile}", format: proto }
+  file/zstd: { path: "${zstdFile}", compression: zstd }
 service:
   telemetry: { metrics: { level: none } }
   pipelines:
-    traces: { receivers: [otlp], processors: [batch], exporters: [otlp, otlphttp, file/json, file/proto] }
+    traces:
+      receivers: [otlp, zipkin]
+      processors: [batch]
+      exporters: [otlp, otlphttp, file/json, file/proto, file/zstd]
     metrics: { receivers: [otlp], processors: [batch], exporters: [otlphttp] }
 `,
   );
@@ -89,8 +99,10 @@ service:
   return {
     grpcPort,
     httpPort,
+    zipkinPort,
     jsonFile,
     protoFile,
+    zstdFile,
     stop: async () => {
       if (collector.exitCode !== null) return;
       const ended = new Promise((resolve) => collector.once("exit", resolve));
