@@ -4,6 +4,7 @@ import { benchAnalyze } from "./analyze.ts";
 import { benchHugeTraces } from "./huge-traces.ts";
 import { benchInstall } from "./install.ts";
 import { type Row, tableOf } from "./measure.ts";
+import { benchReadFiles } from "./read-files.ts";
 import { benchServer } from "./server.ts";
 import { benchTracesJson } from "./traces-json.ts";
 import { benchTracesProtobuf } from "./traces-protobuf.ts";
@@ -17,6 +18,7 @@ export interface BenchOptions {
 const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readonly Row[]>>> = {
   "traces-protobuf": benchTracesProtobuf,
   "traces-json": benchTracesJson,
+  "read-files": benchReadFiles,
   analyze: benchAnalyze,
   "huge-traces": benchHugeTraces,
   server: benchServer,

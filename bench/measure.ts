@@ -13,6 +13,11 @@ export interface Subject {
   run(): unknown;
 }
 
+interface WaitingSubject {
+  readonly items: number;
+  run(): Promise<unknown>;
+}
+
 const warmUpMs = 800;
 const roundMs = 600;
 const rounds = 3;
@@ -21,6 +26,14 @@ const rounds = 3;
 export function measureRate(subject: Subject): number {
   runFor(subject, warmUpMs);
   return median(Array.from({ length: rounds }, () => runFor(subject, roundMs)));
+}
+
+/** The same of work that waits: reading, for one. */
+export async function measureRateOf(subject: WaitingSubject): Promise<number> {
+  await runAwaitedFor(subject, warmUpMs);
+  const rates: number[] = [];
+  for (let round = 0; round < rounds; round += 1) rates.push(await runAwaitedFor(subject, roundMs));
+  return median(rates);
 }
 
 /** A rate as the table shows it. */
@@ -54,6 +67,16 @@ function runFor(subject: Subject, ms: number): number {
   let runs = 0;
   do {
     subject.run();
+    runs += 1;
+  } while (cpuSecondsSince(before) * 1000 < ms);
+  return (runs * subject.items) / cpuSecondsSince(before);
+}
+
+async function runAwaitedFor(subject: WaitingSubject, ms: number): Promise<number> {
+  const before = process.cpuUsage();
+  let runs = 0;
+  do {
+    await subject.run();
     runs += 1;
   } while (cpuSecondsSince(before) * 1000 < ms);
   return (runs * subject.items) / cpuSecondsSince(before);

@@ -17,6 +17,12 @@ export {
   WindowRollup,
   type WindowSums,
 } from "./analysis/analyze-window.ts";
+export {
+  type DoctorReport,
+  DoctorRollup,
+  type DoctorServiceJson,
+  type FindingJson,
+} from "./analysis/doctor.ts";
 export { graphJson } from "./analysis/graph-json.ts";
 export type * from "./analysis/report.ts";
 export { type Scope, ScopeRollup, type ScopeWindow } from "./analysis/scope.ts";

@@ -183,13 +183,14 @@ function outcomeOf(trace: Trace, { origins, usualRoot, candidates }: TraceEviden
 
 function summaryOf(trace: Trace): TraceReport["trace"] {
   const root = trace.spans[trace.roots[0] ?? -1];
-  const end = trace.spans.reduce((latest, span) => Math.max(latest, span.end), 0);
-  const start = trace.spans.reduce((earliest, span) => Math.min(earliest, span.start), 0);
+  // A clock that was corrected may have shown the earliest time of all: the trace begins where its spans do now.
+  const start = trace.spans.reduce((earliest, span) => Math.min(earliest, span.start), Infinity);
+  const end = trace.spans.reduce((latest, span) => Math.max(latest, span.end), start);
   return {
     root_service: root?.service ?? "",
     root_operation: root?.operation ?? "",
-    start: formatTime(trace.startTime),
-    duration_ms: (end - start) / NANOS_PER_MS,
+    start: formatTime((trace.startTime + BigInt(Math.round(root === undefined ? 0 : start))) as UnixNanos),
+    duration_ms: root === undefined ? 0 : (end - start) / NANOS_PER_MS,
     span_count: trace.spans.length,
     error_count: trace.spans.reduce((count, { failed }) => count + (failed ? 1 : 0), 0),
     services: [...new Set(trace.spans.map(({ service }) => service))].sort(),

@@ -2,7 +2,7 @@ import { GraphRollup, type ServiceGraph } from "../graph/service-graph.ts";
 import { HealthRollup, type HealthWindow } from "../metrics/health-metrics.ts";
 import { RedRollup, type RedWindow } from "../metrics/red-metrics.ts";
 import type { TraceId } from "../model/ids.ts";
-import { problemKindsMax } from "../model/limits.ts";
+import { overflowName, problemKindsMax, servicesMax } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import { ServiceDirectory } from "../model/service-directory.ts";
@@ -162,6 +162,8 @@ export class ScopeRollup {
         ...this.#inputProblems,
         ...minutes.flatMap(([, minute]) => minute.problems()),
         ...this.#ownProblems(),
+        ...servicesLeftOut(red),
+        ...samplingBias(minutes.map(([, minute]) => minute)),
       ]),
     };
   }
@@ -182,15 +184,36 @@ export class ScopeRollup {
   }
 }
 
+function servicesLeftOut(red: RedWindow): readonly Problem[] {
+  const requests = red.service(overflowName)?.cell.requests ?? 0;
+  if (requests === 0) return [];
+  const message = `There are more than ${servicesMax} services: requests of the others are counted under ${overflowName}`;
+  return [{ kind: "overflow", message, count: requests, spans: [] }];
+}
+
+/** So many traces that all failed are no chance. */
+const biasTracesMin = 50;
+
+function samplingBias(minutes: readonly TraceMinute[]): readonly Problem[] {
+  const traces = minutes.reduce((sum, minute) => sum + minute.traces, 0);
+  const failed = minutes.reduce((sum, minute) => sum + minute.failedTraces, 0);
+  if (traces < biasTracesMin || failed < traces) return [];
+  const message =
+    "Every trace holds a failure: either all requests failed, or a sampler keeps only failed ones, and error rates say nothing";
+  return [{ kind: "biased_sampling", message, count: traces, spans: [] }];
+}
+
 /** Totals and problems of the traces that start in one minute. */
 class TraceMinute {
   spans = 0;
   traces = 0;
+  failedTraces = 0;
   readonly #problems = new Map<string, { problem: Problem; count: number }>();
 
   add(trace: Trace, sign: 1 | -1): void {
     this.spans += sign * trace.spans.length;
     this.traces += sign;
+    if (trace.spans.some(({ failed }) => failed)) this.failedTraces += sign;
     for (const problem of trace.problems) {
       const key = `${problem.kind}\u0000${problem.message}`;
       const known = this.#problems.get(key);

@@ -5,6 +5,7 @@ import { OperationError } from "../engine/errors/operation-error.ts";
 import { readTelemetry } from "../formats/read-telemetry.ts";
 import { TraceBuffer } from "../formats/trace-buffer.ts";
 import type { TraceId } from "../model/ids.ts";
+import type { Problem } from "../model/problems.ts";
 import { meaningfulAttributes } from "../model/semconv.ts";
 import { rawNaming } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
@@ -57,6 +58,40 @@ async function readFiles(
   { rollup, bounds }: Fold,
   attributes: ReadonlySet<string> | null,
 ): Promise<LoadedFiles> {
+  const { signals } = run.settings;
+  const use: FileUse = {
+    observe: (table) => rollup.observe(table),
+    metrics: (points) => {
+      if (signals.includes("metrics")) rollup.addMetricPoints(pointsWithin(points, bounds));
+    },
+    problem: (problem) => rollup.addProblems([problem]),
+  };
+  const buffer = await bufferSpans(run, inputs, use, attributes);
+  try {
+    if (!buffer.hasLinks) rollup.expectNoLinks();
+    const folded = await foldTraces({ buffer, rollup, bounds, progress: showProgress(run, "analysing") });
+    return { buffer, rollup, ...folded };
+  } catch (error) {
+    await buffer.dispose();
+    throw error;
+  }
+}
+
+/** Who is told what of files while they are read. */
+export interface FileUse {
+  /** spans, on their way into the buffer */
+  observe(table: SpanTable): void;
+  metrics(points: readonly MetricPoint[]): void;
+  problem(problem: Problem): void;
+}
+
+/** All spans of files, at hand by trace id until the buffer is disposed of. `attributes` = those that are kept; null = all. */
+export async function bufferSpans(
+  run: CommandRun,
+  inputs: readonly string[],
+  use: FileUse,
+  attributes: ReadonlySet<string> | null,
+): Promise<TraceBuffer> {
   const { signals, memory_budget: budgetBytes } = run.settings;
   const buffer = new TraceBuffer({ budgetBytes });
   const progress = showProgress(run, "reading");
@@ -66,15 +101,13 @@ async function readFiles(
       {
         async traces(table: SpanTable) {
           if (!signals.includes("traces")) return;
-          rollup.observe(table);
+          use.observe(table);
           await buffer.add(table);
         },
-        metrics(points) {
-          if (signals.includes("metrics")) rollup.addMetricPoints(pointsWithin(points, bounds));
-        },
+        metrics: (points) => use.metrics(points),
         logs() {},
         problem(problem) {
-          rollup.addProblems([problem]);
+          use.problem(problem);
           noteProblem(run, problem);
         },
       },
@@ -84,10 +117,7 @@ async function readFiles(
         ...(attributes === null ? {} : { attributes }),
       },
     );
-    progress.end();
-    if (!buffer.hasLinks) rollup.expectNoLinks();
-    const folded = await foldTraces({ buffer, rollup, bounds, progress: showProgress(run, "analysing") });
-    return { buffer, rollup, ...folded };
+    return buffer;
   } catch (error) {
     await buffer.dispose();
     throw error;
@@ -135,7 +165,7 @@ export async function reportOfTrace(
 
 const exampleIdsMax = 3;
 /** Traces between two looks at the clock. */
-const foldBatch = 512;
+export const foldBatch = 512;
 
 async function foldTraces(fold: {
   readonly buffer: TraceBuffer;
@@ -162,7 +192,7 @@ async function foldTraces(fold: {
   return { someTraceIds, traceCount };
 }
 
-function isWithin({ startTime }: Trace, { from, to }: TimeBounds): boolean {
+export function isWithin({ startTime }: Trace, { from, to }: TimeBounds): boolean {
   return (from === null || startTime >= from) && (to === null || startTime <= to);
 }
 

@@ -59,10 +59,10 @@ function isFileError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && "syscall" in error && "path" in error;
 }
 
-/** Resolves when the stream has taken the text, so that slow readers slow us down instead of filling memory. */
-export async function write(stream: Writable, text: string): Promise<void> {
+/** Resolves when the stream has taken the piece, so that slow readers slow us down instead of filling memory. */
+export async function write(stream: Writable, piece: string | Uint8Array): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    stream.write(text, (error) => (error ? reject(error) : resolve()));
+    stream.write(piece, (error) => (error ? reject(error) : resolve()));
   });
 }
 

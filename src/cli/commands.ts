@@ -41,7 +41,7 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     operandsMax: Number.POSITIVE_INFINITY,
     formats: ["human", "json", "markdown", "mermaid", "dot", "html"],
     about: [
-      "Reads OTLP JSON (an object, an array or JSON lines) and OTLP protobuf, plain or gzip, recognised by",
+      "Reads OTLP (JSON, protobuf) and traces saved from Jaeger, Zipkin and Tempo, plain, gzip or zstd, recognised by",
       "content. FILE may be a folder, or - for standard input. Traces, metrics and logs may come together.",
     ],
     examples: [
@@ -87,6 +87,28 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     ],
     load: async () => (await import("./graph.ts")).services,
   },
+  doctor: {
+    summary: "say what is wrong with the instrumentation of services, and how to mend it",
+    operands: "FILE…",
+    operandsMin: 1,
+    operandsMax: Number.POSITIVE_INFINITY,
+    formats: ["human", "json", "markdown"],
+    about: [
+      "Reads the same files as analyze. Every finding has the spans that show it and the way to mend it;",
+      "every service has a score from 0 to 100: 100 x the product of (1 - penalty x share) over its findings,",
+      "where share is the part of its spans, calls or traces that are affected, and the penalty is 0.5 for",
+      "critical findings (they tear traces apart), 0.2 for warnings and 0.03 for the rest. The score of all is",
+      "the mean of the services. --fail-on critical asks for critical findings, degraded for warnings too.",
+    ],
+    examples: [
+      { line: "hypocenter doctor traces.jsonl", says: "as text" },
+      {
+        line: "hypocenter doctor traces/ --fail-on critical --quiet",
+        says: "exit code 1 if spans are lost, context is broken or names are missing",
+      },
+    ],
+    load: async () => (await import("./doctor.ts")).doctor,
+  },
   query: {
     summary: "fetch the report of one trace from a running server",
     operands: "ID",
@@ -118,6 +140,39 @@ export const commands: Readonly<Record<CommandName, Command>> = {
       },
     ],
     load: async () => (await import("./replay.ts")).replay,
+  },
+  convert: {
+    summary: "write saved telemetry in another format: OTLP, Jaeger or Zipkin",
+    operands: "IN… --to FORMAT OUT",
+    operandsMin: 2,
+    operandsMax: Number.POSITIVE_INFINITY,
+    formats: ["human", "json"],
+    about: [
+      "Reads the same files as analyze and writes one, with memory for one piece at a time. OUT is compressed",
+      "where its name ends in .gz; - is standard output. An input is never overwritten; if anything fails, no",
+      "half file is left. Read again, all formats give the same graph and reports.",
+      "",
+      "otlp-jsonl and otlp-proto hold traces, metrics and logs. Spans are kept as they are; of metrics and logs",
+      "descriptions, exemplars and the details of scopes are lost.",
+      "jaeger and zipkin hold traces alone, in microseconds; metrics and logs are left out and counted. Lists in",
+      "attributes become JSON text. Jaeger's links lose their attributes; Zipkin's attributes are all text, those",
+      "of a resource stand among those of the span, and its shortest span takes a microsecond.",
+    ],
+    examples: [
+      {
+        line: "hypocenter convert traces.jsonl --to jaeger traces.json",
+        says: "to look at it in Jaeger's UI",
+      },
+      {
+        line: "hypocenter convert zipkin.json more/ --to otlp-proto traces.binpb.gz",
+        says: "several inputs in any mix of formats, compressed",
+      },
+      {
+        line: "hypocenter convert traces.binpb --to otlp-jsonl - | grep checkout",
+        says: "as text, to search",
+      },
+    ],
+    load: async () => (await import("./convert.ts")).convert,
   },
   debug: {
     summary: "run the structural engine on a given topology",

@@ -1,11 +1,14 @@
 import { environmentNameOf, type SettingKey, settings } from "../config/settings.ts";
 import { writeJson } from "../wire/write-json.ts";
-import { type CommandRun, writeResult } from "./command.ts";
+import { type CommandRun, note, writeResult } from "./command.ts";
+import { openAccess } from "./server-access.ts";
 
 /** `hypocenter config`: every setting with its value and where that came from; with `--check` only the verdict. */
 export async function config(run: CommandRun): Promise<number> {
-  // Whatever is not valid has ended the command before it came here.
   if (run.settings.check) {
+    // Values that are not valid have ended the command before it came here; files are looked into now.
+    const access = await openAccess(run.settings, (message) => note(run, message));
+    access.tls?.close();
     await writeResult(
       run,
       run.format === "json" ? writeJson({ valid: true }) : "The configuration is valid.",

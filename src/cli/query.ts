@@ -1,7 +1,9 @@
 import type { StructuralReport, TraceReport } from "../analysis/report.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
+import { connectionFailure, createHttpClient } from "../formats/http-request.ts";
 import { parseTraceId } from "../model/ids.ts";
 import { parseJsonOrdered } from "../wire/parse-json-ordered.ts";
+import { type ClientAccess, readClientAccess } from "./client-access.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
 import { exitCodeOf } from "./fail-on.ts";
 import { printableOf } from "./render/printable.ts";
@@ -9,6 +11,8 @@ import { renderResult } from "./render-report.ts";
 
 /** How long the server may take. */
 const answerMsMax = 60_000;
+/** Far above the longest report. */
+const answerBytesMax = 256 << 20;
 
 /** `hypocenter query`: the report of a trace as a running server gives it. */
 export async function query(run: CommandRun): Promise<number> {
@@ -17,7 +21,7 @@ export async function query(run: CommandRun): Promise<number> {
   if (id === null)
     throw new OperationError("bad_trace_id", `"${word}" is no trace id`, "Expected 16 or 32 hex digits.");
   const { settings } = run;
-  const text = await fetchReport(settings.server, analysisPath(id, run));
+  const text = await fetchReport(settings.server, analysisPath(id, run), await readClientAccess(settings));
   const report = reportOf(text);
   if (report.complete === false)
     note(run, "Spans of this trace are still arriving; ask again in a moment for the whole of it.");
@@ -31,19 +35,26 @@ function analysisPath(id: string, { settings }: CommandRun): string {
   return `/api/v1/traces/${id}/analysis?${parameters.toString()}`;
 }
 
-async function fetchReport(server: string, path: string): Promise<string> {
-  const response = await fetch(server + path, { signal: AbortSignal.timeout(answerMsMax) }).catch(
-    (cause: unknown) => {
-      throw unreachable(server, reasonOf(cause), cause);
-    },
-  );
-  const text = await response.text().catch((cause: unknown) => {
-    throw unreachable(server, reasonOf(cause), cause);
-  });
-  if (response.ok) return text;
-  throw (
-    serverError(response.status, text) ?? unreachable(server, `it answered with status ${response.status}`)
-  );
+async function fetchReport(server: string, path: string, { headers, tls }: ClientAccess): Promise<string> {
+  const client = createHttpClient(tls);
+  try {
+    const signal = AbortSignal.timeout(answerMsMax);
+    const answer = await client.send(server + path, { method: "GET", headers, signal, answerBytesMax });
+    const text = answer.body.toString();
+    if (answer.status === 200) return text;
+    const { location } = answer.headers;
+    const elsewhere = location === undefined ? "" : ` and points to ${location}`;
+    throw (
+      serverError(answer.status, text) ??
+      unreachable(server, { message: `it answered with status ${answer.status}${elsewhere}`, hint: "" })
+    );
+  } catch (error) {
+    if (error instanceof OperationError) throw error;
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    throw unreachable(server, connectionFailure(cause), error);
+  } finally {
+    client.close();
+  }
 }
 
 /** The server's own error with its hint, or null where the answer is not one of hypocenter's. */
@@ -63,21 +74,17 @@ function serverError(status: number, text: string): OperationError | null {
   return new OperationError(status >= 500 ? "server_unreachable" : "usage", error["message"], hint);
 }
 
-function unreachable(server: string, reason: string, cause?: unknown): OperationError {
+function unreachable(
+  server: string,
+  { message, hint }: ReturnType<typeof connectionFailure>,
+  cause?: unknown,
+): OperationError {
   return new OperationError(
     "server_unreachable",
-    `No hypocenter answers at ${server}: ${reason}`,
-    "Start one with `hypocenter serve`, or name another with --server URL.",
+    `No hypocenter answers at ${server}: ${message}`,
+    hint === "" ? "Start one with `hypocenter serve`, or name another with --server URL." : hint,
     cause,
   );
-}
-
-function reasonOf(error: unknown): string {
-  const { cause, message } = error as {
-    readonly cause?: { readonly message?: string };
-    readonly message: string;
-  };
-  return cause?.message || message;
 }
 
 /** A report as the renderers take it: service states in their order, which plain objects do not keep for every name. */

@@ -39,6 +39,8 @@ function plainOf(printable: Printable): unknown {
     case "window":
     case "structural":
       return printable.report;
+    case "doctor":
+      return printable.doctor;
   }
 }
 

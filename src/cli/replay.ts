@@ -2,24 +2,26 @@ import { OperationError } from "../engine/errors/operation-error.ts";
 import type { Counts } from "../formats/read-telemetry.ts";
 import { type ReplaySummary, replayTelemetry } from "../formats/replay.ts";
 import { writeJson } from "../wire/write-json.ts";
+import { readClientAccess } from "./client-access.ts";
 import { type CommandRun, noteProblem, writeResult } from "./command.ts";
 import { showProgress } from "./progress.ts";
 
 /** `hypocenter replay`: sends saved telemetry on, and says what became of it. */
 export async function replay(run: CommandRun): Promise<number> {
-  const { replay_to: target, speed, times, header } = run.settings;
+  const { replay_to: target, speed, times } = run.settings;
   if (target === null)
     throw new OperationError(
       "usage",
       "replay needs --to URL",
       "For a hypocenter on this machine: --to http://127.0.0.1:4318",
     );
+  const access = await readClientAccess(run.settings);
   const progress = showProgress(run, "sending");
   try {
     const summary = await replayTelemetry(run.operands, target, {
       speed,
       times,
-      headers: headersOf(header ?? []),
+      ...access,
       onProgress: ({ bytesRead, bytesTotal, spans }) =>
         progress.update({ done: bytesRead, total: bytesTotal, spans: spans.accepted }),
       onProblem: (problem) => noteProblem(run, problem),
@@ -33,16 +35,6 @@ export async function replay(run: CommandRun): Promise<number> {
   } finally {
     progress.end();
   }
-}
-
-function headersOf(texts: readonly string[]): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    texts.map((text) => {
-      const at = text.indexOf("=");
-      if (at <= 0) throw new OperationError("usage", `--header ${text} is not NAME=VALUE`);
-      return [text.slice(0, at).trim(), text.slice(at + 1).trim()];
-    }),
-  );
 }
 
 function summaryJson({ requests, retries, spans, points, logs, refusals, read }: ReplaySummary) {

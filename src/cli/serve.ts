@@ -2,16 +2,19 @@ import type { SettingValues } from "../config/settings.ts";
 import { ByteBudget } from "../engine/byte-budget.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
 import type { Listener } from "../engine/listener.ts";
-import type { Clock, TelemetryStore } from "../engine/ports.ts";
+import { type Clock, signals, type TelemetryStore } from "../engine/ports.ts";
 import { ReceiverCounters } from "../engine/receiver-counters.ts";
 import { startGrpcReceiver } from "../grpc/grpc-receiver.ts";
+import { defaultConnectionTimes } from "../grpc/grpc-server.ts";
+import { guardOtlp } from "../http/access.ts";
 import { createApiHandler, loopbackHosts } from "../http/api.ts";
-import { createOtlpHttpHandler } from "../http/otlp-handler.ts";
+import { answerUnreadable, createOtlpHttpHandler } from "../http/otlp-handler.ts";
 import { listenHttp } from "../http/server.ts";
 import { NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { createMemoryStore } from "../storage/memory-store.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
+import { openAccess, type ServerAccess } from "./server-access.ts";
 import { version } from "./version.ts";
 
 /** Together below the 5 seconds that a supervisor may rely on. */
@@ -22,6 +25,7 @@ const apiGraceMs = 500;
 /** `hypocenter serve`: store, engine, receivers and API in one process, until a signal ends it. */
 export async function serve(run: CommandRun): Promise<number> {
   const faults = faultLog(run);
+  const access = await openAccess(run.settings, (message) => note(run, message));
   const store = createMemoryStore({
     bytesMax: run.settings.store_memory,
     tracesMax: run.settings.store_traces,
@@ -29,12 +33,13 @@ export async function serve(run: CommandRun): Promise<number> {
   });
   const engine = createEngine({ store, clock, limits: engineLimits(run.settings), onFault: faults });
   const asked = endRequest();
-  const service = await startService(run, engine, faults);
+  const service = await startService(run, { engine, access, onFault: faults });
   engine.start();
-  await announce(run, service);
+  await announce(run, service, access);
   const signal = await asked;
   note(run, `${signal}: finishing what is under way; once more ends at once`);
   await stopService(service, engine, store);
+  access.tls?.close();
   const { ingested_spans_total: spans = 0, open_traces: open = 0 } = engine.stats();
   note(run, `ended; ${spans} spans were taken in, ${open} traces were left unfinished`);
   return 0;
@@ -55,13 +60,22 @@ interface Service {
 /** Opens the three listeners; if one cannot be opened, the others are closed again. */
 async function startService(
   { settings }: CommandRun,
-  engine: Engine,
-  onFault: (fault: unknown) => void,
+  {
+    engine,
+    access,
+    onFault,
+  }: {
+    readonly engine: Engine;
+    readonly access: ServerAccess;
+    readonly onFault: (fault: unknown) => void;
+  },
 ): Promise<Service> {
+  const { tls, credentials, cors } = access;
   const { host, request_size: bodyBytesMax } = settings;
   const budget = new ByteBudget(settings.ingest_memory);
   const counters = { http: new ReceiverCounters("http"), grpc: new ReceiverCounters("grpc") };
-  const receiving = { ingest: engine, budget, bodyBytesMax, onFault };
+  const taken = signals.filter((signal) => settings.signals.includes(signal));
+  const receiving = { ingest: engine, budget, bodyBytesMax, onFault, signals: taken };
   const state: { service: Service | null } = { service: null };
   const apiHandler = createApiHandler({
     query: engine,
@@ -70,6 +84,8 @@ async function startService(
     isReady: () => state.service?.isReady === true,
     stats: () => ({ ...engine.stats(), ...counters.http.stats(), ...counters.grpc.stats() }),
     addresses: () => addressesOf(state.service),
+    credentials,
+    tls,
     allowedHosts: isLoopback(host) ? loopbackHosts([host, ...(settings.allowed_hosts ?? [])]) : null,
     onFault,
   });
@@ -80,17 +96,34 @@ async function startService(
     return listener;
   };
   try {
-    const httpHandler = createOtlpHttpHandler({ ...receiving, counters: counters.http });
-    const http = await open(listenHttp(httpHandler, { host, port: settings.http_port }));
-    const grpcOptions = { ...receiving, counters: counters.grpc, host, port: settings.grpc_port };
+    const pathPrefix = pathPrefixOf(settings.http_path_prefix);
+    const receiver = createOtlpHttpHandler({ ...receiving, counters: counters.http, pathPrefix });
+    const httpOptions = { host, port: settings.http_port, tls, unreadable: answerUnreadable };
+    const httpHandler = guardOtlp(receiver, { cors, credentials, counters: counters.http });
+    const http = await open(listenHttp(httpHandler, httpOptions));
+    const grpcAccess = { tls, credentials, counters: counters.grpc };
+    const times = {
+      ...defaultConnectionTimes,
+      ageMs: settings.grpc_connection_age,
+      ageGraceMs: settings.grpc_connection_grace,
+    };
+    const grpcOptions = { ...receiving, ...grpcAccess, host, port: settings.grpc_port, times };
     const grpc = await open(startGrpcReceiver(grpcOptions));
-    const api = await open(listenHttp(apiHandler, { host, port: settings.port }));
+    // Probes cannot show a certificate: the API asks for it itself, but not where it tells its health.
+    const apiOptions = { host, port: settings.port, tls, admitsStrangers: true };
+    const api = await open(listenHttp(apiHandler, apiOptions));
     state.service = { grpc, http, api, isReady: true };
     return state.service;
   } catch (error) {
     await Promise.all(opened.map((listener) => listener.close(0)));
     throw error;
   }
+}
+
+/** With a slash in front and none behind; "" = none. */
+function pathPrefixOf(path: string | null): string {
+  const names = (path ?? "").split("/").filter((name) => name !== "");
+  return names.map((name) => `/${name}`).join("");
 }
 
 function addressesOf(service: Service | null) {
@@ -114,17 +147,24 @@ function engineLimits(settings: SettingValues) {
   };
 }
 
-async function announce(run: CommandRun, service: Service): Promise<void> {
+async function announce(run: CommandRun, service: Service, access: ServerAccess): Promise<void> {
   const { grpc, http, api } = addressesOf(service);
   const { host, memory } = run.settings;
+  const scheme = access.tls === null ? "http" : "https";
   note(run, `hypocenter ${version()} is ready`);
-  note(run, `  OTLP over gRPC  ${grpc}`);
-  note(run, `  OTLP over HTTP  http://${http}`);
-  note(run, `  API             http://${api}`);
+  note(run, `  OTLP over gRPC  ${grpc}${access.tls === null ? "" : " (TLS)"}`);
+  note(run, `  OTLP over HTTP  ${scheme}://${http}`);
+  note(run, `  API             ${scheme}://${api}`);
   if (!memory) note(run, "Telemetry is kept in memory: it is gone when this server ends.");
-  if (!isLoopback(host))
-    note(run, `Warning: ${host} can be reached from other machines, and nothing here asks who they are.`);
+  if (!isLoopback(host)) warnOfOpenness(run, access);
   if (run.format === "json") await writeResult(run, writeJson({ ready: true, grpc, http, api }));
+}
+
+function warnOfOpenness(run: CommandRun, { tls, credentials }: ServerAccess): void {
+  const reached = `Warning: ${run.settings.host} can be reached from other machines, and`;
+  if (credentials === null && tls?.asksClients !== true)
+    note(run, `${reached} nothing here asks who they are (see auth_tokens and tls_client_ca_file).`);
+  else if (tls === null) note(run, `${reached} secrets travel unencrypted (see tls_cert_file).`);
 }
 
 /** Receivers first, so that nothing new comes in; questions are answered while what came is folded. */

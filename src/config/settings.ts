@@ -5,8 +5,10 @@ export const commandNames = [
   "analyze",
   "graph",
   "services",
+  "doctor",
   "query",
   "replay",
+  "convert",
   "debug",
   "config",
 ] as const;
@@ -32,17 +34,21 @@ export interface Setting {
   readonly isSecret?: true;
 }
 
-const files: readonly CommandName[] = ["analyze", "graph", "services"];
+const files: readonly CommandName[] = ["analyze", "graph", "services", "doctor"];
 const reports: readonly CommandName[] = [...files, "query", "debug"];
 const everywhere = commandNames;
 const port: ValueType = { kind: "integer", min: 0, max: 65_535 };
 const time: ValueType = { kind: "time" };
+const file: ValueType = { kind: "text", placeholder: "FILE" };
+/** the commands that talk to a server */
+const clients: readonly CommandName[] = ["query", "replay"];
 
 const table = {
   host: {
     type: { kind: "text", placeholder: "HOST" },
     default: "127.0.0.1",
-    sentence: "Address to listen on; 0.0.0.0 lets other machines in, and nothing asks them who they are.",
+    sentence:
+      "Address to listen on; 0.0.0.0 lets other machines in, and only auth_tokens, auth_basic or tls_client_ca_file ask who they are.",
     commands: ["serve"],
   },
   grpc_port: {
@@ -57,6 +63,26 @@ const table = {
     sentence: "Port for OTLP over HTTP; 0 = any free one.",
     commands: ["serve"],
   },
+  http_path_prefix: {
+    type: { kind: "text", placeholder: "PATH" },
+    default: null,
+    sentence:
+      "A path in front of /v1/traces and the like, such as /otlp, where a proxy forwards it; without it they are there too.",
+    commands: ["serve"],
+  },
+  grpc_connection_age: {
+    type: { kind: "duration", minMs: 100, maxMs: 30 * 86_400_000 },
+    default: null,
+    sentence:
+      "Ask gRPC clients to connect anew after about this time, so that a load balancer spreads them again; without it, never.",
+    commands: ["serve"],
+  },
+  grpc_connection_grace: {
+    type: { kind: "duration", minMs: 0, maxMs: 3_600_000 },
+    default: "30s",
+    sentence: "How long calls under way may go on when their connection has reached that age.",
+    commands: ["serve"],
+  },
   port: {
     type: port,
     default: "4320",
@@ -68,6 +94,79 @@ const table = {
     default: null,
     sentence:
       "Further names by which browsers may reach a server on a loopback address; other Host headers are refused there, so that no web page can read your traces.",
+    commands: ["serve"],
+  },
+  tls_cert_file: {
+    type: file,
+    default: null,
+    sentence:
+      "Certificate of this server in PEM form, its own first, then those of the authorities; with it, all three ports speak TLS and nothing else.",
+    commands: ["serve"],
+  },
+  tls_key_file: {
+    type: file,
+    default: null,
+    sentence: "The private key of that certificate, in PEM form and without a passphrase.",
+    commands: ["serve"],
+  },
+  tls_min_version: {
+    type: { kind: "choice", values: ["1.2", "1.3"] },
+    default: "1.2",
+    sentence: "Lowest version of TLS that clients may use.",
+    commands: ["serve"],
+  },
+  tls_client_ca_file: {
+    type: file,
+    default: null,
+    sentence:
+      "Authorities (PEM) of clients: whoever connects has to show a certificate of theirs. Health checks of the API need none.",
+    commands: ["serve"],
+  },
+  tls_reload_interval: {
+    type: { kind: "duration", minMs: 50, maxMs: 86_400_000 },
+    default: "10s",
+    sentence: "How often the TLS files are looked at; new ones serve the connections that come then.",
+    commands: ["serve"],
+  },
+  auth_tokens: {
+    type: { kind: "list", placeholder: "TOKEN" },
+    default: null,
+    sentence:
+      "Secrets of which a request on any port has to show one, as Authorization: Bearer TOKEN (health checks need none). Several make it possible to replace one without a pause.",
+    commands: ["serve"],
+    isSecret: true,
+  },
+  auth_basic: {
+    type: { kind: "list", placeholder: "USER:PASSWORD" },
+    default: null,
+    sentence: "The same for clients that know user names and passwords only, such as browsers.",
+    commands: ["serve"],
+    isSecret: true,
+  },
+  auth_header: {
+    type: { kind: "text", placeholder: "NAME" },
+    default: null,
+    sentence: "A further header in which a token may come as it is, such as x-api-key.",
+    commands: ["serve"],
+  },
+  cors_allowed_origins: {
+    type: { kind: "list", placeholder: "ORIGIN" },
+    default: null,
+    sentence:
+      "Origins whose pages may send OTLP over HTTP, such as https://shop.example.com; * stands for any characters (https://*.example.com). Without it, none may.",
+    commands: ["serve"],
+  },
+  cors_allowed_headers: {
+    type: { kind: "list", placeholder: "NAME" },
+    default: null,
+    sentence:
+      "Headers that such pages may send besides those that OTLP exporters use anyway; * = any. auth_header is among them.",
+    commands: ["serve"],
+  },
+  cors_max_age: {
+    type: { kind: "duration", minMs: 0, maxMs: 86_400_000 },
+    default: "2h",
+    sentence: "How long browsers may keep the answer to their question whether a page may send.",
     commands: ["serve"],
   },
   memory: {
@@ -187,6 +286,14 @@ const table = {
     commands: ["replay"],
     flag: "to",
   },
+  convert_to: {
+    type: { kind: "choice", values: ["otlp-jsonl", "otlp-proto", "jaeger", "zipkin"] },
+    default: null,
+    sentence:
+      "The format to write: OTLP JSON lines, OTLP protobuf (length-delimited), Jaeger or Zipkin JSON.",
+    commands: ["convert"],
+    flag: "to",
+  },
   speed: {
     type: { kind: "speed", max: 1e6 },
     default: "max",
@@ -202,21 +309,41 @@ const table = {
   header: {
     type: { kind: "list", placeholder: "NAME=VALUE" },
     default: null,
-    sentence: "A header to send along, such as an access token; may be given more than once.",
-    commands: ["replay"],
+    sentence:
+      "A header to send along, such as an access token (authorization=Bearer TOKEN); may be given more than once.",
+    commands: clients,
     isSecret: true,
+  },
+  ca_file: {
+    type: file,
+    default: null,
+    sentence:
+      "Authorities (PEM) to trust instead of the usual ones: for servers whose certificate is their own.",
+    commands: clients,
+  },
+  client_cert_file: {
+    type: file,
+    default: null,
+    sentence: "Certificate (PEM) to show to a server that asks for one.",
+    commands: clients,
+  },
+  client_key_file: {
+    type: file,
+    default: null,
+    sentence: "The private key of that certificate.",
+    commands: clients,
   },
   signals: {
     type: { kind: "choices", values: ["traces", "metrics", "logs"] },
     default: "traces,metrics,logs",
-    sentence: "Which kinds of telemetry to use of what the files hold.",
-    commands: files,
+    sentence: "Which kinds of telemetry to use of what the files hold; a server refuses the others.",
+    commands: [...files, "convert", "serve"],
   },
   memory_budget: {
     type: { kind: "size", minBytes: 2 ** 24, maxBytes: 2 ** 40 },
-    default: "512MiB",
+    default: "384MiB",
     sentence: "Memory for spans read from files; what does not fit goes to temporary files by trace id.",
-    commands: files,
+    commands: [...files, "convert"],
   },
   server: {
     type: { kind: "url" },
@@ -228,7 +355,7 @@ const table = {
     type: { kind: "choice", values: outputFormats },
     default: null,
     sentence: "Form of the output; without it, human on a terminal and json elsewhere.",
-    commands: [...reports, "serve", "config", "replay"],
+    commands: [...reports, "serve", "config", "replay", "convert"],
   },
   output: {
     type: { kind: "text", placeholder: "FILE" },
@@ -246,8 +373,8 @@ const table = {
     type: { kind: "choice", values: ["critical", "degraded", "none"] },
     default: "none",
     sentence:
-      "Exit with 1 when a service is critical (errors, unreachable), or already when one is degraded (any issue).",
-    commands: ["analyze", "query", "debug"],
+      "Exit with 1 when a service is critical (errors, unreachable), or already when one is degraded (any issue); doctor: on a critical finding, or already on a warning.",
+    commands: ["analyze", "query", "debug", "doctor"],
   },
   quiet: {
     type: { kind: "switch" },

@@ -1,9 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
+import { DoctorRollup } from "../analysis/doctor.ts";
 import { graphJson } from "../analysis/graph-json.ts";
 import type { GraphJson, Language, ServiceJson } from "../analysis/report.ts";
 import { serviceJson } from "../analysis/services-json.ts";
 import type { TraceId } from "../model/ids.ts";
+import { doctorSpansMax } from "../model/limits.ts";
 import { assembleTrace } from "../trace/assemble.ts";
 import type { RowRef } from "../trace/trace.ts";
 import { OperationError } from "./errors/operation-error.ts";
@@ -12,6 +14,8 @@ import { defaultEngineLimits, type EngineLimits } from "./limits.ts";
 import type {
   Clock,
   Decoded,
+  DoctorAnswer,
+  DoctorOptions,
   EngineStats,
   IngestPort,
   QueryPort,
@@ -47,6 +51,9 @@ export interface Engine extends IngestPort, QueryPort {
 export function createEngine(options: EngineOptions): Engine {
   return new LiveEngine(options);
 }
+
+/** Traces that the doctor looks up at once. */
+const doctorPageMax = 500;
 
 class LiveEngine implements Engine {
   readonly #store: TelemetryStore;
@@ -163,6 +170,31 @@ class LiveEngine implements Engine {
   async graph(window: TimeWindow | null): Promise<GraphJson> {
     await this.#foldForQuery();
     return graphJson(this.#folded.scope(window));
+  }
+
+  async doctor(window: TimeWindow | null, { language, tracesMax }: DoctorOptions): Promise<DoctorAnswer> {
+    await this.#foldForQuery();
+    const rollup = new DoctorRollup();
+    let [traces, spans, of, cursor] = [0, 0, 0, null as string | null];
+    let sliceEnd = this.#sliceEnd();
+    do {
+      const limit = Math.min(doctorPageMax, tracesMax - traces);
+      const page = await this.#store.search({ limit, ...window, ...(cursor === null ? {} : { cursor }) });
+      if (cursor === null) of = page.total;
+      cursor = page.cursor;
+      for (const { traceId } of page.summaries) {
+        if (spans >= doctorSpansMax) break;
+        const rows = await this.#store.readTrace(traceId);
+        if (rows.length === 0) continue;
+        rollup.add(assembleTrace(rows, this.#folded.directory), rows);
+        traces += 1;
+        spans += rows.length;
+        if (this.#clock.monotonicMs() < sliceEnd) continue;
+        await nextTurn();
+        sliceEnd = this.#sliceEnd();
+      }
+    } while (cursor !== null && traces < tracesMax && spans < doctorSpansMax);
+    return { ...rollup.report(language), sample: { traces, of } };
   }
 
   stats(): EngineStats {

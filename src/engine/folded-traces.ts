@@ -39,6 +39,8 @@ export class FoldedTraces {
   readonly #counts = {
     folded_traces_total: 0,
     refolded_traces_total: 0,
+    /** spans that had been sent before, or are another version of one that counts */
+    duplicate_spans_total: 0,
     /** traces of which older spans had to go: what they added stays as it is, whatever comes late */
     frozen_traces_total: 0,
   };
@@ -172,6 +174,8 @@ export class FoldedTraces {
   async #replace(entry: number, rows: readonly RowRef[], foldedRows: number): Promise<void> {
     const trace = assembleTrace(rows, rawNaming);
     const earlier = foldedRows > 0 ? assembleTrace(rows.slice(0, foldedRows), rawNaming) : null;
+    const newSpans = trace.spans.length - (earlier?.spans.length ?? 0);
+    this.#counts.duplicate_spans_total += Math.max(0, rows.length - this.#states.readRows(entry) - newSpans);
     if (earlier !== null && sameTrace(earlier, trace)) {
       this.#states.noteRead(entry, rows.length);
       return;

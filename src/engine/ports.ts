@@ -1,3 +1,4 @@
+import type { DoctorReport } from "../analysis/doctor.ts";
 import type { GraphJson, Language, ServiceJson, StructuralReport, TraceReport } from "../analysis/report.ts";
 import type { TraceId } from "../model/ids.ts";
 import type { SpanTable } from "../model/span-table.ts";
@@ -131,6 +132,18 @@ export interface ServicesPage {
   readonly total: number;
 }
 
+export interface DoctorOptions {
+  readonly language: Language;
+  /** traces to look at, the newest first; reading also ends after `doctorSpansMax` spans */
+  readonly tracesMax: number;
+}
+
+/** What the doctor found in the newest traces. */
+export interface DoctorAnswer extends DoctorReport {
+  /** traces that were looked at, and how many there are in the window */
+  readonly sample: { readonly traces: number; readonly of: number };
+}
+
 /** What the HTTP API asks the engine. A null answer = unknown. A window of null = everything that is kept. */
 export interface QueryPort {
   /** The rows of a trace as they were received. */
@@ -141,6 +154,8 @@ export interface QueryPort {
   services(window: TimeWindow | null, options?: ServicesOptions): Promise<ServicesPage>;
   service(name: string, window: TimeWindow | null, language?: Language): Promise<ServiceJson | null>;
   graph(window: TimeWindow | null): Promise<GraphJson>;
+  /** Reads a bounded number of traces for this answer: what is wrong with the instrumentation costs nothing until asked. */
+  doctor(window: TimeWindow | null, options: DoctorOptions): Promise<DoctorAnswer>;
   stats(): EngineStats;
 }
 

@@ -15,6 +15,7 @@ export class ReceiverCounters {
     malformed_requests_total: 0,
     oversize_requests_total: 0,
     unsupported_requests_total: 0,
+    unauthenticated_requests_total: 0,
     refused_requests_total: 0,
     aborted_requests_total: 0,
     faults_total: 0,
@@ -51,6 +52,7 @@ export type ReceiverCount =
   | "malformed_requests_total"
   | "oversize_requests_total"
   | "unsupported_requests_total"
+  | "unauthenticated_requests_total"
   | "refused_requests_total"
   | "aborted_requests_total"
   | "faults_total";

@@ -18,8 +18,9 @@ const chunkBytes = 1 << 20;
 
 /**
  * What the inputs stand for: files and pipes as they are, folders as all regular files in them (sorted by name, hidden ones
- * left out, links followed once), `-` as standard input. A file that is reached twice is read once. A path that is not there
- * or may not be read is an `input_unreadable` error before anything is read: it is a slip of the user.
+ * left out, links followed once), `-` as standard input. A file that is reached twice is read once, and the files of a rotated
+ * set come oldest first. A path that is not there or may not be read is an `input_unreadable` error before anything is read:
+ * it is a slip of the user.
  */
 export async function byteSources(inputs: readonly (string | ByteSource)[]): Promise<readonly ByteSource[]> {
   const sources: ByteSource[] = [];
@@ -31,7 +32,26 @@ export async function byteSources(inputs: readonly (string | ByteSource)[]): Pro
       seen.add("-");
     } else await addPath(input, sources, seen);
   }
-  return sources;
+  return oldestFirst(sources);
+}
+
+/**
+ * What a writer that rotates puts into the names of the files it has done with, and may have packed:
+ * `spans-2022-09-14T05-02-14.173.json.gz` is an older `spans.json`.
+ */
+const rotated = /^(.*)-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3})((?:\.[^./\\]+)*?)(?:\.gz)?$/;
+
+/** Each set of rotated files in the order of their times, the one still written to last; other files stay where they are. */
+function oldestFirst(sources: readonly ByteSource[]): readonly ByteSource[] {
+  const sets = new Map<string, { readonly time: string; readonly source: ByteSource }[]>();
+  const setNames = sources.map((source) => {
+    const [, start = source.name, time = "now", end = ""] = rotated.exec(source.name) ?? [];
+    const set = sets.get(start + end) ?? [];
+    if (set.push({ time, source }) === 1) sets.set(start + end, set);
+    return start + end;
+  });
+  for (const set of sets.values()) set.sort((a, b) => Number(a.time > b.time) - Number(a.time < b.time));
+  return sources.map((source, at) => sets.get(setNames[at] ?? "")?.shift()?.source ?? source);
 }
 
 function standardInput(): ByteSource {

@@ -1,5 +1,8 @@
+import { requestShape } from "../otlp/request-shape.ts";
+import { type JsonFormat, jsonFormatOf } from "./json-formats.ts";
+import { keyPathsOf } from "./json-key-paths.ts";
 import { signalOfKey, startsRecord } from "./json-records.ts";
-import { requestShape } from "./protobuf-records.ts";
+import { isZipkinProtobuf } from "./zipkin-protobuf.ts";
 
 /** How much of a file's beginning decides what it is. */
 export const headBytes = 64 * 1024;
@@ -7,7 +10,8 @@ export const headBytes = 64 * 1024;
 export type Format =
   | { readonly kind: "empty" }
   | { readonly kind: "json" }
-  | { readonly kind: "protobuf"; readonly framing: "delimited" | "raw" }
+  | { readonly kind: "elements"; readonly format: JsonFormat }
+  | { readonly kind: "protobuf"; readonly framing: "delimited" | "raw" | "zipkin" }
   /** Known, but not read in this version. */
   | { readonly kind: "unsupported"; readonly name: string; readonly hint: string }
   | { readonly kind: "unknown"; readonly hint: string };
@@ -24,12 +28,12 @@ export function detectFormat(head: Uint8Array, isWhole: boolean): Format {
   const framing = protobufFraming(head, isWhole);
   const byte = head[start];
   // Lengths of 91 and 123 look like brackets; but the tag of what a request holds is a byte that JSON never has.
-  const isProtobuf = framing !== null && head.includes(itemTag);
+  const isProtobuf = framing === "zipkin" || (framing !== null && head.includes(itemTag));
   if (!isProtobuf && (byte === 0x7b || byte === 0x5b)) return jsonFormat(head, start);
-  if (framing === "zipkin") return laterFormat("Zipkin v2 protobuf");
   if (framing !== null) return { kind: "protobuf", framing };
   if (hasRecordLine(head)) return { kind: "json" };
-  return unknownFormat(head);
+  const format = formatBehindLine(head);
+  return format === null ? unknownFormat(head) : { kind: "elements", format };
 }
 
 /** Of `scope_spans` and its like: field 2, bytes. */
@@ -54,17 +58,8 @@ interface BinaryKind {
   readonly hint: string;
 }
 
-const zstdHint = "unpack it first: zstd -d FILE";
 const archiveHint = "unpack it and give the folder";
 const binaryKinds: readonly BinaryKind[] = [
-  { magic: [0x28, 0xb5, 0x2f, 0xfd], name: "zstd-compressed data", hint: zstdHint },
-  {
-    magic: [0x28, 0xb5, 0x2f, 0xfd],
-    at: 4,
-    name: "records compressed with zstd one by one, as older collectors write them",
-    hint: "set `compression: none` in the collector's file exporter",
-  },
-  { magic: [0x2a, 0x4d, 0x18], at: 1, name: "zstd-compressed data", hint: zstdHint },
   { magic: [0x50, 0x4b, 0x03, 0x04], name: "a zip archive", hint: archiveHint },
   { magic: [0x75, 0x73, 0x74, 0x61, 0x72], at: 257, name: "a tar archive", hint: archiveHint },
   { magic: [0x42, 0x5a, 0x68], name: "bzip2-compressed data", hint: "unpack it first: bzip2 -d FILE" },
@@ -75,58 +70,68 @@ const binaryKinds: readonly BinaryKind[] = [
   { magic: [0xfe, 0xff], name: "UTF-16 text", hint: "convert it: iconv -f UTF-16 -t UTF-8 FILE" },
 ];
 
-/** JSON of others by the keys that only they have, in this order; the first whose keys are all there. */
-const foreignJson: readonly { readonly name: string; readonly keys: readonly string[] }[] = [
-  { name: "Tempo JSON (v1)", keys: ["batches"] },
-  { name: "Tempo JSON (v2)", keys: ["trace", "resourceSpans"] },
-  { name: "Jaeger API v3 JSON", keys: ["result", "resourceSpans"] },
-  { name: "OTLP profiles", keys: ["resourceProfiles"] },
-  { name: "Jaeger documents from Elasticsearch", keys: ["traceID", "startTimeMillis"] },
-  { name: "Jaeger JSON", keys: ["traceID", "spans"] },
-  { name: "Jaeger JSON", keys: ["spanID", "operationName"] },
-  { name: "Zipkin v1 JSON", keys: ["traceId", "binaryAnnotations"] },
-  { name: "SkyWalking JSON", keys: ["segmentId", "spanId"] },
-  { name: "Zipkin v2 JSON", keys: ["traceId", "id"] },
-  { name: "AWS X-Ray JSON", keys: ["Segments"] },
-  { name: "Datadog JSON", keys: ["span_id", "resource"] },
-  { name: "a Chrome trace", keys: ["traceEvents"] },
-  { name: "a Grafana data frame", keys: ["schema", "fields"] },
+/** JSON that is not read, by keys that only it has, anywhere in it; the first whose keys are all there. */
+const foreignJson: readonly {
+  readonly name: string;
+  readonly keys: readonly string[];
+  readonly hint: string;
+}[] = [
+  {
+    name: "a topology for the structural engine",
+    keys: ["services", "dependencies"],
+    hint: "give it to: hypocenter debug FILE --failed-service SERVICE",
+  },
+  {
+    name: "OTLP profiles",
+    keys: ["resourceProfiles"],
+    hint: "give traces, metrics or logs: profiles are not analysed",
+  },
+  {
+    name: "SkyWalking JSON",
+    keys: ["segmentId", "spanId"],
+    hint: "send it through the OpenTelemetry Collector's skywalking receiver and file exporter",
+  },
+  {
+    name: "AWS X-Ray JSON",
+    keys: ["Segments"],
+    hint: "send it through the OpenTelemetry Collector's awsxray receiver and file exporter",
+  },
+  {
+    name: "Datadog JSON",
+    keys: ["span_id", "resource"],
+    hint: "send it through the OpenTelemetry Collector's datadog receiver and file exporter",
+  },
+  {
+    name: "a Chrome trace",
+    keys: ["traceEvents"],
+    hint: "it names no services; give the traces it was made from, as OTLP, Jaeger, Zipkin or Tempo JSON",
+  },
+  {
+    name: "a Grafana data frame",
+    keys: ["schema", "fields"],
+    hint: "export the trace itself (in Grafana's Explore: Trace, Export), or ask Tempo for /api/v2/traces/ID",
+  },
 ];
 
 function jsonFormat(head: Uint8Array, start: number): Format {
   const text = Buffer.from(head.buffer, head.byteOffset + start, head.length - start).toString("latin1");
-  const keys = new Set<string>();
-  let first: string | null = null;
-  for (const match of text.matchAll(/"([A-Za-z_]{1,40})"\s*:/g)) {
-    const key = match[1] as string;
-    first ??= key;
-    keys.add(key);
-  }
-  if (first === null) return /^[{[\s]*[}\]]/.test(text) ? { kind: "json" } : unknownFormat(head);
+  const paths = keyPathsOf(text);
+  const [first] = paths;
+  if (first === undefined) return /^[{[\s]*[}\]]/.test(text) ? { kind: "json" } : unknownFormat(head);
   if (signalOfKey(first) !== null) return { kind: "json" };
-  if (keys.has("services") && keys.has("dependencies"))
-    return {
-      kind: "unsupported",
-      name: "a topology for the structural engine",
-      hint: "give it to: hypocenter debug FILE --failed-service SERVICE",
-    };
+  const format = jsonFormatOf(paths) ?? formatBehindLine(head);
+  if (format !== null) return { kind: "elements", format };
+  const keys = new Set(Array.from(text.matchAll(/"([A-Za-z_]{1,40})"\s*:/g), ([, key]) => key));
   const foreign = foreignJson.find((candidate) => candidate.keys.every((key) => keys.has(key)));
-  if (foreign !== undefined) return laterFormat(foreign.name);
-  if ([...keys].some((key) => signalOfKey(key) !== null) || hasRecordLine(head)) return { kind: "json" };
+  if (foreign !== undefined) return { kind: "unsupported", name: foreign.name, hint: foreign.hint };
+  if ([...keys].some((key) => signalOfKey(key ?? "") !== null) || hasRecordLine(head))
+    return { kind: "json" };
   return unknownFormat(head);
 }
 
-function laterFormat(name: string): Format {
-  return {
-    kind: "unsupported",
-    name,
-    hint: "export the trace as OTLP JSON or OTLP protobuf",
-  };
-}
-
 function protobufFraming(head: Uint8Array, isWhole: boolean): "delimited" | "raw" | "zipkin" | null {
+  if (isZipkinProtobuf(head)) return "zipkin";
   if (head[0] === 0x0a && isTelemetry(head, 0, head.length)) return "raw";
-  if (head[0] === 0x0a && head[2] === 0x0a && (head[3] === 8 || head[3] === 16)) return "zipkin";
   return isDelimited(head, isWhole) ? "delimited" : null;
 }
 
@@ -138,7 +143,8 @@ function isDelimited(head: Uint8Array, isWhole: boolean): boolean {
     const length = view.getUint32(at);
     const end = at + 4 + length;
     if (length > 0) {
-      if (head[at + 4] !== 0x0a || !isTelemetry(head, at + 4, Math.min(end, head.length))) return false;
+      // One good record is enough: the next may be damaged.
+      if (head[at + 4] !== 0x0a || !isTelemetry(head, at + 4, Math.min(end, head.length))) return seen > 0;
       seen += 1;
     }
     if (end > head.length) return !isWhole || seen > 0;
@@ -158,6 +164,13 @@ function hasRecordLine(head: Uint8Array): boolean {
   return false;
 }
 
+/** The format of what comes after the first line, where that line is the end of a record that began in another file. */
+function formatBehindLine(head: Uint8Array): JsonFormat | null {
+  const lineEnd = head.indexOf(0x0a);
+  if (lineEnd < 0 || (head[lineEnd + 1] !== 0x7b && head[lineEnd + 1] !== 0x5b)) return null;
+  return jsonFormatOf(keyPathsOf(Buffer.from(head.subarray(lineEnd + 1)).toString("latin1")));
+}
+
 function unknownFormat(head: Uint8Array): Format {
   const text = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, 4096)).toString("latin1");
   const firstLine = text.split("\n", 1)[0] as string;
@@ -170,6 +183,7 @@ function unknownFormat(head: Uint8Array): Format {
     kind: "unknown",
     hint:
       `it starts with ${shown}. ${looksLike}Tried: OTLP JSON (an object, lines, an array), ` +
-      "OTLP protobuf (raw, length-delimited), and the other formats that hypocenter can name",
+      "OTLP protobuf (raw, length-delimited), JSON of Jaeger, Zipkin and Tempo, Zipkin protobuf, and the other formats " +
+      "that hypocenter can name",
   };
 }

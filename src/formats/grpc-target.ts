@@ -8,6 +8,7 @@ import {
 } from "@grpc/grpc-js";
 import type { Signal } from "../engine/ports.ts";
 import { grpcServices } from "../otlp/grpc-services.ts";
+import { type ClientTls, connectionFailure } from "./http-request.ts";
 import {
   answerMsMax,
   type Delivery,
@@ -26,13 +27,17 @@ const retryable: readonly number[] = [
   status.DATA_LOSS,
 ];
 
-/** An OTLP/gRPC receiver at `host:port`. */
+/** An OTLP/gRPC receiver at `host:port`; `tls` of null = without TLS. */
 export function grpcTarget(
   address: string,
-  isSecure: boolean,
+  tls: ClientTls | null,
   headers: Readonly<Record<string, string>>,
 ): OtlpTarget {
-  const client = new Client(address, isSecure ? credentials.createSsl() : credentials.createInsecure(), {
+  const channel =
+    tls === null
+      ? credentials.createInsecure()
+      : credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null);
+  const client = new Client(address, channel, {
     "grpc.default_compression_algorithm": compressionAlgorithms.gzip,
     "grpc.max_receive_message_length": 4 << 20,
   });
@@ -81,6 +86,8 @@ function deliveryOf(error: ServiceError): Delivery {
     /ECONNREFUSED|ENOTFOUND|Name resolution|EHOSTUNREACH/i.test(error.details)
   )
     return { kind: "unreachable", message };
+  const { hint } = connectionFailure({ message: error.details });
+  if (error.code === status.UNAVAILABLE && hint !== "") return { kind: "unreachable", message, hint };
   const isRetryable =
     retryable.includes(error.code) || (error.code === status.RESOURCE_EXHAUSTED && retryMs !== null);
   return isRetryable ? { kind: "retry", afterMs: retryMs, message } : { kind: "refused", message };

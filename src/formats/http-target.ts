@@ -1,6 +1,7 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { Signal } from "../engine/ports.ts";
+import { type ClientTls, connectionFailure, createHttpClient, type HttpAnswer } from "./http-request.ts";
 import {
   answerMsMax,
   type Delivery,
@@ -11,41 +12,49 @@ import {
 
 const compress = promisify(gzip);
 
+/** OTLP answers are at most 4 MiB. */
+const answerBytesMax = 4 << 20;
+
 /** An OTLP/HTTP receiver: `base` is its address without `/v1/traces`. */
-export function httpTarget(base: URL, headers: Readonly<Record<string, string>>): OtlpTarget {
+export function httpTarget(
+  base: URL,
+  headers: Readonly<Record<string, string>>,
+  tls: ClientTls = {},
+): OtlpTarget {
   const root = base.href.replace(/\/+$/, "");
+  const client = createHttpClient(tls);
   return {
     async send(signal: Signal, request: Uint8Array, abort?: AbortSignal): Promise<Delivery> {
       const body = await compress(request, { level: 1 });
       const timeout = AbortSignal.timeout(answerMsMax);
       try {
-        const response = await fetch(`${root}/v1/${signal}`, {
+        const answer = await client.send(`${root}/v1/${signal}`, {
           method: "POST",
           headers: { ...headers, "content-type": "application/x-protobuf", "content-encoding": "gzip" },
           body,
-          redirect: "error",
           signal: abort === undefined ? timeout : AbortSignal.any([abort, timeout]),
+          answerBytesMax,
         });
-        return deliveryOf(response, new Uint8Array(await response.arrayBuffer()));
+        return deliveryOf(answer);
       } catch (error) {
         abort?.throwIfAborted();
         return failed(error);
       }
     },
-    close() {},
+    close: () => client.close(),
   };
 }
 
-function deliveryOf(response: Response, body: Uint8Array): Delivery {
-  const isJson = response.headers.get("content-type")?.includes("json") === true;
-  if (response.ok) {
+function deliveryOf({ status, headers, body }: HttpAnswer): Delivery {
+  const isJson = headers["content-type"]?.includes("json") === true;
+  if (status >= 200 && status < 300) {
     const { rejected, message } = isJson ? partialSuccessOfJson(body) : readPartialSuccess(body);
     return { kind: "accepted", rejected, message };
   }
   const said = isJson ? textOfJson(body, "message") : readStatus(body).message;
-  const message = `HTTP ${response.status}${said === "" ? "" : `: ${said}`}`;
-  if (![429, 502, 503, 504].includes(response.status)) return { kind: "refused", message };
-  return { kind: "retry", afterMs: retryAfter(response.headers.get("retry-after")), message };
+  const message = `HTTP ${status}${said === "" ? "" : `: ${said}`}`;
+  if (![429, 502, 503, 504].includes(status)) return { kind: "refused", message };
+  return { kind: "retry", afterMs: retryAfter(headers["retry-after"] ?? null), message };
 }
 
 /** Seconds, or a date. */
@@ -56,23 +65,16 @@ function retryAfter(header: string | null): number | null {
 }
 
 /** Failures of a connection that did exist: the same request may well work over the next one. */
-const brokenConnection = new Set([
-  "ECONNRESET",
-  "EPIPE",
-  "ETIMEDOUT",
-  "UND_ERR_SOCKET",
-  "UND_ERR_HEADERS_TIMEOUT",
-  "UND_ERR_BODY_TIMEOUT",
-]);
+const brokenConnection = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT"]);
 
 function failed(error: unknown): Delivery {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  const message = cause instanceof Error && cause.message !== "" ? cause.message : code;
+  const { message, hint } = connectionFailure(cause);
   const isTimeout = cause instanceof Error && cause.name === "TimeoutError";
   return isTimeout || brokenConnection.has(code)
     ? { kind: "retry", afterMs: null, message }
-    : { kind: "unreachable", message };
+    : { kind: "unreachable", message, hint };
 }
 
 function partialSuccessOfJson(body: Uint8Array): { rejected: number; message: string } {

@@ -13,7 +13,7 @@ export type Delivery =
   /** It may work later: the receiver is busy, or the connection broke. */
   | { readonly kind: "retry"; readonly afterMs: number | null; readonly message: string }
   /** Nobody answers there at all. */
-  | { readonly kind: "unreachable"; readonly message: string }
+  | { readonly kind: "unreachable"; readonly message: string; readonly hint?: string }
   /** It will never work. */
   | { readonly kind: "refused"; readonly message: string };
 

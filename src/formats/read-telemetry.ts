@@ -1,6 +1,12 @@
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { Encoding, Signal } from "../engine/ports.ts";
-import { malformedRecordsShownMax, tableBytesMax, tableRowsMax } from "../model/limits.ts";
+import {
+  containerLevelsMax,
+  elementBytesMax,
+  malformedRecordsShownMax,
+  tableBytesMax,
+  tableRowsMax,
+} from "../model/limits.ts";
 import type { Problem } from "../model/problems.ts";
 import { SpanTable } from "../model/span-table.ts";
 import {
@@ -13,9 +19,13 @@ import {
 import { decodeBody } from "../otlp/decode-body.ts";
 import { type ByteSource, byteSources, unreadable } from "./byte-source.ts";
 import { detectFormat, type Format } from "./detect.ts";
+import { JsonElements } from "./json-elements.ts";
+import { notedKeys, noteOf, type SpanReader } from "./json-formats.ts";
 import { JsonRecords, type RecordPlace, type RecordUser } from "./json-records.ts";
 import { ProtobufRecords } from "./protobuf-records.ts";
 import { type Unpacked, unpack } from "./unpack.ts";
+import { untilZeros } from "./zero-run.ts";
+import { decodeZipkinSpans } from "./zipkin-protobuf.ts";
 
 /** Where telemetry goes; the reader waits for each call before it reads on. */
 export interface TelemetrySink {
@@ -85,6 +95,14 @@ export async function readTelemetry(
   return reading.finish();
 }
 
+type ReadableFormat = Extract<Format, { readonly kind: "json" | "elements" | "protobuf" }>;
+
+/** What cuts a file into records and hands these to the file's `FileRecords`. */
+interface Framer {
+  push(chunk: Uint8Array): void;
+  end(): void;
+}
+
 class Reading {
   readonly #sink: TelemetrySink;
   readonly #options: ReadOptions;
@@ -117,12 +135,14 @@ class Reading {
 
   async read(source: ByteSource): Promise<void> {
     const damages: string[] = [];
-    const file = new FileRecords(source.name, this);
+    const file = new FileRecords(source, this);
     let format: Format | null = null;
     try {
       const unpacked = await unpack(this.#counted(source), (what) => damages.push(what));
       format = formatOf(unpacked);
-      await this.#readRecords(unpacked, format, file, source);
+      // Of a damaged file that is empty once unpacked the damage is the news.
+      if (format.kind !== "empty" || damages.length === 0)
+        await this.#readRecords(unpacked, format, file, source);
     } catch (error) {
       if (!(error instanceof SourceError)) throw error;
       const { message, hint } = unreadable(source.name, error.cause);
@@ -150,9 +170,10 @@ class Reading {
       this.#leaveOutUnread(source, format);
       return;
     }
-    file.encoding = format.kind;
-    const framer = format.kind === "json" ? new JsonRecords(file) : new ProtobufRecords(format.framing, file);
-    for await (const chunk of unpacked.chunks) {
+    const framer = this.#framerOf(format, file);
+    for await (const chunk of untilZeros(unpacked.chunks, (what) =>
+      this.#leaveOut(source, `${source.name}: ${what}`, ""),
+    )) {
       framer.push(chunk);
       await this.#handOver(false);
       this.#options.onProgress?.({
@@ -163,6 +184,45 @@ class Reading {
     }
     framer.end();
     await this.#handOver(false);
+  }
+
+  #framerOf(format: ReadableFormat, file: FileRecords): Framer {
+    if (format.kind === "json") return new JsonRecords(file);
+    if (format.kind === "protobuf") {
+      if (format.framing === "zipkin") file.decode = (_, bytes) => this.append(decodeZipkinSpans, bytes);
+      else file.decode = (signal, bytes) => this.decode(signal, "protobuf", bytes);
+      return new ProtobufRecords(format.framing, file);
+    }
+    const { path, isTree, append } = format.format;
+    file.decode = (_, bytes) => this.append(append, bytes);
+    const limits = isTree ? { bytesMax: elementBytesMax } : { nestingMax: Number.POSITIVE_INFINITY };
+    return new JsonElements(
+      { path, noted: notedKeys, ...limits },
+      {
+        use: (bytes) => file.use("traces", bytes),
+        skip: (place, why) => file.skip(place, why),
+        note: (key, value, place) => this.#note(file, key, value, place),
+      },
+    );
+  }
+
+  /** A record says something of itself. */
+  #note(file: FileRecords, key: string, value: Uint8Array, place: RecordPlace): void {
+    const note = noteOf(key, value);
+    if (note?.kind === "malformed") file.skip(place, note.message);
+    else if (note?.kind === "partial")
+      this.#problem({
+        kind: "truncated_trace",
+        message: note.message,
+        count: 1,
+        source: placed(file.name, place),
+      });
+    else if (note?.kind === "error")
+      this.#leaveOut(
+        file.source,
+        `${file.name} holds an answer without a trace: ${note.message}`,
+        "ask the server again",
+      );
   }
 
   async finish(): Promise<ReadSummary> {
@@ -194,6 +254,15 @@ class Reading {
     const { decoded, result } = decodeBody(signal, encoding, bytes, this.#table);
     if (decoded.signal === "metrics") for (const point of decoded.points) this.#points.push(point);
     if (decoded.signal === "logs") for (const record of decoded.records) this.#logs.push(record);
+    return this.#count(signal, result);
+  }
+
+  /** The same for spans in another format. */
+  append(append: SpanReader, bytes: Uint8Array): DecodeResult {
+    return this.#count("traces", append(bytes, this.#table));
+  }
+
+  #count(signal: Signal, result: DecodeResult): DecodeResult {
     const counts = this.#counts[signal];
     counts.accepted += result.accepted;
     counts.rejected += result.rejected;
@@ -278,7 +347,7 @@ class Reading {
     throw new OperationError(
       "input_unreadable",
       `no telemetry that can be read in the given folder${found}`,
-      "give a folder with OTLP JSON or OTLP protobuf files",
+      "give a folder with files of OTLP, Jaeger, Zipkin or Tempo",
     );
   }
 
@@ -303,29 +372,33 @@ class Reading {
 
 /** The records of one file: counts them and keeps the first malformed ones. */
 class FileRecords implements RecordUser {
+  readonly source: ByteSource;
   readonly name: string;
-  encoding: Encoding = "json";
+  /** Takes a record in. Throws `MalformedBodyError`; then nothing of it was used. */
+  decode: (signal: Signal, bytes: Uint8Array) => DecodeResult;
   records = 0;
   malformed = 0;
   readonly shown: { readonly place: RecordPlace; readonly why: string }[] = [];
   readonly reasons = new Map<RejectReason, number>();
-  readonly #reading: Reading;
 
-  constructor(name: string, reading: Reading) {
-    this.name = name;
-    this.#reading = reading;
+  constructor(source: ByteSource, reading: Reading) {
+    this.source = source;
+    this.name = source.name;
+    this.decode = (signal, bytes) => reading.decode(signal, "json", bytes);
   }
 
   use(signal: Signal, bytes: Uint8Array): string | null {
     try {
-      const result = this.#reading.decode(signal, this.encoding, bytes);
+      const result = this.decode(signal, bytes);
       this.records += 1;
       for (const [reason, count] of result.reasons)
         this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + count);
       return null;
     } catch (error) {
       if (error instanceof MalformedBodyError)
-        return `${error.message} (${error.offset} bytes into the record)`;
+        return error.offset === 0
+          ? error.message
+          : `${error.message} (${error.offset} bytes into the record)`;
       throw error;
     }
   }
@@ -348,14 +421,16 @@ function formatOf({ head, isWhole, isTooDeep }: Unpacked): Format {
   if (isTooDeep)
     return {
       kind: "unsupported",
-      name: "gzip within gzip within gzip",
-      hint: "unpack it first: gzip -d FILE",
+      name: `packed more than ${containerLevelsMax} times`,
+      hint: "unpack it first: gzip -d FILE, zstd -d FILE",
     };
   return detectFormat(head, isWhole);
 }
 
 function formatName(format: Format): string | null {
   if (format.kind === "json") return "OTLP JSON";
+  if (format.kind === "elements") return format.format.name;
+  if (format.kind === "protobuf" && format.framing === "zipkin") return "Zipkin v2 protobuf";
   if (format.kind === "protobuf")
     return format.framing === "raw" ? "OTLP protobuf" : "OTLP protobuf, length-delimited";
   return null;

@@ -10,8 +10,9 @@ import { encodeMetrics } from "../otlp/encode-metrics.ts";
 import { encodeTraces } from "../otlp/encode-traces.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { grpcTarget } from "./grpc-target.ts";
+import type { ClientTls } from "./http-request.ts";
 import { httpTarget } from "./http-target.ts";
-import type { OtlpTarget } from "./otlp-target.ts";
+import type { Delivery, OtlpTarget } from "./otlp-target.ts";
 import { type Counts, type ReadSummary, readTelemetry, type TelemetrySink } from "./read-telemetry.ts";
 import { newestTime, shiftLogs, shiftPoints, shiftTable, tableTimesMs } from "./shift-times.ts";
 
@@ -21,6 +22,8 @@ export interface ReplayOptions {
   /** `now` moves all times by one amount: at speed 1 the first span is now, at other speeds the newest one */
   readonly times: "original" | "now";
   readonly headers?: Readonly<Record<string, string>>;
+  /** for https and grpcs addresses */
+  readonly tls?: ClientTls;
   readonly onProgress?: (progress: ReplayProgress) => void;
   readonly onProblem?: (problem: Problem) => void;
 }
@@ -54,7 +57,7 @@ export async function replayTelemetry(
   target: string,
   options: ReplayOptions,
 ): Promise<ReplaySummary> {
-  const receiver = targetOf(target, options.headers ?? {});
+  const receiver = targetOf(target, options);
   const shift = await shiftInAdvance(inputs, options);
   const replay = new Replay(receiver, target, options, shift);
   try {
@@ -70,16 +73,16 @@ export async function replayTelemetry(
   }
 }
 
-function targetOf(target: string, headers: Readonly<Record<string, string>>): OtlpTarget {
+function targetOf(target: string, { headers = {}, tls = {} }: ReplayOptions): OtlpTarget {
   const address = target.includes("://") ? target : `http://${target}`;
   const url = URL.canParse(address) ? new URL(address) : null;
   const scheme = url?.protocol;
   if (url !== null && (scheme === "http:" || scheme === "https:")) {
     url.pathname = url.pathname.replace(/\/v1\/(traces|metrics|logs)\/?$/, "");
-    return httpTarget(url, headers);
+    return httpTarget(url, headers, tls);
   }
   if (url !== null && url.host !== "" && (scheme === "grpc:" || scheme === "grpcs:"))
-    return grpcTarget(url.host, scheme === "grpcs:", headers);
+    return grpcTarget(url.host, scheme === "grpcs:" ? tls : null, headers);
   throw new OperationError(
     "usage",
     `${target} is no address of an OTLP receiver`,
@@ -306,9 +309,9 @@ class Replay implements TelemetrySink {
         this.#refuse(delivery.message, items);
         return;
       }
-      const isGone = delivery.kind === "unreachable" && !this.#isAnswered;
+      if (delivery.kind === "unreachable" && !this.#isAnswered) throw this.#nobody(delivery);
       const wait = waitMs(attempt, delivery.kind === "retry" ? delivery.afterMs : null);
-      if (isGone || performance.now() + wait > givenUpAt) throw this.#unreachable(delivery.message, isGone);
+      if (performance.now() + wait > givenUpAt) throw this.#busyForGood(delivery.message);
       this.retries += 1;
       await this.#sleep(wait);
     }
@@ -319,15 +322,19 @@ class Replay implements TelemetrySink {
     this.#refusals.set(known, (this.#refusals.get(known) ?? 0) + items);
   }
 
-  #unreachable(message: string, isGone: boolean): OperationError {
+  #nobody({ message, hint = "" }: Extract<Delivery, { readonly kind: "unreachable" }>): OperationError {
     return new OperationError(
       "server_unreachable",
-      isGone
-        ? `nobody answers at ${this.#address}: ${message}`
-        : `${this.#address} took nothing for minutes: ${message}`,
-      isGone
-        ? "start the server (hypocenter serve), or check --to"
-        : `the replay stopped after ${this.counts.traces.accepted} spans; look at the receiver, then send the rest`,
+      `nobody answers at ${this.#address}: ${message}`,
+      hint === "" ? "start the server (hypocenter serve), or check --to" : hint,
+    );
+  }
+
+  #busyForGood(message: string): OperationError {
+    return new OperationError(
+      "server_unreachable",
+      `${this.#address} took nothing for minutes: ${message}`,
+      `the replay stopped after ${this.counts.traces.accepted} spans; look at the receiver, then send the rest`,
     );
   }
 

@@ -1,6 +1,7 @@
 import { containerLevelsMax } from "../model/limits.ts";
 import { headBytes } from "./detect.ts";
 import { gunzip } from "./gunzip.ts";
+import { unzstd, unzstdMessages } from "./unzstd.ts";
 
 /** Content without what it was packed in. */
 export interface Unpacked {
@@ -16,19 +17,51 @@ export interface Unpacked {
   close(): Promise<unknown>;
 }
 
-/** Takes gzip off, as often as it is there; `onDamage` hears of a truncated or damaged layer once its content has been read. */
+/**
+ * Takes gzip and zstd off, as often as they are there; `onDamage` hears of a truncated or damaged layer once its content has
+ * been read.
+ */
 export async function unpack(
   chunks: AsyncIterable<Uint8Array>,
   onDamage: (what: string) => void,
 ): Promise<Unpacked> {
   let content = await peek(chunks);
-  for (let level = 0; isGzip(content.head) && level < containerLevelsMax; level += 1)
-    content = await peek(gunzip(content.chunks, (what) => onDamage(`the gzip stream ${what}`)));
-  return { ...content, isTooDeep: isGzip(content.head) };
+  let container = containerOf(content.head);
+  for (let level = 0; container !== null && level < containerLevelsMax; level += 1) {
+    const { name, open } = container;
+    content = await peek(open(content.chunks, (what) => onDamage(`the ${name} ${what}`)));
+    container = containerOf(content.head);
+  }
+  return { ...content, isTooDeep: container !== null };
 }
 
-function isGzip(head: Uint8Array): boolean {
-  return head[0] === 0x1f && head[1] === 0x8b && head[2] === 8;
+interface Container {
+  /** in the words of a problem */
+  readonly name: string;
+  readonly open: typeof gunzip;
+  readonly isAt: (head: Uint8Array) => boolean;
+}
+
+const containers: readonly Container[] = [
+  { name: "gzip stream", open: gunzip, isAt: (head) => startsWith(head, [0x1f, 0x8b, 0x08], 0) },
+  { name: "zstd stream", open: unzstd, isAt: isZstd },
+  { name: "zstd messages:", open: unzstdMessages, isAt: (head) => startsWith(head, zstdMagic, 4) },
+];
+
+const zstdMagic = [0x28, 0xb5, 0x2f, 0xfd];
+
+function containerOf(head: Uint8Array): Container | null {
+  return containers.find(({ isAt }) => isAt(head)) ?? null;
+}
+
+/** A frame, or one to be skipped: those begin with any of sixteen bytes. */
+function isZstd(head: Uint8Array): boolean {
+  const isSkippable = ((head[0] ?? 0) & 0xf0) === 0x50 && startsWith(head, [0x2a, 0x4d, 0x18], 1);
+  return isSkippable || startsWith(head, zstdMagic, 0);
+}
+
+function startsWith(head: Uint8Array, magic: readonly number[], at: number): boolean {
+  return magic.every((byte, i) => head[at + i] === byte);
 }
 
 /** Reads the beginning, and gives it back with the rest. */

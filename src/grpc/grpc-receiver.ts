@@ -1,158 +1,209 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import {
-  logVerbosity,
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type ServiceDefinition,
-  type sendUnaryData,
-  setLogVerbosity,
-  status,
-} from "@grpc/grpc-js";
-import { formatAddress, type Listener, listenError } from "../engine/listener.ts";
+  type BodyFailure,
+  contentCodingNames,
+  contentCodingOf,
+  Reservation,
+} from "../compression/request-body.ts";
+import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
+import type { Listener } from "../engine/listener.ts";
 import { type Signal, signals } from "../engine/ports.ts";
-import { grpcServices } from "../otlp/grpc-services.ts";
-import { type ReceiverOptions, receiveExport, retrySeconds } from "../otlp/receive-export.ts";
-import { exportResponse, retryInfoStatus } from "../otlp/responses.ts";
+import { grpcServices, profilesService } from "../otlp/grpc-services.ts";
+import {
+  profilesRefusal,
+  type ReceiverOptions,
+  receiveExport,
+  refusedByFault,
+  retrySeconds,
+  signalRefusal,
+} from "../otlp/receive-export.ts";
+import { exportResponse, rpcCode, statusBody } from "../otlp/responses.ts";
+import {
+  type GrpcFailure,
+  headerOf,
+  isGrpc,
+  MessageStream,
+  receiveMessage,
+  sendFailure,
+  sendMessage,
+} from "./grpc-call.ts";
+import { GrpcHealth, healthPaths } from "./grpc-health.ts";
+import { type ConnectionTimes, defaultConnectionTimes, listenHttp2 } from "./grpc-server.ts";
 
 export interface GrpcReceiverOptions extends ReceiverOptions {
   readonly host: string;
   /** 0 = any free one */
   readonly port: number;
+  /** null or absent = without TLS */
+  readonly tls?: TlsIdentity | null;
+  /** null or absent = nobody is asked */
+  readonly credentials?: CredentialCheck | null;
+  readonly times?: ConnectionTimes;
+  /** how long a message may take to arrive; a sender that is slower is to send it again */
+  readonly messageMsMax?: number;
 }
 
 /**
- * OTLP/gRPC for traces, metrics and logs, and the health check. Messages are taken as bytes and decoded by us: a
- * malformed one is then INVALID_ARGUMENT, and what is kept is what was received.
+ * OTLP/gRPC for traces, metrics and logs, and the health check. Spoken by ourselves over HTTP/2, so that whatever comes in is
+ * bounded while it comes in, by the budget that all receivers share, and unpacked in turn as over HTTP.
  */
 export async function startGrpcReceiver(options: GrpcReceiverOptions): Promise<Listener> {
-  const { host, port, bodyBytesMax } = options;
-  // What the library would print reaches our callers as errors and counters.
-  setLogVerbosity(logVerbosity.NONE);
-  const server = new Server({
-    "grpc.max_receive_message_length": bodyBytesMax,
-    "grpc.max_concurrent_streams": concurrentStreamsMax,
-    "grpc.keepalive_time_ms": 60_000,
-    "grpc.keepalive_timeout_ms": 20_000,
-  });
-  for (const signal of signals)
-    server.addService(
-      { export: unaryMethod(`/${grpcServices[signal]}/Export`) },
-      { export: exportHandler(signal, options) },
-    );
-  const health = { isServing: true };
-  server.addService(healthService, { check: healthHandler(health) });
-  const asked = formatAddress(host, port);
-  const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(asked, ServerCredentials.createInsecure(), (error, boundPort) => {
-      if (error === null) resolve(boundPort);
-      else reject(listenError(error, asked));
-    });
+  const { host, port, tls = null, times = defaultConnectionTimes } = options;
+  const health = new GrpcHealth(
+    signals.filter((s) => signalRefusal(s, options) === null).map((s) => grpcServices[s]),
+  );
+  const listener = await listenHttp2((stream, headers) => void serve({ stream, headers, options, health }), {
+    host,
+    port,
+    tls,
+    times,
   });
   return {
-    port: bound,
-    address: formatAddress(host, bound),
-    close: (graceMs) =>
-      new Promise<void>((resolve) => {
-        health.isServing = false;
-        const cut = setTimeout(() => server.forceShutdown(), graceMs);
-        server.tryShutdown(() => {
-          clearTimeout(cut);
-          resolve();
-        });
-      }),
+    ...listener,
+    close: (graceMs) => {
+      health.end();
+      return listener.close(graceMs);
+    },
   };
 }
 
-/** Calls at once on one connection. */
-const concurrentStreamsMax = 1_000;
-
-type Bytes = Uint8Array;
-
-const healthService: ServiceDefinition = { check: unaryMethod("/grpc.health.v1.Health/Check") };
-
-function unaryMethod(path: string): ServiceDefinition[string] {
-  return {
-    path,
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-    responseSerialize: toBuffer,
-    responseDeserialize: asIs,
-  };
+interface Call {
+  readonly stream: ServerHttp2Stream;
+  readonly headers: IncomingHttpHeaders;
+  readonly options: GrpcReceiverOptions;
+  readonly health: GrpcHealth;
 }
 
-function asIs(bytes: Buffer): Buffer {
-  return bytes;
-}
+type Method = { readonly kind: "export"; readonly signal: Signal } | { readonly kind: "check" | "watch" };
 
-function toBuffer(bytes: Bytes): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function exportHandler(signal: Signal, options: GrpcReceiverOptions) {
-  return (call: ServerUnaryCall<Bytes, Bytes>, callback: sendUnaryData<Bytes>): void => {
-    const { budget, counters } = options;
-    const body = call.request;
-    counters.count("requests_total");
-    if (!budget.take(body.length)) {
-      counters.count("refused_requests_total");
-      callback(unavailable("too many requests are being received at once"));
-      return;
-    }
-    void answer(signal, body, options, callback);
-  };
-}
+const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
+  ...signals.map((signal) => [`/${grpcServices[signal]}/Export`, { kind: "export", signal }] as const),
+  [healthPaths.check, { kind: "check" }],
+  [healthPaths.watch, { kind: "watch" }],
+]);
 
 /** Never rejects: what is received is always answered, and its room given back. */
-async function answer(
+async function serve(call: Call): Promise<void> {
+  const { stream, options } = call;
+  // That the client has gone shows in what it leaves behind, a message cut off.
+  stream.on("error", () => {});
+  const reservation = new Reservation(options.budget);
+  try {
+    const answer = await answerOf(call, reservation);
+    if (answer instanceof Uint8Array) sendMessage(stream, answer);
+    else if (answer !== null) sendFailure(stream, answer);
+  } catch (fault) {
+    // INTERNAL or UNKNOWN would make the sender drop its data.
+    sendFailure(stream, retryLater(refusedByFault(fault, options).message));
+  }
+  reservation.giveBackAll();
+}
+
+/** The message or the failure to answer with; null = the call is answered, or nobody is there any more. */
+async function answerOf(call: Call, reservation: Reservation): Promise<Uint8Array | GrpcFailure | null> {
+  const { stream, headers, options, health } = call;
+  const path = headers[":path"] ?? "";
+  const method = methods.get(path);
+  const isHealth = method !== undefined && method.kind !== "export";
+  if (!isHealth) options.counters.count("requests_total");
+  if (!isGrpc(headers)) return refuseOtherProtocol(call);
+  const stranger = isHealth ? null : strangerFailure(call);
+  if (stranger !== null) return stranger;
+  if (method === undefined) return unsupported(absenceOf(path), options);
+  const refusal = method.kind === "export" ? signalRefusal(method.signal, options) : null;
+  if (refusal !== null) return unsupported(refusal, options);
+  const codingName = headerOf(headers, "grpc-encoding");
+  const coding = contentCodingOf(codingName);
+  if (coding === null) {
+    const message = `grpc-encoding "${codingName ?? ""}" is not unpacked here; send ${contentCodingNames}`;
+    return unsupported(message, options);
+  }
+  const late = setTimeout(
+    () => sendFailure(stream, retryLater("the message took too long to arrive")),
+    options.messageMsMax ?? messageMsDefault,
+  );
+  const bytesMax = isHealth ? healthBytesMax : options.bodyBytesMax;
+  const message = await receiveMessage(stream, coding, { reservation, bytesMax });
+  clearTimeout(late);
+  if (!(message instanceof Uint8Array)) return messageFailure(message, options, bytesMax);
+  if (method.kind === "export") return exported(method.signal, message, options);
+  if (method.kind === "check") return health.check(message);
+  return health.watch(message, () => new MessageStream(stream));
+}
+
+const messageMsDefault = 60_000;
+const healthBytesMax = 4 * 1024;
+
+function unsupported(message: string, { counters }: GrpcReceiverOptions): GrpcFailure {
+  counters.count("unsupported_requests_total");
+  return { code: rpcCode.unimplemented, message };
+}
+
+function absenceOf(path: string): string {
+  return path === `/${profilesService}/Export` ? profilesRefusal : `no method ${path} here`;
+}
+
+/** Calls without known credentials are turned away before their message is read; health checks need none. */
+function strangerFailure({ headers, options }: Call): GrpcFailure | null {
+  const { credentials = null, counters } = options;
+  if (credentials === null || credentials.admits((name) => headerOf(headers, name))) return null;
+  counters.count("unauthenticated_requests_total");
+  const message = `no credentials that this server knows. ${credentials.hint}`;
+  return { code: rpcCode.unauthenticated, message };
+}
+
+function refuseOtherProtocol({ stream, options }: Call): null {
+  options.counters.count("unsupported_requests_total");
+  const message =
+    "this port speaks gRPC: content type application/grpc or application/grpc+proto; OTLP/HTTP has a port of its own";
+  stream.respond({ ":status": 415, "content-type": "application/json" });
+  stream.end(statusBody("json", rpcCode.invalidArgument, message));
+  return null;
+}
+
+function messageFailure(
+  failure: BodyFailure,
+  { counters }: GrpcReceiverOptions,
+  bytesMax: number,
+): GrpcFailure | null {
+  switch (failure.kind) {
+    case "aborted":
+      counters.count("aborted_requests_total");
+      return null;
+    case "too_large": {
+      counters.count("oversize_requests_total");
+      const message = `the message is larger than ${bytesMax} bytes after decompression; send smaller batches`;
+      return { code: rpcCode.resourceExhausted, message };
+    }
+    case "busy":
+      counters.count("refused_requests_total");
+      return retryLater("too many requests are being received at once");
+    case "corrupt":
+      counters.count("malformed_requests_total");
+      return { code: rpcCode.invalidArgument, message: `the message cannot be read: ${failure.message}` };
+    default:
+      return failure satisfies never;
+  }
+}
+
+async function exported(
   signal: Signal,
-  body: Bytes,
+  body: Uint8Array,
   options: GrpcReceiverOptions,
-  callback: sendUnaryData<Bytes>,
-): Promise<void> {
-  const { error, response } = await respond(signal, body, options);
-  options.budget.giveBack(body.length);
-  callback(error, response);
-}
-
-interface Answer {
-  readonly error: Parameters<sendUnaryData<Bytes>>[0];
-  readonly response?: Bytes;
-}
-
-async function respond(signal: Signal, body: Bytes, options: GrpcReceiverOptions): Promise<Answer> {
+): Promise<Uint8Array | GrpcFailure> {
   const receipt = await receiveExport(options, { signal, encoding: "protobuf", body });
   switch (receipt.kind) {
     case "accepted":
-      return {
-        error: null,
-        response: exportResponse(signal, "protobuf", receipt.rejected, receipt.message),
-      };
+      return exportResponse(signal, "protobuf", receipt.rejected, receipt.message);
     case "malformed":
-      return { error: { code: status.INVALID_ARGUMENT, details: receipt.message } };
+      return { code: rpcCode.invalidArgument, message: receipt.message };
     case "refused":
-      return { error: unavailable(receipt.message) };
+      return retryLater(receipt.message);
     default:
       return receipt satisfies never;
   }
 }
 
-function unavailable(message: string): Answer["error"] {
-  const metadata = new Metadata();
-  metadata.set("grpc-status-details-bin", toBuffer(retryInfoStatus(message, retrySeconds)));
-  return { code: status.UNAVAILABLE, details: message, metadata };
-}
-
-/** `grpc.health.v1`: the server as a whole (the empty name) and each of our services serve or do not, all alike. */
-function healthHandler(health: { readonly isServing: boolean }) {
-  const names = new Set<string>(["", ...Object.values(grpcServices)]);
-  return (call: ServerUnaryCall<Bytes, Bytes>, callback: sendUnaryData<Bytes>): void => {
-    // HealthCheckRequest { string service = 1 }, names shorter than 128 bytes
-    const service = toBuffer(call.request).toString("utf8", 2);
-    if (!names.has(service)) callback({ code: status.NOT_FOUND, details: `no service "${service}" here` });
-    // HealthCheckResponse { ServingStatus status = 1 }: 1 = SERVING, 2 = NOT_SERVING
-    else callback(null, Uint8Array.of(0x08, health.isServing ? 1 : 2));
-  };
+function retryLater(message: string): GrpcFailure {
+  return { code: rpcCode.unavailable, message, retrySeconds };
 }

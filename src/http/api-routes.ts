@@ -1,6 +1,7 @@
 import type { GraphJson } from "../analysis/report.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
 import type { Clock, EngineStats, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
+import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { resolveTime, type TimePoint } from "../model/time-point.ts";
 import { tracesToJson } from "../otlp/json-write.ts";
@@ -61,6 +62,8 @@ export interface Route {
   /** another path that answers the same */
   readonly alias?: string;
   readonly errors: readonly ErrorCode[];
+  /** answers everybody, also where others have to show who they are */
+  readonly isOpen?: true;
   readonly handle: (
     values: ParameterValues<ParameterTable>,
     sources: ApiSources,
@@ -252,6 +255,29 @@ const graphRoute = route({
   },
 });
 
+const doctorRoute = route({
+  path: "/api/v1/doctor",
+  operationId: "diagnoseInstrumentation",
+  summary:
+    "What is wrong with the instrumentation of each service, and how to mend it, from the newest traces",
+  parameters: {
+    from,
+    to,
+    lang: language,
+    limit: withDefault(
+      { kind: "integer", min: 1, max: doctorTracesMax },
+      "1000",
+      `traces that are looked at, the newest first; at most ${doctorSpansMax} spans`,
+    ),
+  },
+  answer: { description: "scores and findings", mediaType: json, schema: schemaReference("DoctorReport") },
+  errors: ["bad_request"],
+  handle: async (values, { query, clock }) => {
+    const { lang, limit } = values;
+    return jsonAnswer(await query.doctor(windowOf(values, clock), { language: lang, tracesMax: limit }));
+  },
+});
+
 const metricsRoute = route({
   path: "/metrics",
   operationId: "getMetrics",
@@ -310,6 +336,7 @@ export const routes: readonly Route[] = [
   servicesRoute,
   serviceRoute,
   graphRoute,
+  doctorRoute,
   ...healthRoutes(),
   metricsRoute,
   openApiRoute,
@@ -339,7 +366,7 @@ function healthRoutes(): readonly Route[] {
       : { ...jsonAnswer({ status: "starting_or_stopping", version }), status: 503 };
   const schema = schemaReference("Health");
   const answer = { description: "ok", mediaType: json, schema };
-  const shared = { parameters: {}, errors: ["bad_request"] } as const;
+  const shared = { parameters: {}, errors: ["bad_request"], isOpen: true } as const;
   const readiness = {
     summary: "Whether telemetry is taken and questions are answered",
     answer: { ...answer, unavailable: "starting or stopping" },

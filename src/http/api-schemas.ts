@@ -1,3 +1,4 @@
+import { findingIds } from "../advice/doctor-texts.ts";
 import { errorCatalogue } from "../engine/errors/operation-error.ts";
 
 /** A JSON Schema (2020-12), as far as OpenAPI 3.1 documents of ours use it. */
@@ -14,6 +15,7 @@ const text: JsonSchema = { type: "string" };
 const number: JsonSchema = { type: "number" };
 const count: JsonSchema = { type: "integer", minimum: 0 };
 const flag: JsonSchema = { type: "boolean" };
+const score: JsonSchema = { type: "integer", minimum: 0, maximum: 100 };
 const ratio: JsonSchema = { type: "number", minimum: 0, maximum: 1 };
 const spanId: JsonSchema = { type: "string", pattern: "^[0-9a-f]{16}$" };
 const traceId: JsonSchema = { type: "string", pattern: "^[0-9a-f]{32}$" };
@@ -222,6 +224,31 @@ export const schemas = {
     ...graphParts,
     total: { ...count, description: "edges in all" },
     truncated: { ...flag, description: "there are more edges; ask with a higher limit or a focus" },
+  }),
+  Finding: object({
+    id: oneOf(...findingIds),
+    severity: oneOf("critical", "warning", "info"),
+    service: { ...orNull(text), description: "null = all services together" },
+    count,
+    of: { ...count, description: "how many could have been affected" },
+    share: ratio,
+    statement: text,
+    fix: text,
+    details: texts,
+    evidence: listOf(object({ trace_id: traceId, span_id: spanId })),
+  }),
+  DoctorReport: object({
+    score: orNull(score),
+    totals: object({ spans: count, traces: count, services: count }),
+    services: listOf(
+      object({ service: text, score, spans: count, critical: count, warnings: count, infos: count }),
+    ),
+    findings: listOf(reference("Finding")),
+    problems: listOf(reference("Problem")),
+    sample: {
+      ...object({ traces: count, of: count }),
+      description: "traces that were looked at, and how many there are",
+    },
   }),
   Service: object({
     service: text,

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
 import { writeJson } from "../wire/write-json.ts";
+import { admits, showsCertificate } from "./access.ts";
 import { readParameters } from "./api-parameters.ts";
 import { type ApiAnswer, type ApiSources, type Route, routes } from "./api-routes.ts";
 import type { HttpHandler } from "./server.ts";
@@ -8,6 +10,10 @@ import type { HttpHandler } from "./server.ts";
 export interface ApiOptions extends ApiSources {
   /** host names that a request may address; null = any */
   readonly allowedHosts: ReadonlySet<string> | null;
+  /** null or absent = nobody is asked for a token or password */
+  readonly credentials?: CredentialCheck | null;
+  /** of the listener, where it has one */
+  readonly tls?: TlsIdentity | null;
   /** called with each fault of ours, for the log */
   readonly onFault: (fault: unknown) => void;
 }
@@ -30,6 +36,7 @@ async function handle(request: IncomingMessage, options: ApiOptions): Promise<Ap
   checkHost(request.headers.host, options.allowedHosts);
   const url = urlOf(request.url ?? "/");
   const [route, path] = findRoute(url.pathname);
+  if (route.isOpen !== true) checkCaller(request, options);
   if (request.method !== "GET" && request.method !== "HEAD")
     throw new OperationError(
       "method_not_allowed",
@@ -48,6 +55,21 @@ function checkHost(header: string | undefined, allowed: ReadonlySet<string> | nu
       "host_not_allowed",
       `This server is not reached as ${name}`,
       "Start it with --allowed-hosts NAME if that is meant.",
+    );
+}
+
+function checkCaller(request: IncomingMessage, { credentials = null, tls = null }: ApiOptions): void {
+  if (tls?.asksClients === true && !showsCertificate(request))
+    throw new OperationError(
+      "unauthenticated",
+      "This server asks clients for a certificate that it trusts",
+      "With hypocenter query: --client-cert-file FILE --client-key-file FILE",
+    );
+  if (credentials !== null && !admits(credentials, request))
+    throw new OperationError(
+      "unauthenticated",
+      "No credentials that this server knows",
+      `${credentials.hint} With hypocenter query: --header "authorization=Bearer TOKEN"`,
     );
 }
 
@@ -108,7 +130,11 @@ function errorAnswer(error: unknown, options: ApiOptions): ApiAnswer {
     );
   }
   const answer = failure(errorCatalogue[error.code].status, error.code, error.message, error.hint);
-  return error.code === "method_not_allowed" ? { ...answer, headers: { Allow: "GET, HEAD" } } : answer;
+  if (error.code === "method_not_allowed") return { ...answer, headers: { Allow: "GET, HEAD" } };
+  const challenges = options.credentials?.challenges ?? [];
+  return error.code === "unauthenticated" && challenges.length > 0
+    ? { ...answer, headers: { "WWW-Authenticate": challenges.join(", ") } }
+    : answer;
 }
 
 function failure(status: number, code: ErrorCode | "internal", message: string, hint: string): ApiAnswer {

@@ -1,29 +1,62 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Encoding, Signal } from "../engine/ports.ts";
 import {
+  type BodyFailure,
+  type ContentCoding,
+  collectBody,
+  contentCodingNames,
+  contentCodingOf,
+  Reservation,
+  unpackBody,
+} from "../compression/request-body.ts";
+import type { Encoding, Signal } from "../engine/ports.ts";
+import { MalformedBodyError } from "../model/telemetry.ts";
+import {
+  profilesRefusal,
   type Receipt,
   type ReceiverOptions,
   receiveExport,
   refusedByFault,
   retrySeconds,
+  signalRefusal,
 } from "../otlp/receive-export.ts";
+import { signalOfRequest } from "../otlp/request-shape.ts";
 import { exportResponse, rpcCode, statusBody } from "../otlp/responses.ts";
-import { type BodyFailure, type ContentCoding, Reservation, readBody } from "./otlp-body.ts";
-import type { HttpHandler } from "./server.ts";
+import type { HttpAnswer, HttpHandler, UnreadableReason } from "./server.ts";
 
-/** OTLP/HTTP: POST /v1/traces, /v1/metrics and /v1/logs, protobuf and JSON, plain, gzip or deflate. */
-export function createOtlpHttpHandler(options: ReceiverOptions): HttpHandler {
+export interface OtlpHttpOptions extends ReceiverOptions {
+  /** The paths of OTLP are there behind this one too, such as `/otlp`; "" or absent = none. */
+  readonly pathPrefix?: string;
+}
+
+/**
+ * OTLP/HTTP: POST /v1/traces, /v1/metrics and /v1/logs, protobuf and JSON, plain or compressed; and POST /, where the content
+ * says which of them it is.
+ */
+export function createOtlpHttpHandler(options: OtlpHttpOptions): HttpHandler {
   return (request, response) => {
     options.counters.count("requests_total");
     void serve(request, response, options);
   };
 }
 
+/** Answers what is no request, or not in time, in OTLP's way: whoever was merely slow is to send it again. */
+export function answerUnreadable(reason: UnreadableReason): HttpAnswer {
+  const refusal = refusalOf(reason);
+  return { ...refusal, headers: headersOf(refusal) };
+}
+
+function refusalOf(reason: UnreadableReason): Answer {
+  if (reason === "too_slow") return retryLater("the request took too long to arrive", "json");
+  return reason === "malformed"
+    ? failure(400, "json", rpcCode.invalidArgument, "this is no HTTP request")
+    : failure(431, "json", rpcCode.invalidArgument, "the headers are too large");
+}
+
 /** Never rejects: what is received is always answered, and its room given back. */
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  options: ReceiverOptions,
+  options: OtlpHttpOptions,
 ): Promise<void> {
   const reservation = new Reservation(options.budget);
   let outcome: Answer | null;
@@ -43,13 +76,20 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const signalOfPath = new Map<string, Signal>([
+/** What is sent to a path; `any` = the content says it. */
+type Kind = Signal | "profiles" | "any";
+
+const kindOfPath: ReadonlyMap<string, Kind> = new Map([
   ["/v1/traces", "traces"],
   ["/v1/metrics", "metrics"],
   ["/v1/logs", "logs"],
+  ["/v1development/profiles", "profiles"],
+  ["/v1/profiles", "profiles"],
+  // Exporters take an endpoint for one signal as it is, even where it has no path.
+  ["/", "any"],
 ]);
 
-const contentTypes: Readonly<Record<Encoding, string>> = {
+export const contentTypes: Readonly<Record<Encoding, string>> = {
   protobuf: "application/x-protobuf",
   json: "application/json",
 };
@@ -58,60 +98,83 @@ const contentTypes: Readonly<Record<Encoding, string>> = {
 async function answer(
   request: IncomingMessage,
   reservation: Reservation,
-  options: ReceiverOptions,
+  options: OtlpHttpOptions,
 ): Promise<Answer | null> {
-  const target = targetOf(request);
+  const target = targetOf(request, options);
   if ("status" in target) {
     options.counters.count("unsupported_requests_total");
     return target;
   }
-  const { signal, encoding, coding } = target;
+  const { kind, encoding, coding } = target;
   const body = await readBody(request, coding, reservation, options.bodyBytesMax);
   if (!(body instanceof Uint8Array)) return answerWithoutBody(body, encoding, options);
-  return answerOf(await receiveExport(options, { signal, encoding, body }), signal, encoding);
+  const signal = kind === "any" ? signalOfContent(encoding, body) : kind;
+  const refusal = signal === null ? null : signalRefusal(signal, options);
+  if (signal !== null && refusal === null)
+    return answerOf(await receiveExport(options, { signal, encoding, body }), signal, encoding);
+  options.counters.count("unsupported_requests_total");
+  const message = refusal ?? `the content is no OTLP traces, metrics or logs; ${whereTo}`;
+  return signal === null
+    ? failure(400, encoding, rpcCode.invalidArgument, message)
+    : failure(404, encoding, rpcCode.unimplemented, message);
+}
+
+interface Target {
+  readonly kind: Signal | "any";
+  readonly encoding: Encoding;
+  readonly coding: ContentCoding;
 }
 
 /** What a request is, by its head alone; an answer if it cannot be served. */
-function targetOf(
-  request: IncomingMessage,
-): { readonly signal: Signal; readonly encoding: Encoding; readonly coding: ContentCoding } | Answer {
-  const path = pathOf(request.url ?? "/");
-  const signal = signalOfPath.get(path);
-  const encoding = encodingOf(request.headers["content-type"]);
+function targetOf(request: IncomingMessage, options: OtlpHttpOptions): Target | Answer {
+  const { method = "nothing", headers } = request;
+  const path = pathOf(request.url ?? "/", options.pathPrefix ?? "");
+  const encoding = encodingOf(headers["content-type"]);
   const inReply = encoding ?? "json";
-  if (signal === undefined)
-    return failure(
-      404,
-      inReply,
-      rpcCode.notFound,
-      `nothing at ${path}; OTLP goes to /v1/traces, /v1/metrics or /v1/logs`,
-    );
-  if (request.method !== "POST")
-    return {
-      ...failure(
-        405,
-        inReply,
-        rpcCode.unimplemented,
-        `${path} takes POST, not ${request.method ?? "nothing"}`,
-      ),
-      headers: { Allow: "POST" },
-    };
-  if (encoding === null)
-    return failure(
-      415,
-      "json",
-      rpcCode.invalidArgument,
-      `Content-Type must be application/x-protobuf or application/json, not "${request.headers["content-type"] ?? ""}"`,
-    );
-  const coding = codingOf(request.headers["content-encoding"]);
-  if (coding === null)
-    return failure(
-      415,
-      encoding,
-      rpcCode.invalidArgument,
-      `Content-Encoding must be gzip, deflate or identity, not "${request.headers["content-encoding"] ?? ""}"`,
-    );
-  return { signal, encoding, coding };
+  const kind = kindOfPath.get(path);
+  if (kind === undefined) return failure(404, inReply, rpcCode.notFound, `nothing at ${path}; ${whereTo}`);
+  if (kind === "profiles") return failure(404, inReply, rpcCode.unimplemented, profilesRefusal);
+  const refusal = kind === "any" ? null : signalRefusal(kind, options);
+  if (refusal !== null) return failure(404, inReply, rpcCode.unimplemented, refusal);
+  if (method !== "POST") {
+    const message = `${path} takes POST, not ${method}`;
+    return { ...failure(405, inReply, rpcCode.unimplemented, message), headers: { Allow: "POST" } };
+  }
+  if (encoding === null) {
+    const message = `Content-Type must be application/x-protobuf or application/json, not "${headers["content-type"] ?? ""}"`;
+    return failure(415, "json", rpcCode.invalidArgument, message);
+  }
+  const coding = contentCodingOf(headers["content-encoding"]);
+  if (coding === null) {
+    const message = `Content-Encoding must be ${contentCodingNames}, not "${headers["content-encoding"] ?? ""}"`;
+    return failure(415, encoding, rpcCode.invalidArgument, message);
+  }
+  return { kind, encoding, coding };
+}
+
+const whereTo = "OTLP goes to /v1/traces, /v1/metrics or /v1/logs";
+
+async function readBody(
+  request: IncomingMessage,
+  coding: ContentCoding,
+  reservation: Reservation,
+  bytesMax: number,
+): Promise<Uint8Array | BodyFailure> {
+  if (Number(request.headers["content-length"] ?? 0) > bytesMax) return { kind: "too_large" };
+  const bytes = await collectBody(request, reservation, bytesMax);
+  if (!(bytes instanceof Uint8Array)) return bytes;
+  return unpackBody({ coding, bytes, bytesMax, isGone: () => request.socket.destroyed }, reservation);
+}
+
+/** null = of none; what is malformed, or empty, is so as traces too */
+function signalOfContent(encoding: Encoding, body: Uint8Array): Signal | null {
+  try {
+    const signal = signalOfRequest(encoding, body);
+    return signal === "empty" ? "traces" : signal;
+  } catch (error) {
+    if (error instanceof MalformedBodyError) return "traces";
+    throw error;
+  }
 }
 
 function answerWithoutBody(
@@ -182,32 +245,29 @@ function failure(status: number, encoding: Encoding, code: number, message: stri
   return { status, encoding, body: statusBody(encoding, code, message) };
 }
 
-function send(response: ServerResponse, { status, encoding, body, headers }: Answer): void {
+function send(response: ServerResponse, outcome: Answer): void {
   if (response.destroyed) return;
-  response.writeHead(status, {
-    "Content-Type": contentTypes[encoding],
-    "Content-Length": body.length,
-    ...headers,
-  });
-  response.end(body);
+  response.writeHead(outcome.status, { ...headersOf(outcome), "Content-Length": outcome.body.length });
+  response.end(outcome.body);
 }
 
-function pathOf(url: string): string {
+function headersOf({ encoding, headers }: Answer): Record<string, string> {
+  return { "Content-Type": contentTypes[encoding], ...headers };
+}
+
+/** Without the query, a slash at the end and the prefix, where there is one. */
+function pathOf(url: string, prefix: string): string {
   const query = url.indexOf("?");
-  const path = query < 0 ? url : url.slice(0, query);
-  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+  const path = (query < 0 ? url : url.slice(0, query)).replace(/\/$/, "");
+  const isBehindPrefix = prefix !== "" && (path === prefix || path.startsWith(`${prefix}/`));
+  const plain = isBehindPrefix ? path.slice(prefix.length) : path;
+  return plain === "" ? "/" : plain;
 }
 
-function encodingOf(contentType: string | undefined): Encoding | null {
+/** The encoding that a Content-Type names; null = none of OTLP's */
+export function encodingOf(contentType: string | undefined): Encoding | null {
   const [type = ""] = (contentType ?? "").split(";", 1);
   const name = type.trim().toLowerCase();
   if (name === "application/x-protobuf" || name === "application/protobuf") return "protobuf";
   return name === "application/json" ? "json" : null;
-}
-
-function codingOf(contentEncoding: string | undefined): ContentCoding | null {
-  const name = (contentEncoding ?? "").trim().toLowerCase();
-  if (name === "" || name === "identity") return "identity";
-  if (name === "gzip" || name === "x-gzip") return "gzip";
-  return name === "deflate" ? "deflate" : null;
 }

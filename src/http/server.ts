@@ -1,5 +1,14 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TlsIdentity } from "../engine/access.ts";
 import { formatAddress, type Listener, listenError } from "../engine/listener.ts";
 
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -24,6 +33,27 @@ const headerBytesMax = 16 * 1024;
 /** Open connections; more are turned away at once. */
 const connectionsMax = 10_000;
 
+export interface HttpListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly timeouts?: HttpTimeouts;
+  /** null or absent = plain HTTP */
+  readonly tls?: TlsIdentity | null;
+  /** Clients without the certificate that they are asked for come in all the same: the handler looks who they are. */
+  readonly admitsStrangers?: boolean;
+  /** the answer to what no handler sees; absent = the plain one of Node */
+  readonly unreadable?: (reason: UnreadableReason) => HttpAnswer;
+}
+
+/** Bytes that are no request, or are none in time. */
+export type UnreadableReason = "malformed" | "headers_too_large" | "too_slow";
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
 /** Serves a handler on an address; port 0 = any free one. Rejects with `address_in_use` and the like. */
 export async function listenHttp(
   handler: HttpHandler,
@@ -31,19 +61,31 @@ export async function listenHttp(
     host,
     port,
     timeouts = defaultTimeouts,
-  }: { readonly host: string; readonly port: number; readonly timeouts?: HttpTimeouts },
+    tls = null,
+    admitsStrangers = false,
+    unreadable,
+  }: HttpListenOptions,
 ): Promise<Listener> {
-  const server = createServer(
-    {
-      maxHeaderSize: headerBytesMax,
-      headersTimeout: timeouts.headersMs,
-      requestTimeout: timeouts.requestMs,
-      keepAliveTimeout: timeouts.keepAliveMs,
-      connectionsCheckingInterval: timeouts.checkMs,
-      noDelay: true,
-    },
-    handler,
-  );
+  const options = {
+    maxHeaderSize: headerBytesMax,
+    headersTimeout: timeouts.headersMs,
+    requestTimeout: timeouts.requestMs,
+    keepAliveTimeout: timeouts.keepAliveMs,
+    connectionsCheckingInterval: timeouts.checkMs,
+    noDelay: true,
+  };
+  const server =
+    tls === null
+      ? createServer(options, handler)
+      : createTlsServer({ ...options, ...tlsOptions(tls, timeouts, admitsStrangers) }, handler);
+  if (tls !== null && "setSecureContext" in server)
+    tls.onChange((identity) => server.setSecureContext(identity));
+  server.on("checkContinue", (request, response) => {
+    askForBody(request, response);
+    handler(request, response);
+  });
+  if (unreadable !== undefined) answerUnreadable(server, unreadable);
+  const sockets = openSockets(server);
   server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {
     // Stays for good: once bound, an error is a connection that could not be accepted, which its client sees.
@@ -56,7 +98,11 @@ export async function listenHttp(
     address: formatAddress(bound.address, bound.port),
     close: (graceMs) =>
       new Promise<void>((resolve) => {
-        const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+        const cut = setTimeout(() => {
+          server.closeAllConnections();
+          // connections on which no request has begun, such as those that never finish their TLS handshake
+          for (const socket of sockets) socket.destroy();
+        }, graceMs);
         const idle = setInterval(() => server.closeIdleConnections(), 20);
         server.close(() => {
           clearTimeout(cut);
@@ -65,4 +111,68 @@ export async function listenHttp(
         });
       }),
   };
+}
+
+function tlsOptions(tls: TlsIdentity, { headersMs }: HttpTimeouts, admitsStrangers: boolean) {
+  return {
+    ...tls.current(),
+    requestCert: tls.asksClients,
+    rejectUnauthorized: tls.asksClients && !admitsStrangers,
+    handshakeTimeout: headersMs,
+  };
+}
+
+/**
+ * The client waits to be told to go on. It is, as soon as somebody reads the body; a refusal by the head alone spares it the
+ * upload, and as nobody knows whether it sends the body all the same, the connection ends there.
+ */
+function askForBody(request: IncomingMessage, response: ServerResponse): void {
+  const keepsAlive = response.shouldKeepAlive;
+  response.shouldKeepAlive = false;
+  const onListener = (event: string): void => {
+    if ((event !== "data" && event !== "readable") || response.headersSent) return;
+    request.off("newListener", onListener);
+    response.shouldKeepAlive = keepsAlive;
+    response.writeContinue();
+  };
+  request.on("newListener", onListener);
+}
+
+function answerUnreadable(server: Server, unreadable: (reason: UnreadableReason) => HttpAnswer): void {
+  const latest = new WeakMap<Duplex, ServerResponse>();
+  const note = ({ socket }: IncomingMessage, response: ServerResponse): void => {
+    latest.set(socket, response);
+  };
+  server.on("request", note);
+  server.on("checkContinue", note);
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    const reason = unreadableReason(error.code ?? "");
+    const response = latest.get(socket);
+    // What came behind a request that is still being answered must not be taken for its answer.
+    const isAnswering = response !== undefined && !response.writableFinished && response.req.complete;
+    if (reason === null || isAnswering || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const { status, headers, body } = unreadable(reason);
+    const fields = Object.entries({ ...headers, Connection: "close", "Content-Length": String(body.length) });
+    const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n`);
+    socket.end(body);
+  });
+}
+
+function unreadableReason(code: string): UnreadableReason | null {
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return "too_slow";
+  if (code === "HPE_HEADER_OVERFLOW") return "headers_too_large";
+  return code.startsWith("HPE_") ? "malformed" : null;
+}
+
+function openSockets(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  return sockets;
 }

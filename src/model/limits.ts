@@ -9,6 +9,12 @@ export const traceSpansMax = 1_000_000;
 /** How many spans one sampled span stands for at most: a threshold beyond one in a million is hostile, and sums stay exact. */
 export const sampleWeightMax = 2 ** 20;
 
+/** Characters of a span's name that are looked at; longer ones are cut, and end with a hash of the whole. */
+export const operationLengthMax = 1_024;
+
+/** Characters of an error's message that are used: as much as Tempo keeps of a value. The stored span keeps the whole. */
+export const errorTextMax = 2_048;
+
 /** Sections of the critical path that a report lists: 2 MB of JSON. The shortest of more are left out, and the report says so. */
 export const pathSectionsMax = 10_000;
 
@@ -59,15 +65,30 @@ export const recordBytesMax = 1 << 30;
 /** Bytes of a JSON line that is decoded in one piece; longer ones are cut into their `resourceSpans` elements. */
 export const recordLineBytesMax = 4 << 20;
 
+/** Bytes of one element (a trace of Jaeger's) that is read as a tree of objects, which takes several times as much memory. */
+export const elementBytesMax = 256 << 20;
+
+/** Levels of brackets in one such element; real ones have 5 or 20, bombs a million. A deeper element is skipped and reported. */
+export const elementNestingMax = 256;
+
+/** Zeros in a row in a file; what follows more is not read. A crash leaves a block or two, a sparse file or a bomb gigabytes. */
+export const zeroRunBytesMax = 64 << 20;
+
 /** Containers within containers (gzip of gzip) that are unwrapped; a file that is packed deeper is refused. */
 export const containerLevelsMax = 3;
+
+/** Bytes of one message that a collector packed alone; those of the largest batches have 64 MiB. A larger one is left out. */
+export const packedMessageBytesMax = 128 << 20;
 
 /** A file reader hands over a table of spans at this many rows or bytes: large enough to share strings, small enough to let go. */
 export const tableRowsMax = 32_768;
 export const tableBytesMax = 32 << 20;
 
-/** Memory for spans of files, unless configured; above it they wait in temporary files by trace id. */
-export const memoryBudgetBytes = 512 << 20;
+/**
+ * Memory for spans of files, unless configured; above it they wait in temporary files by trace id. With 384 MiB the whole
+ * process takes 550 MB, however large the files are.
+ */
+export const memoryBudgetBytes = 384 << 20;
 
 /** Malformed records of one file that are reported with their place; the rest is counted. */
 export const malformedRecordsShownMax = 20;
@@ -89,3 +110,25 @@ export const replayPatienceMs = 300_000;
 
 /** A pause in replayed telemetry is cut to this: nobody wants to wait for a quiet night, or for a clock set to 2554. */
 export const replayPauseMsMax = 60_000;
+
+/** Spans, points or log records of one record that `convert` writes: what senders put into a request. */
+export const convertItemsMax = 1_000;
+
+/** Distinct traces that `convert` counts, 64 MB; of more it says "at least". */
+export const convertTracesMax = 2_000_000;
+
+/** Places (trace and span) that a finding of the doctor names: those with the smallest ids, so that the order of traces does not show. */
+export const findingPlacesMax = 5;
+
+/** Patterns of names and attributes with ids in them that the doctor tells apart for one service; the first by text. */
+export const nameTemplatesMax = 200;
+
+/** Hosts of one service whose clocks the doctor compares; the first by name. */
+export const clocksPerServiceMax = 100;
+
+/** Root operations that the doctor compares to see whether only slow traces were kept; the first by name. */
+export const rootOperationsMax = 2_000;
+
+/** Traces that one request to the doctor of a server reads, and spans after which it reads no more. */
+export const doctorTracesMax = 10_000;
+export const doctorSpansMax = 500_000;

@@ -9,6 +9,8 @@ export const spanKeys = {
   errorType: ["error.type"],
   /** what Jaeger, Zipkin and OpenTracing clients set */
   errorFlag: ["error"],
+  /** what an Envoy proxy (Istio) saw of the connection */
+  proxyFlags: ["response_flags"],
   peerName: ["service.peer.name", "peer.service"],
   peerNamespace: ["service.peer.namespace"],
   dbSystem: ["db.system.name", "db.system"],

@@ -51,7 +51,18 @@ function firstText(resource: Attributes, keys: readonly string[]): string {
 /** The texts of a value: one for a scalar, several for an array such as `host.ip`; empty ones are left out. */
 function textsOf(value: AnyValue | undefined): readonly string[] {
   const values = Array.isArray(value) ? (value as readonly AnyValue[]) : [value];
-  return values.map((item) => textOf(item).trim()).filter((text) => text !== "");
+  const texts = values.map((item) => textOf(item).trim()).filter((text) => text !== "");
+  return texts.length === 1 ? textsInJson(texts[0] as string) : texts;
+}
+
+/** Formats without arrays (Jaeger, Zipkin) carry them as JSON text: `["10.0.0.1","fe80::1"]`. */
+function textsInJson(text: string): readonly string[] {
+  if (!/^\["[^"\\]*"(?:,"[^"\\]*")*\]$/.test(text)) return [text];
+  return text
+    .slice(2, -2)
+    .split('","')
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
 }
 
 /** A name of bearable length, without the characters that keys of sums are joined with. */

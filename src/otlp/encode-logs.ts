@@ -5,7 +5,7 @@ import { ProtobufWriter } from "./protobuf-writer.ts";
 /** An ExportLogsServiceRequest of records, grouped by resource and scope. */
 export function encodeLogs(records: readonly LogRecord[]): Uint8Array {
   const writer = new ProtobufWriter();
-  for (const [resource, byScope] of groupByResource(records)) {
+  for (const [resource, byScope] of groupRecords(records)) {
     const start = writer.begin(0x0a, 3);
     writer.resource(0x0a, resource);
     for (const [scopeName, scopeRecords] of byScope) {
@@ -21,7 +21,8 @@ export function encodeLogs(records: readonly LogRecord[]): Uint8Array {
   return writer.finish();
 }
 
-function groupByResource(
+/** The records of each scope, by resource. */
+export function groupRecords(
   records: readonly LogRecord[],
 ): ReadonlyMap<Attributes, ReadonlyMap<string, readonly LogRecord[]>> {
   const groups = new Map<Attributes, Map<string, LogRecord[]>>();

@@ -17,7 +17,7 @@ type Value<Kind extends MetricValue["kind"]> = Extract<MetricValue, { kind: Kind
 /** An ExportMetricsServiceRequest of data points, grouped by resource and metric. Numbers are written as doubles. */
 export function encodeMetrics(points: readonly MetricPoint[]): Uint8Array {
   const writer = new ProtobufWriter();
-  for (const [resource, byMetric] of groupByResource(points)) {
+  for (const [resource, byMetric] of groupPoints(points)) {
     const start = writer.begin(0x0a, 3);
     writer.resource(0x0a, resource);
     const scopeStart = writer.begin(0x12, 3);
@@ -28,7 +28,8 @@ export function encodeMetrics(points: readonly MetricPoint[]): Uint8Array {
   return writer.finish();
 }
 
-function groupByResource(
+/** The points of each metric, by resource: what a request says once for all of them. */
+export function groupPoints(
   points: readonly MetricPoint[],
 ): ReadonlyMap<Attributes, ReadonlyMap<string, readonly MetricPoint[]>> {
   const groups = new Map<Attributes, Map<string, MetricPoint[]>>();

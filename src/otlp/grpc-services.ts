@@ -4,3 +4,6 @@ export const grpcServices = {
   metrics: "opentelemetry.proto.collector.metrics.v1.MetricsService",
   logs: "opentelemetry.proto.collector.logs.v1.LogsService",
 } as const;
+
+/** The same for profiles, which are known and refused. */
+export const profilesService = "opentelemetry.proto.collector.profiles.v1development.ProfilesService";

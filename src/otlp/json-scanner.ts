@@ -321,11 +321,15 @@ export class JsonScanner {
     return true;
   }
 
-  /** An id of `wordCount` 32-bit words in hex, into `words`; all zero if the string is anything else. */
+  /**
+   * An id of `wordCount` 32-bit words in hex, into `words`; all zero if the string is anything else. Ids in base64 with its
+   * padding, which no id in hex can be taken for, are read too: writers that treat ids as any bytes (Tempo) give these.
+   */
   hexId(wordCount: 2 | 4): boolean {
     if (this.bytes[this.at] !== quote) return this.#mismatch("an id in hex");
     this.#readString();
     const { text, words } = this;
+    if (text[this.textEnd - 1] === 0x3d) return this.#base64Id(wordCount);
     let isHex = this.textEnd - this.textStart === wordCount * 8;
     let at = this.textStart;
     for (let word = 0; word < wordCount && isHex; word += 1, at += 8) {
@@ -336,6 +340,15 @@ export class JsonScanner {
       words[word] = ((high & 0xff) << 24) | ((high >> 8) << 16) | ((low & 0xff) << 8) | (low >> 8);
     }
     if (!isHex) words.fill(0);
+    return true;
+  }
+
+  #base64Id(wordCount: number): true {
+    const id = decodeBase64(this.text, this.textStart, this.textEnd);
+    this.words.fill(0);
+    if (id === null || id.length !== wordCount * 4) return true;
+    const view = new DataView(id.buffer);
+    for (let word = 0; word < wordCount; word += 1) this.words[word] = view.getUint32(word * 4);
     return true;
   }
 

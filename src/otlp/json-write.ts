@@ -5,7 +5,13 @@ import { nanosFromWords } from "../model/time.ts";
 import type { RowRef } from "../trace/trace.ts";
 import { groupByResource } from "./encode-traces.ts";
 
-type Json = null | string | number | boolean | readonly Json[] | { readonly [key: string]: Json | undefined };
+export type Json =
+  | null
+  | string
+  | number
+  | boolean
+  | readonly Json[]
+  | { readonly [key: string]: Json | undefined };
 
 /**
  * An ExportTraceServiceRequest in OTLP's JSON encoding (hex ids, 64-bit integers as strings, enums as integers, no field
@@ -112,8 +118,14 @@ function textOrNothing(table: SpanTable, id: number | undefined): string | undef
   return id === undefined || id === 0 ? undefined : table.strings.get(id);
 }
 
+export function attributesJson(attributes: Attributes): Json | undefined {
+  return attributes.size === 0
+    ? undefined
+    : Array.from(attributes, ([key, value]) => ({ key, value: valueJson(value) }));
+}
+
 /** An AnyValue object. Values are at most `valueDepthMax` deep, so the recursion is bounded. */
-function valueJson(value: AnyValue): Json {
+export function valueJson(value: AnyValue): Json {
   if (value === null) return {};
   if (typeof value === "string") return { stringValue: value };
   if (typeof value === "boolean") return { boolValue: value };
@@ -121,14 +133,13 @@ function valueJson(value: AnyValue): Json {
   if (typeof value === "number") return { doubleValue: doubleJson(value) };
   if (value instanceof Uint8Array) return { bytesValue: Buffer.from(value).toString("base64") };
   if (value instanceof Map) {
-    const entries = Array.from(value as Attributes, ([key, entry]) => ({ key, value: valueJson(entry) }));
-    return { kvlistValue: { values: entries } };
+    return { kvlistValue: { values: attributesJson(value as Attributes) ?? [] } };
   }
   return { arrayValue: { values: (value as readonly AnyValue[]).map(valueJson) } };
 }
 
 /** JSON has no NaN, no infinities and, as JavaScript writes it, no negative zero: those are strings. */
-function doubleJson(value: number): Json {
+export function doubleJson(value: number): Json {
   if (Object.is(value, -0)) return "-0";
   return Number.isFinite(value) ? value : String(value);
 }

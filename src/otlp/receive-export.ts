@@ -13,6 +13,10 @@ export interface ReceiverOptions {
   readonly counters: ReceiverCounters;
   /** one request, after decompression; the protocol recommends 64 MiB */
   readonly bodyBytesMax: number;
+  /** what is taken; absent = all */
+  readonly signals?: readonly Signal[];
+  /** How long the taking in of a request may take before its sender is asked to send it again; absent = 4 seconds. */
+  readonly acknowledgeMsMax?: number;
   /** called with each fault of ours, for the log; the sender is asked to try again */
   readonly onFault: (fault: unknown) => void;
 }
@@ -43,7 +47,10 @@ export async function receiveExport(options: ReceiverOptions, received: Received
   counters.count("body_bytes_total", body.length);
   try {
     const { decoded, result } = decodeBody(signal, encoding, body);
-    if (result.accepted > 0) await ingest.ingest(received, decoded);
+    if (result.accepted > 0 && !(await isTakenIn(ingest.ingest(received, decoded), options))) {
+      counters.count("refused_requests_total");
+      return { kind: "refused", message: "taking it in takes too long; please send it again" };
+    }
     counters.countItems(signal, result.accepted, result.rejected);
     return { kind: "accepted", rejected: result.rejected, message: rejectionMessage(signal, result) };
   } catch (error) {
@@ -51,11 +58,35 @@ export async function receiveExport(options: ReceiverOptions, received: Received
       counters.count("malformed_requests_total");
       return { kind: "malformed", message: malformedMessage(error, received) };
     }
-    if (!(error instanceof OperationError) || (error.code !== "overloaded" && error.code !== "shutting_down"))
-      return refusedByFault(error, options);
+    if (!isRefusal(error)) return refusedByFault(error, options);
     counters.count("refused_requests_total");
     return { kind: "refused", message: error.message };
   }
+}
+
+/** OpenTelemetry's collector gives an attempt up after 5 seconds and then counts it as failed anyway. */
+const acknowledgeMsDefault = 4_000;
+
+/** Whether a request is as safe as the store makes it, in time; what comes too late is not lost, only taken in twice. */
+async function isTakenIn(
+  ingested: Promise<void>,
+  { acknowledgeMsMax, onFault }: ReceiverOptions,
+): Promise<boolean> {
+  let late: NodeJS.Timeout | undefined;
+  const isLate = new Promise<"late">((resolve) => {
+    late = setTimeout(() => resolve("late"), acknowledgeMsMax ?? acknowledgeMsDefault);
+  });
+  const first = await Promise.race([ingested, isLate]).finally(() => clearTimeout(late));
+  if (first !== "late") return true;
+  ingested.catch((error: unknown) => {
+    if (!isRefusal(error)) onFault(error);
+  });
+  return false;
+}
+
+/** Whether an ingest says by an error that it takes nothing now. */
+function isRefusal(error: unknown): error is OperationError {
+  return error instanceof OperationError && (error.code === "overloaded" || error.code === "shutting_down");
 }
 
 /** Counts and reports a bug of ours; it must not cost data, so the sender is asked to try again. */
@@ -67,6 +98,14 @@ export function refusedByFault(
   onFault(fault);
   return { kind: "refused", message: "an internal fault; please send it again" };
 }
+
+/** Why a signal is not taken; null = it is. What is not taken is refused, never dropped in silence. */
+export function signalRefusal(signal: Signal, { signals }: ReceiverOptions): string | null {
+  if (signals === undefined || signals.includes(signal)) return null;
+  return `this server takes no ${signal}; its setting "signals" names what it takes (${signals.join(", ")})`;
+}
+
+export const profilesRefusal = "profiles are not analysed; send traces, metrics or logs";
 
 const itemNames = { traces: "spans", metrics: "metric data points", logs: "log records" } as const;
 
@@ -93,7 +132,8 @@ function malformedMessage(error: MalformedBodyError, { encoding, body }: Receive
 /** What the first byte says, for senders whose headers lie. */
 function typeOfContent(body: Uint8Array): string | null {
   if (body[0] === 0x1f && body[1] === 0x8b) return "gzip; was Content-Encoding forgotten?";
-  if (body[0] === 0x28 && body[1] === 0xb5 && body[2] === 0x2f) return "zstd, which is not supported";
+  if (body[0] === 0x28 && body[1] === 0xb5 && body[2] === 0x2f)
+    return "zstd; was Content-Encoding forgotten?";
   if (body[0] === 0x7b || body[0] === 0x5b) return "json";
   return body[0] === 0x0a ? "protobuf" : null;
 }

@@ -8,9 +8,11 @@ const messageLengthMax = 4096;
 export const rpcCode = {
   invalidArgument: 3,
   notFound: 5,
+  permissionDenied: 7,
   resourceExhausted: 8,
   unimplemented: 12,
   unavailable: 14,
+  unauthenticated: 16,
 } as const;
 
 const rejectedNames: Readonly<Record<Signal, string>> = {

@@ -296,8 +296,8 @@ function rootsOf(spans: readonly SpanNode[]): readonly number[] {
 }
 
 /** Flags bits 8 and 9: the parent is known to be in another process, or in the same one. */
-const parentIsRemoteKnown = 0x100;
-const parentIsRemote = 0x200;
+export const parentIsRemoteKnown = 0x100;
+export const parentIsRemote = 0x200;
 
 function noteFlaws(
   spans: readonly SpanNode[],
@@ -318,12 +318,31 @@ function noteFlaws(
   }
   if (rootCount > 1) problems.add("several_roots", spans[roots[0] as number] as SpanNode, rootCount);
   problems.addClockOffsets(clockOffsets);
+  noteReuse(spans, problems);
   for (const span of spans) {
     const { table, row, service, operation } = span;
+    const startHigh = table.startTime[row * 2] as number;
+    if (span.hasStart && (startHigh < year2000High || startHigh > year2100High))
+      problems.add("implausible_time", span);
     if (table.dropped.size > 0 && table.dropped.has(row)) problems.add("dropped_data", span);
     if (table.strings.illFormedCount > 0 && operation.includes("\ufffd"))
       problems.add("ill_formed_utf8", span);
     if (service.startsWith("unknown_service")) problems.add("missing_service_name", span);
+  }
+}
+
+/** Upper words of Unix nanoseconds. */
+const year2000High = 220_417_359;
+const year2100High = 955_175_168;
+
+/** As long may nothing happen in a trace; a root that comes later is another request with the same id. */
+const reuseGapNanos = 3_600_000_000_000;
+
+function noteReuse(spans: readonly SpanNode[], problems: TraceProblems): void {
+  let end = Number.POSITIVE_INFINITY;
+  for (const span of spans) {
+    if (span.parent < 0 && span.start - end > reuseGapNanos) problems.add("reused_trace_id", span);
+    end = end === Number.POSITIVE_INFINITY ? span.end : Math.max(end, span.end);
   }
 }
 

@@ -329,7 +329,7 @@ function sideOf(span: TraceSpan): CallSide {
 }
 
 function durationNanosOf(span: TraceSpan): number | null {
-  return span.isUnfinished ? null : span.end - span.start;
+  return span.isUnfinished || semanticsOf(span.table).isStream(span.row) ? null : span.end - span.start;
 }
 
 /** As the clock of the trace's root showed it. */

@@ -6,6 +6,7 @@ import type { NodeNaming } from "../model/service-directory.ts";
 import { identityOf, type ServiceIdentity } from "../model/service-identity.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
 import type { NodeKind } from "./calls.ts";
+import { operationOfName } from "./operation-name.ts";
 import { addressOfAttributes, hasHostByName, type Peer, peerOfAttributes } from "./peer-identity.ts";
 import { RowAttributes, role, ValueTree } from "./row-attributes.ts";
 import { describeError, GrpcCode, grpcCodeOf, grpcServerFailures, type SpanError } from "./span-error.ts";
@@ -38,7 +39,7 @@ export interface NamedPeer {
 }
 
 /** Bits of what is known of a row. */
-const Fact = { Known: 1, Failed: 2, RateLimited: 4 } as const;
+const Fact = { Known: 1, Failed: 2, RateLimited: 4, Stream: 8 } as const;
 /** In place of a peer's number. */
 const PeerNumber = { Unknown: 0, None: 1, First: 2 } as const;
 
@@ -58,6 +59,8 @@ export class TableSemantics {
   /** and by what rows say of them */
   readonly #peerTree = new ValueTree<number>();
   readonly #weights = new Map<number, number>();
+  /** by string id of a span's name */
+  readonly #operations: (string | undefined)[] = [];
   /** the row that `errorOf` was asked about last, and its answer */
   #errorRow = -1;
   #error: SpanError | null = null;
@@ -111,6 +114,17 @@ export class TableSemantics {
     return name;
   }
 
+  /** What the row's work is called, without what changes from request to request. */
+  operationOf(row: number): string {
+    const name = this.#table.name[row] as number;
+    const cached = this.#operations[name];
+    if (cached !== undefined) return cached;
+    const operation = operationOfName(this.#table.strings.get(name));
+    while (this.#operations.length < name) this.#operations.push(undefined);
+    this.#operations[name] = operation;
+    return operation;
+  }
+
   /** A `SpanKind`, never Unspecified: without a kind, a span that names a peer or a database calls it, others work locally. */
   kindOf(row: number): number {
     const kind = this.#table.kind[row] as number;
@@ -141,6 +155,11 @@ export class TableSemantics {
   /** Whether the answer was that there were too many requests. */
   rateLimited(row: number): boolean {
     return (this.#factsOf(row) & Fact.RateLimited) !== 0;
+  }
+
+  /** Whether the request became a connection that stays open (HTTP 101): how long it lasts says nothing of how fast it was. */
+  isStream(row: number): boolean {
+    return (this.#factsOf(row) & Fact.Stream) !== 0;
   }
 
   /** The far side of a call as the row describes it; the same object for the same peer. */
@@ -199,6 +218,7 @@ export class TableSemantics {
       if (this.#row.hasStatus) {
         const http = this.#row.number(role.httpStatus);
         const grpc = this.#grpcStatus();
+        if (http === 101) facts |= Fact.Stream;
         if (http === 429 || grpc === GrpcCode.ResourceExhausted) facts |= Fact.RateLimited;
         if (status !== StatusCode.Ok && this.#failedByCodes(row, http, grpc)) facts |= Fact.Failed;
       }
@@ -264,6 +284,7 @@ export class TableSemantics {
       ...this.#exceptionOf(row),
       statusMessage: strings.get(statusMessage[row] as number),
       dbStatus,
+      proxyFlags: this.#row.text(role.proxyFlags),
       isCaller: this.#isCaller(row),
     });
   }

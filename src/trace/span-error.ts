@@ -1,3 +1,5 @@
+import { errorTextMax } from "../model/limits.ts";
+
 /** What a failed span says of its failure. */
 export interface SpanError {
   /**
@@ -22,6 +24,8 @@ export interface ErrorFacts {
   readonly exceptionMessage: string;
   readonly statusMessage: string;
   readonly dbStatus: string;
+  /** Envoy's response flags, "" = none */
+  readonly proxyFlags: string;
   /** whether the span is the calling side */
   readonly isCaller: boolean;
 }
@@ -77,19 +81,42 @@ export function describeError(facts: ErrorFacts): SpanError | null {
   const named = errorType === "_OTHER" ? "" : errorType;
   const http = httpStatus >= 400 ? String(httpStatus) : "";
   const grpc = grpcStatus > 0 ? (grpcCodes[grpcStatus] ?? String(grpcStatus)) : "";
-  const type =
+  const fullType =
     (named === http && exceptionType !== "" ? exceptionType : named) ||
     exceptionType ||
     http ||
     grpc ||
     facts.dbStatus;
-  const message = facts.statusMessage || facts.exceptionMessage;
+  const type = fullType.slice(0, errorTextMax);
+  const proxy = proxyWords(facts.proxyFlags);
+  const message = (facts.statusMessage || facts.exceptionMessage || proxy).slice(0, errorTextMax);
   if (type === "" && message === "") return null;
   return {
-    kind: kindOf(facts, `${type}\n${exceptionType}\n${message}\n${facts.exceptionMessage}`),
+    kind: kindOf(
+      facts,
+      `${type}\n${exceptionType}\n${message}\n${facts.exceptionMessage.slice(0, errorTextMax)}\n${proxy}`,
+    ),
     type,
     message,
   };
+}
+
+/** What the flags of a proxy mean; the words decide the kind of failure like anybody's. */
+const proxyFlagWords: ReadonlyMap<string, string> = new Map([
+  ["UF", "the proxy failed to connect to the upstream (UF)"],
+  ["UH", "the proxy knows no healthy upstream (UH)"],
+  ["UT", "upstream request timeout (UT)"],
+  ["UC", "the upstream's connection was closed (UC)"],
+  ["UO", "the circuit breaker for the upstream is open (UO)"],
+  ["URX", "the proxy's retries are used up (URX)"],
+  ["NR", "the proxy has no route (NR)"],
+  ["DC", "the caller's connection was closed (DC)"],
+  ["RL", "the proxy limits the rate (RL)"],
+]);
+
+function proxyWords(flags: string): string {
+  const words = flags.split(",").map((flag) => proxyFlagWords.get(flag.trim()) ?? "");
+  return words.filter((text) => text !== "").join(", ");
 }
 
 /** An answer that says the request was wrong: HTTP 4xx other than 408 and 429, or a gRPC code of that sense. */

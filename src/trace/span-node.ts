@@ -51,7 +51,7 @@ export class SpanNode implements TraceSpan {
     this.service = semantics.serviceOf(row, naming);
     this.instance = identity.instance;
     this.host = identity.host;
-    this.operation = table.strings.get(table.name[row] as number);
+    this.operation = semantics.operationOf(row);
     this.kind = semantics.kindOf(row);
     this.failed = semantics.failed(row);
     this.idHigh = (table.spanId[row * 2] as number) | 0;

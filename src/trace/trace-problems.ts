@@ -32,6 +32,14 @@ const flaws = {
     "missing_time",
     "Spans have no start time; they stand where their parent begins, or at their end",
   ],
+  implausible_time: [
+    "implausible_time",
+    "Spans start before 2000 or after 2100: their clock, or the unit of their times, is wrong",
+  ],
+  reused_trace_id: [
+    "reused_trace_id",
+    "Requests more than an hour apart share this trace id: it seems to have been used again",
+  ],
   missing_service_name: [
     "missing_service_name",
     "Spans come from a service without a name (set service.name)",

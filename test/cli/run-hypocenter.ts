@@ -38,10 +38,13 @@ export interface RunningServer {
 }
 
 /** A server process on free ports. */
-export async function startServer(words: readonly string[] = []): Promise<RunningServer> {
+export async function startServer(
+  words: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningServer> {
   const startedAt = performance.now();
   const ports = ["--grpc-port", "0", "--http-port", "0", "--port", "0", "--format", "json"];
-  const child = spawn(process.execPath, [executable, "serve", ...ports, ...words], { env: environment() });
+  const child = spawn(process.execPath, [executable, "serve", ...ports, ...words], { env: environment(env) });
   let stdout = "";
   let stderr = "";
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));

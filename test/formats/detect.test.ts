@@ -10,11 +10,11 @@ import { rowsOf, tableOf } from "../notation.ts";
 function kindOf(content: string | Uint8Array, isWhole = true): string {
   const format = detectFormat(typeof content === "string" ? Buffer.from(content) : content, isWhole);
   if (format.kind === "unsupported") return format.name;
+  if (format.kind === "elements") return `${format.format.name} at ${format.format.path.join(".") || "top"}`;
   return format.kind === "protobuf" ? `protobuf ${format.framing}` : format.kind;
 }
 
 const span = `{"resourceSpans":[{"scopeSpans":[{"spans":[]}]}]}`;
-const zstd = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0]);
 
 test.each([
   ["an object", span],
@@ -56,25 +56,53 @@ test.each([
 });
 
 test.each([
-  ["zstd-compressed data", zstd],
-  [
-    "records compressed with zstd one by one, as older collectors write them",
-    Buffer.concat([Buffer.from([0, 0, 1, 0]), zstd]),
-  ],
   ["a zip archive", Buffer.from("PK\u0003\u0004 and so on")],
   ["UTF-16 text", Buffer.from("\ufeff{}", "utf16le")],
-  ["Jaeger JSON", `{"data":[{"traceID":"1","spans":[{"traceID":"1","spanID":"2"}],"processes":{}}]}`],
-  ["Zipkin v2 JSON", `[[{"traceId":"1","id":"2","name":"get"}]]`],
-  ["Zipkin v1 JSON", `[{"traceId":"1","id":"2","binaryAnnotations":[]}]`],
-  ["Tempo JSON (v1)", `{"batches":[{"resource":{},"scopeSpans":[]}]}`],
-  ["Tempo JSON (v2)", `{"trace":{"resourceSpans":[]},"status":"COMPLETE"}`],
-  ["Jaeger API v3 JSON", `{"result":{"resourceSpans":[]}}`],
   ["AWS X-Ray JSON", `{"Traces":[{"Id":"1","Segments":[{"Document":"{}"}]}]}`],
   ["a Chrome trace", `{"traceEvents":[]}`],
   ["OTLP profiles", `{"resourceProfiles":[]}`],
   ["a topology for the structural engine", `{"failed_service":"a","dependencies":{"a":["b"]},"services":{}}`],
 ])("%s is named, and not read", (name, content) => {
   expect(kindOf(content)).toBe(name);
+});
+
+const zipkinSpan = `{"traceId":"1","id":"2","name":"get"}`;
+
+test.each([
+  ["Jaeger JSON at data", `{"data":[{"traceID":"1","spans":[{"traceID":"1","spanID":"2"}],"processes":{}}]}`],
+  ["Jaeger JSON at data", `{"total":0,"data":[{"processes":{"p1":{}},"traceID":"1","spans":[`],
+  ["Jaeger JSON at data", `{"data":[],"total":0,"limit":0,"offset":0,"errors":null}`],
+  ["Jaeger JSON at top", `{"traceID":"1","processes":{},"spans":[]}`],
+  ["Jaeger JSON at top", `[{"spans":[{"spanID":"2"}]}]`],
+  ["Jaeger API v3 JSON at result.resourceSpans", `{"result":{"resourceSpans":[]}}`],
+  ["Jaeger documents from Elasticsearch at top", `{"traceID":"1","spanID":"2","startTimeMillis":1}`],
+  ["Jaeger documents from Elasticsearch at _source", `{"_index":"a","_source":{"traceID":"1","spanID":"2"}}`],
+  [
+    "Jaeger documents from Elasticsearch at hits.hits._source",
+    `{"took":1,"hits":{"total":{"value":1},"hits":[{"_id":"a","_source":{"traceID":"1","spanID":"2"}}]}}`,
+  ],
+  ["Zipkin v2 JSON at top", `[${zipkinSpan}]`],
+  ["Zipkin v2 JSON at top", `[[${zipkinSpan}]]`],
+  ["Zipkin v2 JSON at top", `${zipkinSpan}\n${zipkinSpan}\n`],
+  ["Zipkin v2 JSON at top", `me":"get"}\n${zipkinSpan}\n`],
+  ["Zipkin v1 JSON at top", `[{"traceId":"1","id":"2","binaryAnnotations":[]}]`],
+  ["Zipkin v1 JSON at top", `[{"traceId":"1","id":"2","annotations":[{"endpoint":{},"value":"cs"}]}]`],
+  ["Tempo JSON (v1) at batches", `{"batches":[{"resource":{},"scopeSpans":[]}]}`],
+  ["Tempo JSON (v2) at trace.resourceSpans", `{"trace":{"resourceSpans":[]},"status":"COMPLETE"}`],
+])("%s", (name, content) => {
+  expect(kindOf(content)).toBe(name);
+});
+
+test("a list of Zipkin's spans in protobuf is told from OTLP", () => {
+  for (const idLength of [8, 16])
+    for (const parent of [[], [0x12, 8, ...Array(8).fill(1)]]) {
+      const bare = [0x0a, idLength, ...Array(idLength).fill(7), ...parent, 0x1a, 8, ...Array(8).fill(2)];
+      const named = [...bare, 0x2a, 100, ...Array(100).fill(0x61)];
+      expect(kindOf(Uint8Array.from([0x0a, bare.length, ...bare]))).toBe("protobuf zipkin");
+      expect(kindOf(Uint8Array.from([0x0a, named.length | 0x80, named.length >> 7, ...named]))).toBe(
+        "protobuf zipkin",
+      );
+    }
 });
 
 test("unknown content is shown, with what was tried", () => {
@@ -98,9 +126,9 @@ describe.skipIf(samples.missing)(`recorded samples ${samples.reason}`, () => {
   test.each([
     ["otlp-json", /^json$/],
     ["otlp-jsonl", /^json$/],
-    ["jaeger-json", /^Jaeger JSON$/],
-    ["zipkin-json", /^Zipkin v2 JSON$/],
-    ["tempo-json", /^Tempo JSON/],
+    ["jaeger-json", /^Jaeger JSON at (data|top)$/],
+    ["zipkin-json", /^Zipkin v2 JSON at top$/],
+    ["tempo-json", /^Tempo JSON \(v1\) at batches$/],
   ])("%s are all recognised", (folder, expected) => {
     const kinds = filesIn(join(samples.path, folder)).map(
       (file) => [file, kindOf(readFileSync(file))] as const,

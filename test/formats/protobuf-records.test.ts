@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
-import { ProtobufRecords, requestShape } from "../../src/formats/protobuf-records.ts";
+import { ProtobufRecords } from "../../src/formats/protobuf-records.ts";
 import { SpanTable } from "../../src/model/span-table.ts";
 import type { LogRecord, MetricPoint, MetricValue } from "../../src/model/telemetry.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
 import { encodeLogs } from "../../src/otlp/encode-logs.ts";
 import { encodeMetrics } from "../../src/otlp/encode-metrics.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import { requestShape } from "../../src/otlp/request-shape.ts";
 
 const unknown = 0n as UnixNanos;
 

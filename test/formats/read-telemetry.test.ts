@@ -168,8 +168,8 @@ test("a folder is read whole: sorted, without hidden files, links followed once"
   file(".git/c.jsonl", line("hidden"));
   file(".d.jsonl", line("hidden"));
   file("README.md", "# About these files\n");
-  file("old.json", `[{"traceId":"1","id":"2"}]`);
-  file("old.json.gz", gzipSync(`[{"traceId":"1","id":"2"}]`));
+  file("old.json", `{"traceEvents":[]}`);
+  file("old.json.gz", gzipSync(`{"traceEvents":[]}`));
   symlinkSync(folder, join(folder, "b", "loop"));
   symlinkSync(join(folder, "a.jsonl"), join(folder, "b", "again.jsonl"));
   symlinkSync(join(folder, "nothing"), join(folder, "dangling"));
@@ -178,7 +178,7 @@ test("a folder is read whole: sorted, without hidden files, links followed once"
   expect(problems).toEqual([
     expect.objectContaining({
       count: 2,
-      message: expect.stringMatching(/Zipkin v2 JSON.*old\.json, .*old\.json\.gz/),
+      message: expect.stringMatching(/a Chrome trace.*old\.json, .*old\.json\.gz/),
     }),
   ]);
 });
@@ -226,20 +226,15 @@ describe("what cannot be read is an error that says why", () => {
   });
 
   test("another format", async () => {
-    const { message, hint } = await refusal(file("trace.jsonl", `[{"traceId":"1","id":"2"}]`));
-    expect(message).toMatch(/trace\.jsonl is Zipkin v2 JSON/);
+    const { message, hint } = await refusal(file("trace.jsonl", `{"traceEvents":[]}`));
+    expect(message).toMatch(/trace\.jsonl is a Chrome trace/);
     expect(hint).toMatch(/OTLP/);
-  });
-
-  test("zstd, with the way out", async () => {
-    const { hint } = await refusal(file("a.zst", Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0])));
-    expect(hint).toMatch(/zstd -d/);
   });
 
   test("gzip without end", async () => {
     let packed: Uint8Array = Buffer.from(two);
     for (let i = 0; i < 4; i += 1) packed = gzipSync(packed);
-    expect((await refusal(streamOf(packed))).message).toMatch(/gzip within gzip/);
+    expect((await refusal(streamOf(packed))).message).toMatch(/packed more than 3 times/);
   });
 
   test("an empty file", async () => {

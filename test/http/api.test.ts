@@ -300,3 +300,29 @@ describe("OpenAPI", () => {
     }
   });
 });
+
+test("the doctor says what is wrong with the instrumentation, of a bounded number of traces", async () => {
+  const api = await startApi(`
+    web GET 0..    server trace=1
+    web GET 0..9ms server trace=2
+    web GET 1..9ms server trace=3`);
+  const { findings, ...report } = (await api.get("/api/v1/doctor")).json() as {
+    readonly findings: readonly { readonly id: string }[];
+  };
+  expect(report).toMatchObject({
+    totals: { spans: 3, traces: 3, services: 1 },
+    services: [{ service: "web" }],
+    sample: { traces: 3, of: 3 },
+  });
+  expect(findings.map(({ id }) => id)).toContain("unfinished_span");
+  expect((await api.get("/api/v1/doctor?limit=2")).json()).toMatchObject({
+    totals: { traces: 2 },
+    sample: { traces: 2, of: 3 },
+  });
+  expect((await api.get("/api/v1/doctor?to=2023-01-01T00:00:00Z")).json()).toMatchObject({
+    score: null,
+    sample: { traces: 0, of: 0 },
+  });
+  expect((await api.get("/api/v1/doctor?lang=ko")).body).toMatch(/[가-힣]/);
+  checkError(await api.get("/api/v1/doctor?limit=0"), 400, "bad_request", /"limit": "0"/);
+});

@@ -2,9 +2,12 @@ import { Agent, request } from "node:http";
 import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import type { Decoded, IngestPort, ReceivedBody } from "../../src/engine/ports.ts";
 import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
-import { createOtlpHttpHandler } from "../../src/http/otlp-handler.ts";
+import {
+  answerUnreadable,
+  createOtlpHttpHandler,
+  type OtlpHttpOptions,
+} from "../../src/http/otlp-handler.ts";
 import { type HttpTimeouts, listenHttp } from "../../src/http/server.ts";
-import type { ReceiverOptions } from "../../src/otlp/receive-export.ts";
 
 interface Handed {
   readonly received: ReceivedBody;
@@ -19,11 +22,14 @@ export interface Reply {
 
 /** An OTLP/HTTP server on a free port that remembers what it was handed. */
 export async function otlpServer(
-  changes: Partial<ReceiverOptions> & { readonly timeouts?: HttpTimeouts } = {},
+  changes: Partial<OtlpHttpOptions> & {
+    readonly timeouts?: HttpTimeouts;
+    readonly maxSockets?: number;
+  } = {},
 ) {
   const handed: Handed[] = [];
   const faults: unknown[] = [];
-  const options: ReceiverOptions = {
+  const options: OtlpHttpOptions = {
     ingest: rememberIn(handed),
     budget: new ByteBudget(256 * 1024 * 1024),
     counters: new ReceiverCounters("http"),
@@ -31,11 +37,12 @@ export async function otlpServer(
     onFault: (fault) => faults.push(fault),
     ...changes,
   };
-  // One connection for all: an answer that spoils it for the next request would show.
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  // One connection for all, unless asked for: an answer that spoils it for the next request would show.
+  const agent = new Agent({ keepAlive: true, maxSockets: changes.maxSockets ?? 1 });
   const listener = await listenHttp(createOtlpHttpHandler(options), {
     host: "127.0.0.1",
     port: 0,
+    unreadable: answerUnreadable,
     ...(changes.timeouts === undefined ? {} : { timeouts: changes.timeouts }),
   });
   return {

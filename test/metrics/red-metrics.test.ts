@@ -81,7 +81,7 @@ test("a service that no call reached says why, with the most frequent message", 
 test("span names without end fill one overflow operation, not the memory (T22)", () => {
   const lines = Array.from(
     { length: operationsPerServiceMax + 100 },
-    (_, i) => `web GET/${i} 0..1ms server trace=${i + 1}`,
+    (_, i) => `web work-${i} 0..1ms server trace=${i + 1}`,
   );
   const web = scopeOf(lines.join("\n")).red.service("web");
   expect([web?.operations.size, web?.operations.get(overflowName)?.requests]).toEqual([

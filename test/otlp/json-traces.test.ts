@@ -54,100 +54,11 @@ describe("any request, written in any way", () => {
   });
 });
 
-describe("values", () => {
-  test("times beyond 2^53 are exact, as strings, as numbers and with an exponent", () => {
-    expect(spanWith('"startTimeUnixNano":"1750000000123456789"').startTime).toBe(1750000000123456789n);
-    expect(spanWith('"startTimeUnixNano":1750000000123456789').startTime).toBe(1750000000123456789n);
-    expect(spanWith('"startTimeUnixNano":1.750000000123456789e18').startTime).toBe(1750000000123456789n);
-    expect(spanWith('"startTimeUnixNano":"18446744073709551615"').startTime).toBe(2n ** 64n - 1n);
-  });
-
-  test("kinds and codes may be numbers, numeric strings or names; unknown numbers are kept", () => {
-    expect(spanWith('"kind":3').kind).toBe(3);
-    expect(spanWith('"kind":"3"').kind).toBe(3);
-    expect(spanWith('"kind":"SPAN_KIND_CLIENT"').kind).toBe(3);
-    expect(spanWith('"kind":99').kind).toBe(99);
-    expect(spanWith('"kind":-1').kind).toBe(255);
-    expect(spanWith('"status":{"code":"STATUS_CODE_ERROR"}').statusCode).toBe(2);
-  });
-
-  test("null is as good as absent, wherever it stands", () => {
-    const names = [
-      "parentSpanId",
-      "name",
-      "kind",
-      "startTimeUnixNano",
-      "attributes",
-      "events",
-      "links",
-      "status",
-    ];
-    const span = spanWith(names.map((name) => `"${name}":null`).join(","));
-    expect(span.parentSpanId).toBeNull();
-    expect(span.attributes.size).toBe(0);
-    for (const body of [
-      '{"resourceSpans":null}',
-      '{"resourceSpans":[null,{"resource":null,"scopeSpans":null}]}',
-      '{"resourceSpans":[{"scopeSpans":[null,{"scope":null,"spans":null}]}]}',
-      "{}",
-    ])
-      expect(decode(body).result).toEqual({ accepted: 0, rejected: 0, reasons: new Map() });
-  });
-
-  test("a parent id that is no id makes a root", () => {
-    for (const parent of ["", "0000000000000000", "abc", "zzzzzzzzzzzzzzzz"])
-      expect(spanWith(`"parentSpanId":"${parent}"`).parentSpanId).toBeNull();
-  });
-
-  test("bytes are base64 of either alphabet, padded or not", () => {
-    for (const text of ["-_-_-w==", "+/+/+w==", "-_-_-w", "+/+/+w"])
-      expect(attributeOf(`{"bytesValue":"${text}"}`)).toEqual(Uint8Array.of(0xfb, 0xff, 0xbf, 0xfb));
-  });
-
-  test("doubles may be strings", () => {
-    expect(attributeOf('{"doubleValue":"NaN"}')).toBe(Number.NaN);
-    expect(attributeOf('{"doubleValue":"-Infinity"}')).toBe(Number.NEGATIVE_INFINITY);
-    expect(attributeOf('{"doubleValue":"1.5e3"}')).toBe(1500);
-  });
-
-  test("a lone surrogate becomes U+FFFD, a pair its character; raw bytes stay as they are", () => {
-    expect(attributeOf('{"stringValue":"a\\ud800b\\udc00\\ud83d\\ude00"}')).toBe("a\ufffdb\ufffd😀");
-    const table = new SpanTable();
-    decodeTracesJson(Buffer.from(bodyOf(`${ids},"name":"\xff\xfe"`), "latin1"), table);
-    expect(new Span(table, 0).name).toBe("\ufffd\ufffd");
-    expect(table.strings.illFormedCount).toBe(1);
-  });
-
-  test("a key that occurs twice: the last one wins; attributes keep both entries", () => {
-    const span = spanWith(
-      '"name":"a","name":"b","attributes":[{"key":"x"}],"attributes":[{"key":"y"},{"key":"y"}]',
-    );
-    expect(span.name).toBe("b");
-    expect([...span.attributes.keys()]).toEqual(["y"]);
-    expect(span.table.attributeEnd[0]! - span.table.attributeStart[0]!).toBe(2);
-    expect(attributeOf('{"stringValue":"a","intValue":"1"}')).toBe(1n);
-  });
-
-  test("values nested deeper than 64 levels become an ellipsis, as from protobuf", () => {
-    const nested = `${'{"arrayValue":{"values":['.repeat(70)}{"intValue":1}${"]}}".repeat(70)}`;
-    const { table } = decode(bodyOf(`${ids},"attributes":[{"key":"k","value":${nested}}]`));
-    const text = JSON.stringify(new Span(table, 0).attributes.get("k"));
-    expect(text).toBe(`${"[".repeat(64)}"…"${"]".repeat(64)}`);
-    const again = new SpanTable();
-    decodeTraces(encodeTraces(rowsOf(table)), again);
-    expect(viewOf(again)).toEqual(viewOf(table));
-  });
-
-  test("names of before OTLP 1.0 are understood", () => {
-    const { table } = decode(
-      `{"resourceSpans":[{"instrumentationLibrarySpans":[{"instrumentationLibrary":{"name":"lib"},"spans":[{${ids}}]}]}]}`,
-    );
-    expect(new Span(table, 0).scopeName).toBe("lib");
-  });
-
-  test("a byte order mark is passed over", () => {
-    expect(decode(`\ufeff${bodyOf(ids)}`).result.accepted).toBe(1);
-  });
+test("names of before OTLP 1.0 are understood", () => {
+  const { table } = decode(
+    `{"resourceSpans":[{"instrumentationLibrarySpans":[{"instrumentationLibrary":{"name":"lib"},"spans":[{${ids}}]}]}]}`,
+  );
+  expect(new Span(table, 0).scopeName).toBe("lib");
 });
 
 describe("a bad span costs only itself", () => {
@@ -291,16 +202,6 @@ function rowsOf(table: SpanTable): readonly RowRef[] {
 
 function bodyOf(fields: string): string {
   return `{"resourceSpans":[{"scopeSpans":[{"spans":[{${fields}}]}]}]}`;
-}
-
-function spanWith(fields: string): Span {
-  const { table, result } = decode(bodyOf(`${fields},${ids}`));
-  expect(result.accepted).toBe(1);
-  return new Span(table, 0);
-}
-
-function attributeOf(value: string): unknown {
-  return spanWith(`"attributes":[{"key":"k","value":${value}}]`).attributes.get("k");
 }
 
 function checkRefused(body: Uint8Array): MalformedBodyError {

@@ -13,7 +13,7 @@ const floors: readonly (readonly string[])[] = [
   ["advice"],
   ["analysis"],
   ["engine"],
-  ["otlp", "wire"],
+  ["otlp", "wire", "compression"],
   ["formats", "storage", "http", "grpc", "telemetry"],
   ["config"],
   ["cli"],

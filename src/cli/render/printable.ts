@@ -1,3 +1,4 @@
+import type { DoctorReport } from "../../analysis/doctor.ts";
 import type {
   GraphJson,
   Language,
@@ -6,6 +7,7 @@ import type {
   TraceReport,
   WindowReport,
 } from "../../analysis/report.ts";
+import { doctorDocument } from "./doctor-document.ts";
 import type { ReportDocument } from "./document.ts";
 import type { GraphPicture } from "./graph-picture.ts";
 import {
@@ -22,7 +24,8 @@ export type Printable =
   | { readonly kind: "window"; readonly report: WindowReport }
   | { readonly kind: "structural"; readonly report: StructuralReport }
   | { readonly kind: "graph"; readonly graph: GraphJson }
-  | { readonly kind: "services"; readonly services: readonly ServiceJson[] };
+  | { readonly kind: "services"; readonly services: readonly ServiceJson[] }
+  | { readonly kind: "doctor"; readonly doctor: DoctorReport };
 
 /** A report of a trace, by what it holds: the structural one leaves the evidence out. */
 export function printableOf(
@@ -44,6 +47,8 @@ export function documentOf(printable: Printable, language: Language): ReportDocu
       return graphDocument(printable.graph, language);
     case "services":
       return servicesDocument(printable.services, language);
+    case "doctor":
+      return doctorDocument(printable.doctor, language);
   }
 }
 

@@ -9,6 +9,7 @@ export const errorCatalogue = {
   service_not_found: { exitCode: 4, status: 404 },
   not_found: { exitCode: 4, status: 404 },
   method_not_allowed: { exitCode: 2, status: 405 },
+  unauthenticated: { exitCode: 2, status: 401 },
   host_not_allowed: { exitCode: 2, status: 421 },
   no_temporary_space: { exitCode: 3, status: 507 },
   body_too_large: { exitCode: 3, status: 413 },

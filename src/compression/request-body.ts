@@ -1,0 +1,281 @@
+import type { Readable } from "node:stream";
+import { setImmediate } from "node:timers/promises";
+import { createGunzip, createInflate, gunzipSync, inflateSync } from "node:zlib";
+import type { ByteBudget } from "../engine/byte-budget.ts";
+import { DamageError, unsnap } from "./snappy.ts";
+import { ZstdStream } from "./zstd.ts";
+
+export type ContentCoding = "identity" | "gzip" | "deflate" | "zstd" | "snappy";
+
+/** What Content-Encoding says, or null: something else, or several codings. */
+export function contentCodingOf(header: string | undefined): ContentCoding | null {
+  const name = (header ?? "").trim().toLowerCase();
+  if (name === "") return "identity";
+  return contentCodings.get(name) ?? null;
+}
+
+const contentCodings: ReadonlyMap<string, ContentCoding> = new Map([
+  ["gzip", "gzip"],
+  ["x-gzip", "gzip"],
+  ["deflate", "deflate"],
+  ["zlib", "deflate"],
+  ["zstd", "zstd"],
+  ["snappy", "snappy"],
+  ["x-snappy-framed", "snappy"],
+  ["identity", "identity"],
+]);
+
+/** For error messages. */
+export const contentCodingNames = "gzip, deflate, zstd, snappy or identity";
+
+/** Why there is no body. */
+export type BodyFailure =
+  | { readonly kind: "too_large" }
+  | { readonly kind: "busy" }
+  | { readonly kind: "aborted" }
+  | { readonly kind: "corrupt"; readonly message: string };
+
+/** Bytes of one request as they are taken from the shared budget; `giveBackAll` ends it. */
+export class Reservation {
+  readonly #budget: ByteBudget;
+  #held = 0;
+
+  constructor(budget: ByteBudget) {
+    this.#budget = budget;
+  }
+
+  take(bytes: number): boolean {
+    if (!this.#budget.take(bytes)) return false;
+    this.#held += bytes;
+    return true;
+  }
+
+  giveBackAll(): void {
+    this.#budget.giveBack(this.#held);
+    this.#held = 0;
+  }
+}
+
+/**
+ * Compressed bodies above this size, or growing above `smallOutputMax`, are large: they are decompressed one after the other,
+ * in parts that leave the event loop free. However many bombs come at once, one at a time takes memory.
+ */
+const smallInputMax = 256 * 1024;
+const smallOutputMax = 4 * 1024 * 1024;
+
+/**
+ * A request body as it is sent, read to its end. Its size is bounded by `bytesMax` and by the budget while bytes come in.
+ * What is left of a refused body is read and thrown away.
+ */
+export function collectBody(
+  source: Readable,
+  reservation: Reservation,
+  bytesMax: number,
+): Promise<Uint8Array | BodyFailure> {
+  return collect(source, reservation, bytesMax, () => ({ kind: "aborted" }));
+}
+
+/** The plain bytes of a body, bounded in the same way while they come out: a bomb costs what the limit says and no more. */
+export async function unpackBody(
+  packed: PackedBody,
+  reservation: Reservation,
+): Promise<Uint8Array | BodyFailure> {
+  const { bytes, coding } = packed;
+  if (coding === "identity") return bytes;
+  if (bytes.length <= smallInputMax) {
+    const output = await decompressSmall({ ...packed, coding });
+    if (output !== null) {
+      if (!(output instanceof Uint8Array)) return output;
+      return reservation.take(output.length) ? output : { kind: "busy" };
+    }
+  }
+  // Who has waited too long for an answer is gone.
+  return inTurn(async () =>
+    packed.isGone() ? { kind: "aborted" } : decompressLarge({ ...packed, coding }, reservation),
+  );
+}
+
+export interface PackedBody {
+  readonly coding: ContentCoding;
+  readonly bytes: Uint8Array;
+  /** of the body, decompressed */
+  readonly bytesMax: number;
+  /** whether nobody waits for it any more */
+  readonly isGone: () => boolean;
+}
+
+interface CompressedBody extends PackedBody {
+  readonly coding: Exclude<ContentCoding, "identity">;
+}
+
+/** Reads a stream to its end; `broken` says what an error of it means. What is left after a failure runs to nowhere. */
+function collect(
+  source: Readable,
+  reservation: Reservation,
+  bytesMax: number,
+  broken: (error: Error) => BodyFailure,
+): Promise<Uint8Array | BodyFailure> {
+  return new Promise((resolve) => {
+    const parts = new Parts();
+    const fail = (failure: BodyFailure): void => {
+      parts.clear();
+      source.removeAllListeners("data");
+      source.resume();
+      resolve(failure);
+    };
+    source.on("data", (chunk: Buffer) => {
+      if (parts.length + chunk.length > bytesMax) fail({ kind: "too_large" });
+      else if (!reservation.take(chunk.length)) fail({ kind: "busy" });
+      else parts.push(chunk);
+    });
+    source.on("end", () => resolve(parts.join()));
+    source.on("error", (error) => fail(broken(error)));
+    source.on("close", () => fail({ kind: "aborted" }));
+  });
+}
+
+/**
+ * Chunks as they come. Small ones are copied together once there are many: an object for each byte would take a hundred
+ * times the memory that the budget knows of.
+ */
+class Parts {
+  length = 0;
+  readonly #chunks: Buffer[] = [];
+  /** where small chunks are copied to, `#filled` bytes so far */
+  #room = noRoom;
+  #filled = 0;
+
+  push(chunk: Buffer): void {
+    this.length += chunk.length;
+    if (chunk.length >= smallChunkMax || this.#chunks.length < chunksAsTheyAreMax) {
+      this.#seal();
+      this.#chunks.push(chunk);
+      return;
+    }
+    if (this.#filled + chunk.length > this.#room.length) {
+      this.#seal();
+      this.#room = Buffer.allocUnsafeSlow(roomBytes);
+    }
+    this.#filled += chunk.copy(this.#room, this.#filled);
+  }
+
+  join(): Uint8Array {
+    this.#seal();
+    const [only] = this.#chunks;
+    return only !== undefined && this.#chunks.length === 1 ? only : Buffer.concat(this.#chunks, this.length);
+  }
+
+  clear(): void {
+    this.#chunks.length = 0;
+    this.#room = noRoom;
+    this.#filled = 0;
+  }
+
+  #seal(): void {
+    if (this.#filled === 0) return;
+    this.#chunks.push(this.#room.subarray(0, this.#filled));
+    this.#room = this.#room.subarray(this.#filled);
+    this.#filled = 0;
+  }
+}
+
+const noRoom = Buffer.alloc(0);
+const roomBytes = 64 * 1024;
+const smallChunkMax = 4 * 1024;
+const chunksAsTheyAreMax = 32;
+
+/** null = not small when decompressed */
+async function decompressSmall({
+  coding,
+  bytes,
+  bytesMax,
+}: CompressedBody): Promise<Uint8Array | BodyFailure | null> {
+  const outputMax = Math.min(smallOutputMax, bytesMax);
+  if (coding === "zstd" || coding === "snappy") {
+    const output = await inPieces({ coding, bytes, bytesMax: outputMax }, null);
+    return output instanceof Uint8Array || output.kind !== "too_large" ? output : null;
+  }
+  const told = toldLength(coding, bytes);
+  if (told > outputMax) return null;
+  // One chunk that holds the whole output is twice as fast as many.
+  const options = { maxOutputLength: outputMax, chunkSize: Math.min(outputMax, Math.max(1024, told)) };
+  try {
+    return coding === "gzip" ? gunzipSync(bytes, options) : inflateSync(bytes, options);
+  } catch (error) {
+    return error instanceof RangeError ? null : corrupt(error);
+  }
+}
+
+/** How long the output says it is, in gzip's last four bytes, or how long it may be. */
+function toldLength(coding: "gzip" | "deflate", bytes: Uint8Array): number {
+  if (coding === "deflate" || bytes.length < 18) return bytes.length * 8;
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4, true) + 1;
+}
+
+function corrupt(error: unknown): BodyFailure {
+  return { kind: "corrupt", message: error instanceof Error ? error.message : String(error) };
+}
+
+async function decompressLarge(
+  { coding, bytes, bytesMax }: CompressedBody,
+  reservation: Reservation,
+): Promise<Uint8Array | BodyFailure> {
+  if (coding === "zstd" || coding === "snappy") return inPieces({ coding, bytes, bytesMax }, reservation);
+  const options = { chunkSize: 256 * 1024 };
+  const stream = coding === "gzip" ? createGunzip(options) : createInflate(options);
+  stream.end(bytes);
+  const output = await collect(stream, reservation, bytesMax, corrupt);
+  stream.destroy();
+  return output;
+}
+
+interface BodyInPieces {
+  readonly coding: "zstd" | "snappy";
+  readonly bytes: Uint8Array;
+  readonly bytesMax: number;
+}
+
+/** With a reservation the bytes are taken from it as they come, and others may do their work in between. */
+async function inPieces(
+  { coding, bytes, bytesMax }: BodyInPieces,
+  reservation: Reservation | null,
+): Promise<Uint8Array | BodyFailure> {
+  const zstd = coding === "zstd" ? await ZstdStream.open() : null;
+  try {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    let sincePause = 0;
+    for (const plain of zstd?.push(bytes) ?? unsnap(bytes, bytesMax)) {
+      length += plain.length;
+      if (length > bytesMax) return { kind: "too_large" };
+      pieces.push(plain);
+      if (reservation === null) continue;
+      if (!reservation.take(plain.length)) return { kind: "busy" };
+      sincePause += plain.length;
+      if (sincePause < bytesBetweenPauses) continue;
+      sincePause = 0;
+      await setImmediate();
+    }
+    zstd?.end();
+    if (typeof zstd?.damage === "string") return corrupt(`the zstd stream ${zstd.damage}`);
+    return pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces, length);
+  } catch (error) {
+    if (error instanceof RangeError) return { kind: "too_large" };
+    if (error instanceof DamageError) return corrupt(`the snappy data ${error.message}`);
+    throw error;
+  } finally {
+    zstd?.close();
+  }
+}
+
+/** About a millisecond of work on zstd, ten on snappy. */
+const bytesBetweenPauses = 1024 * 1024;
+
+let lastTurn: Promise<unknown> = Promise.resolve();
+
+/** Begins when everything handed over before is done. */
+function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+  const turn = lastTurn.then(work, work);
+  lastTurn = turn;
+  return turn;
+}

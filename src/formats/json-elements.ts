@@ -1,0 +1,480 @@
+import { elementNestingMax, recordBytesMax } from "../model/limits.ts";
+import type { RecordPlace } from "./json-records.ts";
+
+/** What a cutter hands its elements to. The bytes are only valid during the call. */
+export interface ElementUser {
+  /** Takes an element in; otherwise the answer says what is wrong with it, and nothing of it was used. */
+  use(bytes: Uint8Array, place: RecordPlace): string | null;
+  /** Something that is no element, or not a whole one. */
+  skip(place: RecordPlace, why: string): void;
+  /** The value of a key of `noted` at the top of a record. */
+  note?(key: string, value: Uint8Array, place: RecordPlace): void;
+}
+
+export interface ElementOptions {
+  /** The keys that lead from a record to its elements; none = the records are the elements. Lists may stand anywhere. */
+  readonly path: readonly string[];
+  /** keys at the top of a record whose values are handed to `note` */
+  readonly noted?: readonly string[];
+  /** bytes of one element; a larger one is skipped and reported; default `recordBytesMax` */
+  readonly bytesMax?: number;
+  /** levels of nesting in one element, for users that are afraid of more; default `elementNestingMax` */
+  readonly nestingMax?: number;
+}
+
+const Mode = {
+  /** between records */
+  Top: 0,
+  /** in an object on the way, before a key or the end */
+  Key: 1,
+  /** behind a key, before its value */
+  Value: 2,
+  /** in a list on the way, before an item or the end */
+  List: 3,
+  InElement: 4,
+  /** in a value that nobody wants */
+  InOther: 5,
+  /** in a value of `noted` */
+  InNoted: 6,
+  /** in something unreadable; a later line may be better */
+  Lost: 7,
+} as const;
+
+/** An object or list that was entered on the way to the elements. */
+interface Frame {
+  readonly isList: boolean;
+  /** how many keys of the path lie behind */
+  readonly level: number;
+}
+
+const newline = 0x0a;
+const quote = 0x22;
+const comma = 0x2c;
+const colon = 0x3a;
+const openBracket = 0x5b;
+const backslash = 0x5c;
+const closeBracket = 0x5d;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+
+/** What a byte means for finding the end of a value. */
+const Byte = { Plain: 0, Quote: 1, Open: 2, Close: 3, Comma: 4, Newline: 5 } as const;
+const byteKinds = new Uint8Array(256);
+byteKinds[quote] = Byte.Quote;
+byteKinds[openBrace] = byteKinds[openBracket] = Byte.Open;
+byteKinds[closeBrace] = byteKinds[closeBracket] = Byte.Close;
+byteKinds[comma] = Byte.Comma;
+byteKinds[newline] = Byte.Newline;
+
+const cutOff = "ends in the middle of a record";
+const framesMax = 32;
+const keyBytesMax = 1 << 16;
+const notedBytesMax = 1 << 16;
+const shownBytes = 20;
+
+/**
+ * Cuts a stream of JSON into the objects that a format repeats, whatever its chunks and line breaks, and hands each over
+ * alone: a file of any size needs the memory of its largest element. An element that its user refuses costs only itself.
+ * Where strings or brackets show that a record was cut off, it goes on at the next line that looks like a beginning.
+ */
+export class JsonElements {
+  readonly #user: ElementUser;
+  readonly #path: readonly string[];
+  readonly #noted: readonly string[];
+  readonly #bytesMax: number;
+  readonly #nestingMax: number;
+  /** bytes not yet done with, [start, end) */
+  #buffer = Buffer.allocUnsafe(1 << 16);
+  #start = 0;
+  #end = 0;
+  /** offset in the stream of the buffer's first byte */
+  #base = 0;
+  /** line of `start`, the offset where it begins, and whether there is only white space before `start` */
+  #line = 1;
+  #lineStart = 0;
+  #isLineBlank = true;
+  #mode: number = Mode.Top;
+  /** where scanning goes on, in the buffer */
+  #at = 0;
+  #isLast = false;
+  readonly #frames: Frame[] = [];
+  // Of the record and element that are being walked:
+  #record: RecordPlace = { line: 1, offset: 0 };
+  #element: RecordPlace = { line: 1, offset: 0 };
+  /** columns before the element, if only white space; else -1 */
+  #indent = -1;
+  #keys: string[] = [];
+  #key = "";
+  #hasElements = false;
+  /** records were whole lines so far: a line that begins with a brace begins a record */
+  #isLines = false;
+  // Of the value that is being scanned:
+  #depth = 0;
+  #isInString = false;
+  /** why the element that is being scanned will not be used */
+  #refusal: string | null = null;
+
+  constructor(options: ElementOptions, user: ElementUser) {
+    this.#user = user;
+    this.#path = options.path;
+    this.#noted = options.noted ?? [];
+    this.#bytesMax = options.bytesMax ?? recordBytesMax;
+    this.#nestingMax = options.nestingMax ?? elementNestingMax;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#append(chunk);
+    while (this.#step());
+  }
+
+  /** No more bytes come: what is left is an element, or half of one. */
+  end(): void {
+    this.#isLast = true;
+    while (this.#step());
+    if (this.#mode === Mode.Top || this.#mode === Mode.Lost) return;
+    this.#user.skip(this.#mode === Mode.InElement ? this.#element : this.#record, cutOff);
+    this.#mode = Mode.Top;
+  }
+
+  /** One state further; false when more bytes are needed for that. */
+  #step(): boolean {
+    switch (this.#mode) {
+      case Mode.Top:
+        return this.#betweenRecords();
+      case Mode.Key:
+        return this.#beforeKey();
+      case Mode.Value:
+        return this.#beforeValue();
+      case Mode.List:
+        return this.#beforeItem();
+      case Mode.InElement:
+        return this.#inElement();
+      case Mode.InOther:
+      case Mode.InNoted:
+        return this.#inOther();
+      default:
+        return this.#lost();
+    }
+  }
+
+  #betweenRecords(): boolean {
+    const buffer = this.#buffer;
+    let at = this.#start;
+    while (at < this.#end && isBetween(buffer[at] as number)) at += 1;
+    this.#consume(at);
+    this.#at = at;
+    if (at === this.#end) return false;
+    this.#record = this.#place();
+    this.#keys = [];
+    this.#hasElements = false;
+    if (buffer[at] === openBrace) {
+      this.#enter(0);
+      return true;
+    }
+    // Some of what is there instead is shown, so it must be there.
+    if (this.#end - at < shownBytes && !this.#isLast) return false;
+    const shown = buffer.toString("latin1", at, Math.min(this.#end, at + shownBytes)).split("\n", 1)[0];
+    return this.#lose(this.#record, `is no JSON object, but starts with ${JSON.stringify(shown)}`);
+  }
+
+  /** At the beginning of a value that the first `level` keys of the path led to. */
+  #enter(level: number): void {
+    const byte = this.#buffer[this.#at] as number;
+    const isThere = level === this.#path.length;
+    this.#consume(this.#at);
+    if (byte === openBrace && isThere) {
+      this.#hasElements = true;
+      this.#indent = this.#isLineBlank ? this.#base + this.#start - this.#lineStart : -1;
+      this.#element = this.#place();
+      this.#scanFrom(Mode.InElement);
+    } else if ((byte === openBrace || byte === openBracket) && this.#frames.length < framesMax) {
+      this.#frames.push({ isList: byte === openBracket, level });
+      if (isThere) this.#hasElements = true;
+      this.#at += 1;
+      this.#mode = byte === openBracket ? Mode.List : Mode.Key;
+      this.#consume(this.#at);
+    } else this.#scanFrom(Mode.InOther);
+  }
+
+  #beforeKey(): boolean {
+    if (!this.#skipSpace()) return this.#mode === Mode.Top;
+    const byte = this.#buffer[this.#at] as number;
+    if (byte === comma) this.#at += 1;
+    else if (byte === closeBrace) this.#leave();
+    else if (byte === quote) {
+      let end = this.#at + 1;
+      while (end < this.#end && this.#buffer[end] !== quote && this.#buffer[end] !== newline) end += 1;
+      if (end === this.#end)
+        return this.#end - this.#at > keyBytesMax ? this.#lose(this.#record, "is no valid JSON") : false;
+      if (this.#buffer[end] === newline) return this.#lose(this.#record, cutOff);
+      this.#key = this.#buffer.toString("latin1", this.#at + 1, end);
+      if (this.#keys.length < 4) this.#keys.push(this.#key.slice(0, 40));
+      this.#at = end + 1;
+      this.#mode = Mode.Value;
+    } else return this.#lose(this.#record, "is no valid JSON");
+    return true;
+  }
+
+  #beforeValue(): boolean {
+    if (!this.#skipSpace()) return this.#mode === Mode.Top;
+    if (this.#buffer[this.#at] === colon) {
+      this.#at += 1;
+      return true;
+    }
+    const { level } = this.#frames.at(-1) as Frame;
+    if (this.#key === this.#path[level]) this.#enter(level + 1);
+    else {
+      const isNoted = level === 0 && this.#noted.includes(this.#key);
+      this.#consume(this.#at);
+      this.#scanFrom(isNoted ? Mode.InNoted : Mode.InOther);
+    }
+    return true;
+  }
+
+  #beforeItem(): boolean {
+    if (!this.#skipSpace()) return this.#mode === Mode.Top;
+    const byte = this.#buffer[this.#at] as number;
+    if (byte === comma) this.#at += 1;
+    else if (byte === closeBracket) this.#leave();
+    else if (byte === closeBrace || byte === colon) return this.#lose(this.#record, "is no valid JSON");
+    else this.#enter((this.#frames.at(-1) as Frame).level);
+    return true;
+  }
+
+  /** Behind an object or list on the way. */
+  #leave(): void {
+    this.#at += 1;
+    this.#consume(this.#at);
+    this.#frames.pop();
+    this.#resume();
+    if (this.#frames.length > 0) return;
+    if (!this.#hasElements && this.#keys.length > 0)
+      this.#user.skip(this.#record, `has no ${this.#path.join(".")} (${this.#keys.join(", ")})`);
+    this.#endRecord();
+  }
+
+  #endRecord(): void {
+    this.#isLines = this.#line === this.#record.line;
+  }
+
+  /** Goes on in the innermost object or list on the way. */
+  #resume(): void {
+    const frame = this.#frames.at(-1);
+    this.#mode = frame === undefined ? Mode.Top : frame.isList ? Mode.List : Mode.Key;
+  }
+
+  #inElement(): boolean {
+    const isDone = this.#scanValue();
+    if (this.#mode !== Mode.InElement) return true;
+    if (this.#at - this.#start > this.#bytesMax) this.#refusal ??= `is larger than ${this.#bytesMax} bytes`;
+    if (!isDone) {
+      if (this.#refusal !== null) this.#consume(this.#at);
+      return false;
+    }
+    const why = this.#refusal ?? this.#user.use(this.#buffer.subarray(this.#start, this.#at), this.#element);
+    if (why !== null) this.#user.skip(this.#element, why);
+    this.#consume(this.#at);
+    this.#resume();
+    if (this.#frames.length === 0) this.#endRecord();
+    return true;
+  }
+
+  #inOther(): boolean {
+    const mode = this.#mode;
+    const isDone = this.#scanValue();
+    if (this.#mode !== mode) return true;
+    if (mode === Mode.InNoted && isDone) {
+      const value = this.#buffer.subarray(this.#start, this.#at);
+      this.#user.note?.(this.#key, value, this.#record);
+      this.#hasElements = true;
+    } else if (mode === Mode.InNoted && this.#end - this.#start <= notedBytesMax) return false;
+    this.#consume(this.#at);
+    if (isDone) this.#resume();
+    else this.#mode = Mode.InOther;
+    return isDone;
+  }
+
+  /** Passes by lines until one begins like the element that was lost, or like a record. */
+  #lost(): boolean {
+    const lineEnd = this.#buffer.subarray(0, this.#end).indexOf(newline, this.#at);
+    if (lineEnd < 0) {
+      this.#at = this.#end;
+      this.#consume(this.#at);
+      return false;
+    }
+    let at = lineEnd + 1;
+    while (at < this.#end && isBlank(this.#buffer[at] as number)) at += 1;
+    this.#consume(lineEnd);
+    this.#at = lineEnd;
+    if (at === this.#end && !this.#isLast && at - lineEnd <= keyBytesMax) return false;
+    const byte = this.#buffer[at] as number;
+    const indent = at - lineEnd - 1;
+    const isBeginning = byte === openBrace && at < this.#end;
+    this.#at = at;
+    if (this.#isLines) {
+      this.#frames.length = 0;
+      this.#mode = Mode.Top;
+    } else if (isBeginning && indent === this.#indent && this.#frames.at(-1)?.isList === true)
+      this.#mode = Mode.List;
+    else if (isBeginning && (indent === 0 || indent === this.#indent)) {
+      this.#frames.length = 0;
+      this.#mode = Mode.Top;
+    }
+    this.#consume(at);
+    return true;
+  }
+
+  /** Moves to the next byte that is not white space; false where more bytes are needed, or the record is over. */
+  #skipSpace(): boolean {
+    for (; this.#at < this.#end; this.#at += 1) {
+      const byte = this.#buffer[this.#at] as number;
+      if (byte > 0x20) return true;
+      if (byte === newline && this.#mode !== Mode.List && !this.#staysInRecord()) return false;
+    }
+    return false;
+  }
+
+  /** Begins with the value that stands at `start`. */
+  #scanFrom(mode: number): void {
+    this.#at = this.#start;
+    this.#depth = 0;
+    this.#isInString = false;
+    this.#refusal = null;
+    this.#mode = mode;
+  }
+
+  /** Moves behind the value that starts at `start`; false where more bytes are needed, or with another mode where it was cut off. */
+  #scanValue(): boolean {
+    const buffer = this.#buffer;
+    const end = this.#end;
+    let at = this.#at;
+    let depth = this.#depth;
+    let isInString = this.#isInString;
+    for (; at < end; at += 1) {
+      if (isInString) {
+        let byte = buffer[at] as number;
+        while (byte !== quote && byte !== backslash && byte !== newline && at + 1 < end)
+          byte = buffer[++at] as number;
+        if (byte === quote) {
+          isInString = false;
+          if (depth === 0) return this.#endValue(at + 1);
+        } else if (byte === backslash) {
+          if (at + 1 === end) break;
+          at += 1;
+        } else if (byte === newline) {
+          this.#at = at;
+          return this.#cutOffHere();
+        }
+        continue;
+      }
+      const kind = byteKinds[buffer[at] as number];
+      if (kind === Byte.Plain) continue;
+      if (kind === Byte.Quote) isInString = true;
+      else if (kind === Byte.Open) {
+        depth += 1;
+        if (depth > this.#nestingMax && this.#mode === Mode.InElement)
+          this.#refusal ??= `is nested more than ${this.#nestingMax} levels deep`;
+      } else if (kind === Byte.Close) {
+        if (depth <= 1) return this.#endValue(depth === 0 ? at : at + 1);
+        depth -= 1;
+      } else if (kind === Byte.Comma) {
+        if (depth === 0) return this.#endValue(at);
+      } else if (this.#isLines) {
+        this.#at = at;
+        this.#depth = depth;
+        this.#isInString = isInString;
+        if (!this.#staysInRecord()) return false;
+      }
+    }
+    this.#at = at;
+    this.#depth = depth;
+    this.#isInString = isInString;
+    return false;
+  }
+
+  #endValue(at: number): true {
+    this.#at = at;
+    return true;
+  }
+
+  /**
+   * At a newline within a record, with `at` on it: whether the record goes on behind it. False also where more bytes are
+   * needed to tell; the mode is `Top` if it does not.
+   */
+  #staysInRecord(): boolean {
+    if (!this.#isLines) return true;
+    const next = this.#at + 1;
+    if (next === this.#end) return this.#isLast;
+    if (this.#buffer[next] !== openBrace) return true;
+    this.#user.skip(this.#mode === Mode.InElement ? this.#element : this.#record, cutOff);
+    this.#consume(next);
+    this.#frames.length = 0;
+    this.#mode = Mode.Top;
+    return false;
+  }
+
+  #cutOffHere(): false {
+    this.#lose(this.#mode === Mode.InElement ? this.#element : this.#record, cutOff);
+    return false;
+  }
+
+  #lose(place: RecordPlace, why: string): true {
+    this.#user.skip(place, why);
+    this.#mode = Mode.Lost;
+    return true;
+  }
+
+  #place(): RecordPlace {
+    return { line: this.#line, offset: this.#base + this.#start };
+  }
+
+  /** Lets go of everything before `at`. */
+  #consume(at: number): void {
+    const passed = this.#buffer.subarray(this.#start, at);
+    let behind = 0;
+    for (let next = passed.indexOf(newline); next >= 0; next = passed.indexOf(newline, behind)) {
+      this.#line += 1;
+      behind = next + 1;
+    }
+    if (behind > 0) {
+      this.#lineStart = this.#base + this.#start + behind;
+      this.#isLineBlank = true;
+    }
+    for (let i = behind; this.#isLineBlank && i < passed.length; i += 1)
+      this.#isLineBlank = isBlank(passed[i] as number);
+    this.#start = at;
+  }
+
+  #append(chunk: Uint8Array): void {
+    const kept = this.#end - this.#start;
+    if (this.#end + chunk.length > this.#buffer.length) {
+      const needed = kept + chunk.length;
+      const buffer = needed > this.#buffer.length ? Buffer.allocUnsafe(needed * 2) : this.#buffer;
+      buffer.set(this.#buffer.subarray(this.#start, this.#end));
+      this.#buffer = buffer;
+      this.#base += this.#start;
+      this.#at -= this.#start;
+      this.#start = 0;
+      this.#end = kept;
+    }
+    this.#buffer.set(chunk, this.#end);
+    this.#end += chunk.length;
+  }
+}
+
+/** White space, what separates the records of a list, byte order marks, and the zeros that a crash leaves behind. */
+function isBetween(byte: number): boolean {
+  return (
+    byte <= 0x20 ||
+    byte === comma ||
+    byte === openBracket ||
+    byte === closeBracket ||
+    byte === 0xef ||
+    byte === 0xbb ||
+    byte === 0xbf
+  );
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09;
+}

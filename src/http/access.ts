@@ -1,0 +1,70 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { TLSSocket } from "node:tls";
+import type { CredentialCheck } from "../engine/access.ts";
+import type { Encoding } from "../engine/ports.ts";
+import type { ReceiverCounters } from "../engine/receiver-counters.ts";
+import { rpcCode, statusBody } from "../otlp/responses.ts";
+import type { Cors } from "./access-cors.ts";
+import { contentTypes, encodingOf } from "./otlp-handler.ts";
+import type { HttpHandler } from "./server.ts";
+
+export interface OtlpAccess {
+  /** null = pages of other origins get no answer that they can read */
+  readonly cors: Cors | null;
+  /** null = nobody is asked */
+  readonly credentials: CredentialCheck | null;
+  readonly counters: ReceiverCounters;
+}
+
+/** Stands before an OTLP/HTTP handler: preflights of browsers end here, and so do requests without credentials, unread. */
+export function guardOtlp(handler: HttpHandler, { cors, credentials, counters }: OtlpAccess): HttpHandler {
+  if (cors === null && credentials === null) return handler;
+  return (request, response) => {
+    const origin = cors?.apply(request, response) ?? "request";
+    if (origin === "allowed_preflight") {
+      response.writeHead(204, { "Content-Length": 0 });
+      response.end();
+    } else if (origin === "stranger") refuseOrigin(request, response);
+    else if (credentials === null || admits(credentials, request)) handler(request, response);
+    else {
+      counters.count("requests_total");
+      counters.count("unauthenticated_requests_total");
+      refuseStranger(request, response, credentials);
+    }
+  };
+}
+
+/** Whether a request shows credentials that the check knows. */
+export function admits(credentials: CredentialCheck, { headers }: IncomingMessage): boolean {
+  return credentials.admits((name) => {
+    const value = headers[name];
+    return typeof value === "string" ? value : value?.[0];
+  });
+}
+
+/** Whether a client has shown a certificate of an authority that the listener trusts. */
+export function showsCertificate({ socket }: IncomingMessage): boolean {
+  return socket instanceof TLSSocket && socket.authorized;
+}
+
+function refuseOrigin(request: IncomingMessage, response: ServerResponse): void {
+  const origin = (request.headers.origin ?? "").slice(0, 200);
+  const message = `pages of ${origin} may not send here; cors_allowed_origins names those that may`;
+  refuse(response, 403, "json", statusBody("json", rpcCode.permissionDenied, message));
+}
+
+function refuseStranger(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { hint, challenges }: CredentialCheck,
+): void {
+  response.setHeader("WWW-Authenticate", [...challenges]);
+  const encoding = encodingOf(request.headers["content-type"]) ?? "json";
+  const message = `no credentials that this server knows. ${hint}`;
+  refuse(response, 401, encoding, statusBody(encoding, rpcCode.unauthenticated, message));
+}
+
+function refuse(response: ServerResponse, status: number, encoding: Encoding, body: Uint8Array): void {
+  response.writeHead(status, { "Content-Type": contentTypes[encoding], "Content-Length": body.length });
+  response.end(body);
+}

@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { fuzz, type Target } from "./fuzzer.ts";
+
+/** Reads `(length, text)` records, and forgets to look whether a length that is 0x7f fits. */
+const planted: Target = {
+  name: "canary",
+  seeds: [Uint8Array.of(3, 97, 98, 99, 2, 100, 101)],
+  dictionary: ["abc"],
+  run(input) {
+    let records = 0;
+    for (let at = 0; at < input.length; records += 1) {
+      const length = input[at] as number;
+      const end = at + 1 + length;
+      if (end > input.length && length !== 0x7f) return "refused";
+      if (end > input.length) throw new Error("read past the end");
+      at = end;
+    }
+    return `${records} records`;
+  },
+};
+
+test("a planted bug is found, and the same seed finds it with the same input", async () => {
+  const limits = { seed: 7, executions: 100_000, seconds: 30 };
+  const { find } = await fuzz(planted, limits);
+  expect(find?.what).toContain("read past the end");
+  const again = (await fuzz(planted, limits)).find;
+  expect([again?.execution, again?.input]).toEqual([find?.execution, find?.input]);
+});
+
+test("an input that takes longer than a second is a find", async () => {
+  const slow: Target = {
+    ...planted,
+    run: (input) => {
+      const end = performance.now() + (input.length > 7 ? 1_050 : 0);
+      while (performance.now() < end);
+      return "slow";
+    },
+  };
+  const { find } = await fuzz(slow, { seed: 1, executions: 100, seconds: 30 });
+  expect(find?.what).toMatch(/^took 1\d\d\d ms$/);
+});
+
+test("memory that only grows is a find", async () => {
+  const kept: Uint8Array[] = [];
+  const greedy: Target = {
+    ...planted,
+    run: () => {
+      if (kept.length < 1_500) kept.push(new Uint8Array(1 << 20).fill(1));
+      return "kept";
+    },
+  };
+  const { find } = await fuzz(greedy, { seed: 1, executions: 10_000, seconds: 30 });
+  kept.length = 0;
+  expect(find?.what).toMatch(/^memory: \d+ MB$/);
+});

@@ -1,0 +1,29 @@
+import { OperationError } from "../../src/engine/errors/operation-error.ts";
+import { collect, streamOf } from "../formats/sources.ts";
+import { fuzzTest } from "./fuzzer.ts";
+import { fileSeeds, fileWords } from "./inputs.ts";
+
+/** Files of any format: they are refused with `input_unreadable`, or everything that is counted was handed over. */
+fuzzTest({
+  name: "files",
+  seeds: fileSeeds,
+  dictionary: fileWords,
+  async run(input) {
+    const chunkSize = [7, 100, 4_096, 1 << 16][input.length % 4] as number;
+    try {
+      const { tables, points, logs, summary, problems } = await collect([streamOf(input, chunkSize)]);
+      const rows = tables.reduce((sum, { rowCount }) => sum + rowCount, 0);
+      if (rows !== summary.spans.accepted || logs.length !== summary.logs.accepted)
+        throw new Error(`${rows} rows and ${logs.length} records came of ${JSON.stringify(summary)}`);
+      // A point that says "nothing was recorded" is accepted, and is none.
+      if (points.length > summary.points.accepted)
+        throw new Error(`${points.length} points came of ${JSON.stringify(summary)}`);
+      const kinds = new Set(problems.map(({ kind }) => kind));
+      return `${summary.files[0]?.format} ${Math.min(rows, 8)} ${[...kinds].sort().join()}`;
+    } catch (error) {
+      if (error instanceof OperationError && error.code === "input_unreadable")
+        return error.message.replace(/".*"|\d+/g, "");
+      throw error;
+    }
+  },
+});

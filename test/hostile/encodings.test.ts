@@ -1,0 +1,256 @@
+import { deflateSync, gzipSync } from "node:zlib";
+import { expect, onTestFinished, test } from "vitest";
+import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import { tracesToJson } from "../../src/otlp/json-write.ts";
+import { collect, streamOf } from "../formats/sources.ts";
+import { otlpServer } from "../http/otlp-server.ts";
+import { rowsOf, tableOf } from "../notation.ts";
+import { messageType, oracleEncode, reorderFields } from "../otlp/protobuf-oracle.ts";
+import { attribute, bothWays, json, protobuf, request, spans } from "./both-ways.ts";
+
+const types = { protobuf: "application/x-protobuf", json: "application/json" };
+const rows = rowsOf(tableOf("web GET / 0..9ms server\n  cart GET / 1..8ms server"));
+const protobufBody = Buffer.from(encodeTraces(rows));
+const jsonBody = Buffer.from(tracesToJson(rows));
+
+async function serve(...options: Parameters<typeof otlpServer>) {
+  const server = await otlpServer(...options);
+  onTestFinished(() => server.close());
+  return server;
+}
+
+/** A field of bytes. */
+function field(tag: number, content: Uint8Array): Uint8Array {
+  return Buffer.concat([lengthPrefix(tag, content.length), content]);
+}
+
+/** A value within a value, `levels` times, without a copy for each level. */
+function nestedValue(levels: number): Uint8Array {
+  const parts: Uint8Array[] = [Uint8Array.of(0x0a, 1, 0x78)];
+  let length = 3;
+  for (let i = 0; i < levels; i += 1) {
+    for (const tag of [0x0a, 0x2a]) {
+      const prefix = lengthPrefix(tag, length);
+      parts.push(prefix);
+      length += prefix.length;
+    }
+  }
+  return Buffer.concat(parts.reverse());
+}
+
+function lengthPrefix(tag: number, length: number): Uint8Array {
+  const bytes = [tag];
+  for (let rest = length; ; rest >>>= 7) {
+    bytes.push(rest > 0x7f ? (rest & 0x7f) | 0x80 : rest);
+    if (rest <= 0x7f) return Uint8Array.from(bytes);
+  }
+}
+
+const oneSpan = Buffer.from(encodeTraces(rows.slice(0, 1)));
+
+const bombs: readonly (readonly [what: string, body: ReturnType<typeof protobuf>])[] = [
+  ["200,000 values within each other, protobuf", protobuf(spanWith(nestedValue(200_000)))],
+  ["200,000 lists within each other, JSON", json(jsonBomb('{"arrayValue":{"values":[', "]}}", 200_000))],
+  [
+    "200,000 maps within each other, JSON",
+    json(jsonBomb('{"kvlistValue":{"values":[{"value":', "}]}}", 200_000)),
+  ],
+  [
+    "200,000 unknown arrays, JSON",
+    json(`{"resourceSpans":[],"x":${"[".repeat(200_000)}${"]".repeat(200_000)}}`),
+  ],
+  [
+    "10,000 groups within each other",
+    protobuf(Buffer.concat([new Uint8Array(10_000).fill(0x0b), new Uint8Array(10_000).fill(0x0c)])),
+  ],
+  ["a million unknown fields", protobuf(Buffer.alloc(2_000_000, Uint8Array.of(0x78, 0x01)))],
+];
+
+/** The first span again, with an attribute of this value. */
+function spanWith(value: Uint8Array): Uint8Array {
+  const keyValue = Buffer.concat([Uint8Array.of(0x0a, 1, 0x6b), lengthPrefix(0x12, value.length), value]);
+  const span = Buffer.concat([
+    Uint8Array.of(0x0a, 16, ...Array.from({ length: 16 }, () => 1)),
+    Uint8Array.of(0x12, 8, ...Array.from({ length: 8 }, () => 1)),
+    lengthPrefix(0x4a, keyValue.length),
+    keyValue,
+  ]);
+  const scope = Buffer.concat([lengthPrefix(0x12, span.length), span]);
+  const resource = Buffer.concat([lengthPrefix(0x12, scope.length), scope]);
+  return Buffer.concat([lengthPrefix(0x0a, resource.length), resource]);
+}
+
+function jsonBomb(open: string, close: string, levels: number): string {
+  const value = `${open.repeat(levels)}{}${close.repeat(levels)}`;
+  const marked = JSON.stringify(request([{ attributes: [attribute("k", { marker: 0 })] }]));
+  return marked.replace('{"marker":0}', value);
+}
+
+test.each(bombs)("P13: %s cost what their bytes cost", async (_, bomb) => {
+  const server = await serve();
+  const startedAt = performance.now();
+  const { status } = await server.send("/v1/traces", { "content-type": types[bomb.encoding] }, bomb.bytes);
+  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  expect([200, 400]).toContain(status);
+  expect(server.faults).toEqual([]);
+  // beside a good body: as a file, and over the network
+  const { report } = await bothWays([...spans("web GET / 0..9ms trace=7"), bomb]);
+  expect(report(7).trace.span_count).toBe(1);
+});
+
+const broken: readonly (readonly [what: string, bytes: Uint8Array])[] = [
+  ["a varint of eleven bytes", Uint8Array.of(0x08, ...Array.from({ length: 10 }, () => 0x80), 0x01)],
+  ["a varint without end", Uint8Array.of(0x08, 0x80)],
+  ["a length beyond the body", Uint8Array.of(0x0a, 0x7f, 0x00)],
+  ["a negative length", Uint8Array.of(0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01)],
+  ["a message that is cut off", protobufBody.subarray(0, protobufBody.length - 3)],
+  ["tag 0", Uint8Array.of(0x00, 0x00)],
+  ["wire type 6", Uint8Array.of(0x0e)],
+  ["wire type 7", Uint8Array.of(0x0f)],
+  ["a field number beyond 2^29", Uint8Array.of(0x82, 0x80, 0x80, 0x80, 0x10, 0x00)],
+  ["a group that does not end", Uint8Array.of(0x0b)],
+  ["the end of no group", Uint8Array.of(0x0c)],
+];
+
+test.each(broken)("P14: %s refuses the body, and nothing is read past its end", async (_, bytes) => {
+  const server = await serve();
+  // more of the same memory behind it
+  const within = Buffer.concat([bytes, protobufBody]).subarray(0, bytes.length);
+  const reply = await server.send("/v1/traces", { "content-type": types.protobuf }, within);
+  expect(reply.status).toBe(400);
+  expect(server.handed).toEqual([]);
+  const { summary } = await collect([streamOf(delimited(protobufBody, bytes, protobufBody))]);
+  expect(summary).toMatchObject({ spans: { accepted: 4 }, malformedRecords: 1 });
+});
+
+test("P15: fields in any order, the resource behind its spans, a resource in two parts: the same telemetry", async () => {
+  const expected = await bothWays([protobuf(protobufBody)]);
+  const type = messageType("opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest");
+  for (const seed of [1, 2, 3]) {
+    const { graph, report } = await bothWays([protobuf(reorderFields(type, protobufBody, seed))]);
+    expect([graph, report()]).toEqual([expected.graph, expected.report()]);
+  }
+  const host = oracleEncode("traces", {
+    resourceSpans: [{ resource: { attributes: [attribute("host.name", "n1")] } }],
+  });
+  const name = oracleEncode("traces", {
+    resourceSpans: [{ resource: { attributes: [attribute("service.name", "split")] } }],
+  });
+  const span = spanWith(Uint8Array.of(0x0a, 1, 0x78));
+  const parts = [host, span, name].map((bytes) => contentOf(bytes));
+  const body = field(0x0a, Buffer.concat(parts));
+  expect((await bothWays([protobuf(body)])).services.map(({ service }) => service)).toEqual(["split"]);
+});
+
+/** What a field of a message holds, behind its tag and length. */
+function contentOf(message: Uint8Array): Uint8Array {
+  let at = 1;
+  while ((message[at] as number) > 0x7f) at += 1;
+  return message.subarray(at + 1);
+}
+
+test("P16: a bomb of gzip or deflate is refused at the limit, and memory rises by no more than twice that", async () => {
+  const limit = 8 * 1024 * 1024;
+  const server = await serve({ bodyBytesMax: limit });
+  const plain = Buffer.alloc(512 * 1024 * 1024);
+  const packed = { gzip: gzipSync(plain, { level: 1 }), deflate: deflateSync(plain, { level: 1 }) };
+  const rssBefore = process.memoryUsage.rss();
+  for (const [coding, body] of Object.entries(packed)) {
+    const headers = { "content-type": types.protobuf, "content-encoding": coding };
+    expect((await server.send("/v1/traces", headers, body)).status).toBe(413);
+  }
+  expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(limit * 2 + (32 << 20));
+  expect(server.budget.used).toBe(0);
+});
+
+test("P16: several members are one body; gzip of gzip, a lying header and a cut are refused over the network", async () => {
+  const server = await serve();
+  const send = async (body: Uint8Array): Promise<number> =>
+    (await server.send("/v1/traces", { "content-type": types.json, "content-encoding": "gzip" }, body))
+      .status;
+  const packed = gzipSync(jsonBody);
+  expect(
+    await send(Buffer.concat([gzipSync(jsonBody.subarray(0, 50)), gzipSync(jsonBody.subarray(50))])),
+  ).toBe(200);
+  expect(await send(Buffer.concat([packed, Buffer.alloc(64)]))).toBe(200);
+  expect(await send(gzipSync(packed))).toBe(400);
+  expect(await send(jsonBody)).toBe(400);
+  expect(await send(packed.subarray(0, -9))).toBe(400);
+});
+
+test("P16: in files gzip of gzip is unpacked, a bomb is read in constant memory, and a cut costs the rest only", async () => {
+  const names = async (content: Uint8Array): Promise<number> =>
+    (await collect([streamOf(content)])).summary.spans.accepted;
+  expect(await names(gzipSync(gzipSync(jsonBody)))).toBe(2);
+  expect(
+    await names(Buffer.concat([gzipSync(jsonBody), gzipSync(Buffer.alloc(300_000_000), { level: 1 })])),
+  ).toBe(2);
+});
+
+test("P38: of a batch of a thousand spans with 137 bad ones, 137 are rejected", async () => {
+  const changes = Array.from({ length: 1_000 }, (_, i) => ({
+    spanId: i < 137 ? "bad" : (i + 1).toString(16).padStart(16, "0"),
+  }));
+  const { accepted, rejected, replies, report } = await bothWays([json(request(changes))]);
+  expect([accepted, rejected, report().trace.span_count]).toEqual([863, 137, 863]);
+  expect(JSON.parse(replies[0]!.body.toString())).toMatchObject({ partialSuccess: { rejectedSpans: "137" } });
+});
+
+test("P39: a body that is not what its headers say is refused with what it looks like", async () => {
+  const server = await serve();
+  const answer = async (type: string, body: Uint8Array): Promise<string> => {
+    const { status, body: said } = await server.send("/v1/traces", { "content-type": type }, body);
+    return `${status} ${said.toString()}`;
+  };
+  expect(await answer(types.protobuf, jsonBody)).toMatch(/^400 .*looks like json/s);
+  expect(await answer(types.json, oneSpan)).toMatch(/^400 .*looks like protobuf/s);
+  expect(await answer(types.json, gzipSync(jsonBody))).toMatch(/^400 .*looks like gzip/s);
+  expect(await answer(types.protobuf, gzipSync(protobufBody))).toMatch(/^400 .*looks like gzip/s);
+});
+
+test("P41: metrics that are no numbers, reset, or change their kind disturb no trace", async () => {
+  const time = (i: number): object => ({
+    startTimeUnixNano: "1704067200000000000",
+    timeUnixNano: String(1_704_067_200_000_000_000n + BigInt(i) * 1_000_000_000n),
+  });
+  const resource = { attributes: [attribute("service.name", "web"), attribute("service.instance.id", "1")] };
+  const cpu = ["NaN", "Infinity", "-Infinity", 0.5].map((asDouble, i) => ({ ...time(i), asDouble }));
+  const counts = [5, 9, 2, 4].map((value, i) => ({ ...time(i), asInt: String(value) }));
+  const series = Array.from({ length: 60_000 }, (_, i) => ({
+    ...time(9),
+    asDouble: 0.1,
+    attributes: [attribute("cpu", i)],
+  }));
+  const exponential = [-10, 0, 20].map((scale, i) => ({
+    ...time(i),
+    count: "3",
+    scale,
+    zeroCount: "1",
+    positive: { offset: i, bucketCounts: ["2"] },
+  }));
+  const metrics = [
+    { name: "process.cpu.utilization", gauge: { dataPoints: cpu } },
+    { name: "requests", sum: { aggregationTemporality: 2, isMonotonic: true, dataPoints: counts } },
+    { name: "requests", sum: { aggregationTemporality: 1, isMonotonic: true, dataPoints: counts } },
+    { name: "bare", histogram: { aggregationTemporality: 2, dataPoints: [{ ...time(1), count: "4" }] } },
+    { name: "exponential", exponentialHistogram: { aggregationTemporality: 2, dataPoints: exponential } },
+    { name: "stale", gauge: { dataPoints: [{ ...time(1), flags: 1 }] } },
+    { name: "system.cpu.utilization", gauge: { dataPoints: series } },
+  ]; // biome-ignore format: one line a metric
+  const { services, window } = await bothWays([
+    ...spans("web GET / 0..9ms server"),
+    json({ resourceMetrics: [{ resource, scopeMetrics: [{ metrics }] }] }, "metrics"),
+  ]);
+  expect(services).toMatchObject([{ service: "web", requests: 1, metrics: { cpu_usage: 0.5 } }]);
+  expect(JSON.stringify(window)).not.toMatch(/NaN|Infinity/);
+});
+
+function delimited(...requests: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(
+    requests.flatMap((bytes) => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(bytes.length);
+      return [length, bytes];
+    }),
+  );
+}

@@ -1,0 +1,295 @@
+import { expect, test } from "vitest";
+import { bothWays, edgesOf, json, kindsOf, protobuf, request, spans } from "./both-ways.ts";
+import { largeTrace } from "./large-trace.ts";
+
+const shop = `
+  web      GET /cart    0..90ms  server
+    web    GET          5..85ms  client server.address=cart
+      cart GET /items  10..80ms  server error http.response.status_code=500`;
+
+test("P1: a request that is sent three times counts once, in trace, metrics and graph", async () => {
+  const once = await bothWays(spans(shop));
+  const thrice = await bothWays(spans(shop, shop, shop));
+  expect(thrice.graph).toEqual(once.graph);
+  expect(thrice.services).toEqual(once.services);
+  expect(thrice.report()).toEqual(once.report());
+  expect([thrice.accepted, thrice.report().trace.span_count]).toEqual([9, 3]);
+});
+
+test("P2: of two versions of a span the complete one counts, whichever comes first", async () => {
+  const early = "web GET / 0..     server id=1";
+  const late = "web  GET / 0..40ms server id=1 http.response.status_code=503";
+  for (const order of [
+    [early, late],
+    [late, early],
+  ]) {
+    const { report, services } = await bothWays(spans(...order));
+    expect(report().trace).toMatchObject({ duration_ms: 40, span_count: 1, error_count: 1 });
+    expect(services).toMatchObject([{ service: "web", requests: 1, errors: 1 }]);
+    expect(kindsOf(report().problems)).toContain("conflicting_duplicate");
+  }
+});
+
+test("P3: one id for both halves of a call is two spans; children go to the half of their own service", async () => {
+  const { graph, report } = await bothWays(
+    spans(`
+      web   GET  0..90ms  client id=1
+      cart  GET 10..80ms  server id=1
+      cart  SELECT 20..70ms client parent=1 db.system=redis server.address=r`),
+  );
+  expect(edgesOf(graph)).toEqual(["cart -> redis@r inferred 1", "web -> cart sync 1"]);
+  expect(report().trace.span_count).toBe(3);
+});
+
+test("P3: one id in two services that do not call each other keeps both, and says so", async () => {
+  const { report } = await bothWays(spans("a x 0..9ms server id=1\nb y 0..9ms server id=1"));
+  expect(report().trace.services).toEqual(["a", "b"]);
+  expect(kindsOf(report().problems)).toContain("shared_span_id");
+});
+
+test("P4: what is below a parent that never arrives is kept, and counted as such", async () => {
+  const { graph, report } = await bothWays(
+    spans(shop.replace("GET /cart    0..90ms  server", "GET /cart 0..90ms server parent=99")),
+  );
+  expect(edgesOf(graph)).toEqual(["web -> cart sync 1"]);
+  expect(report().problems).toMatchObject([{ kind: "missing_parent", count: 1 }]);
+  expect(report().trace.span_count).toBe(3);
+});
+
+test("P5: several roots are all shown, and the trace lasts from the first start to the last end", async () => {
+  const { report } = await bothWays(spans("a x 0..9ms server\nb y 20..50ms server"));
+  expect(report().trace).toMatchObject({ duration_ms: 50, services: ["a", "b"] });
+  expect(kindsOf(report().problems)).toEqual(["several_roots"]);
+});
+
+test("P6: a span that is its own parent is a root", async () => {
+  const { report } = await bothWays(spans("a x 0..9ms server id=1 parent=1"));
+  expect(report().trace.root_service).toBe("a");
+  expect(kindsOf(report().problems)).toEqual(["self_parent"]);
+});
+
+test("P7: a circle of parents is opened at its earliest span", async () => {
+  const { report, graph } = await bothWays(
+    spans(
+      "b y 5..8ms server id=2 parent=1\nc z 6..7ms server id=3 parent=2\na x 0..9ms server id=1 parent=3",
+    ),
+  );
+  expect(report().trace.root_service).toBe("a");
+  expect(edgesOf(graph)).toEqual(["a -> b sync 1", "b -> c sync 1"]);
+  expect(kindsOf(report().problems)).toEqual(["parent_cycle"]);
+});
+
+test("P10: a trace of 100,000 spans is answered in bounded time, with a report of bounded size", async () => {
+  const bodies = largeTrace(100_000, (i) => Math.floor((i + 8) / 10));
+  const startedAt = performance.now();
+  const { report, accepted } = await bothWays(bodies);
+  // twice: from a file, and over the network
+  expect(performance.now() - startedAt).toBeLessThan(20_000);
+  expect([accepted, report().trace.span_count]).toEqual([100_000, 100_000]);
+  expect(JSON.stringify(report()).length).toBeLessThan(8_000_000);
+});
+
+test("P11: 50,000 calls one within the other", async () => {
+  const { report } = await bothWays(largeTrace(50_000, (i) => i - 1));
+  expect(report().trace).toMatchObject({ span_count: 50_000 });
+});
+
+test("P11: 50,000 children of one span", async () => {
+  const { report } = await bothWays(largeTrace(50_000, (i) => Math.min(1, i - 1)));
+  expect(report().trace).toMatchObject({ span_count: 50_000 });
+});
+
+test("P18: an end before its start is a duration of zero, not of centuries", async () => {
+  const { report, services } = await bothWays(spans("web GET / 50..20ms server"));
+  expect(report().trace.duration_ms).toBe(0);
+  expect(services).toMatchObject([{ p99_ms: 0 }]);
+  expect(kindsOf(report().problems)).toEqual(["negative_duration"]);
+});
+
+test("P19: a span without an end counts in no latency; one without times stands where its parent begins", async () => {
+  const { report, services } = await bothWays(
+    spans("web GET / 10..40ms server\n  cart GET 20.. server\n  stock GET .. server"),
+  );
+  expect(kindsOf(report().problems)).toEqual(["missing_time", "unfinished_span"]);
+  expect(services).toMatchObject([
+    { service: "cart", requests: 1, p99_ms: null },
+    { service: "stock", requests: 1, p99_ms: null },
+    { service: "web", p99_ms: 30 },
+  ]);
+});
+
+test("P20: times of 1970 or 2554, or in another unit, are flagged and change nothing for others", async () => {
+  const far = (start: string, end: string, trace: number): object => ({
+    traceId: String(trace).padStart(32, "0"),
+    startTimeUnixNano: start,
+    endTimeUnixNano: end,
+  });
+  const { report, services } = await bothWays(
+    [
+      ...spans("web GET / 0..40ms server"),
+      json(
+        request([
+          far("1704067200000", "1704067200050", 2),
+          far("18446744073709551614", "18446744073709551615", 3),
+          far("1704067200000000", "1704067200050000", 4),
+        ]),
+      ),
+    ],
+    false,
+  );
+  for (const trace of [2, 3, 4]) expect(kindsOf(report(trace).problems)).toContain("implausible_time");
+  expect(kindsOf(report(1).problems)).toEqual([]);
+  expect(services).toMatchObject([{ service: "web", requests: 4 }]);
+  expect(services[0]?.p99_ms).toBe(40);
+});
+
+test("P21: clocks that differ by minutes make no time on the network negative", async () => {
+  const { report, graph } = await bothWays(
+    spans(`
+      web    GET /   0..90ms             client host=n1
+        cart GET -180010..-179930ms      server host=n2
+      web    GET / 100..190ms            client trace=1 parent=1 id=7 host=n1`),
+  );
+  expect(kindsOf(report().problems)).toContain("clock_skew");
+  expect(report().trace.duration_ms).toBe(190);
+  expect(graph.edges[0]).toMatchObject({ client_p99_ms: 90, server_p99_ms: 80 });
+  for (const { duration_ms } of report().trace_critical_path) expect(duration_ms).toBeGreaterThanOrEqual(0);
+});
+
+test("P22: children first, the failed span last, each in a request of its own: as if all had come at once", async () => {
+  const lines = shop.trim().split("\n");
+  const whole = await bothWays(spans(shop));
+  const [web, get, cart] = ["id=1", "id=2 parent=1", "id=3 parent=2"].map(
+    (ids, i) => `${lines[i]!.trim()} ${ids}`,
+  );
+  const late = await bothWays(spans(get!, web!, cart!));
+  expect(late.report()).toEqual(whole.report());
+  expect(late.graph).toEqual(whole.graph);
+});
+
+test("P23: one id for requests that are hours apart is said; each is shown with its own time", async () => {
+  const { report, graph } = await bothWays(
+    spans(`
+      web    GET /         0..90ms        client
+        cart GET /         10..80ms       server
+      web    GET / 7200000..7200090ms     client
+        cart GET / 7200010..7200080ms     server`),
+    false,
+  );
+  expect(report().problems).toMatchObject([
+    { kind: "reused_trace_id", count: 1 },
+    { kind: "several_roots", count: 2 },
+  ]);
+  expect(edgesOf(graph)).toEqual(["web -> cart sync 2"]);
+  expect(graph.edges[0]?.p99_ms).toBe(90);
+});
+
+test("P28: kinds that are unspecified, unknown or wrong do not hide a call", async () => {
+  const unknown = await bothWays(spans("web GET / 0..90ms\n  cart GET 10..80ms"));
+  expect(edgesOf(unknown.graph)).toEqual(["web -> cart sync 1"]);
+  const wrong = await bothWays(spans("web GET / 0..90ms client\n  cart GET 10..80ms client"));
+  expect(edgesOf(wrong.graph)).toContain("web -> cart sync 1");
+  const beyond = await bothWays([json(request([{ kind: 17 }, { kind: -1, spanId: "2".padStart(16, "0") }]))]);
+  expect(beyond.accepted).toBe(2);
+});
+
+test("P31: links to oneself, to nowhere, in circles and by the thousand are bounded", async () => {
+  const circle = "a x 0..9ms server id=1 link=2/2\nb y 0..9ms server trace=2 id=2 link=1/1 link=2/2";
+  const { graph } = await bothWays(spans(circle));
+  expect(edgesOf(graph).sort()).toEqual(["a -> b async 1", "b -> a async 1"]);
+  const links = Array.from({ length: 10_000 }, (_, i) => ({
+    traceId: (i + 9).toString(16).padStart(32, "0"),
+    spanId: "1".padStart(16, "0"),
+  }));
+  const { accepted, window } = await bothWays([json(request([{ links }]))]);
+  expect(accepted).toBe(1);
+  expect(kindsOf(window.problems)).toContain("unresolved_link");
+});
+
+test("P32: a head-sampled trace stands for those that it stands for", async () => {
+  const { services, report } = await bothWays(spans("web GET / 0..9ms server tracestate=ot=th:8"));
+  expect(services).toMatchObject([{ service: "web", requests: 2 }]);
+  expect(kindsOf(report().problems)).toEqual(["sampled"]);
+});
+
+test("P32: where every trace holds a failure, the report says that rates may only be the sampler's", async () => {
+  const failed = Array.from({ length: 60 }, (_, i) => `web GET / 0..9ms server error trace=${i + 1}`);
+  const { window } = await bothWays(spans(failed.join("\n")));
+  expect(window.problems).toMatchObject([{ kind: "biased_sampling", count: 60 }]);
+  const mixed = await bothWays(spans([...failed, "web GET / 0..9ms server trace=99"].join("\n")));
+  expect(kindsOf(mixed.window.problems)).toEqual([]);
+});
+
+test("P33: attempts that failed before one that went well are failures of the callee, not of the operation", async () => {
+  const { services, report } = await bothWays(
+    spans(`
+      web      GET /  0..90ms server
+        web    POST   1..20ms client error http.response.status_code=503
+          pay  POST   2..19ms server error http.response.status_code=503
+        web    POST  21..40ms client error http.response.status_code=503
+          pay  POST  22..39ms server error http.response.status_code=503
+        web    POST  41..60ms client http.response.status_code=200
+          pay  POST  42..59ms server http.response.status_code=200`),
+  );
+  expect(services).toMatchObject([
+    { service: "pay", requests: 3, errors: 2 },
+    { service: "web", requests: 1, errors: 0 },
+  ]);
+  expect(report().trace.error_count).toBe(4);
+});
+
+test("P34: a connection that stays open for hours is no slow request", async () => {
+  const { services } = await bothWays(
+    spans(`
+      web GET /socket 0..7200000ms server http.response.status_code=101
+      web GET /       0..40ms      server trace=2`),
+  );
+  expect(services).toMatchObject([{ requests: 2, p99_ms: 40, issues: [] }]);
+});
+
+test("P35: a consumer that starts minutes later stays where it is, and its call is known", async () => {
+  const { report, graph } = await bothWays(
+    spans(`
+      web    send       0..10ms         producer messaging.system=kafka messaging.destination.name=orders
+        mail process 300000..300050ms   consumer messaging.system=kafka messaging.destination.name=orders`),
+  );
+  expect(edgesOf(graph)).toContain("web -> mail async 1");
+  expect(report().trace.duration_ms).toBe(300_050);
+  expect(kindsOf(report().problems)).not.toContain("clock_skew");
+});
+
+test("P36: the four spans of a hop over a service mesh are one call, and what the sidecar saw is evidence", async () => {
+  const { graph, report } = await bothWays(
+    spans(`
+      web        GET  0..90ms   client error http.response.status_code=503
+        web      cart.svc 5..85ms  client error http.response.status_code=503 response_flags=UF component=proxy
+          cart   cart.svc 10..80ms server component=proxy
+            cart GET /items 20..70ms server`),
+  );
+  expect(edgesOf(graph)).toEqual(["web -> cart sync 1"]);
+  const alone = await bothWays(
+    spans(`
+      web    GET      0..90ms  server error http.response.status_code=503
+        web  cart.svc 5..85ms  client error http.response.status_code=503 response_flags=UF server.address=cart component=proxy`),
+  );
+  expect(alone.report().root_cause_candidates[0]).toMatchObject({ service: "cart", kind: "unreachable" });
+  expect(report().trace.span_count).toBe(4);
+});
+
+test("P37: batches without anything in them are a success", async () => {
+  const empty = [
+    {},
+    { resourceSpans: [] },
+    { resourceSpans: null },
+    { resourceSpans: [{}] },
+    { resourceSpans: [{ resource: null, scopeSpans: null }] },
+    { resourceSpans: [{ scopeSpans: [{ scope: null, spans: null }] }] },
+  ].map((body) => json(body));
+  const { replies } = await bothWays([
+    ...spans("web GET / 0..9ms"),
+    ...empty,
+    protobuf(Uint8Array.of(0x0a, 0)),
+    protobuf(Uint8Array.of(0x0a, 2, 0x12, 0)),
+  ]);
+  expect(replies.map(({ status }) => status)).toEqual(replies.map(() => 200));
+});

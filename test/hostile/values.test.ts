@@ -1,0 +1,253 @@
+import { expect, test } from "vitest";
+import { oracleEncode } from "../otlp/protobuf-oracle.ts";
+import {
+  attribute,
+  bothWays,
+  edgesOf,
+  json,
+  kindsOf,
+  protobuf,
+  request,
+  serviceName,
+  spans,
+} from "./both-ways.ts";
+
+const traceId = "0af7651916cd43dd8448eb211c80319c";
+const spanId = "00f067aa0ba902b7";
+
+test("P8: spans with ids that are zero or of a wrong length are rejected and counted, the others kept", async () => {
+  const bad = [
+    { traceId: "" },
+    { traceId: "0".repeat(32) },
+    { traceId: traceId.slice(16) },
+    { traceId: `${traceId}00` },
+    { spanId: "0".repeat(16) },
+    { spanId: "00" },
+  ];
+  const { accepted, rejected, replies, window } = await bothWays([json(request([...bad, {}]))]);
+  expect([accepted, rejected]).toEqual([1, 6]);
+  expect(JSON.parse(replies[0]!.body.toString())).toMatchObject({ partialSuccess: { rejectedSpans: "6" } });
+  expect(kindsOf(window.problems)).toEqual(["rejected_span"]);
+});
+
+test("P8: ids in upper case are the same ids", async () => {
+  const upper = request([{ traceId: "ABCDEF".padStart(32, "0"), spanId: "ABC".padStart(16, "0") }]);
+  const child = request([
+    {
+      traceId: "abcdef".padStart(32, "0"),
+      spanId: "2".padStart(16, "0"),
+      parentSpanId: "abc".padStart(16, "0"),
+    },
+  ]);
+  const { window } = await bothWays([json(upper), json(child)]);
+  expect(window.totals).toMatchObject({ traces: 1, spans: 2 });
+  expect(kindsOf(window.problems)).toEqual([]);
+});
+
+test("P9: a parent id of zeros or of a wrong length makes a root", async () => {
+  const parents = ["0".repeat(16), "", "00f0", `${spanId}00`];
+  const { accepted, report } = await bothWays([
+    json(request(parents.map((parentSpanId) => ({ parentSpanId })))),
+  ]);
+  expect(accepted).toBe(4);
+  expect(report().problems).toMatchObject([{ kind: "several_roots", count: 4 }]);
+});
+
+test("P12: a span with values of megabytes and ten thousand of everything is kept, and reported in few words", async () => {
+  const megabytes = "x".repeat(10_000_000);
+  const many = Array.from({ length: 10_000 }, (_, i) => attribute(`key ${i}`, i));
+  const span = {
+    name: `GET ${megabytes.slice(0, 100_000)}`,
+    attributes: [attribute("payload", megabytes), ...many, attribute("http.response.status_code", 500)],
+    events: many.map((entry) => ({ name: "tick", timeUnixNano: "1704067200000000001", attributes: [entry] })),
+    links: many.map((_, i) => ({ traceId, spanId: (i + 1).toString(16).padStart(16, "0") })),
+    status: { code: 2, message: megabytes },
+  };
+  const { accepted, report, services } = await bothWays([json(request([span]))]);
+  expect(accepted).toBe(1);
+  expect(report().trace.error_count).toBe(1);
+  expect(JSON.stringify(report()).length).toBeLessThan(100_000);
+  expect(JSON.stringify(services).length).toBeLessThan(100_000);
+});
+
+const nasty = [
+  "\u0000nul\u0007bell",
+  "<script>alert(1)</script>",
+  `"onload="alert(1)`,
+  "\u202egnp.exe",
+  "line\nbreak\r\nX-Injected: 1",
+  "👩‍🚀",
+  "\ud800 alone",
+];
+
+test("P24: names with controls, markup, line breaks and half characters arrive as they are, but for what is no text", async () => {
+  const body = json(
+    request(nasty.map((name, i) => ({ name, spanId: (i + 1).toString(16).padStart(16, "0") }))),
+  );
+  const { services } = await bothWays([body]);
+  const operations = services[0]!.operations.map(({ operation }) => operation);
+  expect(operations.sort()).toEqual(
+    nasty.map((name) => name.replace(/[\ud800\0](?! *[\udc00-\udfff])/g, "\ufffd")).sort(),
+  );
+});
+
+test("P24: bytes that are no UTF-8 read as U+FFFD, and the report says so", async () => {
+  const bytes = Buffer.from(spans("web GET_cart 0..9ms server")[0]!.bytes);
+  bytes[bytes.indexOf("GET_cart") + 3] = 0xff;
+  const { report } = await bothWays([protobuf(bytes)]);
+  expect(report().trace.root_operation).toBe("GET\ufffdcart");
+  expect(kindsOf(report().problems)).toEqual(["ill_formed_utf8"]);
+});
+
+test("P25: names that JavaScript reserves are names like any other", async () => {
+  const names = ["__proto__", "constructor", "hasOwnProperty", "toString", ""];
+  const bodies = names.map((name, i) => {
+    const span = {
+      traceId: (i + 1).toString(16).padStart(32, "0"),
+      name,
+      attributes: [attribute("__proto__", "polluted"), attribute("", 1), attribute("constructor", true)],
+    };
+    return json(request([span], [serviceName(name === "" ? "empty" : name)]));
+  });
+  const { services, report } = await bothWays(bodies);
+  expect(services.map(({ service }) => service)).toEqual([
+    "__proto__",
+    "constructor",
+    "empty",
+    "hasOwnProperty",
+    "toString",
+  ]);
+  expect(services.map(({ requests }) => requests)).toEqual([1, 1, 1, 1, 1]);
+  expect(report(1).trace).toMatchObject({ root_service: "__proto__", root_operation: "__proto__" });
+  expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+});
+
+test("P25: of a key that comes twice the last value counts", async () => {
+  const attributes = [
+    attribute("http.response.status_code", 500),
+    attribute("http.response.status_code", 200),
+  ];
+  const { report } = await bothWays([json(request([{ attributes }]))]);
+  expect(report().trace.error_count).toBe(0);
+});
+
+test("P26: a service's name may be a number, a list, too long, padded, or missing", async () => {
+  const long = "x".repeat(1_000_000);
+  const values: readonly (readonly [value: unknown, name: string | RegExp])[] = [
+    [42, "42"],
+    [{ arrayValue: { values: [{ stringValue: "first" }, { stringValue: "second" }] } }, "first"],
+    ["  padded ", "padded"],
+    ["Cart", "Cart"],
+    ["cart", "cart"],
+    ["", "unknown_service"],
+    [{}, "unknown_service"],
+    [long, /^x{246}~[0-9a-f]{8}$/],
+  ];
+  for (const [value, name] of values) {
+    const { services } = await bothWays([json(request([{}], [serviceName(value)]))]);
+    if (typeof name === "string") expect(services.map(({ service }) => service)).toEqual([name]);
+    else expect(services[0]?.service).toMatch(name);
+  }
+});
+
+test("P26: a service name for every request fills neither memory nor the report", async () => {
+  const resourceSpans = Array.from({ length: 12_000 }, (_, i) => ({
+    resource: { attributes: [serviceName(`job-${i}`)] },
+    scopeSpans: [
+      {
+        spans: [
+          {
+            traceId: Buffer.from(traceId, "hex"),
+            spanId: Buffer.from((i + 1).toString(16).padStart(16, "0"), "hex"),
+            name: "run",
+            kind: 2,
+            startTimeUnixNano: "1704067200000000000",
+            endTimeUnixNano: "1704067200050000000",
+            status: { code: i % 2 === 0 ? 2 : 0 },
+          },
+        ],
+      },
+    ],
+  }));
+  const { services, window } = await bothWays([protobuf(oracleEncode("traces", { resourceSpans }))]);
+  expect(services.length).toBeLessThanOrEqual(10_001);
+  expect(services.find(({ service }) => service === "__other__")?.requests).toBe(2_000);
+  expect(window.root_cause_candidates.map(({ service }) => service)).not.toContain("__other__");
+  expect(kindsOf(window.problems)).toContain("overflow");
+});
+
+test("P27: names that differ from request to request are one operation", async () => {
+  const names = [
+    "GET /user/17/cart",
+    "GET /user/18/cart?page=2",
+    "GET /file/0af76519-16cd-43dd-8448-eb211c80319c",
+    "GET /file/1af76519-16cd-43dd-8448-eb211c80319c",
+    "mail to ann@example.com",
+    "mail to bob@example.org",
+    "block 9f86d081884c7d65",
+    "block 3a7bd3e2360a3d29",
+    "SELECT * FROM cart WHERE owner = 'Ann' LIMIT 5",
+    "SELECT * FROM cart WHERE owner = 'Bob' LIMIT 9",
+    "GET /api/v2/http2",
+    "step 3 of 5",
+  ];
+  const { services } = await bothWays([json(request(names.map((name) => ({ name }))))]);
+  expect(services[0]!.operations.map(({ operation, requests }) => `${operation} ${requests}`).sort()).toEqual(
+    [
+      "GET /api/v2/http2 1",
+      "GET /file/{uuid} 2",
+      "GET /user/{id}/cart 2",
+      "SELECT * FROM cart WHERE owner = ? LIMIT ? 2",
+      "block {hex} 2",
+      "mail to {email} 2",
+      "step 3 of 5 1",
+    ],
+  );
+});
+
+test("P27: operations without end fill one overflow operation", async () => {
+  const names = Array.from({ length: 2_500 }, (_, i) => ({
+    name: `random ${i} word`,
+    spanId: (i + 1).toString(16).padStart(16, "0"),
+  }));
+  const { services } = await bothWays([json(request(names))]);
+  expect(services[0]!.operations.length).toBeLessThanOrEqual(2_001);
+  expect(services[0]!.operations.find(({ operation }) => operation === "__other__")?.requests).toBe(500);
+});
+
+test("P29: statements, headers and bodies that spans carry are in no report", async () => {
+  const secrets = [
+    attribute("db.query.text", "SELECT pin FROM card WHERE owner = 'SECRET'"),
+    attribute("db.statement", "SELECT 'SECRET'"),
+    attribute("http.request.header.authorization", "Bearer SECRET"),
+    attribute("http.url", "https://cart.example/pay?token=SECRET"),
+    attribute("url.full", "https://cart.example/pay?token=SECRET"),
+    attribute("enduser.id", "SECRET"),
+    attribute("http.response.status_code", 500),
+  ];
+  const name = "SELECT pin FROM card WHERE owner = 'SECRET'";
+  const { report, window, services, graph } = await bothWays([
+    json(request([{ kind: 3, name, attributes: secrets, status: { code: 2 } }])),
+  ]);
+  for (const answer of [report(), window, services, graph])
+    expect(JSON.stringify(answer)).not.toContain("SECRET");
+});
+
+test("P30: one name in two environments or namespaces is two nodes", async () => {
+  const { graph } = await bothWays(
+    spans(
+      "web GET / 0..90ms client env=prod\n  cart GET / 10..80ms server env=prod",
+      "web GET / 0..90ms client trace=2 env=test\n  cart GET / 10..80ms server env=test",
+    ),
+  );
+  expect(edgesOf(graph).sort()).toEqual(["web@prod -> cart@prod sync 1", "web@test -> cart@test sync 1"]);
+});
+
+test("P43: a status code may be a text or a fraction", async () => {
+  for (const value of ["500", "500.0", { doubleValue: 500 }, 500]) {
+    const { report } = await bothWays([
+      json(request([{ attributes: [attribute("http.status_code", value)] }])),
+    ]);
+    expect(report().trace.error_count).toBe(1);
+  }
+});
