@@ -123,8 +123,8 @@ async function answerOf(call: Call, reservation: Reservation): Promise<Uint8Arra
     options.messageMsMax ?? messageMsDefault,
   );
   const bytesMax = isHealth ? healthBytesMax : options.bodyBytesMax;
-  const message = await receiveMessage(stream, coding, { reservation, bytesMax });
-  clearTimeout(late);
+  const limits = { reservation, bytesMax };
+  const message = await receiveMessage(stream, coding, limits).finally(() => clearTimeout(late));
   if (!(message instanceof Uint8Array)) return messageFailure(message, options, bytesMax);
   if (method.kind === "export") return exported(method.signal, message, options);
   if (method.kind === "check") return health.check(message);
