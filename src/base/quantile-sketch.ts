@@ -278,8 +278,15 @@ class LogBuckets {
   }
 }
 
+/** What was asked for last: one duration mostly goes into several sketches. */
+let lastValue = 1;
+let lastBucket = 0;
+
 function bucketOf(value: number): number {
-  return Math.ceil(Math.log2(value) * bucketsPerDoubling);
+  if (value === lastValue) return lastBucket;
+  lastValue = value;
+  lastBucket = Math.ceil(Math.log2(value) * bucketsPerDoubling);
+  return lastBucket;
 }
 
 /** The geometric middle of a bucket. */
