@@ -1,3 +1,4 @@
+import type { AddressInfo, Server, Socket } from "node:net";
 import { OperationError } from "./errors/operation-error.ts";
 
 /** Something that takes connections on an address, whatever is spoken there. */
@@ -9,12 +10,40 @@ export interface Listener {
   close(graceMs: number): Promise<void>;
 }
 
-export function formatAddress(host: string, port: number): string {
+/** Open connections of one server; more are turned away at once. */
+const connectionsMax = 10_000;
+
+/** Lets a server take connections on an address; port 0 = any free one. Rejects with `address_in_use` and the like. */
+export async function listenOn(
+  server: Server,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<Pick<Listener, "port" | "address">> {
+  server.maxConnections = connectionsMax;
+  await new Promise<void>((resolve, reject) => {
+    // Stays for good: once bound, an error is a connection that could not be accepted, which its client sees.
+    server.on("error", (error) => reject(listenError(error, formatAddress(host, port))));
+    server.listen({ host, port }, resolve);
+  });
+  const bound = server.address() as AddressInfo;
+  return { port: bound.port, address: formatAddress(bound.address, bound.port) };
+}
+
+/** The connections of a server that are open now. */
+export function openSockets(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+function formatAddress(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Why an address cannot be listened on, whichever library tried. */
-export function listenError(error: Error, address: string): OperationError {
+/** Why an address cannot be listened on. */
+function listenError(error: Error, address: string): OperationError {
   if (error.message.includes("EADDRINUSE"))
     return new OperationError(
       "address_in_use",

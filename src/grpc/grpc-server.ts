@@ -7,9 +7,9 @@ import {
   type ServerHttp2Stream,
   type ServerOptions,
 } from "node:http2";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { TlsIdentity } from "../engine/access.ts";
-import { formatAddress, type Listener, listenError } from "../engine/listener.ts";
+import { type Listener, listenOn, openSockets } from "../engine/listener.ts";
 
 /** How long connections live. */
 export interface ConnectionTimes {
@@ -46,14 +46,9 @@ export async function listenHttp2(
   { host, port, tls, times }: GrpcListenOptions,
 ): Promise<Listener> {
   const server = serverOf(tls);
-  const sockets = new Set<Socket>();
+  const sockets = openSockets(server);
   const sessions = new Set<ServerHttp2Session>();
-  server.maxConnections = connectionsMax;
-  server.on("connection", (socket: Socket) => {
-    socket.setNoDelay(true);
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-  });
+  server.on("connection", (socket: Socket) => socket.setNoDelay(true));
   server.on("session", (session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
@@ -61,15 +56,9 @@ export async function listenHttp2(
     keepAlive(session, times);
   });
   server.on("stream", handler);
-  await new Promise<void>((resolve, reject) => {
-    // Stays for good: once bound, an error is a connection that could not be accepted, which its client sees.
-    server.on("error", (error) => reject(listenError(error, formatAddress(host, port))));
-    server.listen({ host, port }, resolve);
-  });
-  const bound = server.address() as AddressInfo;
+  const bound = await listenOn(server, { host, port });
   return {
-    port: bound.port,
-    address: formatAddress(bound.address, bound.port),
+    ...bound,
     close: (graceMs) =>
       new Promise<void>((resolve) => {
         const cut = setTimeout(() => {
@@ -83,9 +72,6 @@ export async function listenHttp2(
       }),
   };
 }
-
-/** Open connections; more are turned away at once. */
-const connectionsMax = 10_000;
 
 /** Calls at once on one connection. */
 const callsPerConnectionMax = 1_000;

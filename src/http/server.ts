@@ -6,14 +6,13 @@ import {
   STATUS_CODES,
 } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TlsIdentity } from "../engine/access.ts";
-import { formatAddress, type Listener, listenError } from "../engine/listener.ts";
+import { type Listener, listenOn, openSockets } from "../engine/listener.ts";
 
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** How long a client may take; one that is slower is answered 408, or cut where it waits between requests. */
+/** How long a client may take; one that is slower is answered 503, or cut where it waits between requests. */
 export interface HttpTimeouts {
   readonly headersMs: number;
   readonly requestMs: number;
@@ -30,8 +29,6 @@ const defaultTimeouts: HttpTimeouts = {
   checkMs: 5_000,
 };
 const headerBytesMax = 16 * 1024;
-/** Open connections; more are turned away at once. */
-const connectionsMax = 10_000;
 
 export interface HttpListenOptions {
   readonly host: string;
@@ -86,16 +83,9 @@ export async function listenHttp(
   });
   if (unreadable !== undefined) answerUnreadable(server, unreadable);
   const sockets = openSockets(server);
-  server.maxConnections = connectionsMax;
-  await new Promise<void>((resolve, reject) => {
-    // Stays for good: once bound, an error is a connection that could not be accepted, which its client sees.
-    server.on("error", (error) => reject(listenError(error, formatAddress(host, port))));
-    server.listen({ host, port }, resolve);
-  });
-  const bound = server.address() as AddressInfo;
+  const bound = await listenOn(server, { host, port });
   return {
-    port: bound.port,
-    address: formatAddress(bound.address, bound.port),
+    ...bound,
     close: (graceMs) =>
       new Promise<void>((resolve) => {
         const cut = setTimeout(() => {
@@ -166,13 +156,4 @@ function unreadableReason(code: string): UnreadableReason | null {
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return "too_slow";
   if (code === "HPE_HEADER_OVERFLOW") return "headers_too_large";
   return code.startsWith("HPE_") ? "malformed" : null;
-}
-
-function openSockets(server: Server): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>();
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-  });
-  return sockets;
 }

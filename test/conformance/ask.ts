@@ -1,4 +1,4 @@
-import { type IncomingHttpHeaders, request as plainRequest } from "node:http";
+import { type Agent, type IncomingHttpHeaders, request as plainRequest } from "node:http";
 import { request as tlsRequest } from "node:https";
 import { type ConnectionOptions, connect, type PeerCertificate } from "node:tls";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
@@ -7,6 +7,7 @@ export interface Asked {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
+  readonly agent?: Agent;
   readonly ca?: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;
@@ -18,7 +19,7 @@ export interface Answered {
   readonly body: Buffer;
 }
 
-/** One request over a connection of its own. */
+/** One request; over a connection of its own, unless an agent has one. */
 export function ask(
   url: string,
   { body, method = body === undefined ? "GET" : "POST", ...rest }: Asked = {},

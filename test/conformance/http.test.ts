@@ -9,10 +9,11 @@ import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import { OperationError } from "../../src/engine/errors/operation-error.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
-import { otlpServer, type Reply } from "../http/otlp-server.ts";
+import { otlpServer } from "../http/otlp-server.ts";
 import { rowsOf, tableOf } from "../notation.ts";
 import { halfBadRequests } from "../otlp/half-bad-requests.ts";
 import { oracleDecode, oracleEncode } from "../otlp/protobuf-oracle.ts";
+import type { Answered } from "./ask.ts";
 import { exportPaths, framed, grpcServer } from "./grpc-server.ts";
 
 // OTLP over HTTP (C-40 to C-50 of the checklist in checklist.test.ts).
@@ -554,7 +555,7 @@ function withChange(bytes: Buffer, at: number): Buffer {
 }
 
 function checkFailure(
-  reply: Reply,
+  reply: Answered,
   status: number,
   encoding: string,
 ): { readonly code: number; readonly message: string; readonly details?: unknown } {
@@ -570,7 +571,7 @@ function checkFailure(
   };
 }
 
-function checkRetryable(reply: Reply): void {
+function checkRetryable(reply: Answered): void {
   expect(reply.status).toBe(503);
   expect(reply.headers["retry-after"]).toMatch(/^[1-9]\d*$/);
 }

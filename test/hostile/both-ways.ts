@@ -5,9 +5,10 @@ import type { ByteSource } from "../../src/formats/byte-source.ts";
 import type { Problem } from "../../src/model/problems.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
+import type { Answered } from "../conformance/ask.ts";
 import { live } from "../engine/live.ts";
 import { streamOf } from "../formats/sources.ts";
-import { otlpServer, type Reply } from "../http/otlp-server.ts";
+import { otlpServer } from "../http/otlp-server.ts";
 import { rowsOf, tableOf } from "../notation.ts";
 import { answersOfFiles, idOf } from "../pipeline/answers.ts";
 
@@ -26,7 +27,7 @@ export interface World {
   /** The report of the trace that the notation calls `trace=N`. */
   readonly report: (trace?: number) => TraceReport;
   /** answers of the server, one for each body */
-  readonly replies: readonly Reply[];
+  readonly replies: readonly Answered[];
   /** spans that the server took, and that it rejected */
   readonly accepted: number;
   readonly rejected: number;
@@ -132,7 +133,7 @@ async function answersOfServer(bodies: readonly Body[], ids: readonly ReturnType
   const { engine, faults } = world;
   const server = await otlpServer({ ingest: engine });
   try {
-    const replies: Reply[] = [];
+    const replies: Answered[] = [];
     for (const { signal, encoding, bytes } of bodies)
       replies.push(await server.send(`/v1/${signal}`, { "content-type": contentTypes[encoding] }, bytes));
     await world.wait(60_000);

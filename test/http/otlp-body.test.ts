@@ -3,8 +3,9 @@ import { afterEach, describe, expect, test } from "vitest";
 import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { skippableFrame, zstdBomb, zstdFrame } from "../compression/zstd-frames.ts";
+import type { Answered } from "../conformance/ask.ts";
 import { rowsOf, tableOf } from "../notation.ts";
-import { otlpServer, type Reply } from "./otlp-server.ts";
+import { otlpServer } from "./otlp-server.ts";
 
 const spans = encodeTraces(rowsOf(tableOf("web  GET /cart  0..90ms  server error")));
 /** larger than what is decompressed at once */
@@ -23,7 +24,7 @@ async function serve(...args: Parameters<typeof otlpServer>): ReturnType<typeof 
 
 type Server = Awaited<ReturnType<typeof otlpServer>>;
 
-function post(server: Server, coding: string, body: Uint8Array): Promise<Reply> {
+function post(server: Server, coding: string, body: Uint8Array): Promise<Answered> {
   const headers = { "content-type": "application/x-protobuf", "content-encoding": coding };
   return server.send("/v1/traces", headers, body);
 }
@@ -106,7 +107,7 @@ describe("bombs", () => {
     const before = process.memoryUsage().rss;
     let rssPeak = before;
     const codings = Object.entries(bombs);
-    const flying = new Set<Promise<Reply>>();
+    const flying = new Set<Promise<Answered>>();
     const replies = Array.from({ length: 50 }, (_, i) => {
       const reply = post(server, ...codings[i % codings.length]!);
       flying.add(reply);

@@ -1,4 +1,4 @@
-import { Agent, request } from "node:http";
+import { Agent } from "node:http";
 import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import type { Decoded, IngestPort, ReceivedBody } from "../../src/engine/ports.ts";
 import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
@@ -8,16 +8,11 @@ import {
   type OtlpHttpOptions,
 } from "../../src/http/otlp-handler.ts";
 import { type HttpTimeouts, listenHttp } from "../../src/http/server.ts";
+import { ask } from "../conformance/ask.ts";
 
 interface Handed {
   readonly received: ReceivedBody;
   readonly decoded: Decoded;
-}
-
-export interface Reply {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body: Buffer;
 }
 
 /** An OTLP/HTTP server on a free port that remembers what it was handed. */
@@ -57,7 +52,7 @@ export async function otlpServer(
     },
     count: (name: string) => options.counters.stats()[`otlp_http_${name}`],
     send: (path: string, headers: Record<string, string>, body: Uint8Array, method = "POST") =>
-      send({ url: `http://${listener.address}${path}`, method, headers, agent }, body),
+      ask(`http://${listener.address}${path}`, { method, headers, agent, body }),
   };
 }
 
@@ -68,26 +63,4 @@ function rememberIn(handed: Handed[]): IngestPort {
       return Promise.resolve();
     },
   };
-}
-
-interface Call {
-  readonly url: string;
-  readonly method: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly agent: Agent;
-}
-
-function send({ url, ...options }: Call, body: Uint8Array): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const call = request(url, options, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("end", () =>
-        resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks) }),
-      );
-      response.on("error", reject);
-    });
-    call.on("error", reject);
-    call.end(body);
-  });
 }
