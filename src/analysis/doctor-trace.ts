@@ -1,4 +1,4 @@
-import { exceptionKeys } from "../model/semconv.ts";
+import { exceptionEvent } from "../model/semconv.ts";
 import { unknownService } from "../model/service-identity.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
 import { parentIsRemote, parentIsRemoteKnown } from "../trace/assemble.ts";
@@ -144,7 +144,7 @@ function isFailure(span: TraceSpan, httpStatus: number): boolean {
 function hasException({ table, row }: RowRef): boolean {
   const { events, strings, eventStart, eventEnd } = table;
   for (let i = eventStart[row] as number; i < (eventEnd[row] as number); i += 1)
-    if (strings.get(events.name[i] as number) === exceptionKeys.event) return true;
+    if (strings.get(events.name[i] as number) === exceptionEvent) return true;
   return false;
 }
 

@@ -1,5 +1,5 @@
-// The attribute names that mean something to us, each in its new and old spellings (OpenTelemetry semantic conventions 1.44
-// and their predecessors). In a list the first name that a span carries wins, so new names stand first.
+// The attribute names that mean something to us, each in its new and old spellings (OpenTelemetry semantic conventions 1.44,
+// their predecessors, and OpenTracing's). In a list the first name that a span carries wins, so new names stand first.
 
 /** Names on spans. */
 export const spanKeys = {
@@ -7,24 +7,33 @@ export const spanKeys = {
   grpcStatus: ["rpc.status_code", "rpc.response.status_code", "rpc.grpc.status_code"],
   rpcError: ["rpc.connect_rpc.error_code", "rpc.jsonrpc.error_code"],
   errorType: ["error.type"],
-  /** what Jaeger, Zipkin and OpenTracing clients set */
+  /** OpenTracing's is true or false, Zipkin's a message, which the Collector passes on as it is */
   errorFlag: ["error"],
+  errorMessage: ["error.message"],
+  /** where whoever passed the span on left its kind out */
+  kindWord: ["span.kind"],
   /** what an Envoy proxy (Istio) saw of the connection */
   proxyFlags: ["response_flags"],
   peerName: ["service.peer.name", "peer.service"],
   peerNamespace: ["service.peer.namespace"],
-  dbSystem: ["db.system.name", "db.system"],
+  dbSystem: ["db.system.name", "db.system", "db.type"],
   dbNamespace: [
     "db.namespace",
     "db.name",
     "db.redis.database_index",
     "db.elasticsearch.cluster.name",
     "db.mssql.instance_name",
+    "db.instance",
   ],
   dbStatus: ["db.response.status_code"],
   messagingSystem: ["messaging.system"],
   messagingOperation: ["messaging.operation.type", "messaging.operation"],
-  destination: ["messaging.destination.template", "messaging.destination.name", "messaging.destination"],
+  destination: [
+    "messaging.destination.template",
+    "messaging.destination.name",
+    "messaging.destination",
+    "message_bus.destination",
+  ],
   destinationIsTemporary: ["messaging.destination.temporary", "messaging.temp_destination"],
   destinationIsAnonymous: ["messaging.destination.anonymous"],
   rpcSystem: ["rpc.system.name", "rpc.system"],
@@ -36,17 +45,26 @@ export const spanKeys = {
   url: ["url.full", "http.url"],
   httpHost: ["http.host"],
   networkAddress: ["network.peer.address", "net.peer.ip", "net.sock.peer.addr"],
-  port: ["server.port", "net.peer.port"],
+  port: ["server.port", "net.peer.port", "peer.port"],
   networkPort: ["network.peer.port", "net.sock.peer.port"],
+  /** OpenTracing's addresses: a host, anything that a client library connects with, and numbers */
+  peerHost: ["peer.hostname"],
+  peerAddress: ["peer.address"],
+  peerIp: ["peer.ipv4", "peer.ipv6"],
+  /** which library made an OpenTracing span, such as `java-kafka` */
+  component: ["component"],
   faasName: ["faas.invoked_name"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
-/** Names on span events of exceptions. */
+/** Names of span events that tell of an exception: OpenTelemetry's, and OpenTracing's, which has no name in older clients. */
+export const exceptionEvent = "exception";
+export const openTracingErrorEvents: readonly string[] = ["error", ""];
+
+/** Names on these events. */
 export const exceptionKeys = {
-  event: "exception",
-  type: "exception.type",
-  message: "exception.message",
-} as const;
+  type: ["exception.type", "error.kind"],
+  message: ["exception.message", "message", "error.object", "error"],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /** Names on resources. */
 export const resourceKeys = {
@@ -66,6 +84,6 @@ export const resourceKeys = {
 /** All of them: what the analysis of many traces needs of attributes. */
 export const meaningfulAttributes: ReadonlySet<string> = new Set([
   ...Object.values(spanKeys).flat(),
-  ...Object.values(exceptionKeys),
+  ...Object.values(exceptionKeys).flat(),
   ...Object.values(resourceKeys).flat(),
 ]);

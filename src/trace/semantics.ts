@@ -1,7 +1,7 @@
 import { grow } from "../base/grow.ts";
-import { textOf } from "../model/attributes.ts";
+import { type Attributes, textOf } from "../model/attributes.ts";
 import { sampleWeightMax } from "../model/limits.ts";
-import { exceptionKeys } from "../model/semconv.ts";
+import { exceptionEvent, exceptionKeys, openTracingErrorEvents } from "../model/semconv.ts";
 import type { NodeNaming } from "../model/service-directory.ts";
 import { identityOf, type ServiceIdentity } from "../model/service-identity.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
@@ -9,7 +9,14 @@ import type { NodeKind } from "./calls.ts";
 import { operationOfName } from "./operation-name.ts";
 import { addressOfAttributes, hasHostByName, type Peer, peerOfAttributes } from "./peer-identity.ts";
 import { RowAttributes, role, ValueTree } from "./row-attributes.ts";
-import { describeError, GrpcCode, grpcCodeOf, grpcServerFailures, type SpanError } from "./span-error.ts";
+import {
+  describeError,
+  GrpcCode,
+  grpcCodeOf,
+  grpcServerFailures,
+  isErrorFlag,
+  type SpanError,
+} from "./span-error.ts";
 
 export type { Peer } from "./peer-identity.ts";
 export type { SpanError } from "./span-error.ts";
@@ -125,12 +132,17 @@ export class TableSemantics {
     return operation;
   }
 
-  /** A `SpanKind`, never Unspecified: without a kind, a span that names a peer or a database calls it, others work locally. */
+  /**
+   * A `SpanKind`, never Unspecified: without a kind, a span is what its `span.kind` says; one that names a peer or a database
+   * calls it, others work locally.
+   */
   kindOf(row: number): number {
     const kind = this.#table.kind[row] as number;
     if (kind > SpanKind.Unspecified && kind <= SpanKind.Consumer) return kind;
     if (kind > SpanKind.Consumer) return SpanKind.Internal;
     this.#row.scan(row);
+    const told = kindByWord.get(this.#row.text(role.kindWord).toLowerCase());
+    if (told !== undefined) return told;
     const isCall = this.#row.hasPeer && (this.#row.has(role.peerName) || this.#row.has(role.dbSystem));
     return isCall ? SpanKind.Client : SpanKind.Internal;
   }
@@ -283,6 +295,8 @@ export class TableSemantics {
       errorType,
       ...this.#exceptionOf(row),
       statusMessage: strings.get(statusMessage[row] as number),
+      errorMessage: this.#row.text(role.errorMessage),
+      errorFlag: this.#row.text(role.errorFlag),
       dbStatus,
       proxyFlags: this.#row.text(role.proxyFlags),
       isCaller: this.#isCaller(row),
@@ -313,7 +327,9 @@ export class TableSemantics {
     }
     if (grpc !== -1 && (isCaller ? grpc !== GrpcCode.Ok : grpcServerFailures.has(grpc))) return true;
     return (
-      attributes.has(role.errorType) || attributes.has(role.rpcError) || attributes.isTrue(role.errorFlag)
+      attributes.has(role.errorType) ||
+      attributes.has(role.rpcError) ||
+      isErrorFlag(attributes.text(role.errorFlag))
     );
   }
 
@@ -322,20 +338,42 @@ export class TableSemantics {
     return Number.isNaN(code) ? grpcCodeOf(this.#row.text(role.grpcStatus)) : code;
   }
 
-  /** The last exception of the row's events. */
+  /** The last exception of the row's events; by OpenTracing's names only if there is none by OpenTelemetry's. */
   #exceptionOf(row: number): { readonly exceptionType: string; readonly exceptionMessage: string } {
     const { events, strings, attributes, eventStart, eventEnd } = this.#table;
+    let found = noException;
     for (let i = (eventEnd[row] as number) - 1; i >= (eventStart[row] as number); i -= 1) {
-      if (strings.get(events.name[i] as number) !== exceptionKeys.event) continue;
+      const name = strings.get(events.name[i] as number);
+      const isException = name === exceptionEvent;
+      if (!isException && (found !== noException || !openTracingErrorEvents.includes(name))) continue;
       const said = attributes.read(events.attributeStart[i] as number, events.attributeEnd[i] as number);
-      return {
-        exceptionType: textOf(said.get(exceptionKeys.type)).trim(),
-        exceptionMessage: textOf(said.get(exceptionKeys.message)).trim(),
-      };
+      const exceptionType = firstText(said, exceptionKeys.type);
+      // a log without a name is one of an error only if it says so
+      if (name === "" && exceptionType === "" && !said.has("error.object") && !said.has("error")) continue;
+      found = { exceptionType, exceptionMessage: firstText(said, exceptionKeys.message) };
+      if (isException) return found;
     }
-    return { exceptionType: "", exceptionMessage: "" };
+    return found;
   }
 }
+
+const noException = { exceptionType: "", exceptionMessage: "" };
+
+function firstText(said: Attributes, keys: readonly string[]): string {
+  for (const key of keys) {
+    const text = textOf(said.get(key)).trim();
+    if (text !== "") return text;
+  }
+  return "";
+}
+
+const kindByWord: ReadonlyMap<string, number> = new Map([
+  ["internal", SpanKind.Internal],
+  ["server", SpanKind.Server],
+  ["client", SpanKind.Client],
+  ["producer", SpanKind.Producer],
+  ["consumer", SpanKind.Consumer],
+]);
 
 /** 2^56 / (2^56 - threshold) for `ot=th:<threshold>` (hex, zeros at its right end left out) up to a cap; 1 where there is none. */
 function weightOfTraceState(traceState: string): number {
