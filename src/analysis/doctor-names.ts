@@ -12,12 +12,13 @@ const judgedLengthMax = 300;
 
 const certain: readonly (readonly [RegExp, string])[] = [
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, "{uuid}"],
-  [/(?<![0-9a-z])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{16,}(?![0-9a-z])/gi, "{hex}"],
+  // not within a name, as in `app.0f3c….js`: files are called so by their content
+  [/(?<![0-9a-z.-])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{16,}(?![0-9a-z.-])/gi, "{hex}"],
   [/[^\s/@?=&]{1,64}@[^\s/@?=&]{1,64}\.[a-z]{2,}/gi, "{email}"],
   [/\?[^\s?=&]+=\S*/g, "?{query}"],
 ];
 const possible: readonly (readonly [RegExp, string])[] = [
-  [/(?<![0-9a-z_])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,15}(?![0-9a-z_])/gi, "{hex}"],
+  [/(?<![0-9a-z_])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}(?![0-9a-z_])/gi, "{hex}"],
   [/(?<![0-9a-z_])\d+(?:\.\d+)*(?![0-9a-z_])/gi, "{number}"],
 ];
 

@@ -3,6 +3,7 @@ import { formatCount, formatDuration } from "../advice/format-duration.ts";
 import type { Language } from "../advice/structural-texts.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import type { RowRef, Trace } from "../trace/trace.ts";
+import { successorsOf } from "./doctor-conventions.ts";
 import {
   type ClockSums,
   DoctorSums,
@@ -192,7 +193,7 @@ const plainFindings: readonly (readonly [FindingId, of: (service: ServiceSums) =
   ["missing_start", ({ spans }) => spans],
   ["unfinished_span", ({ spans }) => spans],
   ["negative_duration", ({ spans }) => spans],
-  ["missing_status", ({ httpFailures }) => httpFailures],
+  ["missing_status", ({ failures }) => failures],
   ["both_generations", ({ conventionSpans }) => conventionSpans],
   ["repeated_span", ({ spans }) => spans],
   ["conflicting_span", ({ spans }) => spans],
@@ -206,7 +207,8 @@ function findingsOf(name: string, service: ServiceSums): readonly Finding[] {
   const found: Finding[] = plainFindings.map(([id, of]) => counted(name, service, id, of(service)));
   found.push(
     clockFinding(name, service),
-    counted(name, service, "old_names", service.conventionSpans, oldNameDetails(service)),
+    counted(name, service, "old_names", service.conventionSpans, renamedDetails(service.oldNames)),
+    counted(name, service, "opentracing_names", service.spans, renamedDetails(service.openTracingNames)),
     counted(name, service, "dropped_data", service.spans, droppedDetails(service)),
     counted(
       name,
@@ -268,11 +270,15 @@ function largestShift({ least, most }: ClockSums): number {
   return Math.abs(least) > Math.abs(most) ? least : most;
 }
 
-function oldNameDetails({ oldNames }: ServiceSums): readonly string[] {
-  return [...oldNames]
+/** The most frequent first: `http.method -> http.request.method`; without the arrow where nothing has taken its place. */
+function renamedDetails(counts: ReadonlyMap<string, number>): readonly string[] {
+  return [...counts]
     .sort(([a, n], [b, m]) => m - n || compareText(a, b))
     .slice(0, relatedMax)
-    .map(([name]) => name);
+    .map(([name]) => {
+      const [successor] = successorsOf(name);
+      return successor === undefined ? name : `${name} -> ${successor}`;
+    });
 }
 
 function droppedDetails({ dropped }: ServiceSums): readonly string[] {
