@@ -77,7 +77,7 @@ test("a file is written and what went into it is said", async () => {
   );
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   expect(stdout).toBe(
-    `Wrote 3 spans of 2 traces, 1 metric points, 1 log records to ${out} (OTLP protobuf).\n`,
+    `Wrote 3 spans of 2 traces, 1 metric point, 1 log record to ${out} (OTLP protobuf).\n`,
   );
   const [before, after] = [await collect([input]), await collect([out])];
   expect(rowsOf(after.tables)).toEqual(rowsOf(before.tables));
