@@ -194,6 +194,7 @@ function summaryOf(trace: Trace): TraceReport["trace"] {
     span_count: trace.spans.length,
     error_count: trace.spans.reduce((count, { failed }) => count + (failed ? 1 : 0), 0),
     services: [...new Set(trace.spans.map(({ service }) => service))].sort(),
+    ...(trace.episode === null ? {} : { episode: trace.episode }),
   };
 }
 

@@ -8,6 +8,7 @@ import type { CauseKind, PropagationMechanism } from "../cascade/candidate.ts";
 import type { HealthMetrics } from "../health/health.ts";
 import type { Problem } from "../model/problems.ts";
 import type { CallKind, NodeKind } from "../trace/calls.ts";
+import type { Episode } from "../trace/trace.ts";
 
 export type {
   FailurePropagationJson,
@@ -169,6 +170,8 @@ export interface TraceReport extends Omit<StructuralReport, "root_cause_candidat
     readonly span_count: number;
     readonly error_count: number;
     readonly services: readonly string[];
+    /** which of the requests that share the trace id this is, from 1; absent = the only one */
+    readonly episode?: Episode;
   };
   readonly trace_critical_path: readonly PathSectionJson[];
   readonly dependency_graph: GraphJson;

@@ -192,7 +192,12 @@ export const schemas = {
       }),
     ),
     propagation: listOf(object({ caller: text, callee: text, mechanism: text, spans: spanIds })),
-    trace: object(traceFacts),
+    trace: object(traceFacts, {
+      episode: {
+        ...object({ number: count, count }),
+        description: "which of the requests that share the trace id this is, from 1",
+      },
+    }),
     trace_critical_path: listOf(
       object({
         span_id: spanId,

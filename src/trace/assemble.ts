@@ -8,16 +8,22 @@ import { correctClocks } from "./clock-skew.ts";
 import { compareContent, compareText, resolveSameId } from "./same-id.ts";
 import { semanticsOf } from "./semantics.ts";
 import { SpanNode, type TimeWords } from "./span-node.ts";
-import type { ClockOffset, RowRef, Trace } from "./trace.ts";
+import type { ClockOffset, Episode, RowRef, Trace } from "./trace.ts";
 import { TraceProblems } from "./trace-problems.ts";
 
 /**
  * Puts the spans of one trace together. Repeats, lost parents, cycles, several roots, clocks that disagree and times that
  * cannot be are normal: they are made the best of and listed in `problems`. The same set of spans gives the same trace,
- * whatever their order, how often they were sent and which tables hold them.
+ * whatever their order, how often they were sent and which tables hold them. Where ids may have been used again,
+ * `assembleEpisodes` comes first.
  */
-export function assembleTrace(rows: readonly RowRef[], naming: NodeNaming): Trace {
+export function assembleTrace(
+  rows: readonly RowRef[],
+  naming: NodeNaming,
+  episode: Episode | null = null,
+): Trace {
   const problems = new TraceProblems();
+  if (episode !== null) problems.add("reused_trace_id", null);
   const base = earliestTime(rows);
   const nodes: SpanNode[] = [];
   for (const { table, row } of rows) nodes.push(new SpanNode(table, row, naming, base));
@@ -39,6 +45,7 @@ export function assembleTrace(rows: readonly RowRef[], naming: NodeNaming): Trac
   noteFlaws(spans, roots, clockOffsets, problems);
   return {
     traceId: traceIdOf(rows[0]),
+    episode,
     naming,
     startTime: nanosFromWords(base.high, base.low),
     spans,
@@ -318,7 +325,6 @@ function noteFlaws(
   }
   if (rootCount > 1) problems.add("several_roots", spans[roots[0] as number] as SpanNode, rootCount);
   problems.addClockOffsets(clockOffsets);
-  noteReuse(spans, problems);
   for (const span of spans) {
     const { table, row, service, operation } = span;
     const startHigh = table.startTime[row * 2] as number;
@@ -334,17 +340,6 @@ function noteFlaws(
 /** Upper words of Unix nanoseconds. */
 const year2000High = 220_417_359;
 const year2100High = 955_175_168;
-
-/** As long may nothing happen in a trace; a root that comes later is another request with the same id. */
-const reuseGapNanos = 3_600_000_000_000;
-
-function noteReuse(spans: readonly SpanNode[], problems: TraceProblems): void {
-  let end = Number.POSITIVE_INFINITY;
-  for (const span of spans) {
-    if (span.parent < 0 && span.start - end > reuseGapNanos) problems.add("reused_trace_id", span);
-    end = end === Number.POSITIVE_INFINITY ? span.end : Math.max(end, span.end);
-  }
-}
 
 /** The weight that the first span with a sampling threshold tells. */
 function weightOf(spans: readonly SpanNode[], problems: TraceProblems): number {

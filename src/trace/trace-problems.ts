@@ -38,7 +38,7 @@ const flaws = {
   ],
   reused_trace_id: [
     "reused_trace_id",
-    "Requests more than an hour apart share this trace id: it seems to have been used again",
+    "Requests more than an hour apart share a trace id; each was taken as a trace of its own",
   ],
   missing_service_name: [
     "missing_service_name",

@@ -54,9 +54,18 @@ export interface ClockOffset {
   readonly shiftNanos: number;
 }
 
+/** Which one of the traces that share an id, by time. */
+export interface Episode {
+  /** from 1 */
+  readonly number: number;
+  readonly count: number;
+}
+
 /** One trace, put together from whatever spans arrived: any order, repeats, gaps and cycles are normal. */
 export interface Trace {
   readonly traceId: TraceId;
+  /** null = the only one with this id */
+  readonly episode: Episode | null;
   /** how services and peers of this trace are named */
   readonly naming: NodeNaming;
   /** the earliest start as sent; times of spans count from here */

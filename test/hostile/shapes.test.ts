@@ -167,21 +167,30 @@ test("P22: children first, the failed span last, each in a request of its own: a
   expect(late.graph).toEqual(whole.graph);
 });
 
-test("P23: one id for requests that are hours apart is said; each is shown with its own time", async () => {
-  const { report, graph } = await bothWays(
-    spans(`
-      web    GET /         0..90ms        client
-        cart GET /         10..80ms       server
-      web    GET / 7200000..7200090ms     client
-        cart GET / 7200010..7200080ms     server`),
-    false,
-  );
-  expect(report().problems).toMatchObject([
-    { kind: "reused_trace_id", count: 1 },
-    { kind: "several_roots", count: 2 },
-  ]);
-  expect(edgesOf(graph)).toEqual(["web -> cart sync 2"]);
-  expect(graph.edges[0]?.p99_ms).toBe(90);
+test("P23: one id for requests that are hours apart is said; each is a trace of its own, in any order", async () => {
+  const requests = [
+    "web GET / 0..90ms client id=1\n  cart GET / 10..80ms server id=2",
+    "web GET / 7200000..7200090ms client error id=3\n  cart GET / 7200010..7200080ms server error id=4",
+    "web GET / 9999990000..9999990040ms client id=5\n  cart GET / 9999990010..9999990030ms server id=6",
+  ];
+  const { report, graph, services, window } = await bothWays(spans(...requests), false);
+  expect(report().trace).toMatchObject({ duration_ms: 90, span_count: 2, episode: { number: 2, count: 3 } });
+  expect(report().problems).toMatchObject([{ kind: "reused_trace_id", count: 1 }]);
+  expect(report().root_cause_candidates[0]?.service).toBe("cart");
+  expect(window.totals).toMatchObject({ traces: 3, spans: 6 });
+  expect(window.problems).toMatchObject([{ kind: "reused_trace_id", count: 3 }]);
+  expect(edgesOf(graph)).toEqual(["web -> cart sync 3"]);
+  const reversed = await bothWays(spans(...requests.toReversed()), false);
+  expect(reversed.report()).toEqual(report());
+  expect([reversed.graph, reversed.services]).toEqual([graph, services]);
+});
+
+test("P23: what a late span joins is one trace again", async () => {
+  const far = "web GET / 0..90ms server id=1\nmail send 7200000..7200090ms server id=2 parent=none";
+  expect((await bothWays(spans(far), false)).window.totals.traces).toBe(2);
+  const joined = await bothWays(spans(far, "web wait 5..7200095ms id=3 parent=1"), false);
+  expect(joined.window.totals.traces).toBe(1);
+  expect(kindsOf(joined.report().problems)).toEqual(["several_roots"]);
 });
 
 test("P28: kinds that are unspecified, unknown or wrong do not hide a call", async () => {
