@@ -151,6 +151,18 @@ export interface FailingPathJson {
   readonly role: "origin" | "reporter" | "none";
   readonly error: string | null;
   readonly hidden_siblings: number;
+  /** those of them that are alike, by operation, the most time first; absent = no two are */
+  readonly hidden_groups?: readonly HiddenGroupJson[];
+}
+
+/** Spans beside one that is shown, of one operation. */
+export interface HiddenGroupJson {
+  readonly service: string;
+  readonly operation: string;
+  readonly spans: number;
+  readonly failed: number;
+  readonly total_ms: number;
+  readonly max_ms: number;
 }
 
 export interface TraceReport extends Omit<StructuralReport, "root_cause_candidates"> {

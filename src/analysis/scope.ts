@@ -211,7 +211,7 @@ class TraceMinute {
   readonly #problems = new Map<string, { problem: Problem; count: number }>();
 
   add(trace: Trace, sign: 1 | -1): void {
-    this.spans += sign * trace.spans.length;
+    this.spans += sign * (trace.spans.length + trace.omittedSpans);
     this.traces += sign;
     if (trace.spans.some(({ failed }) => failed)) this.failedTraces += sign;
     for (const problem of trace.problems) {

@@ -69,7 +69,13 @@ async function readFiles(
   const buffer = await bufferSpans(run, inputs, use, attributes);
   try {
     if (!buffer.hasLinks) rollup.expectNoLinks();
-    const folded = await foldTraces({ buffer, rollup, bounds, progress: showProgress(run, "analysing") });
+    const folded = await foldTraces({
+      buffer,
+      rollup,
+      bounds,
+      spansMax: run.settings.trace_spans,
+      progress: showProgress(run, "analysing"),
+    });
     return { buffer, rollup, ...folded };
   } catch (error) {
     await buffer.dispose();
@@ -153,7 +159,7 @@ export async function reportOfTrace(
     );
   const scope = rollup.scope(null);
   const { episode, failed_service: failedService, lang: language, scoring } = settings;
-  const episodes = assembleEpisodes(rows, scope.directory);
+  const episodes = assembleEpisodes(rows, scope.directory, { spansMax: settings.trace_spans });
   const trace = episodeToShow(episodes, episode);
   if (trace === undefined) throw unknownEpisode(traceId, episodes.length);
   if (failedService !== null) checkService(failedService, trace);
@@ -173,17 +179,18 @@ async function foldTraces(fold: {
   readonly buffer: TraceBuffer;
   readonly rollup: ScopeRollup;
   readonly bounds: TimeBounds;
+  readonly spansMax: number;
   readonly progress: Progress;
 }): Promise<Pick<LoadedFiles, "someTraceIds" | "traceCount">> {
-  const { buffer, rollup, bounds, progress } = fold;
+  const { buffer, rollup, bounds, spansMax, progress } = fold;
   const someTraceIds: string[] = [];
   let traceCount = 0;
   let spans = 0;
   for await (const tables of buffer.partitions()) {
     const groups = groupByTrace(tables);
     for (const [done, i] of groups.indicesByStart().entries()) {
-      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming)) {
-        spans += trace.spans.length;
+      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, { spansMax })) {
+        spans += trace.spans.length + trace.omittedSpans;
         if (isWithin(trace, bounds)) rollup.addTrace(trace);
       }
       if (done % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });

@@ -42,7 +42,7 @@ async function examineFiles(run: CommandRun): Promise<DoctorReport> {
       const groups = groupByTrace(tables);
       for (let i = 0; i < groups.count; i += 1) {
         for (const { rows, episode } of episodesOf(groups.rowsOf(i))) {
-          const trace = assembleTrace(rows, directory, episode);
+          const trace = assembleTrace(rows, directory, { episode });
           if (isWithin(trace, bounds)) rollup.add(trace, rows);
           spans += rows.length;
         }

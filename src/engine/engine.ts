@@ -7,7 +7,7 @@ import { serviceJson } from "../analysis/services-json.ts";
 import type { TraceId } from "../model/ids.ts";
 import { doctorSpansMax } from "../model/limits.ts";
 import { assembleTrace } from "../trace/assemble.ts";
-import { assembleEpisodes, episodesOf, episodeToShow } from "../trace/episodes.ts";
+import { episodesOf, episodeToShow } from "../trace/episodes.ts";
 import type { RowRef } from "../trace/trace.ts";
 import { OperationError, unknownEpisode } from "./errors/operation-error.ts";
 import { FoldedTraces } from "./folded-traces.ts";
@@ -119,7 +119,7 @@ class LiveEngine implements Engine {
     if (rows.length === 0) return null;
     this.#counts.trace_reports_total += 1;
     if (options.baseline !== undefined || this.#folded.isMostlyOpen) await this.#foldForQuery();
-    const episodes = assembleEpisodes(rows, this.#folded.directory);
+    const episodes = this.#folded.assemble(rows);
     const trace = episodeToShow(episodes, options.episode ?? null);
     if (trace === undefined) throw unknownEpisode(traceId, episodes.length);
     const scope = this.#folded.scopeAround(trace);
@@ -190,7 +190,7 @@ class LiveEngine implements Engine {
         const rows = await this.#store.readTrace(traceId);
         if (rows.length === 0) continue;
         for (const { rows: own, episode } of episodesOf(rows))
-          rollup.add(assembleTrace(own, this.#folded.directory, episode), own);
+          rollup.add(assembleTrace(own, this.#folded.directory, { episode }), own);
         traces += 1;
         spans += rows.length;
         if (this.#clock.monotonicMs() < sliceEnd) continue;

@@ -1,6 +1,6 @@
 import { type Scope, ScopeRollup } from "../analysis/scope.ts";
 import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
-import { rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
+import { type NodeNaming, rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_MINUTE, startOfMinute, type UnixNanos } from "../model/time.ts";
@@ -31,6 +31,7 @@ const linkedReadsMax = 64;
 export class FoldedTraces {
   readonly #store: TelemetryStore;
   readonly #clock: Clock;
+  readonly #spansMax: number;
   readonly #rollup = new ScopeRollup();
   readonly #states: TraceStates;
   readonly #windows: WindowCache<Scope>;
@@ -48,6 +49,7 @@ export class FoldedTraces {
   constructor(store: TelemetryStore, clock: Clock, limits: EngineLimits) {
     this.#store = store;
     this.#clock = clock;
+    this.#spansMax = limits.traceSpansMax;
     this.#states = new TraceStates(limits, clock.monotonicMs());
     this.#windows = new WindowCache(limits.windowCacheMax, limits.windowAgeMsMax, ({ from, to }) =>
       this.#rollup.scope(
@@ -55,6 +57,11 @@ export class FoldedTraces {
       ),
     );
     this.#history = new History(this.#rollup, clock, limits);
+  }
+
+  /** The traces that use one id, named as reports name things unless told otherwise. */
+  assemble(rows: readonly RowRef[], naming: NodeNaming = this.directory): readonly Trace[] {
+    return assembleEpisodes(rows, naming, { spansMax: this.#spansMax });
   }
 
   get directory(): ServiceDirectory {
@@ -172,8 +179,8 @@ export class FoldedTraces {
   }
 
   async #replace(entry: number, rows: readonly RowRef[], foldedRows: number): Promise<void> {
-    const episodes = assembleEpisodes(rows, rawNaming);
-    const earlier = foldedRows > 0 ? assembleEpisodes(rows.slice(0, foldedRows), rawNaming) : null;
+    const episodes = this.assemble(rows, rawNaming);
+    const earlier = foldedRows > 0 ? this.assemble(rows.slice(0, foldedRows), rawNaming) : null;
     const newSpans = spanCountOf(episodes) - spanCountOf(earlier ?? []);
     this.#counts.duplicate_spans_total += Math.max(0, rows.length - this.#states.readRows(entry) - newSpans);
     if (earlier !== null && areSame(earlier, episodes)) {
@@ -212,7 +219,7 @@ export class FoldedTraces {
       const rows = await this.#store.readTrace(traceId);
       if (rows.length === 0) continue;
       for (const table of new Set(rows.map((row) => row.table))) this.#rollup.observe(table);
-      for (const shown of assembleEpisodes(rows, rawNaming)) this.#rollup.showLinked(shown);
+      for (const shown of this.assemble(rows, rawNaming)) this.#rollup.showLinked(shown);
       this.#noteSharedChange();
     }
   }

@@ -5,11 +5,19 @@ import type { NodeNaming } from "../model/service-directory.ts";
 import { SpanKind } from "../model/span-table.ts";
 import { nanosFromWords } from "../model/time.ts";
 import { correctClocks } from "./clock-skew.ts";
+import { limitRows } from "./limit-rows.ts";
 import { compareContent, compareText, resolveSameId } from "./same-id.ts";
 import { semanticsOf } from "./semantics.ts";
 import { SpanNode, type TimeWords } from "./span-node.ts";
 import type { ClockOffset, Episode, RowRef, Trace } from "./trace.ts";
 import { TraceProblems } from "./trace-problems.ts";
+
+export interface AssemblyOptions {
+  /** which one of the requests with this trace id the rows are of; default: the only one */
+  readonly episode?: Episode | null;
+  /** spans that are analysed; default `traceSpansMax` */
+  readonly spansMax?: number;
+}
 
 /**
  * Puts the spans of one trace together. Repeats, lost parents, cycles, several roots, clocks that disagree and times that
@@ -18,12 +26,14 @@ import { TraceProblems } from "./trace-problems.ts";
  * `assembleEpisodes` comes first.
  */
 export function assembleTrace(
-  rows: readonly RowRef[],
+  sent: readonly RowRef[],
   naming: NodeNaming,
-  episode: Episode | null = null,
+  { episode = null, spansMax = traceSpansMax }: AssemblyOptions = {},
 ): Trace {
   const problems = new TraceProblems();
   if (episode !== null) problems.add("reused_trace_id", null);
+  const { rows, omitted } = limitRows(sent, spansMax);
+  if (omitted > 0) problems.add("truncated_trace", null, omitted);
   const base = earliestTime(rows);
   const nodes: SpanNode[] = [];
   for (const { table, row } of rows) nodes.push(new SpanNode(table, row, naming, base));
@@ -49,6 +59,7 @@ export function assembleTrace(
     naming,
     startTime: nanosFromWords(base.high, base.low),
     spans,
+    omittedSpans: omitted,
     roots,
     weight: weightOf(spans, problems),
     clockOffsets,
@@ -121,10 +132,6 @@ function withoutRepeats(nodes: SpanNode[], byId: SpanIdIndex, problems: TracePro
       if (byId.first(node.idHigh, node.idLow) === node)
         for (const span of keptOf(node, problems)) kept.add(span);
     spans = nodes.filter((node) => kept.has(node));
-  }
-  if (spans.length > traceSpansMax) {
-    problems.add("truncated_trace", null, spans.length - traceSpansMax);
-    spans = spans.slice(0, traceSpansMax);
   }
   for (let i = 0; i < spans.length; i += 1) (spans[i] as SpanNode).index = i;
   return spans;

@@ -1,6 +1,6 @@
 import type { NodeNaming } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
-import { assembleTrace } from "./assemble.ts";
+import { type AssemblyOptions, assembleTrace } from "./assemble.ts";
 import type { Episode, RowRef, Trace } from "./trace.ts";
 
 /** As long may nothing happen in a trace: what comes later and hangs on nothing before is another request with the same id. */
@@ -30,8 +30,12 @@ export function episodesOf(rows: readonly RowRef[]): readonly EpisodeRows[] {
 }
 
 /** The traces that use one trace id, from all rows with it. */
-export function assembleEpisodes(all: readonly RowRef[], naming: NodeNaming): readonly Trace[] {
-  return episodesOf(all).map(({ rows, episode }) => assembleTrace(rows, naming, episode));
+export function assembleEpisodes(
+  all: readonly RowRef[],
+  naming: NodeNaming,
+  options: Pick<AssemblyOptions, "spansMax"> = {},
+): readonly Trace[] {
+  return episodesOf(all).map(({ rows, episode }) => assembleTrace(rows, naming, { ...options, episode }));
 }
 
 /** The episode that was asked for; of itself, the latest one that failed, else the latest. */

@@ -49,7 +49,10 @@ const flaws = {
     "dropped_data",
     "Senders left out attributes, events or links of spans (their limits were reached)",
   ],
-  truncated_trace: ["truncated_trace", "The trace is too large; its latest spans were left out"],
+  truncated_trace: [
+    "truncated_trace",
+    "The trace is too large: spans were counted and left out; failed ones, calls and the longest of the others were kept",
+  ],
   sampled: ["sampled", "The trace was sampled; rates and counts are adjusted for it"],
 } as const satisfies Readonly<Record<string, readonly [ProblemKind, string]>>;
 

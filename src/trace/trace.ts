@@ -72,6 +72,8 @@ export interface Trace {
   readonly startTime: UnixNanos;
   /** by start, then span id, then service, then kind: the same set of spans gives the same order */
   readonly spans: readonly TraceSpan[];
+  /** spans that were left out, because there are more than are analysed */
+  readonly omittedSpans: number;
   /** indices of spans without parent, orphans included, by start */
   readonly roots: readonly number[];
   /** how many requests of the population this one stands for, from the sampling threshold in `tracestate`; 1 = not sampled */

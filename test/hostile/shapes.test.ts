@@ -79,6 +79,7 @@ test("P7: a circle of parents is opened at its earliest span", async () => {
   expect(kindsOf(report().problems)).toEqual(["parent_cycle"]);
 });
 
+/** The law is that of a million spans, which `npm run bench -- huge-traces` measures: too slow for a test. */
 test("P10: a trace of 100,000 spans is answered in bounded time, with a report of bounded size", async () => {
   const bodies = largeTrace(100_000, (i) => Math.floor((i + 8) / 10));
   const startedAt = performance.now();
