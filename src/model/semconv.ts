@@ -11,6 +11,10 @@ export const spanKeys = {
   errorFlag: ["error"],
   /** what an Envoy proxy (Istio) saw of the connection */
   proxyFlags: ["response_flags"],
+  /** what tells a stream, which lasts as long as somebody listens */
+  contentType: ["http.response.header.content-type", "http.response.header.content_type"],
+  protocol: ["network.protocol.name", "net.protocol.name", "url.scheme", "http.scheme"],
+  asksForStream: ["gen_ai.request.stream", "gen_ai.request.is_stream", "llm.is_streaming"],
   peerName: ["service.peer.name", "peer.service"],
   peerNamespace: ["service.peer.namespace"],
   dbSystem: ["db.system.name", "db.system"],
@@ -48,6 +52,9 @@ export const exceptionKeys = {
   message: "exception.message",
 } as const;
 
+/** Names on span events of single messages of a call; a call with a second one in a direction is a stream. */
+export const messageNumberKeys = ["rpc.message.id", "message.id"] as const;
+
 /** Names on resources. */
 export const resourceKeys = {
   name: ["service.name"],
@@ -67,5 +74,6 @@ export const resourceKeys = {
 export const meaningfulAttributes: ReadonlySet<string> = new Set([
   ...Object.values(spanKeys).flat(),
   ...Object.values(exceptionKeys),
+  ...messageNumberKeys,
   ...Object.values(resourceKeys).flat(),
 ]);

@@ -248,13 +248,38 @@ test("P33: attempts that failed before one that went well are failures of the ca
   expect(report().trace.error_count).toBe(4);
 });
 
-test("P34: a connection that stays open for hours is no slow request", async () => {
-  const { services } = await bothWays(
+test.each([
+  "http.response.status_code=101",
+  "http.response.header.content-type=text/event-stream;charset=utf-8",
+  "network.protocol.name=websocket",
+  "gen_ai.request.stream=true",
+])("P34: a connection that stays open for hours (%s) is no slow request, and not to blame", async (says) => {
+  const { services, report } = await bothWays(
     spans(`
-      web GET /socket 0..7200000ms server http.response.status_code=101
-      web GET /       0..40ms      server trace=2`),
+      web   GET /socket      0..7200000ms server ${says}
+        web   message     1000..1040ms internal
+        cart  POST        1000..1900ms server
+      web GET /              0..40ms      server trace=2`),
+    false,
   );
-  expect(services).toMatchObject([{ requests: 2, p99_ms: 40, issues: [] }]);
+  expect(services.find(({ service }) => service === "web")).toMatchObject({
+    requests: 2,
+    p99_ms: 40,
+    issues: [],
+  });
+  expect(report(1).root_cause_candidates.map(({ service }) => service)).toEqual(["cart"]);
+});
+
+test("P34: a gRPC call with a second message is a stream", async () => {
+  const messages = [1, 2].map((id) => ({
+    name: "rpc.message",
+    timeUnixNano: "1704067200000000001",
+    attributes: [{ key: "rpc.message.id", value: { intValue: String(id) } }],
+  }));
+  const unary = await bothWays([json(request([{ events: messages.slice(0, 1) }]))]);
+  expect(unary.services).toMatchObject([{ p99_ms: 50 }]);
+  const stream = await bothWays([json(request([{ events: messages }]))]);
+  expect(stream.services).toMatchObject([{ requests: 1, p99_ms: null }]);
 });
 
 test("P35: a consumer that starts minutes later stays where it is, and its call is known", async () => {
