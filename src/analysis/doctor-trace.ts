@@ -252,13 +252,13 @@ function distinctCount(records: readonly RowRef[]): number {
 }
 
 function examineRoots(sums: DoctorSums, trace: Trace): void {
-  const { traceId, spans, roots } = trace;
+  const { traceId, episode, spans, roots } = trace;
   const first = spans[roots[0] ?? -1];
   if (first === undefined) return;
   const service = sums.services.get(first.service);
   service.rootTraces += 1;
   const begins = roots.filter((index) => spans[index]?.isOrphan === false);
-  if (begins.length > 1) service.note("several_roots", traceId, first);
+  if (begins.length > 1 || episode !== null) service.note("several_roots", traceId, first);
   if (spans.length > hugeTraceSpans) service.note("huge_trace", traceId, first);
   const root = spans[begins[0] ?? -1];
   if (root === undefined || roots.length > 1 || root.isUnfinished || spans.some(({ failed }) => failed))

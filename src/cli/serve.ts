@@ -136,6 +136,7 @@ function addressesOf(service: Service | null) {
 
 function engineLimits(settings: SettingValues) {
   return {
+    traceSpansMax: settings.trace_spans,
     idleMs: settings.trace_idle,
     openAgeMsMax: settings.trace_open,
     openTracesMax: settings.open_traces,

@@ -249,6 +249,20 @@ const table = {
     sentence: "Report on this one trace instead of on everything read.",
     commands: ["analyze"],
   },
+  trace_spans: {
+    type: { kind: "integer", min: 1000, max: 100_000_000 },
+    default: "1000000",
+    sentence:
+      "Spans of one trace that are analysed; of more, failed ones, calls and the longest are kept, and all are counted.",
+    commands: ["serve", "analyze", "graph", "services"],
+  },
+  episode: {
+    type: { kind: "integer", min: 1, max: 1_000_000_000 },
+    default: null,
+    sentence:
+      "Where requests more than an hour apart share the trace id: which of them, counted from the first; without it, the latest that failed, else the latest.",
+    commands: ["analyze", "query"],
+  },
   failed_service: {
     type: { kind: "text", placeholder: "SERVICE" },
     default: null,

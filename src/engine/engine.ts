@@ -7,8 +7,9 @@ import { serviceJson } from "../analysis/services-json.ts";
 import type { TraceId } from "../model/ids.ts";
 import { doctorSpansMax } from "../model/limits.ts";
 import { assembleTrace } from "../trace/assemble.ts";
+import { episodesOf, episodeToShow } from "../trace/episodes.ts";
 import type { RowRef } from "../trace/trace.ts";
-import { OperationError } from "./errors/operation-error.ts";
+import { OperationError, unknownEpisode } from "./errors/operation-error.ts";
 import { FoldedTraces } from "./folded-traces.ts";
 import { defaultEngineLimits, type EngineLimits } from "./limits.ts";
 import type {
@@ -118,7 +119,9 @@ class LiveEngine implements Engine {
     if (rows.length === 0) return null;
     this.#counts.trace_reports_total += 1;
     if (options.baseline !== undefined || this.#folded.isMostlyOpen) await this.#foldForQuery();
-    const trace = assembleTrace(rows, this.#folded.directory);
+    const episodes = this.#folded.assemble(rows);
+    const trace = episodeToShow(episodes, options.episode ?? null);
+    if (trace === undefined) throw unknownEpisode(traceId, episodes.length);
     const scope = this.#folded.scopeAround(trace);
     const { failedService, language, scoring, baseline } = options;
     if (failedService !== undefined && !servicesOf(trace).includes(failedService))
@@ -186,7 +189,8 @@ class LiveEngine implements Engine {
         if (spans >= doctorSpansMax) break;
         const rows = await this.#store.readTrace(traceId);
         if (rows.length === 0) continue;
-        rollup.add(assembleTrace(rows, this.#folded.directory), rows);
+        for (const { rows: own, episode } of episodesOf(rows))
+          rollup.add(assembleTrace(own, this.#folded.directory, { episode }), own);
         traces += 1;
         spans += rows.length;
         if (this.#clock.monotonicMs() < sliceEnd) continue;

@@ -1,10 +1,10 @@
 import { type Scope, ScopeRollup } from "../analysis/scope.ts";
 import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
-import { rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
+import { type NodeNaming, rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_MINUTE, startOfMinute, type UnixNanos } from "../model/time.ts";
-import { assembleTrace } from "../trace/assemble.ts";
+import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
 import type { RowRef, Trace } from "../trace/trace.ts";
 import { History } from "./history.ts";
 import type { EngineLimits } from "./limits.ts";
@@ -31,6 +31,7 @@ const linkedReadsMax = 64;
 export class FoldedTraces {
   readonly #store: TelemetryStore;
   readonly #clock: Clock;
+  readonly #spansMax: number;
   readonly #rollup = new ScopeRollup();
   readonly #states: TraceStates;
   readonly #windows: WindowCache<Scope>;
@@ -48,6 +49,7 @@ export class FoldedTraces {
   constructor(store: TelemetryStore, clock: Clock, limits: EngineLimits) {
     this.#store = store;
     this.#clock = clock;
+    this.#spansMax = limits.traceSpansMax;
     this.#states = new TraceStates(limits, clock.monotonicMs());
     this.#windows = new WindowCache(limits.windowCacheMax, limits.windowAgeMsMax, ({ from, to }) =>
       this.#rollup.scope(
@@ -55,6 +57,11 @@ export class FoldedTraces {
       ),
     );
     this.#history = new History(this.#rollup, clock, limits);
+  }
+
+  /** The traces that use one id, named as reports name things unless told otherwise. */
+  assemble(rows: readonly RowRef[], naming: NodeNaming = this.directory): readonly Trace[] {
+    return assembleEpisodes(rows, naming, { spansMax: this.#spansMax });
   }
 
   get directory(): ServiceDirectory {
@@ -172,24 +179,33 @@ export class FoldedTraces {
   }
 
   async #replace(entry: number, rows: readonly RowRef[], foldedRows: number): Promise<void> {
-    const trace = assembleTrace(rows, rawNaming);
-    const earlier = foldedRows > 0 ? assembleTrace(rows.slice(0, foldedRows), rawNaming) : null;
-    const newSpans = trace.spans.length - (earlier?.spans.length ?? 0);
+    const episodes = this.assemble(rows, rawNaming);
+    const earlier = foldedRows > 0 ? this.assemble(rows.slice(0, foldedRows), rawNaming) : null;
+    const newSpans = spanCountOf(episodes) - spanCountOf(earlier ?? []);
     this.#counts.duplicate_spans_total += Math.max(0, rows.length - this.#states.readRows(entry) - newSpans);
-    if (earlier !== null && sameTrace(earlier, trace)) {
+    if (earlier !== null && areSame(earlier, episodes)) {
       this.#states.noteRead(entry, rows.length);
       return;
     }
     if (earlier !== null) {
-      this.#rollup.removeTrace(earlier);
-      this.#noteChange(earlier);
+      for (const trace of earlier) {
+        this.#rollup.removeTrace(trace);
+        this.#noteChange(trace);
+      }
       this.#counts.refolded_traces_total += 1;
     } else this.#counts.folded_traces_total += 1;
-    this.#rollup.addTrace(trace);
-    this.#states.noteFold(entry, rows.length, this.#noteChange(trace));
-    this.#noteAdded(minuteOf(trace.startTime), trace.spans.length);
-    await this.#readLinked(trace);
-    await this.#store.putSummary(summaryOf(trace, (key) => this.directory.nameOfKey(key)));
+    // what was added to any of them until now has the number of the last change
+    let foldNumber = 0;
+    for (const trace of episodes) {
+      this.#rollup.addTrace(trace);
+      foldNumber = this.#noteChange(trace);
+      this.#noteAdded(minuteOf(trace.startTime), trace.spans.length);
+    }
+    this.#states.noteFold(entry, rows.length, foldNumber);
+    for (const trace of episodes) await this.#readLinked(trace);
+    const shown = episodeToShow(episodes, null);
+    if (shown !== undefined)
+      await this.#store.putSummary(summaryOf(shown, (key) => this.directory.nameOfKey(key)));
   }
 
   /** Links may point to traces that were folded so long ago that only the store knows them. */
@@ -203,7 +219,7 @@ export class FoldedTraces {
       const rows = await this.#store.readTrace(traceId);
       if (rows.length === 0) continue;
       for (const table of new Set(rows.map((row) => row.table))) this.#rollup.observe(table);
-      this.#rollup.showLinked(assembleTrace(rows, rawNaming));
+      for (const shown of this.assemble(rows, rawNaming)) this.#rollup.showLinked(shown);
       this.#noteSharedChange();
     }
   }
@@ -239,4 +255,12 @@ export class FoldedTraces {
       window === null ? { from: null, to: null } : { from: minuteOf(window.from), to: minuteOf(window.to) };
     return this.#windows.get(range, this.#clock.monotonicMs(), atLeast);
   }
+}
+
+function spanCountOf(episodes: readonly Trace[]): number {
+  return episodes.reduce((sum, { spans }) => sum + spans.length, 0);
+}
+
+function areSame(before: readonly Trace[], after: readonly Trace[]): boolean {
+  return before.length === after.length && before.every((trace, i) => sameTrace(trace, after[i] as Trace));
 }

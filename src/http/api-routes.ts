@@ -105,6 +105,10 @@ const analysisRoute = route({
       { kind: "text" },
       "the service to start at; without it, the one where the failure shows",
     ),
+    episode: optional(
+      { kind: "integer", min: 1, max: 1_000_000_000 },
+      "where requests more than an hour apart share the trace id: which of them, counted from the first; without it, the latest that failed, else the latest",
+    ),
     lang: language,
     scoring: withDefault(
       { kind: "choice", values: ["evidence", "structural"] },
@@ -124,13 +128,14 @@ const analysisRoute = route({
   },
   errors: ["bad_trace_id", "bad_request", "trace_not_found", "service_not_found"],
   handle: async (values, { query, clock }) => {
-    const { trace_id: id, failed_service: failedService, lang, scoring } = values;
+    const { trace_id: id, failed_service: failedService, episode, lang, scoring } = values;
     const range = { from: values.baseline_from, to: values.baseline_to };
     const baseline = windowOf(range, clock, "baseline_");
     const options = {
       language: lang,
       scoring,
       ...(failedService === null ? {} : { failedService }),
+      ...(episode === null ? {} : { episode }),
       ...(baseline === null ? {} : { baseline }),
     };
     const analysis = await query.analyzeTrace(id, options);

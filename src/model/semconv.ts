@@ -14,6 +14,10 @@ export const spanKeys = {
   kindWord: ["span.kind"],
   /** what an Envoy proxy (Istio) saw of the connection */
   proxyFlags: ["response_flags"],
+  /** what tells a stream, which lasts as long as somebody listens */
+  contentType: ["http.response.header.content-type", "http.response.header.content_type"],
+  protocol: ["network.protocol.name", "net.protocol.name", "url.scheme", "http.scheme"],
+  asksForStream: ["gen_ai.request.stream", "gen_ai.request.is_stream", "llm.is_streaming"],
   peerName: ["service.peer.name", "peer.service"],
   peerNamespace: ["service.peer.namespace"],
   dbSystem: ["db.system.name", "db.system", "db.type"],
@@ -66,6 +70,9 @@ export const exceptionKeys = {
   message: ["exception.message", "message", "error.object", "error"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
+/** Names on span events of single messages of a call; a call with a second one in a direction is a stream. */
+export const messageNumberKeys = ["rpc.message.id", "message.id"] as const;
+
 /** Names on resources. */
 export const resourceKeys = {
   name: ["service.name"],
@@ -85,6 +92,7 @@ export const resourceKeys = {
 export const meaningfulAttributes: ReadonlySet<string> = new Set([
   ...Object.values(spanKeys).flat(),
   ...Object.values(exceptionKeys).flat(),
+  ...messageNumberKeys,
   ...Object.values(resourceKeys).flat(),
 ]);
 

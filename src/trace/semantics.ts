@@ -1,7 +1,12 @@
 import { grow } from "../base/grow.ts";
 import { type Attributes, textOf } from "../model/attributes.ts";
 import { sampleWeightMax } from "../model/limits.ts";
-import { exceptionEvent, exceptionKeys, openTracingErrorEvents } from "../model/semconv.ts";
+import {
+  exceptionEvent,
+  exceptionKeys,
+  messageNumberKeys,
+  openTracingErrorEvents,
+} from "../model/semconv.ts";
 import type { NodeNaming } from "../model/service-directory.ts";
 import { identityOf, type ServiceIdentity } from "../model/service-identity.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
@@ -169,7 +174,10 @@ export class TableSemantics {
     return (this.#factsOf(row) & Fact.RateLimited) !== 0;
   }
 
-  /** Whether the request became a connection that stays open (HTTP 101): how long it lasts says nothing of how fast it was. */
+  /**
+   * Whether the request became a connection that stays open (a WebSocket, server-sent events, a gRPC or LLM stream): how long
+   * it lasts says nothing of how fast it was.
+   */
   isStream(row: number): boolean {
     return (this.#factsOf(row) & Fact.Stream) !== 0;
   }
@@ -230,12 +238,14 @@ export class TableSemantics {
       if (this.#row.hasStatus) {
         const http = this.#row.number(role.httpStatus);
         const grpc = this.#grpcStatus();
-        if (http === 101) facts |= Fact.Stream;
+        if (http === 101 || this.#saysStream()) facts |= Fact.Stream;
         if (http === 429 || grpc === GrpcCode.ResourceExhausted) facts |= Fact.RateLimited;
         if (status !== StatusCode.Ok && this.#failedByCodes(row, http, grpc)) facts |= Fact.Failed;
       }
     }
     if (status === StatusCode.Error) facts |= Fact.Failed;
+    if (this.#table.eventStart[row] !== this.#table.eventEnd[row] && this.#hasSecondMessage(row))
+      facts |= Fact.Stream;
     this.#facts[row] = facts;
     return facts;
   }
@@ -331,6 +341,28 @@ export class TableSemantics {
       attributes.has(role.rpcError) ||
       isErrorFlag(attributes.text(role.errorFlag))
     );
+  }
+
+  /** By the attributes of the row that was scanned last. */
+  #saysStream(): boolean {
+    const attributes = this.#row;
+    if (attributes.has(role.contentType) && attributes.text(role.contentType).includes("text/event-stream"))
+      return true;
+    if (attributes.has(role.protocol) && /^(?:websocket|wss?)$/i.test(attributes.text(role.protocol)))
+      return true;
+    return attributes.isTrue(role.asksForStream);
+  }
+
+  /** Whether a gRPC call sent or received more than one message. */
+  #hasSecondMessage(row: number): boolean {
+    const { events, attributes, eventStart, eventEnd, strings } = this.#table;
+    for (let i = eventStart[row] as number; i < (eventEnd[row] as number); i += 1) {
+      const name = strings.get(events.name[i] as number);
+      if (name !== "rpc.message" && name !== "message") continue;
+      const said = attributes.read(events.attributeStart[i] as number, events.attributeEnd[i] as number);
+      for (const key of messageNumberKeys) if (Number(textOf(said.get(key))) > 1) return true;
+    }
+    return false;
   }
 
   #grpcStatus(): number {

@@ -1,4 +1,5 @@
 import { errorTextMax } from "../model/limits.ts";
+import { redact } from "./redact.ts";
 
 /** What a failed span says of its failure. */
 export interface SpanError {
@@ -83,7 +84,7 @@ const connectWords =
 const timeoutWords = /time(?:d)?[ _-]?out|deadline|ETIMEDOUT|ESOCKETTIMEDOUT/i;
 const cancelWords = /cancell?ed|cancell?ation|AbortError|(?:request|operation|query|call) (?:was )?aborted/i;
 
-/** The kind, type and message of a failure; null where the span gives no detail at all. */
+/** The kind, type and message of a failure, without secrets; null where the span gives no detail at all. */
 export function describeError(facts: ErrorFacts): SpanError | null {
   const { httpStatus, grpcStatus, errorType, exceptionType } = facts;
   const named = errorType === "_OTHER" ? "" : errorType;
@@ -111,8 +112,8 @@ export function describeError(facts: ErrorFacts): SpanError | null {
       facts,
       `${type}\n${exceptionType}\n${message}\n${facts.exceptionMessage.slice(0, errorTextMax)}\n${proxy}`,
     ),
-    type,
-    message,
+    type: redact(type),
+    message: redact(message),
   };
 }
 
