@@ -2,10 +2,11 @@ import type { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { createGunzip, createInflate, gunzipSync, inflateSync } from "node:zlib";
 import type { ByteBudget } from "../engine/byte-budget.ts";
+import { unlz4 } from "./lz4.ts";
 import { DamageError, unsnap } from "./snappy.ts";
 import { ZstdStream } from "./zstd.ts";
 
-export type ContentCoding = "identity" | "gzip" | "deflate" | "zstd" | "snappy";
+export type ContentCoding = "identity" | "gzip" | "deflate" | "zstd" | "snappy" | "lz4";
 
 /** What Content-Encoding says, or null: something else, or several codings. */
 export function contentCodingOf(header: string | undefined): ContentCoding | null {
@@ -22,11 +23,12 @@ const contentCodings: ReadonlyMap<string, ContentCoding> = new Map([
   ["zstd", "zstd"],
   ["snappy", "snappy"],
   ["x-snappy-framed", "snappy"],
+  ["lz4", "lz4"],
   ["identity", "identity"],
 ]);
 
 /** For error messages. */
-export const contentCodingNames = "gzip, deflate, zstd, snappy or identity";
+export const contentCodingNames = "gzip, deflate, zstd, snappy, lz4 or identity";
 
 /** Why there is no body. */
 export type BodyFailure =
@@ -191,7 +193,7 @@ async function decompressSmall({
   bytesMax,
 }: CompressedBody): Promise<Uint8Array | BodyFailure | null> {
   const outputMax = Math.min(smallOutputMax, bytesMax);
-  if (coding === "zstd" || coding === "snappy") {
+  if (coding !== "gzip" && coding !== "deflate") {
     const output = await inPieces({ coding, bytes, bytesMax: outputMax }, null);
     return output instanceof Uint8Array || output.kind !== "too_large" ? output : null;
   }
@@ -220,7 +222,7 @@ async function decompressLarge(
   { coding, bytes, bytesMax }: CompressedBody,
   reservation: Reservation,
 ): Promise<Uint8Array | BodyFailure> {
-  if (coding === "zstd" || coding === "snappy") return inPieces({ coding, bytes, bytesMax }, reservation);
+  if (coding !== "gzip" && coding !== "deflate") return inPieces({ coding, bytes, bytesMax }, reservation);
   const options = { chunkSize: 256 * 1024 };
   const stream = coding === "gzip" ? createGunzip(options) : createInflate(options);
   stream.end(bytes);
@@ -230,7 +232,7 @@ async function decompressLarge(
 }
 
 interface BodyInPieces {
-  readonly coding: "zstd" | "snappy";
+  readonly coding: "zstd" | "snappy" | "lz4";
   readonly bytes: Uint8Array;
   readonly bytesMax: number;
 }
@@ -245,13 +247,14 @@ async function inPieces(
     const pieces: Uint8Array[] = [];
     let length = 0;
     let sincePause = 0;
-    for (const plain of zstd?.push(bytes) ?? unsnap(bytes, bytesMax)) {
+    const plainPieces = zstd?.push(bytes) ?? (coding === "lz4" ? unlz4(bytes) : unsnap(bytes, bytesMax));
+    for (const plain of plainPieces) {
       length += plain.length;
       if (length > bytesMax) return { kind: "too_large" };
-      pieces.push(plain);
+      if (plain.length > 0) pieces.push(plain);
       if (reservation === null) continue;
       if (!reservation.take(plain.length)) return { kind: "busy" };
-      sincePause += plain.length;
+      sincePause += plain.length + pieceCost;
       if (sincePause < bytesBetweenPauses) continue;
       sincePause = 0;
       await setImmediate();
@@ -261,15 +264,16 @@ async function inPieces(
     return pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces, length);
   } catch (error) {
     if (error instanceof RangeError) return { kind: "too_large" };
-    if (error instanceof DamageError) return corrupt(`the snappy data ${error.message}`);
+    if (error instanceof DamageError) return corrupt(`the ${coding} data ${error.message}`);
     throw error;
   } finally {
     zstd?.close();
   }
 }
 
-/** About a millisecond of work on zstd, ten on snappy. */
+/** About a millisecond of work on zstd, ten on snappy; a piece costs as much as so many bytes, however few it has. */
 const bytesBetweenPauses = 1024 * 1024;
+const pieceCost = 256;
 
 let lastTurn: Promise<unknown> = Promise.resolve();
 

@@ -7,6 +7,7 @@ import { parseTraceId } from "../../src/model/ids.ts";
 import { Span } from "../../src/model/span.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
+import { lz4Bomb, lz4Frame } from "../compression/lz4-frames.ts";
 import { skippableFrame, zstdBomb, zstdFrame } from "../compression/zstd-frames.ts";
 import { live } from "../engine/live.ts";
 import { rowsOf, tableOf } from "../notation.ts";
@@ -31,6 +32,7 @@ describe.each(transports)("over %s", (transport, start) => {
     ["deflate (zlib)", "deflate", deflateSync],
     ["zstd", "zstd", zstdFrame],
     ["snappy", "snappy", unpackedSnappy],
+    ["lz4", "lz4", (bytes: Uint8Array) => lz4Frame(bytes)],
   ])("C-1 a request compressed with %s is taken", async (_, coding, pack) => {
     const receiver = await start();
     expect(await receiver.send({ ...request, ...packing(coding, pack) })).toEqual(success);
@@ -74,6 +76,7 @@ describe.each(transports)("over %s", (transport, start) => {
     ["after gunzip", "gzip", () => gzipSync(zeros(60))],
     ["after inflate", "deflate", () => deflateSync(zeros(60))],
     ["after zstd", "zstd", () => zstdBomb(60 << 20)],
+    ["after LZ4", "lz4", () => lz4Bomb(15)],
   ])(
     "C-3 what is larger than the limit %s is refused for good, and its bytes are given back",
     async (_, coding, body) => {
