@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { createGunzip, createInflate, gunzipSync, inflateSync } from "node:zlib";
-import type { ByteBudget } from "../engine/byte-budget.ts";
+import type { ByteBudget, ClientUse } from "../engine/byte-budget.ts";
 import { unlz4 } from "./lz4.ts";
 import { DamageError, unsnap } from "./snappy.ts";
 import { ZstdStream } from "./zstd.ts";
@@ -33,28 +33,39 @@ export const contentCodingNames = "gzip, deflate, zstd, snappy, lz4 or identity"
 /** Why there is no body. */
 export type BodyFailure =
   | { readonly kind: "too_large" }
-  | { readonly kind: "busy" }
+  | NoRoom
   | { readonly kind: "aborted" }
   | { readonly kind: "corrupt"; readonly message: string };
+
+/** Everybody together holds too much, or the client of the request alone. */
+type NoRoom = { readonly kind: "busy" | "over_share" };
 
 /** Bytes of one request as they are taken from the shared budget; `giveBackAll` ends it. */
 export class Reservation {
   readonly #budget: ByteBudget;
+  readonly #client: ClientUse;
   #held = 0;
 
-  constructor(budget: ByteBudget) {
+  /** `client` = whom the request counts for */
+  constructor(budget: ByteBudget, client: string) {
     this.#budget = budget;
+    this.#client = budget.enter(client);
   }
 
-  take(bytes: number): boolean {
-    if (!this.#budget.take(bytes)) return false;
+  /** null = they are taken */
+  take(bytes: number): NoRoom | null {
+    if (this.#budget.isOverShare(this.#client, bytes)) return { kind: "over_share" };
+    if (!this.#budget.take(bytes)) return { kind: "busy" };
+    this.#client.bytes += bytes;
     this.#held += bytes;
-    return true;
+    return null;
   }
 
   giveBackAll(): void {
     this.#budget.giveBack(this.#held);
+    this.#client.bytes -= this.#held;
     this.#held = 0;
+    this.#budget.leave(this.#client);
   }
 }
 
@@ -88,7 +99,7 @@ export async function unpackBody(
     const output = await decompressSmall({ ...packed, coding });
     if (output !== null) {
       if (!(output instanceof Uint8Array)) return output;
-      return reservation.take(output.length) ? output : { kind: "busy" };
+      return reservation.take(output.length) ?? output;
     }
   }
   // Who has waited too long for an answer is gone.
@@ -126,9 +137,10 @@ function collect(
       resolve(failure);
     };
     source.on("data", (chunk: Buffer) => {
-      if (parts.length + chunk.length > bytesMax) fail({ kind: "too_large" });
-      else if (!reservation.take(chunk.length)) fail({ kind: "busy" });
-      else parts.push(chunk);
+      const failure: BodyFailure | null =
+        parts.length + chunk.length > bytesMax ? { kind: "too_large" } : reservation.take(chunk.length);
+      if (failure === null) parts.push(chunk);
+      else fail(failure);
     });
     source.on("end", () => resolve(parts.join()));
     source.on("error", (error) => fail(broken(error)));
@@ -253,7 +265,8 @@ async function inPieces(
       if (length > bytesMax) return { kind: "too_large" };
       if (plain.length > 0) pieces.push(plain);
       if (reservation === null) continue;
-      if (!reservation.take(plain.length)) return { kind: "busy" };
+      const noRoom = reservation.take(plain.length);
+      if (noRoom !== null) return noRoom;
       sincePause += plain.length + pieceCost;
       if (sincePause < bytesBetweenPauses) continue;
       sincePause = 0;

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
 import { writeJson } from "../wire/write-json.ts";
-import { admits, showsCertificate } from "./access.ts";
+import { clientOf, showsCertificate } from "./access.ts";
 import { readParameters } from "./api-parameters.ts";
 import { type ApiAnswer, type ApiSources, type Route, routes } from "./api-routes.ts";
 import type { HttpHandler } from "./server.ts";
@@ -65,7 +65,7 @@ function checkCaller(request: IncomingMessage, { credentials = null, tls = null 
       "This server asks clients for a certificate that it trusts",
       "With hypocenter query: --client-cert-file FILE --client-key-file FILE",
     );
-  if (credentials !== null && !admits(credentials, request))
+  if (credentials !== null && clientOf(credentials, request) === null)
     throw new OperationError(
       "unauthenticated",
       "No credentials that this server knows",

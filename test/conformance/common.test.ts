@@ -157,8 +157,9 @@ describe.each(transports)("over %s", (transport, start) => {
     expect(spanIn(receiver.handed[0]).kind).toBe(99);
   });
 
-  test("C-8 indices into a string table, which traces have none of, are as good as absent", async () => {
-    const receiver = await start();
+  test("C-8 indices into a string table, which traces have none of, are as good as absent, and said once", async () => {
+    const said: string[] = [];
+    const receiver = await start({ onOddity: (message) => said.push(message) });
     const attributes = `[{"keyStrindex":3,"value":{"stringValue":"kept"}},{"key":"k","value":{"stringValueStrindex":7}}]`;
     const json = `{"resourceSpans":[{"scopeSpans":[{"spans":[{${idsJson},"attributes":${attributes}}]}]}]}`;
     const withIndexedKey = Buffer.concat([
@@ -173,9 +174,12 @@ describe.each(transports)("over %s", (transport, start) => {
       ids,
       ...[withIndexedKey, withIndexedValue].map((one) => lengthPrefixed(0x4a, one)),
     ]);
-    expect(
-      await receiver.send({ json: Buffer.from(json), protobuf: inScope(lengthPrefixed(0x12, span)) }),
-    ).toEqual(success);
+    const sent = { json: Buffer.from(json), protobuf: inScope(lengthPrefixed(0x12, span)) };
+    for (let i = 0; i < 3; i += 1) expect(await receiver.send(sent)).toEqual(success);
+    expect(said).toEqual([
+      expect.stringMatching(/^127\.0\.0\.1 names texts .* \(key_strindex, string_value_strindex\)/),
+    ]);
+    expect(receiver.count("string_indices_total")).toBe(6);
     expect([...spanIn(receiver.handed[0]).attributes]).toEqual([
       ["", "kept"],
       ["k", null],
