@@ -21,4 +21,6 @@ export interface CredentialCheck {
   readonly hint: string;
   /** values of WWW-Authenticate */
   readonly challenges: readonly string[];
+  /** the header in which a token may come as it is; null = none */
+  readonly tokenHeader: string | null;
 }

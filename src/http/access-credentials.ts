@@ -37,6 +37,7 @@ export function createCredentialCheck({ tokens, basic, header }: Credentials): C
       return owner ?? (token === undefined ? null : tokenOf(token.trim()));
     },
     hint: `Send ${expected(tokens, basic, tokenHeader).join(" or ")}.`,
+    tokenHeader,
     challenges: [
       ...(tokens.length > 0 ? ['Bearer realm="hypocenter"'] : []),
       ...(basic.length > 0 ? ['Basic realm="hypocenter", charset="UTF-8"'] : []),

@@ -1,4 +1,5 @@
 import type { GraphJson } from "../analysis/report.ts";
+import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
 import type { Clock, EngineStats, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
@@ -28,6 +29,10 @@ export interface ApiSources {
   readonly isReady: () => boolean;
   /** counters of engine and receivers */
   readonly stats: () => EngineStats;
+  /** null or absent = nobody is asked for a token or password */
+  readonly credentials?: CredentialCheck | null;
+  /** of the listener, where it has one */
+  readonly tls?: TlsIdentity | null;
   /** where we listen, for the page at `/` */
   readonly addresses: () => ListenAddresses;
 }
@@ -325,7 +330,7 @@ const openApiRoute = route({
   parameters: {},
   answer: { description: "an OpenAPI 3.1 document", mediaType: json, schema: { type: "object" } },
   errors: ["bad_request"],
-  handle: async (_, { version }) => jsonAnswer(openApiDocument(routes, version)),
+  handle: async (_, sources) => jsonAnswer(openApiDocument(routes, sources)),
 });
 
 /** Every address of the API, in the order of the documentation. */

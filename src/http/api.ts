@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { clientOf, showsCertificate } from "./access.ts";
@@ -10,10 +9,6 @@ import type { HttpHandler } from "./server.ts";
 export interface ApiOptions extends ApiSources {
   /** host names that a request may address; null = any */
   readonly allowedHosts: ReadonlySet<string> | null;
-  /** null or absent = nobody is asked for a token or password */
-  readonly credentials?: CredentialCheck | null;
-  /** of the listener, where it has one */
-  readonly tls?: TlsIdentity | null;
   /** called with each fault of ours, for the log */
   readonly onFault: (fault: unknown) => void;
 }
