@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Scope, ScopeRollup } from "../analysis/scope.ts";
 import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
 import { rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
@@ -19,6 +20,9 @@ const neighbourhoodNanos = BigInt(5 * NANOS_PER_MINUTE);
 
 /** A trace that keeps growing (one id for everything) is folded again and again: that may take this part of the time. */
 const restFactor = 20;
+
+/** A trace with more rows takes so long to put together that others have their turn before it is added. */
+const rowsAtOnceMax = 20_000;
 
 /** Linked traces that one trace may have read from the store; a batch consumer may link to thousands. */
 const linkedReadsMax = 64;
@@ -117,7 +121,8 @@ export class FoldedTraces {
     const arrivedRows = before < 0 ? 0 : this.#states.arrivedRows(before);
     if (before >= 0) this.#states.close(before);
     const rows = await this.#store.readTrace(traceId);
-    // Others had their turn meanwhile: from here on nothing waits, so no two folds of a trace can mix.
+    // Others had their turn meanwhile: from here on nothing waits (of a huge trace: it is looked at again), so no two folds of a
+    // trace can mix.
     const entry = this.#states.find(words);
     if (entry < 0 || entry !== before || rows.length === 0) return rows;
     const foldedRows = this.#states.foldedRows(entry);
@@ -126,12 +131,24 @@ export class FoldedTraces {
       return rows;
     }
     if (rows.length < arrivedRows) this.#freeze(entry);
-    if (rows.length > this.#states.readRows(entry)) {
-      const startMs = this.#clock.monotonicMs();
-      await this.#replace(entry, rows, foldedRows);
-      const endMs = this.#clock.monotonicMs();
-      this.#states.rest(entry, endMs + (endMs - startMs) * restFactor);
+    const readRows = this.#states.readRows(entry);
+    if (rows.length <= readRows) return rows;
+    const startMs = this.#clock.monotonicMs();
+    const isHuge = rows.length > rowsAtOnceMax;
+    const trace = assembleTrace(rows, rawNaming);
+    if (isHuge) await nextTurn();
+    const earlier = foldedRows > 0 ? assembleTrace(rows.slice(0, foldedRows), rawNaming) : null;
+    if (isHuge) {
+      await nextTurn();
+      const isAsBefore =
+        this.#states.find(words) === entry &&
+        this.#states.readRows(entry) === readRows &&
+        !this.#states.isFrozen(entry);
+      if (!isAsBefore) return this.foldNow(traceId);
     }
+    await this.#replace(entry, rows, { trace, earlier });
+    const endMs = this.#clock.monotonicMs();
+    this.#states.rest(entry, endMs + (endMs - startMs) * restFactor);
     return rows;
   }
 
@@ -171,9 +188,12 @@ export class FoldedTraces {
     };
   }
 
-  async #replace(entry: number, rows: readonly RowRef[], foldedRows: number): Promise<void> {
-    const trace = assembleTrace(rows, rawNaming);
-    const earlier = foldedRows > 0 ? assembleTrace(rows.slice(0, foldedRows), rawNaming) : null;
+  /** `earlier` = what was folded of the trace until now */
+  async #replace(
+    entry: number,
+    rows: readonly RowRef[],
+    { trace, earlier }: { readonly trace: Trace; readonly earlier: Trace | null },
+  ): Promise<void> {
     const newSpans = trace.spans.length - (earlier?.spans.length ?? 0);
     this.#counts.duplicate_spans_total += Math.max(0, rows.length - this.#states.readRows(entry) - newSpans);
     if (earlier !== null && sameTrace(earlier, trace)) {
