@@ -6,6 +6,8 @@ import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_MINUTE, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { assembleTrace } from "../trace/assemble.ts";
+import type { TraceCalls } from "../trace/calls.ts";
+import { callsOf } from "../trace/extract-calls.ts";
 import type { RowRef, Trace } from "../trace/trace.ts";
 import { History } from "./history.ts";
 import type { EngineLimits } from "./limits.ts";
@@ -134,19 +136,16 @@ export class FoldedTraces {
     const readRows = this.#states.readRows(entry);
     if (rows.length <= readRows) return rows;
     const startMs = this.#clock.monotonicMs();
-    const isHuge = rows.length > rowsAtOnceMax;
-    const trace = assembleTrace(rows, rawNaming);
-    if (isHuge) await nextTurn();
-    const earlier = foldedRows > 0 ? assembleTrace(rows.slice(0, foldedRows), rawNaming) : null;
-    if (isHuge) {
-      await nextTurn();
-      const isAsBefore =
-        this.#states.find(words) === entry &&
-        this.#states.readRows(entry) === readRows &&
-        !this.#states.isFrozen(entry);
-      if (!isAsBefore) return this.foldNow(traceId);
-    }
-    await this.#replace(entry, rows, { trace, earlier });
+    const isFrozen = this.#states.isFrozen(entry);
+    const steps = prepareFold(rows, foldedRows);
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) if (rows.length > rowsAtOnceMax) await nextTurn();
+    const isAsBefore =
+      this.#states.find(words) === entry &&
+      this.#states.readRows(entry) === readRows &&
+      this.#states.isFrozen(entry) === isFrozen;
+    if (!isAsBefore) return this.foldNow(traceId);
+    await this.#replace(entry, rows, step.value);
     const endMs = this.#clock.monotonicMs();
     this.#states.rest(entry, endMs + (endMs - startMs) * restFactor);
     return rows;
@@ -188,35 +187,34 @@ export class FoldedTraces {
     };
   }
 
-  /** `earlier` = what was folded of the trace until now */
   async #replace(
     entry: number,
     rows: readonly RowRef[],
-    { trace, earlier }: { readonly trace: Trace; readonly earlier: Trace | null },
+    { trace, calls, earlier, earlierCalls, isSame }: PreparedFold,
   ): Promise<void> {
     const newSpans = trace.spans.length - (earlier?.spans.length ?? 0);
     this.#counts.duplicate_spans_total += Math.max(0, rows.length - this.#states.readRows(entry) - newSpans);
-    if (earlier !== null && sameTrace(earlier, trace)) {
+    if (isSame) {
       this.#states.noteRead(entry, rows.length);
       return;
     }
     if (earlier !== null) {
-      this.#rollup.removeTrace(earlier);
+      this.#rollup.removeTrace(earlier, earlierCalls);
       this.#noteChange(earlier);
       this.#counts.refolded_traces_total += 1;
     } else this.#counts.folded_traces_total += 1;
-    this.#rollup.addTrace(trace);
+    this.#rollup.addTrace(trace, calls);
     this.#states.noteFold(entry, rows.length, this.#noteChange(trace));
     this.#noteAdded(minuteOf(trace.startTime), trace.spans.length);
-    await this.#readLinked(trace);
+    await this.#readLinked(trace, calls);
     await this.#store.putSummary(summaryOf(trace, (key) => this.directory.nameOfKey(key)));
   }
 
   /** Links may point to traces that were folded so long ago that only the store knows them. */
-  async #readLinked(trace: Trace): Promise<void> {
+  async #readLinked(trace: Trace, calls?: TraceCalls): Promise<void> {
     if (!trace.spans.some(({ table, row }) => (table.linkStart[row] ?? 0) < (table.linkEnd[row] ?? 0)))
       return;
-    for (const traceId of this.#rollup.linkedBy(trace).slice(0, linkedReadsMax)) {
+    for (const traceId of this.#rollup.linkedBy(trace, calls).slice(0, linkedReadsMax)) {
       const entry = this.#states.find(wordsOfHex(traceId));
       // One that waits to be folded shows itself then.
       if (entry >= 0 && this.#states.isOpen(entry)) continue;
@@ -259,4 +257,29 @@ export class FoldedTraces {
       window === null ? { from: null, to: null } : { from: minuteOf(window.from), to: minuteOf(window.to) };
     return this.#windows.get(range, this.#clock.monotonicMs(), atLeast);
   }
+}
+
+interface PreparedFold {
+  readonly trace: Trace;
+  readonly calls?: TraceCalls;
+  /** what was folded of the trace until now; null = nothing */
+  readonly earlier: Trace | null;
+  readonly earlierCalls?: TraceCalls;
+  /** the rows that have come say nothing new */
+  readonly isSame: boolean;
+}
+
+/** All of a fold that touches no sums, in steps between which others may have their turn. */
+function* prepareFold(rows: readonly RowRef[], foldedRows: number): Generator<undefined, PreparedFold> {
+  const trace = assembleTrace(rows, rawNaming);
+  yield;
+  const earlier = foldedRows > 0 ? assembleTrace(rows.slice(0, foldedRows), rawNaming) : null;
+  yield;
+  if (earlier !== null && sameTrace(earlier, trace)) return { trace, earlier, isSame: true };
+  const calls = callsOf(trace);
+  yield;
+  if (earlier === null) return { trace, calls, earlier, isSame: false };
+  const earlierCalls = callsOf(earlier);
+  yield;
+  return { trace, calls, earlier, earlierCalls, isSame: false };
 }
