@@ -76,8 +76,8 @@ export class ScopeRollup {
     this.#links.expectNone();
   }
 
-  addTrace(trace: Trace): void {
-    const calls = callsOf(trace);
+  /** `calls` = those of the trace, where the caller knows them. */
+  addTrace(trace: Trace, calls = callsOf(trace)): void {
     this.#red.add(calls);
     this.#graph.add(calls);
     this.#addLinked(this.#links.addTrace(trace, calls));
@@ -85,8 +85,7 @@ export class ScopeRollup {
   }
 
   /** Takes back a trace as it was added. */
-  removeTrace(trace: Trace): void {
-    const calls = callsOf(trace);
+  removeTrace(trace: Trace, calls = callsOf(trace)): void {
     this.#red.remove(calls);
     this.#graph.remove(calls);
     this.#graph.remove({ calls: this.#links.removeTrace(trace, calls) });
@@ -94,8 +93,8 @@ export class ScopeRollup {
   }
 
   /** The traces that links of an added trace point to and that are not known (any more): `showLinked` what can be found. */
-  linkedBy(trace: Trace): readonly TraceId[] {
-    return this.#links.waitedForBy(trace, callsOf(trace));
+  linkedBy(trace: Trace, calls = callsOf(trace)): readonly TraceId[] {
+    return this.#links.waitedForBy(trace, calls);
   }
 
   /** Shows a trace that was counted before to the links that wait for it. */

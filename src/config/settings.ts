@@ -200,6 +200,13 @@ const table = {
     sentence: "Memory for requests that are being received; above it senders are asked to wait.",
     commands: ["serve"],
   },
+  client_share: {
+    type: { kind: "integer", min: 1, max: 100 },
+    default: "50",
+    sentence:
+      "Percent of ingest_memory that one client (by its token or user, else by its address) may hold with several requests at once. Each has less while others send, so that there is always room for one more; 100 = no limit for one client.",
+    commands: ["serve"],
+  },
   request_size: {
     type: { kind: "size", minBytes: 1024, maxBytes: 2 ** 30 },
     default: "64MiB",

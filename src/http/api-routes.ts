@@ -1,4 +1,6 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { GraphJson } from "../analysis/report.ts";
+import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
 import type { Clock, EngineStats, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
@@ -28,6 +30,10 @@ export interface ApiSources {
   readonly isReady: () => boolean;
   /** counters of engine and receivers */
   readonly stats: () => EngineStats;
+  /** null or absent = nobody is asked for a token or password */
+  readonly credentials?: CredentialCheck | null;
+  /** of the listener, where it has one */
+  readonly tls?: TlsIdentity | null;
   /** where we listen, for the page at `/` */
   readonly addresses: () => ListenAddresses;
 }
@@ -206,7 +212,7 @@ const servicesRoute = route({
   handle: async (values, { query, clock }) => {
     const { lang, limit } = values;
     const { services, total } = await query.services(windowOf(values, clock), { language: lang, limit });
-    return jsonAnswer({ services, total, truncated: services.length < total });
+    return await longAnswer({ services, total, truncated: services.length < total });
   },
 });
 
@@ -256,7 +262,7 @@ const graphRoute = route({
     if (part === null) throw unknownService(values.focus ?? "");
     const shown = busiestEdges(part, values.limit);
     const total = part.edges.length;
-    return jsonAnswer({ ...shown, total, truncated: shown.edges.length < total });
+    return await longAnswer({ ...shown, total, truncated: shown.edges.length < total });
   },
 });
 
@@ -279,7 +285,9 @@ const doctorRoute = route({
   errors: ["bad_request"],
   handle: async (values, { query, clock }) => {
     const { lang, limit } = values;
-    return jsonAnswer(await query.doctor(windowOf(values, clock), { language: lang, tracesMax: limit }));
+    return await longAnswer(
+      await query.doctor(windowOf(values, clock), { language: lang, tracesMax: limit }),
+    );
   },
 });
 
@@ -330,7 +338,7 @@ const openApiRoute = route({
   parameters: {},
   answer: { description: "an OpenAPI 3.1 document", mediaType: json, schema: { type: "object" } },
   errors: ["bad_request"],
-  handle: async (_, { version }) => jsonAnswer(openApiDocument(routes, version)),
+  handle: async (_, sources) => jsonAnswer(openApiDocument(routes, sources)),
 });
 
 /** Every address of the API, in the order of the documentation. */
@@ -392,6 +400,12 @@ function healthRoutes(): readonly Route[] {
     route({ ...shared, ...readiness, ...alias, path: "/ready", operationId: "getReadyAlias" }),
     route({ ...shared, ...readiness, ...alias, path: "/health", operationId: "getHealthAlias" }),
   ];
+}
+
+/** Of megabytes, perhaps: others have their turn between its making and its writing. */
+async function longAnswer(value: unknown): Promise<ApiAnswer> {
+  await nextTurn();
+  return jsonAnswer(value);
 }
 
 function jsonAnswer(value: unknown): ApiAnswer {
