@@ -224,6 +224,7 @@ class SpanReader {
       span.kind = half.kind;
       span.timestamp = half.timestamp;
       span.duration = half.duration;
+      span.end = half.end;
       Object.assign(span.local, half.local);
       Object.assign(span.remote, half.remote);
       for (const annotation of half.annotations) span.addAnnotation(annotation.timestamp, annotation.text);

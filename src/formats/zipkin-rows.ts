@@ -78,10 +78,10 @@ export class ZipkinRows {
   /** Takes `span` in. */
   add(): void {
     const { span } = this;
-    const { timestamp, duration } = span;
+    const { timestamp, duration, end } = span;
     if (!span.hasTraceId) this.reject("invalid_trace_id");
     else if (!span.hasId) this.reject("invalid_span_id");
-    else if (!(timestamp <= microsMax && timestamp + (duration || 0) <= microsMax))
+    else if (!(Math.max(timestamp + Math.max(0, duration || 0), end) <= microsMax))
       this.reject("malformed_span");
     else {
       const table = this.#table;
@@ -129,12 +129,13 @@ export class ZipkinRows {
   }
 
   #putTimes(row: number): void {
-    const { timestamp, duration, annotationCount } = this.span;
+    const { timestamp, duration, end, annotationCount } = this.span;
     const { startTime, endTime } = this.#table;
     if (timestamp > 0) {
       putMicros(startTime, row, timestamp);
       if (!Number.isNaN(duration)) putMicros(endTime, row, Math.max(0, timestamp + duration));
-    } else if (annotationCount > 0)
+    } else if (end > 0) putMicros(endTime, row, end);
+    else if (annotationCount > 0)
       // An end alone places a span and leaves it without a duration, which a guessed start would not.
       putMicros(endTime, row, this.#earliestAnnotation());
   }

@@ -34,6 +34,8 @@ export class ZipkinSpan {
   timestamp = 0;
   /** microseconds, NaN = not ended */
   duration = Number.NaN;
+  /** microseconds since 1970 where the end is all that is known, 0 = unknown */
+  end = 0;
   readonly local = noEndpoint();
   readonly remote = noEndpoint();
   /** it carries the id of the caller's half */
@@ -70,7 +72,7 @@ export class ZipkinSpan {
   clearHalf(): void {
     this.isShared = false;
     this.kind = SpanKind.Unspecified;
-    this.timestamp = this.tagCount = this.tagBits = this.annotationCount = 0;
+    this.timestamp = this.end = this.tagCount = this.tagBits = this.annotationCount = 0;
     this.duration = Number.NaN;
     for (const endpoint of [this.local, this.remote])
       endpoint.serviceName = endpoint.ipv4 = endpoint.ipv6 = endpoint.port = 0;

@@ -34,6 +34,8 @@ export interface Half {
   timestamp: number;
   /** NaN = not ended */
   duration: number;
+  /** where the end is all that is known, 0 = unknown */
+  readonly end: number;
   readonly local: ZipkinEndpoint | null;
   readonly remote: ZipkinEndpoint | null;
   readonly annotations: V1Annotation[];
@@ -117,7 +119,17 @@ function halfOf(
   const isTimed = timestamp > 0 && end !== undefined && end !== start && end.timestamp > 0;
   const duration = isTimed ? end.timestamp - timestamp : Number.NaN;
   const local = start?.endpoint ?? end?.endpoint ?? null;
-  return { kind, timestamp, duration, local, remote, annotations: [], tags: [] };
+  const isEnd = timestamp === 0 && end !== undefined;
+  return {
+    kind,
+    timestamp,
+    duration,
+    end: isEnd ? Math.max(0, end.timestamp) : 0,
+    local,
+    remote,
+    annotations: [],
+    tags: [],
+  };
 }
 
 /** Work within one service; or a call of which no more is known than who its other side was. */
@@ -127,6 +139,7 @@ function localHalf(own: ZipkinEndpoint | null, { sa, ca, ma }: Addresses): Half 
     kind,
     timestamp: 0,
     duration: Number.NaN,
+    end: 0,
     local: own ?? (sa === undefined ? null : (ca ?? null)),
     remote: sa ?? ca ?? ma ?? null,
     annotations: [],

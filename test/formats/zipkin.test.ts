@@ -11,6 +11,7 @@ import { Span } from "../../src/model/span.ts";
 import { SpanKind, SpanTable, StatusCode } from "../../src/model/span-table.ts";
 import type { DecodeResult } from "../../src/model/telemetry.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import type { TraceSpan } from "../../src/trace/trace.ts";
 import { recorded } from "../data-folder.ts";
 import { tableOf } from "../notation.ts";
 import { picture, rawTracesOf } from "../scopes.ts";
@@ -240,6 +241,36 @@ test("a partial report of a span is not another call, whichever comes first", ()
     expect(edgesOf(table)).toEqual(["web -> cart: 1 sync"]);
     expect(rawTracesOf([table])[0]!.spans.length).toBe(2);
   }
+});
+
+test("the start and the end of a span may come in two reports, whichever comes first", () => {
+  const { duration: _, ...first } = span(1, { kind: "CLIENT", tags: { "http.path": "/" } });
+  const second = span(1, { kind: "CLIENT", tags: { error: "refused", retries: "2" } });
+  const flushed = {
+    ...first,
+    timestamp: undefined,
+    annotations: [{ timestamp: start + 5, value: "flushed" }],
+  };
+  const reports = [first, second, flushed];
+  for (const order of [reports, reports.toReversed(), [second, flushed, first]]) {
+    const [trace] = rawTracesOf([tableFrom(order)]);
+    expect(trace!.problems).toEqual([]);
+    const [{ table, row, ...merged }] = trace!.spans as [TraceSpan];
+    expect(merged).toMatchObject({ start: 0, end: 10_000_000, isUnfinished: false, failed: true });
+    const { attributes, events } = new Span(table, row);
+    expect(Object.fromEntries(attributes)).toEqual({ "http.path": "/", retries: "2" });
+    expect(events.map(({ name }) => name)).toEqual(["flushed"]);
+  }
+});
+
+test("an annotation is no end", () => {
+  const { duration: _, ...open } = span(1, { kind: "CLIENT" });
+  const flushed = {
+    ...open,
+    timestamp: undefined,
+    annotations: [{ timestamp: start + 5, value: "flushed" }],
+  };
+  expect(rawTracesOf([tableFrom([open, flushed])])[0]!.spans).toMatchObject([{ isUnfinished: true }]);
 });
 
 test("a span without a start stands where its first annotation is, and has no duration", () => {
@@ -531,7 +562,9 @@ describe("the first model", () => {
     const table = new SpanTable(4);
     appendZipkinV1Spans([of("ss", "sr"), of("cs"), of("cr")], table);
     expect(edgesOf(table)).toEqual(["web -> cart: 1 sync"]);
-    expect(rawTracesOf([table])[0]!.spans.length).toBe(2);
+    const [trace] = rawTracesOf([table]);
+    expect(trace!.problems).toEqual([]);
+    expect(trace!.spans.map((one) => one.end - one.start)).toEqual([10_000_000, 7_000_000]);
   });
 
   test("an address without annotations tells a call", () => {
