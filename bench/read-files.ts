@@ -6,6 +6,7 @@ import { zipkinJson } from "../src/formats/write-zipkin.ts";
 import { tracesToJson } from "../src/otlp/json-write.ts";
 import { groupByTrace } from "../src/trace/group-rows.ts";
 import type { RowRef } from "../src/trace/trace.ts";
+import { v1Of } from "../test/formats/zipkin-formats.ts";
 import type { BenchOptions } from "./main.ts";
 import { measureRateOf, type Row, spansPerCpuSecond, wholeNumber } from "./measure.ts";
 import { makeBatches } from "./span-fixtures.ts";
@@ -18,11 +19,13 @@ export async function benchReadFiles({ isQuick }: BenchOptions): Promise<readonl
   const spans = isQuick ? 8_192 : 65_536;
   const batches = [...makeBatches({ spans, spansPerBatch: 512, seed: 1 })];
   const otlp = Buffer.from(batches.map((rows) => `${tracesToJson(rows)}\n`).join(""));
+  const zipkin = `[${batches.map(zipkinJson).join(",\n")}]`;
   const files = {
     "OTLP JSON lines": otlp,
     "OTLP JSON lines, zstd": compress(otlp, 3),
     "Jaeger JSON": Buffer.from(jaegerFile(batches)),
-    "Zipkin v2 JSON": Buffer.from(`[${batches.map(zipkinJson).join(",\n")}]`),
+    "Zipkin v2 JSON": Buffer.from(zipkin),
+    "Zipkin v1 JSON": Buffer.from(JSON.stringify(JSON.parse(zipkin).map(v1Of))),
   };
   const rows: Row[] = [];
   for (const [name, bytes] of Object.entries(files)) {

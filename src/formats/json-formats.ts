@@ -2,7 +2,7 @@ import type { SpanTable } from "../model/span-table.ts";
 import { type DecodeResult, MalformedBodyError } from "../model/telemetry.ts";
 import { decodeTracesJson } from "../otlp/json-traces.ts";
 import { appendJaegerDocument, appendJaegerTrace } from "./jaeger-json.ts";
-import { appendZipkinSpans, appendZipkinV1Spans } from "./zipkin-json.ts";
+import { decodeZipkinSpan, decodeZipkinV1Span } from "./zipkin-json.ts";
 
 /** Takes the bytes of one object in. Throws `MalformedBodyError`; then nothing of it was used. */
 export type SpanReader = (bytes: Uint8Array, table: SpanTable) => DecodeResult;
@@ -42,16 +42,23 @@ const jsonFormats: readonly JsonFormat[] = [
   tree(documents, [], [["traceID", "spanID"]], appendJaegerDocument),
   tree(documents, ["_source"], [["_source.traceID", "_source.spanID"]], appendJaegerDocument),
   tree(documents, ["hits", "hits", "_source"], [["hits.hits._source.spanID"]], appendJaegerDocument),
-  tree(
-    "Zipkin v1 JSON",
-    [],
-    [
+  {
+    name: "Zipkin v1 JSON",
+    path: [],
+    signs: [
       ["traceId", "id", "binaryAnnotations"],
       ["traceId", "id", "annotations.endpoint"],
     ],
-    appendZipkinV1Spans,
-  ),
-  tree("Zipkin v2 JSON", [], [["traceId", "id"]], appendZipkinSpans),
+    isTree: false,
+    append: decodeZipkinV1Span,
+  },
+  {
+    name: "Zipkin v2 JSON",
+    path: [],
+    signs: [["traceId", "id"]],
+    isTree: false,
+    append: decodeZipkinSpan,
+  },
 ];
 
 /** The format whose signs are among the paths of keys that a file begins with. */

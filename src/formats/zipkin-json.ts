@@ -1,51 +1,68 @@
-import { SpanKind, type SpanTable } from "../model/span-table.ts";
-import type { StringDictionary } from "../model/string-dictionary.ts";
-import type { DecodeResult } from "../model/telemetry.ts";
-import { putHexId, valueOfJson, type ZipkinRows, zipkinRows } from "./zipkin-rows.ts";
-import type { ZipkinEndpoint, ZipkinSpan } from "./zipkin-span.ts";
+import { decodeUtf8 } from "../base/utf8.ts";
+import type { AnyValue } from "../model/attributes.ts";
+import { SpanKind, SpanTable } from "../model/span-table.ts";
+import { type DecodeResult, MalformedBodyError } from "../model/telemetry.ts";
+import { endOfObject, KeySet } from "../otlp/json-keys.ts";
+import { JsonScanner } from "../otlp/json-scanner.ts";
+import { putHexId, valueOfJson, zipkinRows } from "./zipkin-rows.ts";
+import { noEndpoint, type ZipkinEndpoint } from "./zipkin-span.ts";
+import { halvesOf, type V1Annotation, type V1Tag } from "./zipkin-v1.ts";
 
 /**
- * Appends parsed JSON of Zipkin's second model: a span, a list of spans or a list of such lists. A span with a value of the
- * wrong type or a bad id is left out and counted; of keys that Zipkin does not have nothing is kept.
+ * Appends the span in a JSON text of Zipkin's second model. With a value of the wrong type or a bad id it is left out and
+ * counted; of keys that Zipkin does not have nothing is kept. Throws `MalformedBodyError`, with the table as it was, for a text
+ * that is no JSON object.
  */
-export function appendZipkinSpans(spans: unknown, table: SpanTable): DecodeResult {
-  return append(spans, table, (json, rows) => {
-    read(json, rows.span, table.strings);
-    rows.add();
-  });
+export function decodeZipkinSpan(body: Uint8Array, table: SpanTable): DecodeResult {
+  return reader.read(body, table, false);
 }
 
 /** The same for the first model, where annotations such as `cs` and `sr` say what a span is, and one may be both halves of a call. */
-export function appendZipkinV1Spans(spans: unknown, table: SpanTable): DecodeResult {
-  return append(spans, table, (json, rows) => {
-    for (const half of halvesOf(json)) {
-      readHalf(json, half, rows.span, table.strings);
-      rows.add();
-    }
-  });
+export function decodeZipkinV1Span(body: Uint8Array, table: SpanTable): DecodeResult {
+  return reader.read(body, table, true);
 }
 
-type Json = Readonly<Record<string, unknown>>;
+const noKeys = new KeySet([]);
 
-/** A value has a wrong type; null or no value at all is none. */
-class Misshapen extends Error {}
+const spanKeys = new KeySet([
+  "traceId",
+  "id",
+  "parentId",
+  "name",
+  "kind",
+  "timestamp",
+  "duration",
+  "shared",
+  "localEndpoint",
+  "remoteEndpoint",
+  "annotations",
+  "tags",
+  "binaryAnnotations",
+]);
+const SpanKey = {
+  TraceId: 0,
+  Id: 1,
+  ParentId: 2,
+  Name: 3,
+  Kind: 4,
+  Timestamp: 5,
+  Duration: 6,
+  Shared: 7,
+  LocalEndpoint: 8,
+  RemoteEndpoint: 9,
+  Annotations: 10,
+  Tags: 11,
+  BinaryAnnotations: 12,
+} as const;
 
-function append(
-  spans: unknown,
-  table: SpanTable,
-  appendOne: (json: Json, rows: ZipkinRows) => void,
-): DecodeResult {
-  const rows = zipkinRows(table);
-  for (const item of Array.isArray(spans) ? spans : [spans])
-    for (const span of Array.isArray(item) ? item : [item])
-      try {
-        appendOne(objectOf(span) ?? misshapen(), rows);
-      } catch (error) {
-        if (!(error instanceof Misshapen)) throw error;
-        rows.reject("malformed_span");
-      }
-  return rows.result();
-}
+const endpointKeys = new KeySet(["serviceName", "ipv4", "ipv6", "port"]);
+const EndpointKey = { ServiceName: 0, Ipv4: 1, Ipv6: 2, Port: 3 } as const;
+
+const annotationKeys = new KeySet(["timestamp", "value", "endpoint"]);
+const AnnotationKey = { Timestamp: 0, Value: 1, Endpoint: 2 } as const;
+
+const tagKeys = new KeySet(["key", "value", "endpoint"]);
+const TagKey = { Key: 0, Value: 1, Endpoint: 2 } as const;
 
 const kinds: ReadonlyMap<string, number> = new Map([
   ["CLIENT", SpanKind.Client],
@@ -54,227 +71,251 @@ const kinds: ReadonlyMap<string, number> = new Map([
   ["CONSUMER", SpanKind.Consumer],
 ]);
 
-function read(json: Json, span: ZipkinSpan, strings: StringDictionary): void {
-  span.clear();
-  readIds(json, span, strings);
-  const kind = textOf(json["kind"]);
-  span.kind = kinds.get(kind) ?? kinds.get(kind.toUpperCase()) ?? SpanKind.Unspecified;
-  span.timestamp = Math.max(0, microsOf(json["timestamp"]) ?? 0);
-  span.duration = microsOf(json["duration"]) ?? Number.NaN;
-  span.isShared = json["shared"] === true;
-  readEndpoint(objectOf(json["localEndpoint"]), span.local, strings);
-  readEndpoint(objectOf(json["remoteEndpoint"]), span.remote, strings);
-  for (const item of listOf(json["annotations"])) {
-    const annotation = objectOf(item) ?? misshapen();
-    span.addAnnotation(microsOf(annotation["timestamp"]) ?? 0, strings.intern(textOf(annotation["value"])));
+const quote = 0x22;
+const noTable = new SpanTable(0);
+const noBytes = new Uint8Array(0);
+
+class SpanReader {
+  readonly #scanner = new JsonScanner();
+  #table = noTable;
+  #rows = zipkinRows(noTable);
+  #span = this.#rows.span;
+  /** of a span of the first model */
+  #annotations: V1Annotation[] = [];
+  #tags: V1Tag[] = [];
+  #lastTag = 0;
+
+  read(body: Uint8Array, table: SpanTable, isV1: boolean): DecodeResult {
+    const scanner = this.#scanner;
+    this.#table = table;
+    this.#rows = zipkinRows(table);
+    this.#span = this.#rows.span;
+    try {
+      scanner.reset(body);
+      this.#span.clear();
+      this.#lastTag = 0;
+      for (let key = scanner.topKey(spanKeys); key !== endOfObject; key = scanner.nextKey(spanKeys, key))
+        this.#field(key, isV1);
+      scanner.requireEnd();
+      if (scanner.misshapen) this.#rows.reject("malformed_span");
+      else if (isV1) this.#addHalves();
+      else this.#rows.add();
+      return this.#rows.result();
+    } finally {
+      this.#release();
+    }
   }
-  const tags = objectOf(json["tags"]);
-  if (tags !== null) for (const key of Object.keys(tags)) readTag(key, tags[key], span, strings);
-}
 
-function readTag(name: string, value: unknown, span: ZipkinSpan, strings: StringDictionary): void {
-  const key = strings.intern(name);
-  if (!span.wants(key)) return;
-  if (typeof value === "string") span.addTag(key, strings.intern(value), null);
-  else span.addTag(key, -1, valueOfJson(value));
-}
-
-function readIds(json: Json, span: ZipkinSpan, strings: StringDictionary): void {
-  const { traceId, id, parentId } = json;
-  span.hasTraceId = typeof traceId === "string" && putHexId(span.traceId, 0, 4, traceId);
-  span.hasId = typeof id === "string" && putHexId(span.id, 0, 2, id);
-  if (typeof parentId === "string") putHexId(span.parentId, 0, 2, parentId);
-  span.name = strings.intern(textOf(json["name"]));
-}
-
-function readEndpoint(json: Json | null, endpoint: ZipkinEndpoint, strings: StringDictionary): void {
-  if (json === null) return;
-  endpoint.serviceName = strings.intern(textOf(json["serviceName"]));
-  endpoint.ipv4 = strings.intern(textOf(json["ipv4"]));
-  endpoint.ipv6 = strings.intern(textOf(json["ipv6"]));
-  endpoint.port = microsOf(json["port"]) ?? 0;
-}
-
-/** The sides that a span of the first model may have, with the key of the far side's address. */
-const sides = [
-  { kind: SpanKind.Client, remote: "sa" },
-  { kind: SpanKind.Server, remote: "ca" },
-  { kind: SpanKind.Producer, remote: "ma" },
-  { kind: SpanKind.Consumer, remote: "ma" },
-] as const;
-
-/** Which of them begins or ends with an annotation. What a consumer began on the wire ends when it has the message. */
-const events: ReadonlyMap<string, { readonly side: number; readonly isEnd: boolean }> = new Map([
-  ["cs", { side: 0, isEnd: false }],
-  ["cr", { side: 0, isEnd: true }],
-  ["sr", { side: 1, isEnd: false }],
-  ["ss", { side: 1, isEnd: true }],
-  ["ms", { side: 2, isEnd: false }],
-  ["ws", { side: 2, isEnd: true }],
-  ["wr", { side: 3, isEnd: false }],
-  ["mr", { side: 3, isEnd: true }],
-]);
-
-interface V1Annotation {
-  readonly timestamp: number;
-  readonly value: string;
-  readonly endpoint: Json | null;
-}
-
-interface V1Tag {
-  readonly key: string;
-  readonly value: unknown;
-  readonly endpoint: Json | null;
-}
-
-/** A span of the first model, or one of the two that it may be. */
-interface Half {
-  readonly kind: number;
-  timestamp: number;
-  duration: number | null;
-  readonly local: Json | null;
-  readonly remote: Json | null;
-  readonly annotations: V1Annotation[];
-  readonly tags: V1Tag[];
-}
-
-/**
- * A span of the first model as one of the second, or as the two halves that it holds. What it says of its own start and
- * duration is said by the side that made it: the caller, where there is one.
- */
-function halvesOf(json: Json): readonly Half[] {
-  const annotations: V1Annotation[] = [];
-  const starts: (V1Annotation | undefined)[] = [undefined, undefined, undefined, undefined];
-  const ends: (V1Annotation | undefined)[] = [undefined, undefined, undefined, undefined];
-  for (const item of listOf(json["annotations"])) {
-    const annotation = v1AnnotationOf(item);
-    const event = events.get(annotation.value);
-    if (event === undefined) annotations.push(annotation);
-    else if (event.isEnd) ends[event.side] ??= annotation;
-    else starts[event.side] ??= annotation;
+  /** Lets go of the table and the body. */
+  #release(): void {
+    this.#table.strings.release();
+    this.#table = noTable;
+    this.#annotations = [];
+    this.#tags = [];
+    this.#scanner.reset(noBytes);
   }
-  // A message that nobody saw on the wire begins where it ends.
-  starts[3] ??= ends[3];
-  const tags: V1Tag[] = [];
-  const addresses = new Map<string, Json>();
-  for (const item of listOf(json["binaryAnnotations"])) {
-    const tag = v1TagOf(item);
-    const isAddress = tag.key === "sa" || tag.key === "ca" || tag.key === "ma";
-    if (isAddress && tag.endpoint !== null) addresses.set(tag.key, tag.endpoint);
-    else tags.push(tag);
+
+  /** Both models have the ids, the name and the times; each has its own way to say the rest. */
+  #field(key: number, isV1: boolean): void {
+    const span = this.#span;
+    if (key === SpanKey.TraceId) span.hasTraceId = this.#id(span.traceId);
+    else if (key === SpanKey.Id) span.hasId = this.#id(span.id);
+    else if (key === SpanKey.ParentId) this.#id(span.parentId);
+    else if (key === SpanKey.Name) span.name = this.#text(1);
+    else if (key === SpanKey.Timestamp) span.timestamp = Math.max(0, this.#micros() || 0);
+    else if (key === SpanKey.Duration) span.duration = this.#micros();
+    else if (isV1) this.#v1Field(key);
+    else this.#v2Field(key);
   }
-  const halves: Half[] = [];
-  sides.forEach(({ kind, remote }, i) => {
-    const address = addresses.get(remote) ?? null;
-    if (starts[i] !== undefined || ends[i] !== undefined)
-      halves.push(halfOf(kind, address, starts[i], ends[i]));
-  });
-  const first = halves[0] ?? localHalf(annotations, tags, addresses);
-  if (halves.length === 0) halves.push(first);
-  for (const annotation of annotations)
-    ownerOf(halves, first, annotation.endpoint).annotations.push(annotation);
-  for (const tag of tags)
-    if (tag.key !== "lc" || tag.value !== "") ownerOf(halves, first, tag.endpoint).tags.push(tag);
-  const timestamp = microsOf(json["timestamp"]) ?? 0;
-  if (timestamp > 0) {
-    first.timestamp = timestamp;
-    first.duration = microsOf(json["duration"]) ?? first.duration;
+
+  #v2Field(key: number): void {
+    const scanner = this.#scanner;
+    const span = this.#span;
+    if (key === SpanKey.Kind) span.kind = this.#kind();
+    else if (key === SpanKey.LocalEndpoint) this.#endpoint(span.local);
+    else if (key === SpanKey.RemoteEndpoint) this.#endpoint(span.remote);
+    else if (key === SpanKey.Tags) this.#v2Tags();
+    else if (key === SpanKey.Annotations)
+      for (let more = scanner.firstElement(); more; more = scanner.nextElement()) {
+        if (!this.#hasItem()) continue;
+        const { timestamp, text } = this.#annotation();
+        span.addAnnotation(timestamp, text);
+      }
+    else {
+      if (key === SpanKey.Shared) span.isShared = scanner.bytes[scanner.at] === 0x74;
+      scanner.skipValue();
+    }
   }
-  return halves;
+
+  #v1Field(key: number): void {
+    const scanner = this.#scanner;
+    if (key === SpanKey.Annotations) {
+      for (let more = scanner.firstElement(); more; more = scanner.nextElement())
+        if (this.#hasItem()) this.#annotations.push(this.#annotation());
+    } else if (key === SpanKey.BinaryAnnotations) {
+      for (let more = scanner.firstElement(); more; more = scanner.nextElement())
+        if (this.#hasItem()) this.#tags.push(this.#v1Tag());
+    } else scanner.skipValue();
+  }
+
+  #v2Tags(): void {
+    const scanner = this.#scanner;
+    const { strings } = this.#table;
+    let tag = 0;
+    // A key that is not in the set stands in `text`.
+    for (let key = scanner.firstKey(noKeys); key !== endOfObject; key = scanner.nextKey(noKeys, key)) {
+      tag = strings.internAfter(tag * 2, scanner.text, scanner.textStart, scanner.textEnd);
+      if (!this.#span.wants(tag)) scanner.skipValue();
+      else {
+        const text = this.#textAfter(tag * 2 + 1);
+        this.#span.addTag(tag, text, text < 0 ? this.#value() : null);
+      }
+    }
+  }
+
+  #v1Tag(): V1Tag {
+    const scanner = this.#scanner;
+    let tag = 0;
+    let valueAt = -1;
+    let endpoint: ZipkinEndpoint | null = null;
+    for (let key = scanner.firstKey(tagKeys); key !== endOfObject; key = scanner.nextKey(tagKeys, key)) {
+      if (key === TagKey.Key) tag = this.#text(this.#lastTag * 2);
+      else if (key === TagKey.Endpoint) endpoint = this.#newEndpoint();
+      else {
+        if (key === TagKey.Value) valueAt = scanner.at;
+        scanner.skipValue();
+      }
+    }
+    this.#lastTag = tag;
+    if (valueAt < 0 || !this.#span.wants(tag)) return { key: tag, text: -1, value: null, endpoint };
+    const end = scanner.at;
+    scanner.at = valueAt;
+    const text = this.#textAfter(tag * 2 + 1);
+    const value = text < 0 ? this.#value() : null;
+    scanner.at = end;
+    return { key: tag, text, value, endpoint };
+  }
+
+  #annotation(): V1Annotation {
+    const scanner = this.#scanner;
+    let timestamp = 0;
+    let text = 0;
+    let endpoint: ZipkinEndpoint | null = null;
+    let key = scanner.firstKey(annotationKeys);
+    for (; key !== endOfObject; key = scanner.nextKey(annotationKeys, key)) {
+      if (key === AnnotationKey.Timestamp) timestamp = this.#micros() || 0;
+      else if (key === AnnotationKey.Value) text = this.#text(this.#span.name * 2);
+      else if (key === AnnotationKey.Endpoint) endpoint = this.#newEndpoint();
+      else scanner.skipValue();
+    }
+    return { timestamp, text, endpoint };
+  }
+
+  /** What is read as one span becomes one row or two. */
+  #addHalves(): void {
+    const span = this.#span;
+    const { timestamp, duration } = span;
+    const halves = halvesOf(
+      { timestamp, duration, annotations: this.#annotations, tags: this.#tags },
+      this.#table.strings,
+    );
+    for (const half of halves) {
+      span.clearHalf();
+      span.kind = half.kind;
+      span.timestamp = half.timestamp;
+      span.duration = half.duration;
+      span.end = half.end;
+      Object.assign(span.local, half.local);
+      Object.assign(span.remote, half.remote);
+      for (const annotation of half.annotations) span.addAnnotation(annotation.timestamp, annotation.text);
+      for (const { key, text, value } of half.tags) if (span.wants(key)) span.addTag(key, text, value);
+      this.#rows.add();
+    }
+  }
+
+  #newEndpoint(): ZipkinEndpoint | null {
+    if (this.#scanner.isNull()) return null;
+    const endpoint = noEndpoint();
+    this.#endpoint(endpoint);
+    return endpoint;
+  }
+
+  #endpoint(endpoint: ZipkinEndpoint): void {
+    const scanner = this.#scanner;
+    let key = scanner.firstKey(endpointKeys);
+    for (; key !== endOfObject; key = scanner.nextKey(endpointKeys, key)) {
+      if (key === EndpointKey.ServiceName) endpoint.serviceName = this.#text(this.#span.name * 2 + 1);
+      else if (key === EndpointKey.Ipv4) endpoint.ipv4 = this.#text(endpoint.serviceName * 2);
+      else if (key === EndpointKey.Ipv6) endpoint.ipv6 = this.#text(endpoint.serviceName * 2 + 1);
+      else if (key === EndpointKey.Port) endpoint.port = this.#micros() || 0;
+      else scanner.skipValue();
+    }
+  }
+
+  /** Whether an item of a list is there, as it must be. */
+  #hasItem(): boolean {
+    if (!this.#scanner.isNull()) return true;
+    this.#scanner.misshapen = true;
+    return false;
+  }
+
+  /** False for whatever is no id, of any type: without it a span may still be one. */
+  #id(words: Uint32Array): boolean {
+    const scanner = this.#scanner;
+    if (scanner.bytes[scanner.at] === quote)
+      return scanner.string() && putHexId(words, 0, words.length, scanner.textString());
+    scanner.skipValue();
+    return false;
+  }
+
+  #kind(): number {
+    if (!this.#scanner.string()) return SpanKind.Unspecified;
+    const kind = this.#scanner.textString();
+    return kinds.get(kind) ?? kinds.get(kind.toUpperCase()) ?? SpanKind.Unspecified;
+  }
+
+  /** A number, or its digits as text; NaN where there is none. */
+  #micros(): number {
+    const scanner = this.#scanner;
+    if (!scanner.double()) return Number.NaN;
+    if (!Number.isFinite(scanner.number)) scanner.misshapen = true;
+    return scanner.number;
+  }
+
+  #text(context: number): number {
+    const text = this.#textAfter(context);
+    if (text >= 0) return text;
+    this.#scanner.string();
+    return 0;
+  }
+
+  /**
+   * The text here; -1, and nothing is read, where it is something else. What stood at the same place last time is tried first:
+   * `context` is a key of the dictionary's `internAfter`.
+   */
+  #textAfter(context: number): number {
+    const scanner = this.#scanner;
+    const { strings } = this.#table;
+    const guess = strings.followerOf(context);
+    if (scanner.isKnownString(strings, guess)) return guess;
+    if (scanner.bytes[scanner.at] !== quote) return -1;
+    scanner.string();
+    return strings.internAfter(context, scanner.text, scanner.textStart, scanner.textEnd);
+  }
+
+  /** A value that Zipkin's tags should not have. */
+  #value(): AnyValue {
+    const scanner = this.#scanner;
+    const start = scanner.at;
+    scanner.skipValue();
+    try {
+      return valueOfJson(JSON.parse(decodeUtf8(scanner.bytes, start, scanner.at)));
+    } catch (error) {
+      if (error instanceof SyntaxError) throw new MalformedBodyError(`broken JSON: ${error.message}`, start);
+      throw error;
+    }
+  }
 }
 
-function readHalf(json: Json, half: Half, span: ZipkinSpan, strings: StringDictionary): void {
-  span.clear();
-  readIds(json, span, strings);
-  span.kind = half.kind;
-  span.timestamp = half.timestamp;
-  span.duration = half.duration ?? Number.NaN;
-  readEndpoint(half.local, span.local, strings);
-  readEndpoint(half.remote, span.remote, strings);
-  for (const { timestamp, value } of half.annotations) span.addAnnotation(timestamp, strings.intern(value));
-  for (const { key, value } of half.tags) readTag(key, value, span, strings);
-}
-
-function halfOf(
-  kind: number,
-  remote: Json | null,
-  start: V1Annotation | undefined,
-  end: V1Annotation | undefined,
-): Half {
-  const timestamp = Math.max(0, start?.timestamp ?? 0);
-  const isTimed = timestamp > 0 && end !== undefined && end !== start && end.timestamp > 0;
-  const duration = isTimed ? end.timestamp - timestamp : null;
-  const local = start?.endpoint ?? end?.endpoint ?? null;
-  return { kind, timestamp, duration, local, remote, annotations: [], tags: [] };
-}
-
-/** Work within one service; or a call of which no more is known than who its other side was. */
-function localHalf(
-  annotations: readonly V1Annotation[],
-  tags: readonly V1Tag[],
-  addresses: ReadonlyMap<string, Json>,
-): Half {
-  const own = [...annotations, ...tags].find(({ endpoint }) => endpoint !== null)?.endpoint ?? null;
-  const callee = addresses.get("sa") ?? null;
-  const caller = addresses.get("ca") ?? null;
-  const kind = callee !== null ? SpanKind.Client : caller !== null ? SpanKind.Server : SpanKind.Unspecified;
-  return {
-    kind,
-    timestamp: 0,
-    duration: null,
-    local: own ?? (callee === null ? null : caller),
-    remote: callee ?? caller ?? addresses.get("ma") ?? null,
-    annotations: [],
-    tags: [],
-  };
-}
-
-/** Whose an annotation is: the half of its service, else the first. */
-function ownerOf(halves: readonly Half[], first: Half, endpoint: Json | null): Half {
-  if (halves.length === 1 || endpoint === null) return first;
-  return halves.find(({ local }) => local?.["serviceName"] === endpoint["serviceName"]) ?? first;
-}
-
-function v1AnnotationOf(item: unknown): V1Annotation {
-  const json = objectOf(item) ?? misshapen();
-  return {
-    timestamp: microsOf(json["timestamp"]) ?? 0,
-    value: textOf(json["value"]),
-    endpoint: objectOf(json["endpoint"]),
-  };
-}
-
-function v1TagOf(item: unknown): V1Tag {
-  const json = objectOf(item) ?? misshapen();
-  return {
-    key: textOf(json["key"]),
-    value: json["value"],
-    endpoint: objectOf(json["endpoint"]),
-  };
-}
-
-function objectOf(value: unknown): Json | null {
-  if (value === undefined || value === null) return null;
-  return typeof value === "object" && !Array.isArray(value) ? (value as Json) : misshapen();
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  if (value === undefined || value === null) return [];
-  return Array.isArray(value) ? value : misshapen();
-}
-
-function textOf(value: unknown): string {
-  if (value === undefined || value === null) return "";
-  return typeof value === "string" ? value : misshapen();
-}
-
-/** A number, or its digits as text. */
-function microsOf(value: unknown): number | null {
-  if (value === undefined || value === null) return null;
-  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-  return typeof number === "number" && Number.isFinite(number) ? number : misshapen();
-}
-
-function misshapen(): never {
-  throw new Misshapen();
-}
+/** One for all spans: each is a body of its own, and must not pay for buffers. */
+const reader = new SpanReader();

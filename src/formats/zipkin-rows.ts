@@ -28,12 +28,13 @@ const kindOfTag: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** Tags that are no attributes of the span. */
-const taken = Tag.Field | Tag.Link | Tag.Resource;
+const taken = Tag.Field | Tag.Scope | Tag.Link | Tag.Resource;
 
 /** 2^64 nanoseconds. */
 const microsMax = 18_446_744_073_709_000;
 const twoTo32 = 4_294_967_296;
 
+const noReasons: ReadonlyMap<RejectReason, number> = new Map();
 const rowsOfTable = new WeakMap<SpanTable, ZipkinRows>();
 
 /** The appender of a table, with its counts at zero. */
@@ -59,7 +60,7 @@ export class ZipkinRows {
   /** by all that they say: Zipkin repeats its endpoints on every span */
   readonly #resources = new Map<string, number>();
   readonly #scopes = new Map<string, number>();
-  #reasons = new Map<RejectReason, number>();
+  #reasons: Map<RejectReason, number> | null = null;
   #rejected = 0;
 
   constructor(table: SpanTable) {
@@ -70,17 +71,17 @@ export class ZipkinRows {
 
   begin(): void {
     this.#mark = this.#table.mark();
-    this.#reasons = new Map();
+    this.#reasons = null;
     this.#rejected = 0;
   }
 
   /** Takes `span` in. */
   add(): void {
     const { span } = this;
-    const { timestamp, duration } = span;
+    const { timestamp, duration, end } = span;
     if (!span.hasTraceId) this.reject("invalid_trace_id");
     else if (!span.hasId) this.reject("invalid_span_id");
-    else if (!(timestamp <= microsMax && timestamp + (duration || 0) <= microsMax))
+    else if (!(Math.max(timestamp + Math.max(0, duration || 0), end) <= microsMax))
       this.reject("malformed_span");
     else {
       const table = this.#table;
@@ -101,13 +102,15 @@ export class ZipkinRows {
 
   reject(reason: RejectReason): void {
     this.#rejected += 1;
+    this.#reasons ??= new Map();
     this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
   }
 
   result(): DecodeResult {
     const { strings, rowCount } = this.#table;
     strings.release();
-    return { accepted: rowCount - this.#mark.rows, rejected: this.#rejected, reasons: this.#reasons };
+    const reasons = this.#reasons ?? noReasons;
+    return { accepted: rowCount - this.#mark.rows, rejected: this.#rejected, reasons };
   }
 
   /** Leaves the table as it was before. */
@@ -126,12 +129,13 @@ export class ZipkinRows {
   }
 
   #putTimes(row: number): void {
-    const { timestamp, duration, annotationCount } = this.span;
+    const { timestamp, duration, end, annotationCount } = this.span;
     const { startTime, endTime } = this.#table;
     if (timestamp > 0) {
       putMicros(startTime, row, timestamp);
       if (!Number.isNaN(duration)) putMicros(endTime, row, Math.max(0, timestamp + duration));
-    } else if (annotationCount > 0)
+    } else if (end > 0) putMicros(endTime, row, end);
+    else if (annotationCount > 0)
       // An end alone places a span and leaves it without a duration, which a guessed start would not.
       putMicros(endTime, row, this.#earliestAnnotation());
   }
@@ -276,8 +280,11 @@ export class ZipkinRows {
     let key = `${serviceName} ${ipv4} ${ipv6}`;
     if (span.has(Tag.Resource | Tag.ServiceName))
       for (let i = 0; i < span.tagCount; i += 1)
-        if ((span.bitsOfTag(i) & (Tag.Resource | Tag.ServiceName)) !== 0)
-          key += ` ${span.tagKeys[i]}=${typeof span.tagValue(i)} ${textOf(span.tagValue(i))}`;
+        if ((span.bitsOfTag(i) & (Tag.Resource | Tag.ServiceName)) !== 0) {
+          const text = span.tagTexts[i] as number;
+          const value = text >= 0 ? text : `${typeof span.tagValue(i)} ${textOf(span.tagValue(i))}`;
+          key += ` ${span.tagKeys[i]}=${value}`;
+        }
     let resource = this.#resources.get(key);
     if (resource === undefined) {
       resource = this.#addResource();
@@ -309,7 +316,7 @@ export class ZipkinRows {
     const { span } = this;
     let name = "";
     let version = "";
-    if (span.has(Tag.Field)) {
+    if (span.has(Tag.Scope)) {
       name = span.tagText("otel.scope.name") || span.tagText("otel.library.name");
       version = span.tagText("otel.scope.version") || span.tagText("otel.library.version");
     }

@@ -12,6 +12,10 @@ export interface ZipkinEndpoint {
   port: number;
 }
 
+export function noEndpoint(): ZipkinEndpoint {
+  return { serviceName: 0, ipv4: 0, ipv6: 0, port: 0 };
+}
+
 /**
  * A span of Zipkin's second model while it is read, whatever encoding it comes in. There is one for a table, filled anew for
  * each span: it has no memory of its own to give back. Texts are ids of the table's strings.
@@ -30,8 +34,10 @@ export class ZipkinSpan {
   timestamp = 0;
   /** microseconds, NaN = not ended */
   duration = Number.NaN;
-  readonly local: ZipkinEndpoint = { serviceName: 0, ipv4: 0, ipv6: 0, port: 0 };
-  readonly remote: ZipkinEndpoint = { serviceName: 0, ipv4: 0, ipv6: 0, port: 0 };
+  /** microseconds since 1970 where the end is all that is known, 0 = unknown */
+  end = 0;
+  readonly local = noEndpoint();
+  readonly remote = noEndpoint();
   /** it carries the id of the caller's half */
   isShared = false;
   tagCount = 0;
@@ -56,10 +62,17 @@ export class ZipkinSpan {
   }
 
   clear(): void {
-    this.hasTraceId = this.hasId = this.isShared = false;
+    this.hasTraceId = this.hasId = false;
     this.parentId.fill(0);
+    this.name = 0;
+    this.clearHalf();
+  }
+
+  /** What each half of a call says for itself. */
+  clearHalf(): void {
+    this.isShared = false;
     this.kind = SpanKind.Unspecified;
-    this.name = this.timestamp = this.tagCount = this.tagBits = this.annotationCount = 0;
+    this.timestamp = this.end = this.tagCount = this.tagBits = this.annotationCount = 0;
     this.duration = Number.NaN;
     for (const endpoint of [this.local, this.remote])
       endpoint.serviceName = endpoint.ipv4 = endpoint.ipv6 = endpoint.port = 0;
@@ -138,6 +151,8 @@ export const Tag = {
   Destination: 2048,
   /** the name of a destination as Zipkin's instrumentation tells it */
   DestinationName: 4096,
+  /** the scope of OpenTelemetry's span */
+  Scope: 8192,
 } as const;
 
 /** Tags that OpenTelemetry's exporters use for what Zipkin has no field for. */
@@ -146,14 +161,17 @@ const fieldTags: readonly string[] = [
   "span.kind",
   "otel.status_code",
   "otel.status_description",
-  "otel.scope.name",
-  "otel.scope.version",
-  "otel.library.name",
-  "otel.library.version",
   "otel.dropped_attributes_count",
   "otel.dropped_events_count",
   "otel.dropped_links_count",
   "w3c.tracestate",
+];
+
+const scopeTags: readonly string[] = [
+  "otel.scope.name",
+  "otel.scope.version",
+  "otel.library.name",
+  "otel.library.version",
 ];
 
 const linkTag = "otlp.link.";
@@ -193,6 +211,7 @@ const bitsOfNames: ReadonlyMap<string, number> = new Map(
       [Tag.Destination, spanKeys.destination],
       [Tag.DestinationName, [...destinationTags.keys()]],
       [Tag.Field, fieldTags],
+      [Tag.Scope, scopeTags],
     ] as const
   ).flatMap(([bits, names]) => names.map((name) => [name, bits] as const)),
 );

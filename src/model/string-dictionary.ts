@@ -140,6 +140,11 @@ export class StringDictionary {
     return id;
   }
 
+  /** What `internAfter` tries first, for decoders that need not even look for the end of a string. */
+  followerOf(context: number): number {
+    return this.#followers[context] as number;
+  }
+
   /** Lets go of the bytes that were read last, so that a table does not hold the body that it came from. */
   release(): void {
     this.#source = noBytes;

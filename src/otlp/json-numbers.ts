@@ -38,12 +38,11 @@ function digitsEnd(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /**
- * A JSON number as a double. Up to 15 digits with at most 22 decimals are exact as one division of two exact doubles
+ * A JSON number as a double. Digits below 2^53 with at most 22 decimals are exact as one division of two exact doubles
  * (W. Clinger, "How to read floating point numbers accurately", 1990); the rest is left to JavaScript.
  */
 export function parseDouble(bytes: Uint8Array, start: number, end: number): number {
   const isNegative = bytes[start] === minus;
-  let digits = 0;
   let mantissa = 0;
   let decimals = -1;
   for (let at = isNegative ? start + 1 : start; at < end; at += 1) {
@@ -52,11 +51,10 @@ export function parseDouble(bytes: Uint8Array, start: number, end: number): numb
     else if (byte > digit9) return Number(decodeUtf8(bytes, start, end));
     else {
       mantissa = mantissa * 10 + (byte - digit0);
-      digits += 1;
       if (decimals >= 0) decimals += 1;
     }
   }
-  if (digits > 15) return Number(decodeUtf8(bytes, start, end));
+  if (mantissa > Number.MAX_SAFE_INTEGER || decimals > 22) return Number(decodeUtf8(bytes, start, end));
   const value = decimals > 0 ? mantissa / (powersOfTen[decimals] as number) : mantissa;
   return isNegative ? -value : value;
 }

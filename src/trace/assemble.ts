@@ -2,10 +2,11 @@ import { type TraceId, traceIdFromWords } from "../model/ids.ts";
 import { traceSpansMax } from "../model/limits.ts";
 import { exactWeight } from "../model/red.ts";
 import type { NodeNaming } from "../model/service-directory.ts";
-import { SpanKind } from "../model/span-table.ts";
+import { SpanKind, SpanTable } from "../model/span-table.ts";
 import { nanosFromWords } from "../model/time.ts";
 import { correctClocks } from "./clock-skew.ts";
 import { limitRows } from "./limit-rows.ts";
+import { mergeReports } from "./merge-reports.ts";
 import { compareContent, compareText, resolveSameId } from "./same-id.ts";
 import { semanticsOf } from "./semantics.ts";
 import { SpanNode, type TimeWords } from "./span-node.ts";
@@ -39,7 +40,12 @@ export function assembleTrace(
   for (const { table, row } of rows) nodes.push(new SpanNode(table, row, naming, base));
   sortNodes(nodes);
   const all = new SpanIdIndex(nodes);
-  const spans = withoutRepeats(nodes, all, problems);
+  let merged: SpanTable | null = null;
+  const merge = (reports: readonly SpanNode[]): SpanNode => {
+    merged ??= new SpanTable(8);
+    return new SpanNode(merged, mergeReports(reports, merged), naming, base);
+  };
+  const spans = withoutRepeats(nodes, all, { merge, problems });
   const byId = spans === nodes ? all : new SpanIdIndex(spans);
   let isTopDown = true;
   for (const span of spans) {
@@ -123,25 +129,31 @@ function sortNodes(nodes: SpanNode[]): void {
   }
 }
 
+interface Resolving {
+  /** Makes one span of several reports of it. */
+  merge(reports: readonly SpanNode[]): SpanNode;
+  readonly problems: TraceProblems;
+}
+
 /** The spans that remain when repeats are taken out, in order and numbered; `nodes` itself if nothing had to go. */
-function withoutRepeats(nodes: SpanNode[], byId: SpanIdIndex, problems: TraceProblems): SpanNode[] {
+function withoutRepeats(nodes: SpanNode[], byId: SpanIdIndex, resolving: Resolving): SpanNode[] {
   let spans = nodes;
   if (byId.hasRepeats) {
-    const kept = new Set<SpanNode>();
+    spans = [];
     for (const node of nodes)
       if (byId.first(node.idHigh, node.idLow) === node)
-        for (const span of keptOf(node, problems)) kept.add(span);
-    spans = nodes.filter((node) => kept.has(node));
+        for (const span of keptOf(node, resolving)) spans.push(span);
+    sortNodes(spans);
   }
   for (let i = 0; i < spans.length; i += 1) (spans[i] as SpanNode).index = i;
   return spans;
 }
 
-function keptOf(first: SpanNode, problems: TraceProblems): readonly SpanNode[] {
+function keptOf(first: SpanNode, { merge, problems }: Resolving): readonly SpanNode[] {
   if (first.nextOfId === null) return [first];
   const records: SpanNode[] = [];
   for (let node: SpanNode | null = first; node !== null; node = node.nextOfId) records.push(node);
-  const { kept, conflicts, collisions } = resolveSameId(records);
+  const { kept, conflicts, collisions } = resolveSameId(records, merge);
   if (conflicts > 0) problems.add("conflicting_duplicate", first, conflicts);
   if (collisions > 0) problems.add("shared_span_id", first, collisions);
   return kept;

@@ -16,40 +16,70 @@ export interface SameIdRecord extends RowRef {
 
 export interface SameIdResult<T> {
   readonly kept: readonly T[];
-  /** further versions of one span, however often each was sent: the most complete one was kept */
+  /** versions of a span that contradict the one that was kept, however often each was sent */
   readonly conflicts: number;
   /** spans that are kept though only one of them can own the id (a caller's and a callee's half may share it) */
   readonly collisions: number;
 }
 
 /**
- * Which records of one span id are spans of their own. A record without times repeats a complete one of its service; two
- * records of one service and side are versions of one span, unless they are requests (server, consumer) that began at
- * different times or on different hosts. The answer does not depend on the order of the records.
+ * Which records of one span id are spans of their own. Two records of one service and side are about one span, unless they
+ * are requests (server, consumer) that began at different times or on different hosts. A report that lacks a time and
+ * contradicts no other is a part of its span, as clients of Zipkin send them; `merge` puts the parts together, most complete
+ * first. Of versions that contradict each other the most complete one is kept. The answer does not depend on the order of
+ * the records.
  */
-export function resolveSameId<T extends SameIdRecord>(records: readonly T[]): SameIdResult<T> {
-  const complete = new Set<string>();
-  for (const { hasStart, service, kind } of records)
-    if (hasStart) complete.add(service).add(`${kind} ${service}`);
+export function resolveSameId<T extends SameIdRecord>(
+  records: readonly T[],
+  merge: (reports: readonly T[]) => T,
+): SameIdResult<T> {
   const versions = new Map<string, T[]>();
-  const partial: T[] = [];
-  for (const record of records) {
-    if (!record.hasStart && complete.has(partialKey(record))) {
-      partial.push(record);
-      continue;
-    }
-    const key = identityKey(record);
-    const group = versions.get(key);
-    if (group === undefined) versions.set(key, [record]);
-    else group.push(record);
+  for (const record of records) if (!isOpen(record)) addTo(versions, identityKey(record), record);
+  const owners = new Map<string, T[][]>();
+  for (const group of versions.values()) {
+    const { kind, service } = group[0] as T;
+    for (const key of [service, `${kind} ${service}`]) addTo(owners, key, group);
   }
-  let conflicts = distinctCount(partial);
+  const strays: T[] = [];
+  for (const record of records) {
+    if (!isOpen(record)) continue;
+    const [owner, ...others] = owners.get(partialKey(record)) ?? [];
+    if (owner === undefined) addTo(versions, identityKey(record), record);
+    else if (others.length === 0) owner.push(record);
+    else strays.push(record);
+  }
+  let conflicts = distinctCount(strays);
   const kept: T[] = [];
   for (const group of versions.values()) {
-    kept.push(group.reduce((first, record) => (compareVersions(record, first) > 0 ? record : first)));
-    conflicts += distinctCount(group) - 1;
+    const best = group.reduce((first, record) => (compareVersions(record, first) > 0 ? record : first));
+    const others = group.filter((record) => record !== best);
+    const parts = others.filter((record) => isPartOf(record, best));
+    kept.push(parts.length === 0 ? best : merge([best, ...parts.sort((a, b) => compareVersions(b, a))]));
+    conflicts += distinctCount([best, ...others.filter((record) => !isPartOf(record, best))]) - 1;
   }
   return { kept, conflicts, collisions: collisionsOf(kept) };
+}
+
+function addTo<T>(groups: Map<string, T[]>, key: string, item: T): void {
+  const group = groups.get(key);
+  if (group === undefined) groups.set(key, [item]);
+  else group.push(item);
+}
+
+/** Whether a record does not say enough to know whose it is. */
+function isOpen({ table, row, hasStart, hasEnd }: SameIdRecord): boolean {
+  return !hasStart || (!hasEnd && table.kind[row] === SpanKind.Unspecified);
+}
+
+/** What an open record must have in common with another: the service, and the kind if there is one. */
+function partialKey({ table, row, service, kind }: SameIdRecord): string {
+  return table.kind[row] === SpanKind.Unspecified ? service : `${kind} ${service}`;
+}
+
+/** Whether a report lacks a time, and says nothing against a more complete one. */
+function isPartOf(record: SameIdRecord, best: SameIdRecord): boolean {
+  if (record.hasStart && record.hasEnd) return false;
+  return !record.hasStart || record.start === best.start;
 }
 
 /** How many of the records differ in what matters: sending one again is normal and changes nothing. */
@@ -57,11 +87,6 @@ function distinctCount(records: readonly RowRef[]): number {
   const sorted = records.toSorted(compareMeaning);
   return sorted.filter((record, i) => i === 0 || compareMeaning(sorted[i - 1] as RowRef, record) !== 0)
     .length;
-}
-
-/** What a complete record must have in common with one without times: the service, and the kind if there is one. */
-function partialKey({ table, row, service, kind }: SameIdRecord): string {
-  return table.kind[row] === SpanKind.Unspecified ? service : `${kind} ${service}`;
 }
 
 function isRequest(kind: number): boolean {
@@ -81,9 +106,10 @@ function collisionsOf(kept: readonly SameIdRecord[]): number {
   return isPair ? 0 : kept.length - 1;
 }
 
-/** Ended before unended, more attributes before fewer, longer before shorter, then by content. */
+/** Ended before unended, those with a start first; more attributes before fewer, longer before shorter, then by content. */
 function compareVersions(a: SameIdRecord, b: SameIdRecord): number {
   return (
+    Number(a.hasStart) - Number(b.hasStart) ||
     Number(a.hasEnd) - Number(b.hasEnd) ||
     attributesOf(a, true).length - attributesOf(b, true).length ||
     a.end - b.end ||

@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { zipkinJson } from "../../src/formats/write-zipkin.ts";
-import { appendZipkinSpans } from "../../src/formats/zipkin-json.ts";
 import { Span } from "../../src/model/span.ts";
 import { SpanTable } from "../../src/model/span-table.ts";
 import { decodeTracesJson } from "../../src/otlp/json-traces.ts";
@@ -9,6 +8,7 @@ import { rowsOf, tableOf } from "../notation.ts";
 import { runs } from "../pipeline/runs.ts";
 import { telemetry } from "../pipeline/telemetry-generator.ts";
 import { answersOfTables, withTimesToHold } from "./same-answers.ts";
+import { appendZipkinSpans } from "./zipkin-formats.ts";
 
 test("whatever happened, the graph and the reports are the same after a way through Zipkin's format", () => {
   fc.assert(

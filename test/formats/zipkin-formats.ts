@@ -1,4 +1,7 @@
 import protobuf from "protobufjs";
+import { decodeZipkinSpan, decodeZipkinV1Span } from "../../src/formats/zipkin-json.ts";
+import type { SpanTable } from "../../src/model/span-table.ts";
+import type { DecodeResult, RejectReason } from "../../src/model/telemetry.ts";
 
 /** A span in Zipkin's JSON (v2). */
 export interface ZipkinJson {
@@ -21,6 +24,28 @@ interface EndpointJson {
   readonly ipv4?: string | undefined;
   readonly ipv6?: string | undefined;
   readonly port?: number | undefined;
+}
+
+/** Writes a span, or each of a list of them, as JSON and reads it into the table. */
+export function appendZipkinSpans(spans: unknown, table: SpanTable): DecodeResult {
+  return appendEach(spans, (bytes) => decodeZipkinSpan(bytes, table));
+}
+
+/** The same for the first model. */
+export function appendZipkinV1Spans(spans: unknown, table: SpanTable): DecodeResult {
+  return appendEach(spans, (bytes) => decodeZipkinV1Span(bytes, table));
+}
+
+function appendEach(spans: unknown, append: (bytes: Uint8Array) => DecodeResult): DecodeResult {
+  const results = [spans].flat().map((span) => append(Buffer.from(JSON.stringify(span))));
+  const reasons = new Map<RejectReason, number>();
+  for (const result of results)
+    for (const [reason, count] of result.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + count);
+  return {
+    accepted: results.reduce((sum, { accepted }) => sum + accepted, 0),
+    rejected: results.reduce((sum, { rejected }) => sum + rejected, 0),
+    reasons,
+  };
 }
 
 /** The field numbers of zipkin.proto. */

@@ -4,18 +4,25 @@ import { describe, expect, test } from "vitest";
 import { graphJson } from "../../src/analysis/graph-json.ts";
 import { ScopeRollup } from "../../src/analysis/scope.ts";
 import { ProtobufRecords } from "../../src/formats/protobuf-records.ts";
-import { appendZipkinSpans, appendZipkinV1Spans } from "../../src/formats/zipkin-json.ts";
+import { decodeZipkinSpan, decodeZipkinV1Span } from "../../src/formats/zipkin-json.ts";
 import { decodeZipkinSpans, isZipkinProtobuf } from "../../src/formats/zipkin-protobuf.ts";
 import { meaningfulAttributes } from "../../src/model/semconv.ts";
 import { Span } from "../../src/model/span.ts";
 import { SpanKind, SpanTable, StatusCode } from "../../src/model/span-table.ts";
 import type { DecodeResult } from "../../src/model/telemetry.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import type { TraceSpan } from "../../src/trace/trace.ts";
 import { recorded } from "../data-folder.ts";
 import { tableOf } from "../notation.ts";
 import { picture, rawTracesOf } from "../scopes.ts";
 import { collect, rowsOf, streamOf } from "./sources.ts";
-import { protobufOf, v1Of, type ZipkinJson } from "./zipkin-formats.ts";
+import {
+  appendZipkinSpans,
+  appendZipkinV1Spans,
+  protobufOf,
+  v1Of,
+  type ZipkinJson,
+} from "./zipkin-formats.ts";
 
 const traceId = "463ac35c9f6413ad48485a3953bb6124";
 const start = 1_700_000_000_000_000;
@@ -236,6 +243,36 @@ test("a partial report of a span is not another call, whichever comes first", ()
   }
 });
 
+test("the start and the end of a span may come in two reports, whichever comes first", () => {
+  const { duration: _, ...first } = span(1, { kind: "CLIENT", tags: { "http.path": "/" } });
+  const second = span(1, { kind: "CLIENT", tags: { error: "refused", retries: "2" } });
+  const flushed = {
+    ...first,
+    timestamp: undefined,
+    annotations: [{ timestamp: start + 5, value: "flushed" }],
+  };
+  const reports = [first, second, flushed];
+  for (const order of [reports, reports.toReversed(), [second, flushed, first]]) {
+    const [trace] = rawTracesOf([tableFrom(order)]);
+    expect(trace!.problems).toEqual([]);
+    const [{ table, row, ...merged }] = trace!.spans as [TraceSpan];
+    expect(merged).toMatchObject({ start: 0, end: 10_000_000, isUnfinished: false, failed: true });
+    const { attributes, events } = new Span(table, row);
+    expect(Object.fromEntries(attributes)).toEqual({ "http.path": "/", retries: "2" });
+    expect(events.map(({ name }) => name)).toEqual(["flushed"]);
+  }
+});
+
+test("an annotation is no end", () => {
+  const { duration: _, ...open } = span(1, { kind: "CLIENT" });
+  const flushed = {
+    ...open,
+    timestamp: undefined,
+    annotations: [{ timestamp: start + 5, value: "flushed" }],
+  };
+  expect(rawTracesOf([tableFrom([open, flushed])])[0]!.spans).toMatchObject([{ isUnfinished: true }]);
+});
+
 test("a span without a start stands where its first annotation is, and has no duration", () => {
   const { timestamp: _, ...late } = span(2, {
     parentId: idOf(1),
@@ -365,6 +402,11 @@ test("attributes that nobody asked for are left out, what the span means stays",
   expect(graphJson(rollupOf([kept]).scope(null))).toEqual(graphJson(rollupOf([all]).scope(null)));
 });
 
+test("a tag's value that only looks like JSON spoils the span", () => {
+  const body = Buffer.from(`{"traceId":"${traceId}","id":"1","tags":{"a":["\t"]}}`);
+  expect(() => decodeZipkinSpan(body, new SpanTable(4))).toThrow("broken JSON");
+});
+
 test("keys that objects have of their own are keys like any other", () => {
   const json = `{"traceId":"${traceId}","id":"1","kind":"constructor","remoteEndpoint":{"serviceName":"constructor"},
     "tags":{"__proto__":"a","constructor":"b","hasOwnProperty":"c","":"d"}}`;
@@ -377,13 +419,19 @@ test("keys that objects have of their own are keys like any other", () => {
   ]);
 });
 
-test("one span, a list, and a list of traces are the same", () => {
-  const spans = [span(1), span(2)];
-  const expected = rowsOf([tableFrom(spans)]);
-  expect(rowsOf([tableFrom([[spans[0]], [spans[1]]])])).toEqual(expected);
-  const table = tableFrom(spans[0]);
-  expect(rowsOf([tableFrom(spans[1], table)])).toEqual(expected);
-});
+test.each([decodeZipkinSpan, decodeZipkinV1Span])(
+  "a text that is no object leaves the table as it was, and the next is read",
+  (decode) => {
+    const table = tableFrom(span(1));
+    const before = rowsOf([table]);
+    const whole = JSON.stringify(span(2, { tags: { a: "b" } }));
+    for (const text of ["null", '"span"', `[${whole}]`, whole.slice(0, -1), `${whole},`, ""])
+      expect(() => decode(Buffer.from(text), table)).toThrow("broken JSON");
+    expect(rowsOf([table])).toEqual(before);
+    decode(Buffer.from(whole), table);
+    expect(table.rowCount).toBe(2);
+  },
+);
 
 test.each([
   ["Zipkin v2 JSON", (spans: readonly ZipkinJson[]) => JSON.stringify(spans)],
@@ -427,22 +475,21 @@ test("a bad span costs only itself, and is counted by what is wrong with it", ()
     { ...span(9), tags: ["error"] },
     { ...span(9), annotations: [null] },
     { ...span(9), localEndpoint: "web" },
-    null,
-    "span",
-    [[span(9)]],
   ];
   const spans = bad.flatMap((one, i) => [span(i + 1), one]);
-  expect(counts(appendZipkinSpans([spans], table))).toEqual({
+  expect(counts(appendZipkinSpans(spans, table))).toEqual({
     accepted: bad.length,
     rejected: bad.length,
-    reasons: { invalid_trace_id: 4, invalid_span_id: 2, malformed_span: 10 },
+    reasons: { invalid_trace_id: 4, invalid_span_id: 2, malformed_span: 7 },
   });
   expect(rowsOf([table])).toEqual(rowsOf([tableFrom(bad.map((_, i) => span(i + 1)))]));
 });
 
 test("a value nested a hundred thousand levels deep is cut", () => {
-  const value = JSON.parse("[".repeat(100_000) + "]".repeat(100_000));
-  expect(JSON.stringify(read({ tags: { bomb: value } }).attributes.get("bomb"))).toBe(
+  const table = new SpanTable(4);
+  const bomb = "[".repeat(100_000) + "]".repeat(100_000);
+  decodeZipkinSpan(Buffer.from(`{"traceId":"${traceId}","id":"1","tags":{"bomb":${bomb}}}`), table);
+  expect(JSON.stringify(new Span(table, 0).attributes.get("bomb"))).toBe(
     `${"[".repeat(64)}"…"${"]".repeat(64)}`,
   );
 });
@@ -515,7 +562,9 @@ describe("the first model", () => {
     const table = new SpanTable(4);
     appendZipkinV1Spans([of("ss", "sr"), of("cs"), of("cr")], table);
     expect(edgesOf(table)).toEqual(["web -> cart: 1 sync"]);
-    expect(rawTracesOf([table])[0]!.spans.length).toBe(2);
+    const [trace] = rawTracesOf([table]);
+    expect(trace!.problems).toEqual([]);
+    expect(trace!.spans.map((one) => one.end - one.start)).toEqual([10_000_000, 7_000_000]);
   });
 
   test("an address without annotations tells a call", () => {

@@ -17,7 +17,7 @@ test("P1: a request that is sent three times counts once, in trace, metrics and 
 });
 
 test("P2: of two versions of a span the complete one counts, whichever comes first", async () => {
-  const early = "web GET / 0..     server id=1";
+  const early = "web GET / 0..20ms server id=1";
   const late = "web  GET / 0..40ms server id=1 http.response.status_code=503";
   for (const order of [
     [early, late],
