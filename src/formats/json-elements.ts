@@ -1,19 +1,29 @@
-import { elementNestingMax, recordBytesMax } from "../model/limits.ts";
-import type { RecordPlace } from "./json-records.ts";
+import { elementNestingMax, recordBytesMax, recordLineBytesMax } from "../model/limits.ts";
+import type { RecordPlace } from "./record-user.ts";
 
 /** What a cutter hands its elements to. The bytes are only valid during the call. */
 export interface ElementUser {
-  /** Takes an element in; otherwise the answer says what is wrong with it, and nothing of it was used. */
-  use(bytes: Uint8Array, place: RecordPlace): string | null;
+  /**
+   * Takes in an element, which stood under `key`; otherwise the answer says what is wrong with it, and nothing of it was
+   * used.
+   */
+  use(bytes: Uint8Array, place: RecordPlace, key: string): string | null;
+  /** Takes in a record that is a whole line, as it is; false = nothing of it was used, and it is to be cut. */
+  useLine?(line: Buffer): boolean;
   /** Something that is no element, or not a whole one. */
   skip(place: RecordPlace, why: string): void;
-  /** The value of a key of `noted` at the top of a record. */
-  note?(key: string, value: Uint8Array, place: RecordPlace): void;
+  /** The values of the keys of `noted` at the top of a record, where it has any. */
+  note?(values: ReadonlyMap<string, Uint8Array>, place: RecordPlace): void;
 }
 
 export interface ElementOptions {
-  /** The keys that lead from a record to its elements; none = the records are the elements. Lists may stand anywhere. */
-  readonly path: readonly string[];
+  /**
+   * The keys that lead from a record to its elements, each one key or one of several; none = the records are the elements.
+   * Lists may stand anywhere.
+   */
+  readonly path: readonly (string | readonly string[])[];
+  /** the path in words; default: its keys */
+  readonly pathName?: string;
   /** keys at the top of a record whose values are handed to `note` */
   readonly noted?: readonly string[];
   /** bytes of one element; a larger one is skipped and reported; default `recordBytesMax` */
@@ -25,19 +35,21 @@ export interface ElementOptions {
 const Mode = {
   /** between records */
   Top: 0,
+  /** in a record that may well end with its line */
+  Line: 1,
   /** in an object on the way, before a key or the end */
-  Key: 1,
+  Key: 2,
   /** behind a key, before its value */
-  Value: 2,
+  Value: 3,
   /** in a list on the way, before an item or the end */
-  List: 3,
-  InElement: 4,
+  List: 4,
+  InElement: 5,
   /** in a value that nobody wants */
-  InOther: 5,
+  InOther: 6,
   /** in a value of `noted` */
-  InNoted: 6,
+  InNoted: 7,
   /** in something unreadable; a later line may be better */
-  Lost: 7,
+  Lost: 8,
 } as const;
 
 /** An object or list that was entered on the way to the elements. */
@@ -71,15 +83,18 @@ const framesMax = 32;
 const keyBytesMax = 1 << 16;
 const notedBytesMax = 1 << 16;
 const shownBytes = 20;
+const firstKeyLengthMax = 40;
+const startsMax = 16;
 
 /**
  * Cuts a stream of JSON into the objects that a format repeats, whatever its chunks and line breaks, and hands each over
- * alone: a file of any size needs the memory of its largest element. An element that its user refuses costs only itself.
- * Where strings or brackets show that a record was cut off, it goes on at the next line that looks like a beginning.
+ * alone: a file of any size needs the memory of its largest element. An element that its user refuses costs only itself. A
+ * user that takes records that are whole lines gets those uncut. Where strings or brackets show that a record was cut off, it goes on at the next line that looks like a beginning.
  */
 export class JsonElements {
   readonly #user: ElementUser;
-  readonly #path: readonly string[];
+  readonly #path: readonly (readonly string[])[];
+  readonly #pathName: string;
   readonly #noted: readonly string[];
   readonly #bytesMax: number;
   readonly #nestingMax: number;
@@ -104,10 +119,14 @@ export class JsonElements {
   /** columns before the element, if only white space; else -1 */
   #indent = -1;
   #keys: string[] = [];
+  /** the key last seen on the way */
   #key = "";
+  readonly #notes = new Map<string, Uint8Array>();
   #hasElements = false;
-  /** records were whole lines so far: a line that begins with a brace begins a record */
+  /** records were whole lines so far */
   #isLines = false;
+  /** what a line begins with that begins a record: the brace and a first key */
+  readonly #starts: Buffer[];
   // Of the value that is being scanned:
   #depth = 0;
   #isInString = false;
@@ -116,7 +135,9 @@ export class JsonElements {
 
   constructor(options: ElementOptions, user: ElementUser) {
     this.#user = user;
-    this.#path = options.path;
+    this.#path = options.path.map((key) => (typeof key === "string" ? [key] : key));
+    this.#pathName = options.pathName ?? this.#path.map((keys) => keys.join(" or ")).join(".");
+    this.#starts = (this.#path[0] ?? []).map(startOf);
     this.#noted = options.noted ?? [];
     this.#bytesMax = options.bytesMax ?? recordBytesMax;
     this.#nestingMax = options.nestingMax ?? elementNestingMax;
@@ -131,9 +152,10 @@ export class JsonElements {
   end(): void {
     this.#isLast = true;
     while (this.#step());
-    if (this.#mode === Mode.Top || this.#mode === Mode.Lost) return;
-    this.#user.skip(this.#mode === Mode.InElement ? this.#element : this.#record, cutOff);
+    if (this.#mode !== Mode.Top && this.#mode !== Mode.Lost)
+      this.#user.skip(this.#mode === Mode.InElement ? this.#element : this.#record, cutOff);
     this.#mode = Mode.Top;
+    this.#handNotes();
   }
 
   /** One state further; false when more bytes are needed for that. */
@@ -141,6 +163,8 @@ export class JsonElements {
     switch (this.#mode) {
       case Mode.Top:
         return this.#betweenRecords();
+      case Mode.Line:
+        return this.#inLine();
       case Mode.Key:
         return this.#beforeKey();
       case Mode.Value:
@@ -158,6 +182,7 @@ export class JsonElements {
   }
 
   #betweenRecords(): boolean {
+    this.#handNotes();
     const buffer = this.#buffer;
     let at = this.#start;
     while (at < this.#end && isBetween(buffer[at] as number)) at += 1;
@@ -168,7 +193,8 @@ export class JsonElements {
     this.#keys = [];
     this.#hasElements = false;
     if (buffer[at] === openBrace) {
-      this.#enter(0);
+      if (this.#user.useLine === undefined) this.#enter(0);
+      else this.#mode = Mode.Line;
       return true;
     }
     // Some of what is there instead is shown, so it must be there.
@@ -177,17 +203,49 @@ export class JsonElements {
     return this.#lose(this.#record, `is no JSON object, but starts with ${JSON.stringify(shown)}`);
   }
 
+  #inLine(): boolean {
+    const found = this.#buffer.subarray(0, this.#end).indexOf(newline, this.#at);
+    if (found < 0 && !this.#isLast && this.#end - this.#start <= recordLineBytesMax) {
+      this.#at = this.#end;
+      return false;
+    }
+    if (found >= 0 || this.#isLast) {
+      const lineEnd = found < 0 ? this.#end : found;
+      const line = this.#wholeLine(lineEnd);
+      if (line !== null && this.#user.useLine?.(line) === true) {
+        this.#start = this.#at = lineEnd;
+        this.#isLineBlank = false;
+        this.#isLines = true;
+        this.#mode = Mode.Top;
+        return true;
+      }
+    }
+    this.#at = this.#start;
+    this.#enter(0);
+    return true;
+  }
+
+  /** The line without what surrounds a record, if it looks like a whole one. */
+  #wholeLine(lineEnd: number): Buffer | null {
+    const buffer = this.#buffer;
+    let end = lineEnd;
+    while (end > this.#start && isBetween(buffer[end - 1] as number)) end -= 1;
+    return buffer[end - 1] === closeBrace ? buffer.subarray(this.#start, end) : null;
+  }
+
   /** At the beginning of a value that the first `level` keys of the path led to. */
   #enter(level: number): void {
     const byte = this.#buffer[this.#at] as number;
     const isThere = level === this.#path.length;
+    const isObject = byte === openBrace;
     this.#consume(this.#at);
-    if (byte === openBrace && isThere) {
+    // In a list of elements its user judges whatever is none.
+    if (isThere && (isObject || (byte !== openBracket && this.#frames.at(-1)?.isList === true))) {
       this.#hasElements = true;
       this.#indent = this.#isLineBlank ? this.#base + this.#start - this.#lineStart : -1;
       this.#element = this.#place();
       this.#scanFrom(Mode.InElement);
-    } else if ((byte === openBrace || byte === openBracket) && this.#frames.length < framesMax) {
+    } else if ((isObject || byte === openBracket) && this.#frames.length < framesMax) {
       this.#frames.push({ isList: byte === openBracket, level });
       if (isThere) this.#hasElements = true;
       this.#at += 1;
@@ -208,7 +266,7 @@ export class JsonElements {
         return this.#end - this.#at > keyBytesMax ? this.#lose(this.#record, "is no valid JSON") : false;
       if (this.#buffer[end] === newline) return this.#lose(this.#record, cutOff);
       this.#key = this.#buffer.toString("latin1", this.#at + 1, end);
-      if (this.#keys.length < 4) this.#keys.push(this.#key.slice(0, 40));
+      if (this.#keys.length < 4) this.#keys.push(this.#key.slice(0, firstKeyLengthMax));
       this.#at = end + 1;
       this.#mode = Mode.Value;
     } else return this.#lose(this.#record, "is no valid JSON");
@@ -222,7 +280,7 @@ export class JsonElements {
       return true;
     }
     const { level } = this.#frames.at(-1) as Frame;
-    if (this.#key === this.#path[level]) this.#enter(level + 1);
+    if (this.#path[level]?.includes(this.#key) === true) this.#enter(level + 1);
     else {
       const isNoted = level === 0 && this.#noted.includes(this.#key);
       this.#consume(this.#at);
@@ -249,12 +307,23 @@ export class JsonElements {
     this.#resume();
     if (this.#frames.length > 0) return;
     if (!this.#hasElements && this.#keys.length > 0)
-      this.#user.skip(this.#record, `has no ${this.#path.join(".")} (${this.#keys.join(", ")})`);
+      this.#user.skip(this.#record, `has no ${this.#pathName} (${this.#keys.join(", ")})`);
     this.#endRecord();
   }
 
   #endRecord(): void {
     this.#isLines = this.#line === this.#record.line;
+    const [key] = this.#keys;
+    if (!this.#isLines || key === undefined || key.length >= firstKeyLengthMax) return;
+    const start = startOf(key);
+    if (this.#starts.length < startsMax && !this.#starts.some((known) => known.equals(start)))
+      this.#starts.push(start);
+  }
+
+  #handNotes(): void {
+    if (this.#notes.size === 0) return;
+    this.#user.note?.(this.#notes, this.#record);
+    this.#notes.clear();
   }
 
   /** Goes on in the innermost object or list on the way. */
@@ -271,7 +340,8 @@ export class JsonElements {
       if (this.#refusal !== null) this.#consume(this.#at);
       return false;
     }
-    const why = this.#refusal ?? this.#user.use(this.#buffer.subarray(this.#start, this.#at), this.#element);
+    const why =
+      this.#refusal ?? this.#user.use(this.#buffer.subarray(this.#start, this.#at), this.#element, this.#key);
     if (why !== null) this.#user.skip(this.#element, why);
     this.#consume(this.#at);
     this.#resume();
@@ -284,8 +354,7 @@ export class JsonElements {
     const isDone = this.#scanValue();
     if (this.#mode !== mode) return true;
     if (mode === Mode.InNoted && isDone) {
-      const value = this.#buffer.subarray(this.#start, this.#at);
-      this.#user.note?.(this.#key, value, this.#record);
+      this.#notes.set(this.#key, Uint8Array.from(this.#buffer.subarray(this.#start, this.#at)));
       this.#hasElements = true;
     } else if (mode === Mode.InNoted && this.#end - this.#start <= notedBytesMax) return false;
     this.#consume(this.#at);
@@ -309,14 +378,10 @@ export class JsonElements {
     if (at === this.#end && !this.#isLast && at - lineEnd <= keyBytesMax) return false;
     const byte = this.#buffer[at] as number;
     const indent = at - lineEnd - 1;
-    const isBeginning = byte === openBrace && at < this.#end;
+    const isElement = byte === openBrace && at < this.#end && indent === this.#indent;
     this.#at = at;
-    if (this.#isLines) {
-      this.#frames.length = 0;
-      this.#mode = Mode.Top;
-    } else if (isBeginning && indent === this.#indent && this.#frames.at(-1)?.isList === true)
-      this.#mode = Mode.List;
-    else if (isBeginning && (indent === 0 || indent === this.#indent)) {
+    if (!this.#isLines && isElement && this.#frames.at(-1)?.isList === true) this.#mode = Mode.List;
+    else if (this.#isLines || isElement || beginsRecords(this.#buffer, lineEnd + 1, this.#end)) {
       this.#frames.length = 0;
       this.#mode = Mode.Top;
     }
@@ -329,8 +394,9 @@ export class JsonElements {
     for (; this.#at < this.#end; this.#at += 1) {
       const byte = this.#buffer[this.#at] as number;
       if (byte > 0x20) return true;
-      if (byte === newline && this.#mode !== Mode.List && !this.#staysInRecord()) return false;
+      if (byte === newline && !this.#staysInRecord()) return false;
     }
+    this.#consume(this.#at);
     return false;
   }
 
@@ -379,7 +445,7 @@ export class JsonElements {
         depth -= 1;
       } else if (kind === Byte.Comma) {
         if (depth === 0) return this.#endValue(at);
-      } else if (this.#isLines) {
+      } else if (at + 1 === end || buffer[at + 1] === openBrace) {
         this.#at = at;
         this.#depth = depth;
         this.#isInString = isInString;
@@ -402,10 +468,16 @@ export class JsonElements {
    * needed to tell; the mode is `Top` if it does not.
    */
   #staysInRecord(): boolean {
-    if (!this.#isLines) return true;
     const next = this.#at + 1;
+    const isBare = this.#path.length === 0;
+    if (isBare && !this.#isLines) return true;
     if (next === this.#end) return this.#isLast;
     if (this.#buffer[next] !== openBrace) return true;
+    if (!isBare) {
+      // A line of its own may well begin an element of a list; only a key that records begin with tells.
+      if (this.#end - next < firstKeyLengthMax + 2 && !this.#isLast) return false;
+      if (!this.#starts.some((start) => isAt(start, this.#buffer, next, this.#end))) return true;
+    }
     this.#user.skip(this.#mode === Mode.InElement ? this.#element : this.#record, cutOff);
     this.#consume(next);
     this.#frames.length = 0;
@@ -473,6 +545,22 @@ function isBetween(byte: number): boolean {
     byte === 0xbb ||
     byte === 0xbf
   );
+}
+
+/** Whether records, and no part of one, begin at the beginning of a line, in one way or another. */
+function beginsRecords(bytes: Uint8Array, at: number, end: number): boolean {
+  return at < end && (bytes[at] === openBrace || bytes[at] === openBracket || bytes[at] === 0);
+}
+
+/** What a record begins with that has this key first, written as programs write it. */
+function startOf(key: string): Buffer {
+  return Buffer.from(`{"${key}"`, "latin1");
+}
+
+function isAt(expected: Uint8Array, bytes: Uint8Array, at: number, end: number): boolean {
+  if (at + expected.length > end) return false;
+  for (let i = 0; i < expected.length; i += 1) if (bytes[at + i] !== expected[i]) return false;
+  return true;
 }
 
 function isBlank(byte: number): boolean {

@@ -28,7 +28,9 @@ function cut(options: ElementOptions, bytes: Uint8Array, size: number): readonly
       return null;
     },
     skip: ({ line }, why) => void found.push(`${line}: ${why}`),
-    note: (key, value) => void found.push(`${key}=${Buffer.from(value).toString()}`),
+    note(values) {
+      for (const [key, value] of values) found.push(`${key}=${Buffer.from(value).toString()}`);
+    },
   });
   for (let at = 0; at < bytes.length; at += size) cutter.push(bytes.subarray(at, at + size));
   cutter.end();
@@ -97,10 +99,34 @@ test("a record without the key is reported with the keys that it has; an empty l
   ]);
 });
 
-test("values of noted keys are handed over, at the top alone", () => {
-  expect(elements(`{"status":"PARTIAL","data":{"status":1,"x":[${a}]}}`, "data", "x")).toEqual([
+test("values of noted keys are handed over once their record is over, those at its top alone", () => {
+  const noted = `{"status":"PARTIAL","data":{"status":1,"x":[${a}]}}`;
+  expect(elements(`${noted}\n${noted}\n{"status":1,"half":`, "data", "x")).toEqual([
+    a,
     'status="PARTIAL"',
     a,
+    'status="PARTIAL"',
+    `3: ${cutOff}`,
+    "status=1",
+  ]);
+});
+
+test("a list of elements has nothing in it that its user does not see", () => {
+  expect(elements(`{"data":[${a},7,oops,"x" ,${b}]}`, "data")).toEqual([a, "7", "1: malformed", '"x"', b]);
+});
+
+test("what a line begins with tells a record from an element", () => {
+  expect(elements(`{"data":[\n${a},\n${b}\n]}\n{"data":[${a},{"half":\n{"data":[${b}]}`, "data")).toEqual([
+    a,
+    b,
+    a,
+    `5: ${cutOff}`,
+    b,
+  ]);
+  expect(elements(`{"n":1,"data":${a}}\n{"n":1,"data":{"half\n{"n":2,"data":[\n${b}\n]}`, "data")).toEqual([
+    a,
+    `2: ${cutOff}`,
+    b,
   ]);
 });
 
