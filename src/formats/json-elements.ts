@@ -84,6 +84,8 @@ const keyBytesMax = 1 << 16;
 const notedBytesMax = 1 << 16;
 const shownBytes = 20;
 const firstKeyLengthMax = 40;
+/** of a brace and such a key in quotes */
+const startBytesMax = firstKeyLengthMax + 3;
 const startsMax = 16;
 
 /**
@@ -116,8 +118,9 @@ export class JsonElements {
   // Of the record and element that are being walked:
   #record: RecordPlace = { line: 1, offset: 0 };
   #element: RecordPlace = { line: 1, offset: 0 };
-  /** columns before the element, if only white space; else -1 */
-  #indent = -1;
+  /** columns before the record and the element, if only white space; else -1 */
+  #recordIndent = Number.POSITIVE_INFINITY;
+  #elementIndent = -1;
   #keys: string[] = [];
   /** the key last seen on the way */
   #key = "";
@@ -193,6 +196,7 @@ export class JsonElements {
     this.#keys = [];
     this.#hasElements = false;
     if (buffer[at] === openBrace) {
+      this.#recordIndent = this.#indent();
       if (this.#user.useLine === undefined) this.#enter(0);
       else this.#mode = Mode.Line;
       return true;
@@ -242,7 +246,7 @@ export class JsonElements {
     // In a list of elements its user judges whatever is none.
     if (isThere && (isObject || (byte !== openBracket && this.#frames.at(-1)?.isList === true))) {
       this.#hasElements = true;
-      this.#indent = this.#isLineBlank ? this.#base + this.#start - this.#lineStart : -1;
+      this.#elementIndent = this.#indent();
       this.#element = this.#place();
       this.#scanFrom(Mode.InElement);
     } else if ((isObject || byte === openBracket) && this.#frames.length < framesMax) {
@@ -312,6 +316,8 @@ export class JsonElements {
   }
 
   #endRecord(): void {
+    // What has no elements is perhaps only the rest of a broken record.
+    if (!this.#hasElements) return;
     this.#isLines = this.#line === this.#record.line;
     const [key] = this.#keys;
     if (!this.#isLines || key === undefined || key.length >= firstKeyLengthMax) return;
@@ -375,13 +381,18 @@ export class JsonElements {
     while (at < this.#end && isBlank(this.#buffer[at] as number)) at += 1;
     this.#consume(lineEnd);
     this.#at = lineEnd;
-    if (at === this.#end && !this.#isLast && at - lineEnd <= keyBytesMax) return false;
+    if (this.#end - at < startBytesMax && !this.#isLast && at - lineEnd <= keyBytesMax) return false;
     const byte = this.#buffer[at] as number;
     const indent = at - lineEnd - 1;
-    const isElement = byte === openBrace && at < this.#end && indent === this.#indent;
+    const isObject = byte === openBrace && at < this.#end;
+    const isInList = !this.#isLines && this.#frames.at(-1)?.isList === true;
     this.#at = at;
-    if (!this.#isLines && isElement && this.#frames.at(-1)?.isList === true) this.#mode = Mode.List;
-    else if (this.#isLines || isElement || beginsRecords(this.#buffer, lineEnd + 1, this.#end)) {
+    if (isObject && isInList && indent === this.#elementIndent && !this.#isStart(at)) this.#mode = Mode.List;
+    else if (
+      this.#isLines ||
+      (isObject && indent <= this.#recordIndent) ||
+      beginsRecords(this.#buffer, lineEnd + 1, this.#end)
+    ) {
       this.#frames.length = 0;
       this.#mode = Mode.Top;
     }
@@ -475,14 +486,18 @@ export class JsonElements {
     if (this.#buffer[next] !== openBrace) return true;
     if (!isBare) {
       // A line of its own may well begin an element of a list; only a key that records begin with tells.
-      if (this.#end - next < firstKeyLengthMax + 2 && !this.#isLast) return false;
-      if (!this.#starts.some((start) => isAt(start, this.#buffer, next, this.#end))) return true;
+      if (this.#end - next < startBytesMax && !this.#isLast) return false;
+      if (!this.#isStart(next)) return true;
     }
     this.#user.skip(this.#mode === Mode.InElement ? this.#element : this.#record, cutOff);
     this.#consume(next);
     this.#frames.length = 0;
     this.#mode = Mode.Top;
     return false;
+  }
+
+  #isStart(at: number): boolean {
+    return this.#starts.some((start) => isAt(start, this.#buffer, at, this.#end));
   }
 
   #cutOffHere(): false {
@@ -498,6 +513,11 @@ export class JsonElements {
 
   #place(): RecordPlace {
     return { line: this.#line, offset: this.#base + this.#start };
+  }
+
+  /** Columns before `start`. */
+  #indent(): number {
+    return this.#isLineBlank ? this.#base + this.#start - this.#lineStart : -1;
   }
 
   /** Lets go of everything before `at`. */

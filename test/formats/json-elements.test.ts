@@ -88,6 +88,11 @@ test("in a pretty text it goes on at what begins where the broken element began"
   expect(elements(text, "data")).toEqual([`2: ${cutOff}`, a]);
 });
 
+test("a record follows a broken one, however far in from the left", () => {
+  const text = `[\n {\n  "data": [\n   {\n    "x": "half\n   }\n  ]\n },\n {\n  "data": [\n   ${a}\n  ]\n }\n]`;
+  expect(elements(text, "data")).toEqual([`4: ${cutOff}`, a]);
+});
+
 test("half an element at the end is reported where it begins", () => {
   expect(elements(`{"data":[${a},\n{"x":[`, "data")).toEqual([a, `2: ${cutOff}`]);
 });
