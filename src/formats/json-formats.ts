@@ -40,24 +40,24 @@ const documents = "Jaeger documents from Elasticsearch";
 
 /** Tried in this order. */
 const jsonFormats: readonly JsonFormat[] = [
-  wrapped("Tempo JSON (v1)", ["batches"], [["batches"]]),
-  wrapped("Tempo JSON (v2)", ["trace", "resourceSpans"], [["trace.resourceSpans"]]),
-  wrapped("Jaeger API v3 JSON", ["result", "resourceSpans"], [["result.resourceSpans"], ["error.httpCode"]]),
-  tree(
+  scanned("Tempo JSON (v1)", ["batches"], [["batches"]]),
+  scanned("Tempo JSON (v2)", ["trace", "resourceSpans"], [["trace.resourceSpans"]]),
+  scanned("Jaeger API v3 JSON", ["result", "resourceSpans"], [["result.resourceSpans"], ["error.httpCode"]]),
+  scanned(
     "Jaeger JSON",
     ["data"],
     [["data.spans.spanID"], ["data.traceID", "data.processes"], ["data", "total", "limit", "offset"]],
     appendJaegerTrace,
   ),
-  tree(
+  scanned(
     "Jaeger JSON",
     [],
     [["spans.spanID"], ["traceID", "spans"], ["traceID", "processes"], ["spans", "processes"]],
     appendJaegerTrace,
   ),
-  tree(documents, [], [["traceID", "spanID"]], appendJaegerDocument),
-  tree(documents, ["_source"], [["_source.traceID", "_source.spanID"]], appendJaegerDocument),
-  tree(documents, ["hits", "hits", "_source"], [["hits.hits._source.spanID"]], appendJaegerDocument),
+  scanned(documents, [], [["traceID", "spanID"]], appendJaegerDocument),
+  scanned(documents, ["_source"], [["_source.traceID", "_source.spanID"]], appendJaegerDocument),
+  scanned(documents, ["hits", "hits", "_source"], [["hits.hits._source.spanID"]], appendJaegerDocument),
   tree(
     "Zipkin v1 JSON",
     [],
@@ -95,11 +95,17 @@ export function elementUserOf(format: JsonFormat, records: RecordUser): ElementU
   };
 }
 
-/** Lists of ResourceSpans that stand under keys of their own. */
-function wrapped(name: string, path: readonly string[], signs: JsonFormat["signs"]): JsonFormat {
-  return { name, elements: { path, noted, nestingMax: Number.POSITIVE_INFINITY }, signs, append: null };
+/** Objects that are read byte by byte, so that they may nest as deep as they like; without a reader: ResourceSpans. */
+function scanned(
+  name: string,
+  path: readonly string[],
+  signs: JsonFormat["signs"],
+  append: SpanReader | null = null,
+): JsonFormat {
+  return { name, elements: { path, noted, nestingMax: Number.POSITIVE_INFINITY }, signs, append };
 }
 
+/** Objects that are read as a whole. */
 function tree(
   name: string,
   path: readonly string[],

@@ -28,8 +28,12 @@ const processes = {
 /** The spans of one trace in Jaeger's JSON. */
 function spansOf(...spans: readonly unknown[]): readonly Span[] {
   const table = new SpanTable();
-  appendJaegerTrace({ traceID, spans, processes }, table);
+  appendJaegerTrace(bytesOf({ traceID, spans, processes }), table);
   return spansIn([table]);
+}
+
+function bytesOf(json: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify(json));
 }
 
 function spansIn(tables: readonly SpanTable[]): readonly Span[] {
@@ -97,7 +101,7 @@ describe("ids", () => {
       7,
       jaegerSpan(),
     ];
-    expect(appendJaegerTrace({ spans, processes }, table)).toEqual({
+    expect(appendJaegerTrace(bytesOf({ spans, processes }), table)).toEqual({
       accepted: 1,
       rejected: 5,
       reasons: new Map([
