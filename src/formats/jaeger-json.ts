@@ -2,7 +2,7 @@ import { decodeUtf8 } from "../base/utf8.ts";
 import { ValueType } from "../model/attributes.ts";
 import { SpanKind, SpanTable, StatusCode, type TableMark } from "../model/span-table.ts";
 import { type DecodeResult, MalformedBodyError, type RejectReason } from "../model/telemetry.ts";
-import { endOfObject, KeySet, unknownKey } from "../otlp/json-keys.ts";
+import { endOfObject, KeySet, Literal, unknownKey } from "../otlp/json-keys.ts";
 import { JsonScanner } from "../otlp/json-scanner.ts";
 import { signedOf } from "../otlp/json-values.ts";
 
@@ -108,8 +108,15 @@ const eventWord = new KeySet(["event"]);
 const childWord = new KeySet(["CHILD_OF"]);
 const noKeys = new KeySet([]);
 
+/** How tags are mostly written. */
+const usualStart = new Literal('{"key":');
+const usualString = new Literal(',"type":"string","value":');
+const usualInt = new Literal(',"type":"int64","value":');
+
 /** What tags of one kind of owner mean. */
 interface TagMeaning {
+  /** from 0 */
+  readonly index: number;
   /** names of tags that stand for fields, `Field` */
   readonly fields: KeySet;
   /** names that OpenTelemetry has another name for, at the same index of `newNames` */
@@ -145,15 +152,17 @@ const fieldNames = new KeySet(
   { "otel.library.name": "otel.scope.name", "otel.library.version": "otel.scope.version" },
 );
 
-const tagsOfSpan: TagMeaning = { fields: fieldNames, oldNames: noKeys, newNames: [] };
+const tagsOfSpan: TagMeaning = { index: 0, fields: fieldNames, oldNames: noKeys, newNames: [] };
 const tagsOfProcess: TagMeaning = {
+  index: 1,
   fields: noKeys,
   oldNames: new KeySet(["hostname"]),
   newNames: ["host.name"],
 };
-const tagsOfEvent: TagMeaning = { fields: fieldNames, oldNames: noKeys, newNames: [] };
+const tagsOfEvent: TagMeaning = { index: 2, fields: fieldNames, oldNames: noKeys, newNames: [] };
 /** OpenTracing's way to log an exception, which OpenTelemetry's specification translates so. */
 const tagsOfException: TagMeaning = {
+  index: 3,
   fields: fieldNames,
   oldNames: new KeySet(["error.kind", "message", "stack"]),
   newNames: ["exception.type", "exception.message", "exception.stacktrace"],
@@ -176,6 +185,7 @@ const sampledFlag = 1;
 /** Times below are no dates, but count from the beginning of a trace that somebody wrote by hand. */
 const relativeMicrosMax = 86_400_000_000;
 const envelopesMax = 10_000;
+const guessesMax = 1024;
 
 const quote = 0x22;
 const openArray = 0x5b;
@@ -228,6 +238,11 @@ class JaegerReader {
   #name = -1;
   #lastName = 0;
   #event = 0;
+  // Spans mostly have what those before them had. By what a string mostly follows, id of the string that followed it last:
+  readonly #guesses = new Uint32Array(guessesMax * 2);
+  // and of a tag's name, what it means:
+  readonly #guessedNames = new Uint32Array(guessesMax);
+  readonly #guessedFields = new Int8Array(guessesMax);
   readonly #words = new Uint32Array(4);
   readonly #otherWords = new Uint32Array(4);
 
@@ -240,6 +255,9 @@ class JaegerReader {
     const isFull = this.#resources.size + this.#scopes.size > envelopesMax;
     if (!isFresh && !isFull && this.#begunFor.has(table)) return;
     this.#begunFor = new WeakSet([table]);
+    this.#guesses.fill(0);
+    this.#guessedNames.fill(0);
+    this.#guessedFields.fill(unknownKey);
     this.#resources.clear();
     this.#scopes.clear();
     this.#processes.clear();
@@ -405,7 +423,8 @@ class JaegerReader {
         if (scanner.double()) table.flags[row] = scanner.number & sampledFlag;
         break;
       case SpanKey.OperationName:
-        if (scanner.string()) table.name[row] = this.#textAfter(0);
+        if (scanner.bytes[scanner.at] === quote) table.name[row] = this.#string(0);
+        else scanner.skipValue();
         break;
       case SpanKey.References:
         // Which of them is the parent depends on the trace id.
@@ -600,8 +619,7 @@ class JaegerReader {
     if (!isName || scanner.bytes[valueAt] !== quote) return false;
     const end = scanner.at;
     scanner.at = valueAt;
-    scanner.string();
-    this.#table.events.name[this.#event] = this.#textAfter(1);
+    this.#table.events.name[this.#event] = this.#string(0);
     scanner.at = end;
     return true;
   }
@@ -682,7 +700,25 @@ class JaegerReader {
     const scanner = this.#scanner;
     for (let more = scanner.firstElement(); more; more = scanner.nextElement())
       if (scanner.at === exceptAt) scanner.skipValue();
-      else this.#tag(meaning);
+      else if (!this.#usualTag(meaning)) this.#tag(meaning);
+  }
+
+  /** Reads a tag that is written as nearly all are; false, with the scanner where it was, for another. */
+  #usualTag(meaning: TagMeaning): boolean {
+    const scanner = this.#scanner;
+    const start = scanner.at;
+    if (scanner.takeTight(usualStart) && this.#readName(meaning)) {
+      const isString = scanner.takeTight(usualString);
+      if (isString || scanner.takeTight(usualInt)) {
+        this.#tagValue(meaning, isString ? Type.String : Type.Int64);
+        for (let key = TagKey.Value as number; ; scanner.skipValue()) {
+          key = scanner.nextKey(tagKeys, key);
+          if (key === endOfObject) return true;
+        }
+      }
+    }
+    scanner.at = start;
+    return false;
   }
 
   /** How a value is read depends on its name and type, which mostly stand before it. */
@@ -694,7 +730,7 @@ class JaegerReader {
     let isDone = false;
     for (let key = scanner.firstKey(tagKeys); key !== endOfObject; key = scanner.nextKey(tagKeys, key)) {
       if (key === TagKey.Key) {
-        if (scanner.string()) this.#readName(meaning, scanner.text, scanner.textStart, scanner.textEnd);
+        this.#readName(meaning);
       } else if (key === TagKey.Type) {
         if (scanner.string()) type = this.#among(typeWords);
       } else if (key === TagKey.Value && this.#name >= 0 && type !== null && !isDone) {
@@ -720,20 +756,37 @@ class JaegerReader {
     for (let key = scanner.firstKey(noKeys); key !== endOfObject; key = scanner.nextKey(noKeys, key)) {
       const name = scanner.text.slice(scanner.textStart, scanner.textEnd);
       for (let at = name.indexOf(0x40); at >= 0; at = name.indexOf(0x40, at)) name[at] = 0x2e;
-      this.#readName(meaning, name, 0, name.length);
+      this.#setName(meaning, name, 0, name.length);
       this.#tagValue(meaning, unknownKey);
     }
   }
 
-  #readName(meaning: TagMeaning, text: Uint8Array, start: number, end: number): void {
+  #readName(meaning: TagMeaning): boolean {
+    const scanner = this.#scanner;
+    const slot = (this.#lastName * 4 + meaning.index) % guessesMax;
+    if (scanner.isKnownString(this.#table.strings, this.#guesses[slot] as number)) {
+      this.#name = this.#lastName = this.#guessedNames[slot] as number;
+      this.#field = this.#guessedFields[slot] as number;
+      return true;
+    }
+    if (!scanner.string()) return false;
+    const known = this.#setName(meaning, scanner.text, scanner.textStart, scanner.textEnd);
+    if (scanner.textWasEscaped) return true;
+    this.#guesses[slot] = known;
+    this.#guessedNames[slot] = this.#name;
+    this.#guessedFields[slot] = this.#field;
+    return true;
+  }
+
+  /** Answers the id of the name as it stands there. */
+  #setName(meaning: TagMeaning, text: Uint8Array, start: number, end: number): number {
     const { strings } = this.#table;
-    this.#field = meaning.fields.find(text, start, end, endOfObject);
+    const id = strings.internBytes(text, start, end);
     const old = meaning.oldNames.find(text, start, end, endOfObject);
-    this.#name =
-      old === unknownKey
-        ? strings.internAfter(this.#lastName * 2, text, start, end)
-        : strings.intern(meaning.newNames[old] ?? "");
+    this.#field = meaning.fields.find(text, start, end, endOfObject);
+    this.#name = old === unknownKey ? id : strings.intern(meaning.newNames[old] ?? "");
     this.#lastName = this.#name;
+    return id;
   }
 
   #tagValue(meaning: TagMeaning, type: number): void {
@@ -803,8 +856,7 @@ class JaegerReader {
     if (byte === quote) {
       if (type > Type.String && this.#typedText(type)) return;
       scanner.at = start;
-      scanner.string();
-      this.#addText(this.#textAfter(this.#name * 2 + 1));
+      this.#addText(this.#string(this.#name));
     } else if (byte === 0x74 || byte === 0x66) {
       scanner.boolean();
       attributes.add(this.#name, ValueType.Bool, scanner.number);
@@ -879,10 +931,17 @@ class JaegerReader {
     return words.find(text, textStart, textEnd, endOfObject);
   }
 
-  /** The string just read, as its id; `context` is what it mostly follows, twice a string id or that plus one. */
-  #textAfter(context: number): number {
-    const { text, textStart, textEnd } = this.#scanner;
-    return this.#table.strings.internAfter(context, text, textStart, textEnd);
+  /** The id of the string here, which mostly is the one that was the value of `name` last; 0 = name of a span or an event. */
+  #string(name: number): number {
+    const scanner = this.#scanner;
+    const { strings } = this.#table;
+    const slot = guessesMax + (name % guessesMax);
+    const guess = this.#guesses[slot] as number;
+    if (scanner.isKnownString(strings, guess)) return guess;
+    scanner.string();
+    const id = strings.internBytes(scanner.text, scanner.textStart, scanner.textEnd);
+    if (!scanner.textWasEscaped) this.#guesses[slot] = id;
+    return id;
   }
 
   /** Any value as text: a string, "" for null, else its JSON without white space. */
@@ -901,8 +960,7 @@ class JaegerReader {
   #wordId(): number {
     const scanner = this.#scanner;
     if (scanner.bytes[scanner.at] !== quote) return this.#table.strings.intern(this.#word());
-    scanner.string();
-    return this.#textAfter(this.#name * 2 + 1);
+    return this.#string(this.#name);
   }
 
   #count(): number {

@@ -69,7 +69,7 @@ const closeBracket = 0x5d;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
 
-/** What a byte means for finding the end of a value. */
+/** What a byte outside of strings means for finding the end of a value. */
 const Byte = { Plain: 0, Quote: 1, Open: 2, Close: 3, Comma: 4, Newline: 5 } as const;
 const byteKinds = new Uint8Array(256);
 byteKinds[quote] = Byte.Quote;
@@ -100,7 +100,7 @@ export class JsonElements {
   readonly #noted: readonly string[];
   readonly #bytesMax: number;
   readonly #nestingMax: number;
-  /** bytes not yet done with, [start, end) */
+  /** bytes not yet done with, [start, end); a newline always stands at `end`, so that searches end there */
   #buffer = Buffer.allocUnsafe(1 << 16);
   #start = 0;
   #end = 0;
@@ -138,6 +138,7 @@ export class JsonElements {
 
   constructor(options: ElementOptions, user: ElementUser) {
     this.#user = user;
+    this.#buffer[0] = newline;
     this.#path = options.path.map((key) => (typeof key === "string" ? [key] : key));
     this.#pathName = options.pathName ?? this.#path.map((keys) => keys.join(" or ")).join(".");
     this.#starts = (this.#path[0] ?? []).map(startOf);
@@ -427,25 +428,22 @@ export class JsonElements {
     let at = this.#at;
     let depth = this.#depth;
     let isInString = this.#isInString;
-    for (; at < end; at += 1) {
+    for (; ; at += 1) {
       if (isInString) {
-        let byte = buffer[at] as number;
-        while (byte !== quote && byte !== backslash && byte !== newline && at + 1 < end)
-          byte = buffer[++at] as number;
-        if (byte === quote) {
-          isInString = false;
-          if (depth === 0) return this.#endValue(at + 1);
-        } else if (byte === backslash) {
-          if (at + 1 === end) break;
-          at += 1;
-        } else if (byte === newline) {
+        at = stringEnd(buffer, at, end);
+        const byte = buffer[at];
+        if (at >= end || byte === backslash) break;
+        if (byte === newline) {
           this.#at = at;
           return this.#cutOffHere();
         }
-        continue;
+        isInString = false;
+        if (depth === 0) return this.#endValue(at + 1);
+        at += 1;
       }
-      const kind = byteKinds[buffer[at] as number];
-      if (kind === Byte.Plain) continue;
+      let kind = byteKinds[buffer[at] as number];
+      while (kind === Byte.Plain) kind = byteKinds[buffer[++at] as number];
+      if (at >= end) break;
       if (kind === Byte.Quote) isInString = true;
       else if (kind === Byte.Open) {
         depth += 1;
@@ -539,8 +537,8 @@ export class JsonElements {
 
   #append(chunk: Uint8Array): void {
     const kept = this.#end - this.#start;
-    if (this.#end + chunk.length > this.#buffer.length) {
-      const needed = kept + chunk.length;
+    if (this.#end + chunk.length >= this.#buffer.length) {
+      const needed = kept + chunk.length + 1;
       const buffer = needed > this.#buffer.length ? Buffer.allocUnsafe(needed * 2) : this.#buffer;
       buffer.set(this.#buffer.subarray(this.#start, this.#end));
       this.#buffer = buffer;
@@ -551,6 +549,7 @@ export class JsonElements {
     }
     this.#buffer.set(chunk, this.#end);
     this.#end += chunk.length;
+    this.#buffer[this.#end] = newline;
   }
 }
 
@@ -565,6 +564,18 @@ function isBetween(byte: number): boolean {
     byte === 0xbb ||
     byte === 0xbf
   );
+}
+
+/** From within a string: where its quote is, a newline that it must not have, or the backslash that a buffer ends with. */
+function stringEnd(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  for (;;) {
+    const byte = bytes[at] as number;
+    if (byte === quote || byte === newline) return at;
+    if (byte !== backslash) at += 1;
+    else if (at + 1 === end) return at;
+    else at += 2;
+  }
 }
 
 /** Whether records, and no part of one, begin at the beginning of a line, in one way or another. */
