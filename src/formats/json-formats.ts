@@ -20,6 +20,8 @@ export interface JsonFormat {
   readonly signs: readonly (readonly string[])[];
   /** null = the objects are those of OTLP's lists, of the signal that their key says, or else of traces */
   readonly append: SpanReader | null;
+  /** whether a record that is a whole line can be read without being cut */
+  readonly readsLines: boolean;
 }
 
 export const otlpJson: JsonFormat = {
@@ -31,6 +33,7 @@ export const otlpJson: JsonFormat = {
   },
   signs: [],
   append: null,
+  readsLines: true,
 };
 
 /** Keys at the top of a record that say something about all of it. */
@@ -85,11 +88,11 @@ export function elementUserOf(format: JsonFormat, records: RecordUser): ElementU
     },
     skip: (place, why) => records.skip(place, why),
   };
-  if (format !== otlpJson) return user;
+  if (!format.readsLines) return user;
   return {
     ...user,
     useLine(line) {
-      const signal = onlySignalOf(line);
+      const signal = format.append === null ? onlySignalOf(line) : "traces";
       return signal !== null && records.use(signal, line) === null;
     },
   };
@@ -102,7 +105,8 @@ function scanned(
   signs: JsonFormat["signs"],
   append: SpanReader | null = null,
 ): JsonFormat {
-  return { name, elements: { path, noted, nestingMax: Number.POSITIVE_INFINITY }, signs, append };
+  const elements = { path, noted, nestingMax: Number.POSITIVE_INFINITY };
+  return { name, elements, signs, append, readsLines: path.length === 0 };
 }
 
 /** Objects that are read as a whole. */
@@ -113,7 +117,13 @@ function tree(
   append: (element: unknown, table: SpanTable) => DecodeResult,
 ): JsonFormat {
   const elements = { path, noted, bytesMax: elementBytesMax };
-  return { name, elements, signs, append: (bytes, table) => append(parsed(bytes), table) };
+  return {
+    name,
+    elements,
+    signs,
+    append: (bytes, table) => append(parsed(bytes), table),
+    readsLines: false,
+  };
 }
 
 function parsed(bytes: Uint8Array): unknown {
