@@ -222,7 +222,7 @@ function throughJaeger(table: SpanTable): SpanTable {
   const again = new SpanTable();
   const groups = groupByTrace([table]);
   for (let i = 0; i < groups.count; i += 1)
-    appendJaegerTrace(JSON.parse([...jaegerJson(groups.rowsOf(i))].join("")), again);
+    appendJaegerTrace(Buffer.from([...jaegerJson(groups.rowsOf(i))].join("")), again);
   return again;
 }
 
