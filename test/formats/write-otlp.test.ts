@@ -134,6 +134,11 @@ const sources = {
   points: [
     { ...at, name: "g", value: { kind: "gauge", value: 7.25 } },
     { ...at, name: "nan", value: { kind: "gauge", value: Number.NaN } },
+    ...(["gauge", "sum", "histogram", "exponential_histogram", "summary"] as const).map((of) => ({
+      ...at,
+      name: `ended ${of}`,
+      value: { kind: "none", of } as const,
+    })),
     { ...at, name: "s", value: { kind: "sum", value: -0, isMonotonic: true, temporality: "delta" } },
     {
       ...at,

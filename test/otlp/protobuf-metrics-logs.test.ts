@@ -117,14 +117,15 @@ function mapOf(attributes: Plain): Attributes {
   return new Map(entriesOf(attributes ?? []));
 }
 
-/** The points of what protobufjs decoded; those without a recorded value left out. */
+/** The points of what protobufjs decoded. */
 function oraclePoints(request: Plain): Plain[] {
   return request.resourceMetrics.flatMap((resourceMetrics: Plain) =>
     resourceMetrics.scopeMetrics.flatMap(({ metrics }: Plain) =>
       metrics.flatMap((metric: Plain) =>
-        (metric[metric.data]?.dataPoints ?? []).flatMap((point: Plain) => {
-          const value = oracleValue(metric, point);
-          if ((point.flags & 1) === 1 || value === null) return [];
+        (metric[metric.data]?.dataPoints ?? []).map((point: Plain) => {
+          const recorded = oracleValue(metric, point);
+          const value =
+            (point.flags & 1) === 1 ? { kind: "none", of: recorded.of ?? recorded.kind } : recorded;
           return {
             resource: mapOf(resourceMetrics.resource?.attributes),
             name: metric.name,
@@ -155,7 +156,7 @@ function oracleValue(metric: Plain, point: Plain): Plain {
   switch (metric.data) {
     case "gauge":
     case "sum": {
-      if (point.value === undefined) return null;
+      if (point.value === undefined) return { kind: "none", of: metric.data };
       const value = Number(point[point.value]);
       if (metric.data === "gauge") return { kind: "gauge", value };
       return { kind: "sum", value, ...shared, isMonotonic: metric.sum.isMonotonic };
