@@ -43,13 +43,13 @@ interface FuzzLimits {
   readonly seconds: number;
   /** what takes longer is a find */
   readonly runMsMax?: number;
+  /** what a process may have in memory, and what fuzzing may add where others had more before */
+  readonly rss?: { readonly bytesMax: number; readonly riseMax: number };
   readonly onProgress?: (outcome: FuzzOutcome) => void;
 }
 
 const runMsMax = 1_000;
-const rssBytesMax = 512 * 1024 * 1024;
-/** Where fuzzing shares its process with other tests, it may add this much to what they have left. */
-const rssRiseMax = 384 * 1024 * 1024;
+const rssLimits = { bytesMax: 512 << 20, riseMax: 384 << 20 };
 const corpusMax = 512;
 
 /** Tries inputs until one breaks a promise, or the limits are reached. The same seed tries the same inputs in the same order. */
@@ -58,7 +58,8 @@ export async function fuzz(target: Target, limits: FuzzLimits): Promise<FuzzOutc
   const dictionary = target.dictionary.map(bytesOf);
   const random = new Random(limits.seed);
   const watchdog = new Watchdog(target.name);
-  const rssMax = Math.max(rssBytesMax, process.memoryUsage.rss() + rssRiseMax);
+  const { bytesMax, riseMax } = limits.rss ?? rssLimits;
+  const rssMax = Math.max(bytesMax, process.memoryUsage.rss() + riseMax);
   const ways = new Set<string>();
   const end = performance.now() + limits.seconds * 1_000;
   let progressAt = performance.now() + 5_000;
