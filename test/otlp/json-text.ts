@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import type { AnyValue, AttributePool } from "../../src/model/attributes.ts";
 import { Span } from "../../src/model/span.ts";
 import type { SpanTable } from "../../src/model/span-table.ts";
-import { anyText } from "./any-text.ts";
+import { anyText } from "../any-text.ts";
 
 /** A JSON text to be: keys may stand in any order and spelling, so an object is a list. */
 export type Node =

@@ -6,6 +6,7 @@ import { encodeLogs } from "../../src/otlp/encode-logs.ts";
 import { encodeMetrics } from "../../src/otlp/encode-metrics.ts";
 import { decodeLogs } from "../../src/otlp/protobuf-logs.ts";
 import { decodeMetrics } from "../../src/otlp/protobuf-metrics.ts";
+import { runs } from "../runs.ts";
 import {
   anyValueOf,
   arbitraryAttributes,
@@ -273,7 +274,7 @@ describe("metric requests", () => {
         expect(own).toEqual(oraclePoints(oracleRequest("metrics", body)));
         expect(result.rejected).toBe(0);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(75) },
     );
   });
 
@@ -285,7 +286,7 @@ describe("metric requests", () => {
         expect(sorted(decodeMetrics(written).points)).toEqual(sorted(own));
         expect(sorted(oraclePoints(oracleRequest("metrics", written)))).toEqual(sorted(own));
       }),
-      { numRuns: 200 },
+      { numRuns: runs(50) },
     );
   });
 
@@ -366,7 +367,7 @@ describe("log requests", () => {
         expect(records).toEqual(oracleRecords(oracleRequest("logs", body)));
         expect(result).toMatchObject({ accepted: records.length, rejected: 0 });
       }),
-      { numRuns: 300 },
+      { numRuns: runs(75) },
     );
   });
 
@@ -378,7 +379,7 @@ describe("log requests", () => {
         expect(sorted(decodeLogs(written).records)).toEqual(sorted(records));
         expect(sorted(oracleRecords(oracleRequest("logs", written)))).toEqual(sorted(records));
       }),
-      { numRuns: 200 },
+      { numRuns: runs(50) },
     );
   });
 

@@ -3,7 +3,7 @@ import protobuf from "protobufjs";
 import type { AnyValue } from "../../src/model/attributes.ts";
 import { Span } from "../../src/model/span.ts";
 import type { SpanTable } from "../../src/model/span-table.ts";
-import { anyText } from "./any-text.ts";
+import { anyText } from "../any-text.ts";
 
 /** The project's own .proto files, loaded by protobufjs: what it makes of bytes is what ours must make of them. */
 const root = new protobuf.Root();
