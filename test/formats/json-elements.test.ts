@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { type ElementOptions, JsonElements } from "../../src/formats/json-elements.ts";
+import { runs } from "../runs.ts";
 
 /** What is cut out of a text, the same for every size of chunk: elements as text, flaws as `line: why`, notes as `key=value`. */
 function elements(text: string, ...path: readonly string[]): readonly string[] {
@@ -160,7 +161,7 @@ test("any values in any layout come out whole, and any damage comes out the same
       const data = JSON.stringify({ data: values }, null, space);
       expect(elements(data, "data").map((text) => JSON.stringify(JSON.parse(text)))).toEqual(texts);
     }),
-    { numRuns: 100 },
+    { numRuns: runs(25) },
   );
   fc.assert(
     fc.property(
@@ -179,6 +180,6 @@ test("any values in any layout come out whole, and any damage comes out the same
         elementsBy({ path: key === "" ? [] : [key] }, bytes.toString("latin1"));
       },
     ),
-    { numRuns: 300 },
+    { numRuns: runs(75) },
   );
 });
