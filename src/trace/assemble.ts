@@ -131,7 +131,7 @@ function sortNodes(nodes: SpanNode[]): void {
 
 interface Resolving {
   /** Makes one span of several reports of it. */
-  merge(reports: readonly SpanNode[]): SpanNode;
+  readonly merge: (reports: readonly SpanNode[]) => SpanNode;
   readonly problems: TraceProblems;
 }
 

@@ -16,7 +16,8 @@ fuzzTest({
       const rows = tables.reduce((sum, { rowCount }) => sum + rowCount, 0);
       const handed = [rows, points.length, logs.length];
       const counted = [summary.spans, summary.points, summary.logs].map(({ accepted }) => accepted);
-      if (handed.join() !== counted.join()) throw new Error(`${handed} handed over, ${counted} counted`);
+      if (handed.join() !== counted.join())
+        throw new Error(`${handed.join()} handed over, ${counted.join()} counted`);
       const kinds = new Set(problems.map(({ kind }) => kind));
       return `${summary.files[0]?.format} ${Math.min(rows, 8)} ${[...kinds].sort().join()}`;
     } catch (error) {

@@ -48,7 +48,7 @@ interface FuzzLimits {
   readonly onProgress?: (outcome: FuzzOutcome) => void;
 }
 
-const runMsMax = 1_000;
+const usualRunMsMax = 1_000;
 const rssLimits = { bytesMax: 512 << 20, riseMax: 384 << 20 };
 const corpusMax = 512;
 
@@ -80,7 +80,7 @@ export async function fuzz(target: Target, limits: FuzzLimits): Promise<FuzzOutc
           ? (corpus[executions] as Uint8Array)
           : mutate(random, corpus, dictionary);
       watchdog.begin(input);
-      const tried = tryOnce(target, input, limits.runMsMax ?? runMsMax);
+      const tried = tryOnce(target, input, limits.runMsMax ?? usualRunMsMax);
       const { what, way, tookMs } = tried instanceof Promise ? await tried : tried;
       watchdog.end();
       if (tookMs > longestMs) longestMs = tookMs;
@@ -165,7 +165,7 @@ export function fuzzTest(target: Target): void {
   const old = findsOf(target.name);
   test.runIf(old.length > 0)(`${target.name}: what was found before stays fixed`, async () => {
     for (const { name, input } of old)
-      expect([name, (await tryOnce(target, input, runMsMax)).what]).toEqual([name, null]);
+      expect([name, (await tryOnce(target, input, usualRunMsMax)).what]).toEqual([name, null]);
   });
 
   const timeout = executionsMin > 0 ? 0 : seconds * 1_000 + 60_000;
