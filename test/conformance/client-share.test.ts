@@ -1,5 +1,5 @@
 import { type ClientRequest, request } from "node:http";
-import { type ClientHttp2Stream, connect } from "node:http2";
+import { type ClientHttp2Stream, connect, type IncomingHttpHeaders } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -117,11 +117,11 @@ async function grpcServer(isClosed: boolean): Promise<Server> {
       call.on("error", () => {});
       call.resume();
       const reply = new Promise<Reply>((resolve) => {
-        const onEnd = (end: Record<string, unknown>): void => {
+        const onEnd = (end: IncomingHttpHeaders): void => {
           if (end["grpc-status"] === undefined) return;
-          const details = end["grpc-status-details-bin"];
+          const details = [end["grpc-status-details-bin"]].flat()[0];
           const retrySeconds =
-            details === undefined ? Number.NaN : retrySecondsIn(Buffer.from(String(details), "base64"));
+            details === undefined ? Number.NaN : retrySecondsIn(Buffer.from(details, "base64"));
           resolve({ status: Number(end["grpc-status"]), retrySeconds });
         };
         call.on("response", onEnd);
@@ -137,10 +137,10 @@ function bodyOf(length: number): Buffer {
   return Buffer.alloc(length, Uint8Array.of(0x78, 0x01));
 }
 
-describe.each([
+describe.each<[string, typeof httpServer, { taken: number; throttled: number }]>([
   ["HTTP", httpServer, { taken: 200, throttled: 429 }],
   ["gRPC", grpcServer, { taken: 0, throttled: 8 }],
-])("over %s", (_, start, { taken, throttled }) => {
+])("over %s", (_transport, start, { taken, throttled }) => {
   test.each<[string, Sender, Sender]>([
     ["by their tokens", { token: "flooder" }, { token: "friend" }],
     ["by their addresses", { from: "127.0.0.1" }, { from: "127.0.0.2" }],

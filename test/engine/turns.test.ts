@@ -22,12 +22,12 @@ test.each(["services", "graph", "doctor"])(
     };
     const api = await startApi(services, {}, clock);
     await api.get(`/api/v1/${path}`);
-    let isAnswered = false;
+    const state = { isAnswered: false };
     const answer = api.get(`/api/v1/${path}?limit=1000`).finally(() => {
-      isAnswered = true;
+      state.isAnswered = true;
     });
     let answeredMeanwhile = 0;
-    while (!isAnswered) {
+    while (!state.isAnswered) {
       expect((await api.get("/livez")).status).toBe(200);
       answeredMeanwhile += 1;
     }
