@@ -79,7 +79,7 @@ async function httpServer(isClosed: boolean): Promise<Server> {
       call.write(body.subarray(0, first));
       const reply = new Promise<Reply>((resolve) => {
         call.on("response", (response) => {
-          response.resume();
+          response.resume().on("error", () => {});
           resolve({ status: response.statusCode!, retrySeconds: Number(response.headers["retry-after"]) });
         });
         call.on("error", () => {});
@@ -103,7 +103,7 @@ async function grpcServer(isClosed: boolean): Promise<Server> {
       const from = sender.from === undefined ? {} : { localAddress: sender.from };
       const socket = connectSocket({ host: "127.0.0.1", port: receiver.port, ...from });
       const session = connect(`http://${receiver.address}`, { createConnection: () => socket });
-      session.on("error", () => {});
+      for (const one of [socket, session]) one.on("error", () => {});
       const call = session.request({
         ":method": "POST",
         ":path": exportPaths.traces,
