@@ -151,7 +151,7 @@ describe.each<[string, typeof httpServer, { taken: number; throttled: number }]>
       const flood = Array.from({ length: 10 }, () => server.send(flooder, bodyOf(200_000), 100_000));
       const replies: Reply[] = [];
       for (const { reply } of flood) void reply.then((one) => replies.push(one));
-      await vi.waitFor(() => expect(replies.length).toBeGreaterThanOrEqual(5));
+      await vi.waitFor(() => expect(replies.length).toBeGreaterThanOrEqual(5), { timeout: 20_000 });
       expect(replies).toEqual(replies.map(() => ({ status: throttled, retrySeconds: 1 })));
       expect(server.throttled()).toBeGreaterThanOrEqual(5);
       expect(server.budget.used).toBeLessThanOrEqual(budgetBytes / 2);
