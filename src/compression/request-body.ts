@@ -265,8 +265,8 @@ async function inPieces(
       if (length > bytesMax) return { kind: "too_large" };
       if (plain.length > 0) pieces.push(plain);
       if (reservation === null) continue;
-      const refusal = reservation.take(plain.length);
-      if (refusal !== null) return refusal;
+      const failure = reservation.take(plain.length);
+      if (failure !== null) return failure;
       sincePause += plain.length + pieceCost;
       if (sincePause < bytesBetweenPauses) continue;
       sincePause = 0;

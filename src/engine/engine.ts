@@ -130,13 +130,11 @@ class LiveEngine implements Engine {
         `the trace has no service "${failedService}"`,
         `It has: ${servicesOf(trace).join(", ")}.`,
       );
+    // Everything is named by now, and nothing of it changes its name while others have their turn.
+    const healthy = baseline === undefined ? {} : { baseline: this.#folded.scope(baseline) };
     await nextTurn();
-    const report = analyzeTrace(trace, scope, {
-      language,
-      scoring,
-      ...(failedService === undefined ? {} : { failedService }),
-      ...(baseline === undefined ? {} : { baseline: this.#folded.scope(baseline) }),
-    });
+    const failed = failedService === undefined ? {} : { failedService };
+    const report = analyzeTrace(trace, scope, { language, scoring, ...failed, ...healthy });
     return { ...this.#folded.stateOf(traceId), report };
   }
 

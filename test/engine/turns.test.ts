@@ -22,12 +22,12 @@ test.each(["services", "graph", "doctor"])(
     };
     const api = await startApi(services, {}, clock);
     await api.get(`/api/v1/${path}`);
-    const progress = { isOver: false };
+    const state = { isAnswered: false };
     const answer = api.get(`/api/v1/${path}?limit=1000`).finally(() => {
-      progress.isOver = true;
+      state.isAnswered = true;
     });
     let answeredMeanwhile = 0;
-    while (!progress.isOver) {
+    while (!state.isAnswered) {
       expect((await api.get("/livez")).status).toBe(200);
       answeredMeanwhile += 1;
     }
