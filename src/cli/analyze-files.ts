@@ -3,6 +3,7 @@ import type { StructuralReport, TraceReport } from "../analysis/report.ts";
 import type { ScopeRollup } from "../analysis/scope.ts";
 import { OperationError, unknownEpisode } from "../engine/errors/operation-error.ts";
 import { readTelemetry } from "../formats/read-telemetry.ts";
+import { repairTimes } from "../formats/repair-times.ts";
 import { TraceBuffer } from "../formats/trace-buffer.ts";
 import type { TraceId } from "../model/ids.ts";
 import type { Problem } from "../model/problems.ts";
@@ -60,7 +61,10 @@ async function readFiles(
 ): Promise<LoadedFiles> {
   const { signals } = run.settings;
   const use: FileUse = {
-    observe: (table) => rollup.observe(table),
+    observe(table) {
+      rollup.addProblems(repairTimes(table));
+      rollup.observe(table);
+    },
     metrics: (points) => {
       if (signals.includes("metrics")) rollup.addMetricPoints(pointsWithin(points, bounds));
     },

@@ -9,7 +9,7 @@ import { defaultConnectionTimes } from "../grpc/grpc-server.ts";
 import { guardOtlp } from "../http/access.ts";
 import { createApiHandler, loopbackHosts } from "../http/api.ts";
 import { answerUnreadable, createOtlpHttpHandler } from "../http/otlp-handler.ts";
-import { listenHttp } from "../http/server.ts";
+import { defaultTimeouts, listenHttp } from "../http/server.ts";
 import { NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { createMemoryStore } from "../storage/memory-store.ts";
 import { writeJson } from "../wire/write-json.ts";
@@ -100,7 +100,15 @@ async function startService(
   try {
     const pathPrefix = pathPrefixOf(settings.http_path_prefix);
     const receiver = createOtlpHttpHandler({ ...receiving, counters: counters.http, pathPrefix });
-    const httpOptions = { host, port: settings.http_port, tls, unreadable: answerUnreadable };
+    const timeouts = {
+      ...defaultTimeouts,
+      headersMs: settings.header_timeout,
+      requestMs: Math.max(settings.request_timeout, settings.header_timeout),
+      keepAliveMs: settings.idle_timeout,
+    };
+    const connectionsMax = settings.connections;
+    const listening = { host, connectionsMax, tls, timeouts };
+    const httpOptions = { ...listening, port: settings.http_port, unreadable: answerUnreadable };
     const httpHandler = guardOtlp(receiver, { cors, credentials, counters: counters.http });
     const http = await open(listenHttp(httpHandler, httpOptions));
     const grpcAccess = { tls, credentials, counters: counters.grpc };
@@ -109,10 +117,18 @@ async function startService(
       ageMs: settings.grpc_connection_age,
       ageGraceMs: settings.grpc_connection_grace,
     };
-    const grpcOptions = { ...receiving, ...grpcAccess, host, port: settings.grpc_port, times };
+    const grpcOptions = {
+      ...receiving,
+      ...grpcAccess,
+      host,
+      port: settings.grpc_port,
+      connectionsMax,
+      times,
+      messageMsMax: settings.request_timeout,
+    };
     const grpc = await open(startGrpcReceiver(grpcOptions));
     // Probes cannot show a certificate: the API asks for it itself, but not where it tells its health.
-    const apiOptions = { host, port: settings.port, tls, admitsStrangers: true };
+    const apiOptions = { ...listening, port: settings.port, admitsStrangers: true };
     const api = await open(listenHttp(apiHandler, apiOptions));
     state.service = { grpc, http, api, isReady: true };
     return state.service;
@@ -139,6 +155,7 @@ function addressesOf(service: Service | null) {
 function engineLimits(settings: SettingValues) {
   return {
     traceSpansMax: settings.trace_spans,
+    clockApartMsMax: settings.clock_apart,
     idleMs: settings.trace_idle,
     openAgeMsMax: settings.trace_open,
     openTracesMax: settings.open_traces,

@@ -213,6 +213,37 @@ const table = {
     sentence: "Largest OTLP request, after decompression; a larger one is refused.",
     commands: ["serve"],
   },
+  connections: {
+    type: { kind: "integer", min: 10, max: 1_000_000 },
+    default: "10000",
+    sentence: "Open connections of each port; more are turned away at once.",
+    commands: ["serve"],
+  },
+  header_timeout: {
+    type: { kind: "duration", minMs: 100, maxMs: 3_600_000 },
+    default: "10s",
+    sentence: "How long the head of an HTTP request may take to arrive.",
+    commands: ["serve"],
+  },
+  request_timeout: {
+    type: { kind: "duration", minMs: 100, maxMs: 3_600_000 },
+    default: "60s",
+    sentence: "How long an HTTP request or a gRPC message may take to arrive.",
+    commands: ["serve"],
+  },
+  idle_timeout: {
+    type: { kind: "duration", minMs: 100, maxMs: 86_400_000 },
+    default: "2m",
+    sentence: "How long an HTTP connection may wait for its next request.",
+    commands: ["serve"],
+  },
+  clock_apart: {
+    type: { kind: "duration", minMs: 1000, maxMs: 7 * 86_400_000 },
+    default: "1h",
+    sentence:
+      "A trace that starts further ahead of its arrival than this (or before 2000) is found in searches at the time when it arrived.",
+    commands: ["serve"],
+  },
   trace_idle: {
     type: { kind: "duration", minMs: 100, maxMs: 3_600_000 },
     default: "2s",

@@ -2,13 +2,15 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
 import { DoctorRollup } from "../analysis/doctor.ts";
 import { edgeJson, graphPartsOf, inGraphOrder, nodeJson } from "../analysis/graph-json.ts";
-import type { GraphJson, Language, ServiceJson } from "../analysis/report.ts";
+import type { GraphJson, Language, ServiceJson, StructuralReport, TraceReport } from "../analysis/report.ts";
 import { serviceJson } from "../analysis/services-json.ts";
 import type { TraceId } from "../model/ids.ts";
 import { doctorSpansMax } from "../model/limits.ts";
+import { mergeProblems, type Problem } from "../model/problems.ts";
+import { NANOS_PER_MS } from "../model/time.ts";
 import { assembleTrace } from "../trace/assemble.ts";
 import { episodesOf, episodeToShow } from "../trace/episodes.ts";
-import type { RowRef } from "../trace/trace.ts";
+import { type RowRef, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { OperationError, unknownEpisode } from "./errors/operation-error.ts";
 import { FoldedTraces } from "./folded-traces.ts";
 import { defaultEngineLimits, type EngineLimits } from "./limits.ts";
@@ -135,7 +137,18 @@ class LiveEngine implements Engine {
     await nextTurn();
     const failed = failedService === undefined ? {} : { failedService };
     const report = analyzeTrace(trace, scope, { language, scoring, ...failed, ...healthy });
-    return { ...this.#folded.stateOf(traceId), report };
+    return { ...this.#folded.stateOf(traceId), report: this.#withDoubts(trace, report) };
+  }
+
+  /** Only we know what time it is. */
+  #withDoubts(trace: Trace, report: TraceReport | StructuralReport): TraceReport | StructuralReport {
+    const latest = this.#clock.unixNanos() + BigInt(this.#limits.clockApartMsMax * NANOS_PER_MS);
+    if (!("problems" in report) || trace.startTime <= latest) return report;
+    const message =
+      "The trace starts in the future: a clock runs ahead; searches find it at the time of its arrival";
+    const spans = trace.roots.slice(0, 1).map((index) => spanIdOf(trace.spans[index] as TraceSpan));
+    const doubt: Problem = { kind: "implausible_time", message, count: 1, spans };
+    return { ...report, problems: mergeProblems([...report.problems, doubt]) };
   }
 
   async searchTraces(query: TraceQuery): Promise<TraceSearch> {

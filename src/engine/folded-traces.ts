@@ -4,7 +4,7 @@ import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
 import { type NodeNaming, rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
-import { minuteOf, NANOS_PER_MINUTE, startOfMinute, type UnixNanos } from "../model/time.ts";
+import { minuteOf, NANOS_PER_MINUTE, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
 import { callsOf } from "../trace/extract-calls.ts";
@@ -38,6 +38,7 @@ export class FoldedTraces {
   readonly #store: TelemetryStore;
   readonly #clock: Clock;
   readonly #spansMax: number;
+  readonly #apartNanosMax: bigint;
   readonly #rollup = new ScopeRollup();
   readonly #states: TraceStates;
   readonly #windows: WindowCache<Scope>;
@@ -56,6 +57,7 @@ export class FoldedTraces {
     this.#store = store;
     this.#clock = clock;
     this.#spansMax = limits.traceSpansMax;
+    this.#apartNanosMax = BigInt(limits.clockApartMsMax * NANOS_PER_MS);
     this.#states = new TraceStates(limits, clock.monotonicMs());
     this.#windows = new WindowCache(limits.windowCacheMax, limits.windowAgeMsMax, ({ from, to }) =>
       this.#rollup.scope(
@@ -221,7 +223,12 @@ export class FoldedTraces {
       null,
     );
     if (shown !== undefined)
-      await this.#store.putSummary(summaryOf(shown, (key) => this.directory.nameOfKey(key)));
+      await this.#store.putSummary(
+        summaryOf(shown, (key) => this.directory.nameOfKey(key), {
+          now: this.#clock.unixNanos(),
+          apartNanosMax: this.#apartNanosMax,
+        }),
+      );
   }
 
   /** Links may point to traces that were folded so long ago that only the store knows them. */

@@ -4,6 +4,8 @@ import { traceSpansMax } from "../model/limits.ts";
 export interface EngineLimits {
   /** Spans of one trace that are analysed; more are counted, and the report says so. */
   readonly traceSpansMax: number;
+  /** A trace that starts further ahead of its arrival is found at the time of its arrival. */
+  readonly clockApartMsMax: number;
   /** A trace is complete when nothing has arrived for it for this long. */
   readonly idleMs: number;
   /** A trace that never falls silent is folded at least this often. */
@@ -34,6 +36,7 @@ export interface EngineLimits {
 
 export const defaultEngineLimits: EngineLimits = {
   traceSpansMax,
+  clockApartMsMax: 3_600_000,
   idleMs: 2_000,
   openAgeMsMax: 30_000,
   openTracesMax: 500_000,

@@ -10,13 +10,21 @@ export interface Listener {
   close(graceMs: number): Promise<void>;
 }
 
-/** Open connections of one server; more are turned away at once. */
-const connectionsMax = 10_000;
+/** Open connections of one server, unless configured. */
+export const defaultConnectionsMax = 10_000;
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 = any free one */
+  readonly port: number;
+  /** open connections; more are turned away at once; default `defaultConnectionsMax` */
+  readonly connectionsMax?: number;
+}
 
 /** Lets a server take connections on an address; port 0 = any free one. Rejects with `address_in_use` and the like. */
 export async function listenOn(
   server: Server,
-  { host, port }: { readonly host: string; readonly port: number },
+  { host, port, connectionsMax = defaultConnectionsMax }: ListenOptions,
 ): Promise<Pick<Listener, "port" | "address">> {
   server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {

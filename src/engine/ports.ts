@@ -29,6 +29,8 @@ export interface TraceSummary {
   readonly rootService: string;
   readonly rootOperation: string;
   readonly startTime: UnixNanos;
+  /** when search finds it: its start, or when it arrived, where its own clock cannot be right */
+  readonly indexTime: UnixNanos;
   readonly durationNanos: number;
   readonly spanCount: number;
   readonly errorCount: number;

@@ -2,8 +2,22 @@ import type { UnixNanos } from "../model/time.ts";
 import type { Trace } from "../trace/trace.ts";
 import type { TraceSummary } from "./ports.ts";
 
+/** When it is, and how far ahead of it a clock may be believed. */
+export interface Arrival {
+  readonly now: UnixNanos;
+  readonly apartNanosMax: bigint;
+}
+
+/** Start of 2000: before it there was no tracing, so whoever says so has no clock or another unit. */
+const earliestTime = 946_684_800_000_000_000n;
+
 /** What search shows of a trace. `nameOf` turns the names of the trace's own naming into those that users see. */
-export function summaryOf(trace: Trace, nameOf: (key: string) => string): TraceSummary {
+export function summaryOf(
+  trace: Trace,
+  nameOf: (key: string) => string,
+  { now, apartNanosMax }: Arrival,
+): TraceSummary {
+  const isBelieved = trace.startTime >= earliestTime && trace.startTime <= now + apartNanosMax;
   const root = trace.spans[trace.roots[0] ?? -1];
   const services = new Map<string, string>();
   let start = Number.POSITIVE_INFINITY;
@@ -19,7 +33,8 @@ export function summaryOf(trace: Trace, nameOf: (key: string) => string): TraceS
     traceId: trace.traceId,
     rootService: root === undefined ? "" : nameOf(root.service),
     rootOperation: root?.operation ?? "",
-    startTime: trace.startTime satisfies UnixNanos,
+    startTime: trace.startTime,
+    indexTime: isBelieved ? trace.startTime : now,
     durationNanos: trace.spans.length === 0 ? 0 : end - start,
     spanCount: trace.spans.length + trace.omittedSpans,
     errorCount,

@@ -14,6 +14,7 @@ import type { ClientTls } from "./http-request.ts";
 import { httpTarget } from "./http-target.ts";
 import type { Delivery, OtlpTarget } from "./otlp-target.ts";
 import { type Counts, type ReadSummary, readTelemetry, type TelemetrySink } from "./read-telemetry.ts";
+import { repairTimes } from "./repair-times.ts";
 import { newestTime, shiftLogs, shiftPoints, shiftTable, tableTimesMs } from "./shift-times.ts";
 
 export interface ReplayOptions {
@@ -111,7 +112,10 @@ async function shiftInAdvance(
     if (time > newest && time <= latest) newest = time;
   };
   const sink: TelemetrySink = {
-    traces: (table) => note(newestTime(table, latest)),
+    traces(table) {
+      repairTimes(table);
+      note(newestTime(table, latest));
+    },
     metrics: (points) => {
       for (const { time } of points) note(time);
     },
@@ -158,6 +162,7 @@ class Replay implements TelemetrySink {
   }
 
   async traces(table: SpanTable): Promise<void> {
+    for (const problem of repairTimes(table)) this.problem(problem);
     const times = tableTimesMs(table);
     shiftTable(table, this.#shiftOf(times));
     for (const rows of this.#batches(times)) {

@@ -6,7 +6,7 @@ import {
   Reservation,
 } from "../compression/request-body.ts";
 import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
-import type { Listener } from "../engine/listener.ts";
+import { defaultConnectionsMax, type Listener, type ListenOptions } from "../engine/listener.ts";
 import { type Signal, signals } from "../engine/ports.ts";
 import { grpcServices, profilesService } from "../otlp/grpc-services.ts";
 import {
@@ -31,10 +31,7 @@ import {
 import { GrpcHealth, healthPaths } from "./grpc-health.ts";
 import { type ConnectionTimes, defaultConnectionTimes, listenHttp2 } from "./grpc-server.ts";
 
-export interface GrpcReceiverOptions extends ReceiverOptions {
-  readonly host: string;
-  /** 0 = any free one */
-  readonly port: number;
+export interface GrpcReceiverOptions extends ReceiverOptions, ListenOptions {
   /** null or absent = without TLS */
   readonly tls?: TlsIdentity | null;
   /** null or absent = nobody is asked */
@@ -49,13 +46,14 @@ export interface GrpcReceiverOptions extends ReceiverOptions {
  * bounded while it comes in, by the budget that all receivers share, and unpacked in turn as over HTTP.
  */
 export async function startGrpcReceiver(options: GrpcReceiverOptions): Promise<Listener> {
-  const { host, port, tls = null, times = defaultConnectionTimes } = options;
+  const { host, port, connectionsMax = defaultConnectionsMax } = options;
+  const { tls = null, times = defaultConnectionTimes } = options;
   const health = new GrpcHealth(
     signals.filter((s) => signalRefusal(s, options) === null).map((s) => grpcServices[s]),
   );
   const listener = await listenHttp2(
     (stream, headers) => void serve({ stream, headers, options, health, ...asked(stream, headers, options) }),
-    { host, port, tls, times },
+    { host, port, connectionsMax, tls, times },
   );
   return {
     ...listener,

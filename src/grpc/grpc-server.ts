@@ -9,7 +9,7 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import type { TlsIdentity } from "../engine/access.ts";
-import { type Listener, listenOn, openSockets } from "../engine/listener.ts";
+import { type Listener, type ListenOptions, listenOn, openSockets } from "../engine/listener.ts";
 
 /** How long connections live. */
 export interface ConnectionTimes {
@@ -29,10 +29,7 @@ export const defaultConnectionTimes: ConnectionTimes = {
   pongMs: 20_000,
 };
 
-export interface GrpcListenOptions {
-  readonly host: string;
-  /** 0 = any free one */
-  readonly port: number;
+export interface GrpcListenOptions extends ListenOptions {
   /** null = without TLS */
   readonly tls: TlsIdentity | null;
   readonly times: ConnectionTimes;
@@ -43,7 +40,7 @@ export type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHea
 /** Serves streams of HTTP/2 on an address. Rejects with `address_in_use` and the like. */
 export async function listenHttp2(
   handler: StreamHandler,
-  { host, port, tls, times }: GrpcListenOptions,
+  { tls, times, ...address }: GrpcListenOptions,
 ): Promise<Listener> {
   const server = serverOf(tls);
   const sockets = openSockets(server);
@@ -56,7 +53,7 @@ export async function listenHttp2(
     keepAlive(session, times);
   });
   server.on("stream", handler);
-  const bound = await listenOn(server, { host, port });
+  const bound = await listenOn(server, address);
   return {
     ...bound,
     close: (graceMs) =>

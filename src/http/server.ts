@@ -8,7 +8,7 @@ import {
 import { createServer as createTlsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import type { TlsIdentity } from "../engine/access.ts";
-import { type Listener, listenOn, openSockets } from "../engine/listener.ts";
+import { type Listener, type ListenOptions, listenOn, openSockets } from "../engine/listener.ts";
 
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -21,7 +21,7 @@ export interface HttpTimeouts {
   readonly checkMs: number;
 }
 
-const defaultTimeouts: HttpTimeouts = {
+export const defaultTimeouts: HttpTimeouts = {
   headersMs: 10_000,
   requestMs: 60_000,
   // Longer than the idle time of clients' pools (90 s), else they write into a connection that is being closed.
@@ -30,9 +30,7 @@ const defaultTimeouts: HttpTimeouts = {
 };
 const headerBytesMax = 16 * 1024;
 
-export interface HttpListenOptions {
-  readonly host: string;
-  readonly port: number;
+export interface HttpListenOptions extends ListenOptions {
   readonly timeouts?: HttpTimeouts;
   /** null or absent = plain HTTP */
   readonly tls?: TlsIdentity | null;
@@ -55,12 +53,11 @@ export interface HttpAnswer {
 export async function listenHttp(
   handler: HttpHandler,
   {
-    host,
-    port,
     timeouts = defaultTimeouts,
     tls = null,
     admitsStrangers = false,
     unreadable,
+    ...address
   }: HttpListenOptions,
 ): Promise<Listener> {
   const options = {
@@ -83,7 +80,7 @@ export async function listenHttp(
   });
   if (unreadable !== undefined) answerUnreadable(server, unreadable);
   const sockets = openSockets(server);
-  const bound = await listenOn(server, { host, port });
+  const bound = await listenOn(server, address);
   return {
     ...bound,
     close: (graceMs) =>

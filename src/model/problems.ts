@@ -11,6 +11,7 @@ export type ProblemKind =
   | "unfinished_span"
   | "missing_time"
   | "implausible_time"
+  | "repaired_time"
   | "clock_skew"
   | "missing_service_name"
   | "ill_formed_utf8"

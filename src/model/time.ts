@@ -25,15 +25,16 @@ export function formatTime(time: UnixNanos): string {
   return `${lastSecondText}.${String(Number(time % 1_000_000_000n)).padStart(9, "0")}Z`;
 }
 
-/** An RFC 3339 time with up to nine decimals, or null. */
+/** An RFC 3339 time with up to nine decimals, or null. A leap second (`:60`) is the second after it, as Unix time counts. */
 export function parseTime(text: string): UnixNanos | null {
   const match = /^(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)$/.exec(
     text.trim(),
   );
   if (match === null) return null;
-  const ms = Date.parse(
-    `${(match[1] as string).replace(" ", "T").toUpperCase()}${(match[3] as string).toUpperCase()}`,
-  );
+  const told = (match[1] as string).replace(" ", "T").toUpperCase();
+  const isLeap = told.endsWith(":59:60");
+  const date = isLeap ? `${told.slice(0, -2)}59` : told;
+  const ms = Date.parse(`${date}${(match[3] as string).toUpperCase()}`) + (isLeap ? 1000 : 0);
   if (Number.isNaN(ms) || ms < 0) return null;
   return (BigInt(ms) * 1_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"))) as UnixNanos;
 }

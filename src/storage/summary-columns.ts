@@ -14,6 +14,8 @@ export class SummaryColumns {
   #isKnown = new Uint8Array(256);
   /** 2 words */
   #start = new Uint32Array(512);
+  /** 2 words: when it is found */
+  #found = new Uint32Array(512);
   #duration = new Float64Array(256);
   #spanCount = new Uint32Array(256);
   #errorCount = new Uint32Array(256);
@@ -33,6 +35,8 @@ export class SummaryColumns {
     this.#isKnown[entry] = 1;
     this.#start[entry * 2] = Number(summary.startTime >> 32n);
     this.#start[entry * 2 + 1] = Number(summary.startTime & 0xffffffffn);
+    this.#found[entry * 2] = Number(summary.indexTime >> 32n);
+    this.#found[entry * 2 + 1] = Number(summary.indexTime & 0xffffffffn);
     this.#duration[entry] = summary.durationNanos;
     this.#spanCount[entry] = summary.spanCount;
     this.#errorCount[entry] = summary.errorCount;
@@ -82,7 +86,7 @@ export class SummaryColumns {
         return false;
       if ((this.#duration[entry] as number) < minDurationNanos) return false;
       if (from === undefined && to === undefined) return true;
-      const start = this.#startOf(entry);
+      const start = timeAt(this.#found, entry);
       return (from === undefined || start >= from) && (to === undefined || start <= to);
     };
   }
@@ -92,16 +96,13 @@ export class SummaryColumns {
       traceId: this.#idOf(entry),
       rootService: this.#texts.get(this.#rootService[entry] as number),
       rootOperation: this.#texts.get(this.#rootOperation[entry] as number),
-      startTime: this.#startOf(entry),
+      startTime: timeAt(this.#start, entry),
+      indexTime: timeAt(this.#found, entry),
       durationNanos: this.#duration[entry] as number,
       spanCount: this.#spanCount[entry] as number,
       errorCount: this.#errorCount[entry] as number,
       services: splitNames(this.#texts.get(this.#services[entry] as number)),
     };
-  }
-
-  #startOf(entry: number): UnixNanos {
-    return nanosFromWords(this.#start[entry * 2] as number, this.#start[entry * 2 + 1] as number);
   }
 
   #idOf(entry: number): TraceId {
@@ -110,25 +111,26 @@ export class SummaryColumns {
   }
 
   #compare(a: number, b: number): number {
-    const byHigh = (this.#start[b * 2] as number) - (this.#start[a * 2] as number);
+    const byHigh = (this.#found[b * 2] as number) - (this.#found[a * 2] as number);
     if (byHigh !== 0) return byHigh;
-    const byLow = (this.#start[b * 2 + 1] as number) - (this.#start[a * 2 + 1] as number);
+    const byLow = (this.#found[b * 2 + 1] as number) - (this.#found[a * 2 + 1] as number);
     return byLow !== 0 ? byLow : compareWords(this.#traceIds.wordsOf(a), this.#traceIds.wordsOf(b));
   }
 
   #compareTo(entry: number, place: Place): number {
-    const start = this.#startOf(entry);
+    const start = timeAt(this.#found, entry);
     if (start !== place.start) return start > place.start ? -1 : 1;
     return compareWords(this.#traceIds.wordsOf(entry), place.words);
   }
 
   #cursorOf(entry: number): string {
-    return `${this.#startOf(entry)}-${this.#idOf(entry)}`;
+    return `${timeAt(this.#found, entry)}-${this.#idOf(entry)}`;
   }
 
   #grow(length: number): void {
     this.#isKnown = grow(this.#isKnown, length);
     this.#start = grow(this.#start, length * 2);
+    this.#found = grow(this.#found, length * 2);
     this.#duration = grow(this.#duration, length);
     this.#spanCount = grow(this.#spanCount, length);
     this.#errorCount = grow(this.#errorCount, length);
@@ -162,6 +164,10 @@ class FirstOnes {
   take(): readonly number[] {
     return this.#held.sort(this.#compare).slice(0, this.#count);
   }
+}
+
+function timeAt(words: Uint32Array, entry: number): UnixNanos {
+  return nanosFromWords(words[entry * 2] as number, words[entry * 2 + 1] as number);
 }
 
 interface Place {

@@ -19,6 +19,7 @@ interface Handed {
 export async function otlpServer(
   changes: Partial<OtlpHttpOptions> & {
     readonly timeouts?: HttpTimeouts;
+    readonly connectionsMax?: number;
     readonly maxSockets?: number;
   } = {},
 ) {
@@ -38,6 +39,7 @@ export async function otlpServer(
     host: "127.0.0.1",
     port: 0,
     unreadable: answerUnreadable,
+    ...(changes.connectionsMax === undefined ? {} : { connectionsMax: changes.connectionsMax }),
     ...(changes.timeouts === undefined ? {} : { timeouts: changes.timeouts }),
   });
   return {

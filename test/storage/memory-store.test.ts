@@ -214,6 +214,7 @@ function summary(trace: number, changes: Partial<TraceSummary>): TraceSummary {
     rootService: "web",
     rootOperation: "GET /",
     startTime: 1n as UnixNanos,
+    indexTime: changes.startTime ?? (1n as UnixNanos),
     durationNanos: 10,
     spanCount: 1,
     errorCount: 0,
