@@ -13,6 +13,9 @@ const reportsAsked = 500;
 /** asked before these, and not counted: code that has just been loaded is slow */
 const reportsBefore = 100;
 const spansPerBatch = 512;
+const spansPerSecond = 10_000;
+/** requests sent before those that count, to a server that has just been started */
+const acknowledgedBefore = 100;
 
 /** A real server process: how soon it is ready, what taking spans in costs it, how fast it reports. */
 export async function benchServer({ isQuick }: BenchOptions): Promise<readonly Row[]> {
@@ -26,6 +29,7 @@ export async function benchServer({ isQuick }: BenchOptions): Promise<readonly R
       note: `median of ${startUps}`,
     },
     ...(await measureLive(isQuick ? 10_000 : 100_000)),
+    await measureAcknowledgement(isQuick ? 2 : 10),
   ];
 }
 
@@ -74,6 +78,43 @@ async function measureLive(traces: number): Promise<readonly Row[]> {
         note: `${reportsAsked} scattered traces of 5 to 20 spans, one after the other, after ${reportsBefore} others; slowest ${Math.max(...times).toFixed(0)} ms; peak ${wholeNumber(peakBytes / 2 ** 20)} MiB`,
       },
     ];
+  } finally {
+    agent.destroy();
+    await run.stop();
+  }
+}
+
+/** One request after the other at a steady rate, and how long each sender waits until its spans are taken. */
+async function measureAcknowledgement(seconds: number): Promise<Row> {
+  const { run, addresses } = await startServer();
+  const agent = new Agent({ keepAlive: true });
+  const count = Math.round((seconds * spansPerSecond) / spansPerBatch);
+  const spans = (count + acknowledgedBefore) * spansPerBatch;
+  const bodies = Array.from(makeBatches({ spans, spansPerBatch, seed: 3 }), (rows) =>
+    gzipSync(encodeTraces(rows), { level: 1 }),
+  );
+  const headers = { "content-type": "application/x-protobuf", "content-encoding": "gzip" };
+  const send = async (body: Uint8Array): Promise<number> => {
+    const start = performance.now();
+    await ask(`http://${addresses.http}/v1/traces`, { agent, headers, body });
+    return performance.now() - start;
+  };
+  try {
+    for (const body of bodies.splice(0, acknowledgedBefore)) await send(body);
+    const waits: Promise<number>[] = [];
+    const start = performance.now();
+    for (const [i, body] of bodies.entries()) {
+      // By the clock, not after the last answer: who waits for slow answers would not see that others wait too.
+      await pause(start + (i * spansPerBatch * 1_000) / spansPerSecond - performance.now());
+      waits.push(send(body));
+    }
+    const times = await Promise.all(waits);
+    return {
+      subject: `acknowledgement of ${spansPerBatch} spans, ${wholeNumber(spansPerSecond)} spans/s over HTTP`,
+      result: `p50 ${quantile(times, 0.5).toFixed(1)} ms, p99 ${quantile(times, 0.99).toFixed(1)} ms`,
+      bar: "p99 <= 100 ms",
+      note: `${times.length} requests in ${seconds} s, protobuf, gzip; slowest ${Math.max(...times).toFixed(0)} ms`,
+    };
   } finally {
     agent.destroy();
     await run.stop();

@@ -47,9 +47,10 @@ export { decodeTraces } from "./otlp/protobuf-traces.ts";
 export { assembleTrace } from "./trace/assemble.ts";
 export type { Call, CallKind, CallSide, Entry, NodeKind, TraceCalls } from "./trace/calls.ts";
 export { criticalPath, type PathSection } from "./trace/critical-path.ts";
+export { assembleEpisodes, episodeToShow } from "./trace/episodes.ts";
 export { type FailureOrigin, failureOrigins } from "./trace/error-origin.ts";
 export { callsOf } from "./trace/extract-calls.ts";
 export { groupByTrace, type TraceGroups } from "./trace/group-rows.ts";
-export type { RowRef, Trace, TraceSpan } from "./trace/trace.ts";
+export type { Episode, RowRef, Trace, TraceSpan } from "./trace/trace.ts";
 // Reports hold Maps, whose order counts: `JSON.stringify` would lose them.
 export { writeJson } from "./wire/write-json.ts";

@@ -22,12 +22,9 @@ const units: Readonly<Record<Unit, Text>> = {
   boundaries: ["spans between services", "서비스 경계의 스팬"],
   requests: ["requests from other services", "다른 서비스의 요청"],
   calls: ["calls", "호출"],
-  failures: ["failed HTTP spans", "실패한 HTTP 스팬"],
+  failures: ["failed spans", "실패한 스팬"],
   traces: ["traces", "트레이스"],
-  described: [
-    "spans with HTTP, network or database attributes",
-    "HTTP, 네트워크, 데이터베이스 속성이 있는 스팬",
-  ],
+  described: ["spans with attributes that were renamed", "이름이 바뀐 속성이 있는 스팬"],
 };
 
 const kinds = {
@@ -159,8 +156,8 @@ const kinds = {
       "요청을 받는 스팬의 종류가 SERVER나 CONSUMER가 아님",
     ],
     fix: [
-      "Give the span that handles a request kind SERVER (for messages CONSUMER); where there is none, instrument the server framework.",
-      "요청을 처리하는 스팬의 종류를 SERVER(메시지는 CONSUMER)로 지정. 그런 스팬이 없으면 서버 프레임워크를 계측.",
+      "Give the span that handles a request kind SERVER (for messages CONSUMER); where there is none, instrument the server framework; if it is one process under two service names, give it one.",
+      "요청을 처리하는 스팬의 종류를 SERVER(메시지는 CONSUMER)로 지정. 그런 스팬이 없으면 서버 프레임워크를 계측하고, 한 프로세스가 두 서비스 이름으로 보내면 하나로 통일.",
     ],
   },
   only_internal: {
@@ -233,12 +230,12 @@ const kinds = {
     severity: "warning",
     unit: "failures",
     what: [
-      "an HTTP status of failure, but the span's status is unset",
-      "HTTP 상태는 실패인데 스팬 상태가 미설정",
+      "an error by its HTTP or gRPC code, error.type or error flag, but the span's status is unset",
+      "HTTP나 gRPC 코드, error.type, error 표시로는 오류인데 스팬 상태가 미설정",
     ],
     fix: [
-      "Set the span's status to ERROR for 5xx (for clients 4xx too); most backends count errors by the status alone.",
-      "5xx(클라이언트는 4xx도)에 스팬 상태를 ERROR로 설정. 대부분의 백엔드는 상태만으로 오류를 집계함.",
+      "Set the span's status to ERROR (HTTP: for 5xx, for clients 4xx too); most backends count errors by the status alone.",
+      "스팬 상태를 ERROR로 설정(HTTP는 5xx, 클라이언트는 4xx도). 대부분의 백엔드는 상태만으로 오류를 집계함.",
     ],
   },
   old_names: {
@@ -246,8 +243,17 @@ const kinds = {
     unit: "described",
     what: ["attribute names of old conventions ({details})", "이전 규약의 속성 이름({details})"],
     fix: [
-      "Update the instrumentation, or set OTEL_SEMCONV_STABILITY_OPT_IN=http,database where it offers that; dashboards for the new names miss these spans.",
-      "계측 라이브러리를 갱신하거나, 지원하면 OTEL_SEMCONV_STABILITY_OPT_IN=http,database를 설정. 새 이름 기준의 대시보드에는 이 스팬이 빠짐.",
+      "Update the instrumentation, or set OTEL_SEMCONV_STABILITY_OPT_IN=http,database where it offers that; dashboards for new names miss these spans. Those of messaging, RPC and peers may still change: they can wait.",
+      "계측 라이브러리를 갱신하거나, 지원하면 OTEL_SEMCONV_STABILITY_OPT_IN=http,database를 설정. 새 이름 기준의 대시보드에는 이 스팬이 빠짐. 메시징, RPC, 피어의 이름은 아직 바뀔 수 있으므로 마지막에 갱신.",
+    ],
+  },
+  opentracing_names: {
+    severity: "info",
+    unit: "spans",
+    what: ["attribute names of OpenTracing ({details})", "OpenTracing의 속성 이름({details})"],
+    fix: [
+      "Use OpenTelemetry's: replace the instrumentation (calls of OpenTracing's API may stay, by its shim), or rename them in the collector (transform processor); most backends know the new names only.",
+      "OpenTelemetry 이름 사용: OpenTracing 계측을 교체하거나(API는 OpenTracing shim으로 유지 가능) 컬렉터의 transform 프로세서에서 속성 이름을 변경. 대부분의 백엔드는 새 이름만 인식함.",
     ],
   },
   both_generations: {
@@ -324,8 +330,8 @@ const kinds = {
     unit: "spans",
     what: ["different spans share one span id", "서로 다른 스팬이 같은 스팬 ID를 사용"],
     fix: [
-      "Make span ids random in every process: seed the generator anew after a fork or a snapshot, and never copy ids.",
-      "프로세스마다 무작위 스팬 ID를 생성: fork나 스냅샷 후 난수를 다시 초기화하고, ID를 복사하지 않음.",
+      "Make span ids random in every process: seed the generator anew after a fork or a snapshot, never copy ids, and let Zipkin's clients give each receiver its own (supportsJoin=false).",
+      "프로세스마다 무작위 스팬 ID를 생성: fork나 스냅샷 후 난수를 다시 초기화하고, ID를 복사하지 않으며, Zipkin 클라이언트는 수신 측마다 자체 ID를 사용(supportsJoin=false).",
     ],
   },
   huge_trace: {

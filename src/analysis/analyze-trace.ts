@@ -191,9 +191,10 @@ function summaryOf(trace: Trace): TraceReport["trace"] {
     root_operation: root?.operation ?? "",
     start: formatTime((trace.startTime + BigInt(Math.round(root === undefined ? 0 : start))) as UnixNanos),
     duration_ms: root === undefined ? 0 : (end - start) / NANOS_PER_MS,
-    span_count: trace.spans.length,
+    span_count: trace.spans.length + trace.omittedSpans,
     error_count: trace.spans.reduce((count, { failed }) => count + (failed ? 1 : 0), 0),
     services: [...new Set(trace.spans.map(({ service }) => service))].sort(),
+    ...(trace.episode === null ? {} : { episode: trace.episode }),
   };
 }
 

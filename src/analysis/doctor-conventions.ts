@@ -1,42 +1,7 @@
-import { numberOf, ValueType } from "../model/attributes.ts";
-import { spanKeys } from "../model/semconv.ts";
+import { ValueType } from "../model/attributes.ts";
+import { openTracingNames, renamedAttributes, renamedResourceAttributes } from "../model/semconv.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import { type NameTemplate, TemplateCache } from "./doctor-names.ts";
-
-/**
- * Attribute names that a stable convention of OpenTelemetry has replaced (HTTP and network 2023, databases 2025), and by
- * what. Names whose successors are still in development are left out: nobody has to move to these yet.
- */
-const renamedAttributes: ReadonlyMap<string, readonly string[]> = new Map([
-  ["http.method", ["http.request.method"]],
-  ["http.status_code", ["http.response.status_code"]],
-  ["http.url", ["url.full"]],
-  ["http.target", ["url.path", "url.query"]],
-  ["http.scheme", ["url.scheme"]],
-  ["http.host", ["server.address"]],
-  ["http.server_name", ["server.address"]],
-  ["http.user_agent", ["user_agent.original"]],
-  ["http.client_ip", ["client.address"]],
-  ["http.flavor", ["network.protocol.version"]],
-  ["http.request_content_length", ["http.request.body.size"]],
-  ["http.response_content_length", ["http.response.body.size"]],
-  ["net.peer.name", ["server.address", "client.address"]],
-  ["net.peer.port", ["server.port", "client.port"]],
-  ["net.peer.ip", ["network.peer.address"]],
-  ["net.host.name", ["server.address"]],
-  ["net.host.port", ["server.port"]],
-  ["net.sock.peer.name", ["server.address"]],
-  ["net.sock.peer.addr", ["network.peer.address"]],
-  ["net.sock.peer.port", ["network.peer.port"]],
-  ["net.transport", ["network.transport"]],
-  ["db.system", ["db.system.name"]],
-  ["db.name", ["db.namespace"]],
-  ["db.statement", ["db.query.text"]],
-  ["db.operation", ["db.operation.name"]],
-  ["db.sql.table", ["db.collection.name"]],
-  ["db.mongodb.collection", ["db.collection.name"]],
-  ["db.cassandra.table", ["db.collection.name"]],
-]);
 
 /** Attributes that sums are made by, so that their values have to be few. */
 const fewValued: ReadonlySet<string> = new Set([
@@ -56,13 +21,13 @@ const openEnded = /^(?:db\.query\.parameter|http\.(?:request|response)\.header|r
 
 /** What the attributes of a row say about the conventions that its sender follows. */
 interface RowConventions {
-  /** names that have a successor which the row does not carry */
+  /** names, on the resource too, that have a successor which the row does not carry */
   readonly oldNames: readonly string[];
+  /** names of OpenTracing that OpenTelemetry has another for */
+  readonly openTracingNames: readonly string[];
   /** names that it carries together with their successor */
   readonly doubledNames: readonly string[];
   readonly hasNewNames: boolean;
-  /** -1 = none */
-  readonly httpStatus: number;
   /** attribute names, and values that have to be few, with ids in them */
   readonly templates: readonly AttributeTemplate[];
 }
@@ -76,13 +41,12 @@ interface KeyMeaning {
   readonly name: string;
   readonly successors: readonly string[] | null;
   readonly isSuccessor: boolean;
-  readonly isHttpStatus: boolean;
+  readonly isOpenTracing: boolean;
   readonly isFewValued: boolean;
   readonly template: NameTemplate | null;
 }
 
 const successors: ReadonlySet<string> = new Set([...renamedAttributes.values()].flat());
-const httpStatusNames: ReadonlySet<string> = new Set(spanKeys.httpStatus);
 
 /** Reads the attributes of the rows of one table; what a name means is looked up once. */
 class TableConventions {
@@ -90,6 +54,8 @@ class TableConventions {
   readonly #templates: TemplateCache;
   /** by string id; null = nothing to us */
   readonly #meanings = new Map<number, KeyMeaning | null>();
+  /** by resource: old names */
+  readonly #oldOfResource = new Map<number, readonly string[]>();
 
   constructor(table: SpanTable) {
     this.#table = table;
@@ -104,26 +70,43 @@ class TableConventions {
     const { attributes, attributeStart, attributeEnd } = this.#table;
     const old: KeyMeaning[] = [];
     const names = new Set<string>();
+    const openTracing: KeyMeaning[] = [];
     const templates: AttributeTemplate[] = [];
-    let httpStatus = -1;
     for (let i = attributeStart[row] as number; i < (attributeEnd[row] as number); i += 1) {
       const meaning = this.#meaningOf(attributes.key[i] as number);
       if (meaning === null) continue;
       if (meaning.successors !== null) old.push(meaning);
       if (meaning.isSuccessor) names.add(meaning.name);
-      if (meaning.isHttpStatus) httpStatus = numberOf(attributes.valueAt(i));
+      if (meaning.isOpenTracing) openTracing.push(meaning);
       if (meaning.template !== null) templates.push({ ...meaning.template, text: meaning.name });
       if (meaning.isFewValued && attributes.type[i] === ValueType.String)
         this.#addValue(meaning.name, attributes.value[i] as number, templates);
     }
     const isDoubled = ({ successors: by }: KeyMeaning) => by?.some((name) => names.has(name)) ?? false;
     return {
-      oldNames: namesOf(old.filter((meaning) => !isDoubled(meaning))),
+      oldNames: [
+        ...namesOf(old.filter((meaning) => !isDoubled(meaning))),
+        ...this.#oldNamesOfResource(this.#table.resource[row] as number),
+      ],
+      openTracingNames: namesOf(openTracing),
       doubledNames: namesOf(old.filter(isDoubled)),
       hasNewNames: names.size > 0,
-      httpStatus,
       templates,
     };
+  }
+
+  #oldNamesOfResource(resource: number): readonly string[] {
+    const known = this.#oldOfResource.get(resource);
+    if (known !== undefined) return known;
+    const { attributes, resources } = this.#table;
+    const names = new Set<string>();
+    const end = resources.attributeEnd[resource] ?? 0;
+    for (let i = resources.attributeStart[resource] ?? 0; i < end; i += 1) names.add(attributes.keyAt(i));
+    const old = [...renamedResourceAttributes]
+      .filter(([name, by]) => names.has(name) && !by.some((successor) => names.has(successor)))
+      .map(([name]) => name);
+    this.#oldOfResource.set(resource, old);
+    return old;
   }
 
   #addValue(name: string, stringId: number, templates: AttributeTemplate[]): void {
@@ -142,16 +125,23 @@ class TableConventions {
       name,
       successors: renamedAttributes.get(name) ?? null,
       isSuccessor: successors.has(name),
-      isHttpStatus: httpStatusNames.has(name),
+      isOpenTracing: openTracingNames.has(name),
       isFewValued: fewValued.has(name),
       template: openEnded.test(name) ? null : this.#templates.of(key),
     };
-    const { isSuccessor, isHttpStatus, isFewValued, template } = meaning;
+    const { isSuccessor, isOpenTracing, isFewValued, template } = meaning;
     const isAnything =
-      meaning.successors !== null || isSuccessor || isHttpStatus || isFewValued || template !== null;
+      meaning.successors !== null || isSuccessor || isOpenTracing || isFewValued || template !== null;
     this.#meanings.set(key, isAnything ? meaning : null);
     return isAnything ? meaning : null;
   }
+}
+
+/** What OpenTelemetry says instead of a name that it does not use any more. */
+export function successorsOf(name: string): readonly string[] {
+  return (
+    renamedAttributes.get(name) ?? renamedResourceAttributes.get(name) ?? openTracingNames.get(name) ?? []
+  );
 }
 
 function namesOf(meanings: readonly KeyMeaning[]): readonly string[] {

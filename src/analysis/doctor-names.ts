@@ -1,4 +1,5 @@
 import type { StringDictionary } from "../model/string-dictionary.ts";
+import { emailPattern, hexIdPattern, uuidPattern } from "../trace/name-patterns.ts";
 
 /** A text with what changes from request to request cut out. */
 export interface NameTemplate {
@@ -11,13 +12,13 @@ export interface NameTemplate {
 const judgedLengthMax = 300;
 
 const certain: readonly (readonly [RegExp, string])[] = [
-  [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, "{uuid}"],
-  [/(?<![0-9a-z])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{16,}(?![0-9a-z])/gi, "{hex}"],
-  [/[^\s/@?=&]{1,64}@[^\s/@?=&]{1,64}\.[a-z]{2,}/gi, "{email}"],
+  [uuidPattern, "{uuid}"],
+  [hexIdPattern, "{hex}"],
+  [emailPattern, "{email}"],
   [/\?[^\s?=&]+=\S*/g, "?{query}"],
 ];
 const possible: readonly (readonly [RegExp, string])[] = [
-  [/(?<![0-9a-z_])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,15}(?![0-9a-z_])/gi, "{hex}"],
+  [/(?<![0-9a-z_])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}(?![0-9a-z_])/gi, "{hex}"],
   [/(?<![0-9a-z_])\d+(?:\.\d+)*(?![0-9a-z_])/gi, "{number}"],
 ];
 
@@ -26,7 +27,7 @@ const statement =
 const literals = /'[^']*'|(?<=[=<>(,]\s*)\d+(?:\.\d+)?/g;
 
 /** The template of a text with ids in it; null for a text without any. */
-function templateOf(text: string): NameTemplate | null {
+export function templateOf(text: string): NameTemplate | null {
   const judged = text.slice(0, judgedLengthMax);
   if (!/[\d@?']/.test(judged)) return null;
   if (statement.test(judged)) {

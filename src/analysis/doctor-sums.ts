@@ -68,11 +68,12 @@ export class ServiceSums extends Tallies {
   /** internal spans that name a far side */
   internalCalls = 0;
   callsToServices = 0;
-  httpFailures = 0;
+  failures = 0;
   /** spans with names that have an old and a new form */
   conventionSpans = 0;
-  /** how often each was sent; there are only as many as `renamedAttributes` has */
+  /** how often each was sent; there are only as many as semconv.ts lists */
   readonly oldNames = new Map<string, number>();
+  readonly openTracingNames = new Map<string, number>();
   /** services that it calls without a client span */
   readonly calledWithoutClient = new SmallestKeys(relatedMax, () => true);
   readonly dropped = { attributes: 0, events: 0, links: 0 };

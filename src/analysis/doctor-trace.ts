@@ -1,4 +1,4 @@
-import { exceptionKeys } from "../model/semconv.ts";
+import { exceptionEvent } from "../model/semconv.ts";
 import { unknownService } from "../model/service-identity.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
 import { parentIsRemote, parentIsRemoteKnown } from "../trace/assemble.ts";
@@ -114,10 +114,12 @@ function sentKind({ table, row }: RowRef): number {
 
 function examineContent({ trace: { traceId }, span, service }: Seen): void {
   const { table, row } = span;
-  const { oldNames, doubledNames, hasNewNames, httpStatus, templates } = conventionsOf(table).of(row);
+  const { oldNames, openTracingNames, doubledNames, hasNewNames, templates } = conventionsOf(table).of(row);
   if (oldNames.length > 0 || doubledNames.length > 0 || hasNewNames) service.conventionSpans += 1;
   if (oldNames.length > 0) service.note("old_names", traceId, span);
-  for (const name of oldNames) service.oldNames.set(name, (service.oldNames.get(name) ?? 0) + 1);
+  countEach(service.oldNames, oldNames);
+  if (openTracingNames.length > 0) service.note("opentracing_names", traceId, span);
+  countEach(service.openTracingNames, openTracingNames);
   if (doubledNames.length > 0) service.note("both_generations", traceId, span);
   if (templates.some(({ isCertain }) => isCertain)) service.note("unbounded_attributes", traceId, span);
   for (const { template, isCertain, text } of templates) {
@@ -126,8 +128,8 @@ function examineContent({ trace: { traceId }, span, service }: Seen): void {
     sums.names.add(text);
     sums.places.add(traceId, span);
   }
-  if (isFailure(span, httpStatus)) {
-    service.httpFailures += 1;
+  if (span.failed) {
+    service.failures += 1;
     if (table.statusCode[row] === StatusCode.Unset) service.note("missing_status", traceId, span);
   }
   if (hasException(span)) service.note("exception_events", traceId, span);
@@ -136,15 +138,14 @@ function examineContent({ trace: { traceId }, span, service }: Seen): void {
   examineDropped({ traceId, span, service });
 }
 
-function isFailure(span: TraceSpan, httpStatus: number): boolean {
-  const kind = sentKind(span);
-  return (kind === SpanKind.Server && httpStatus >= 500) || (kind === SpanKind.Client && httpStatus >= 400);
+function countEach(counts: Map<string, number>, names: readonly string[]): void {
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
 }
 
 function hasException({ table, row }: RowRef): boolean {
   const { events, strings, eventStart, eventEnd } = table;
   for (let i = eventStart[row] as number; i < (eventEnd[row] as number); i += 1)
-    if (strings.get(events.name[i] as number) === exceptionKeys.event) return true;
+    if (strings.get(events.name[i] as number) === exceptionEvent) return true;
   return false;
 }
 
@@ -203,7 +204,9 @@ function examineSameIds(sums: DoctorSums, trace: Trace, rows: readonly RowRef[])
   for (const kept of keptById.values())
     if (isShared && kept.length > 1 && !isCallPair(kept))
       for (const span of kept) sums.services.get(span.service).note("shared_span_id", traceId, span);
-  const sent = groupBy(rows, (row) => spanIdOf(row));
+  // Zipkin's clients report a span in parts, of which one alone has its times
+  const whole = rows.filter(hasTimes);
+  const sent = groupBy(whole, (row) => spanIdOf(row));
   for (const [id, records] of sent) {
     const kept = keptById.get(id) ?? [];
     if (records.length === kept.length) continue;
@@ -216,6 +219,11 @@ function examineSameIds(sums: DoctorSums, trace: Trace, rows: readonly RowRef[])
       sums.services.get(name).note(flaw, traceId, first);
     }
   }
+}
+
+function hasTimes({ table: { startTime, endTime }, row }: RowRef): boolean {
+  const word = row * 2;
+  return [startTime[word], startTime[word + 1], endTime[word], endTime[word + 1]].some((part) => part !== 0);
 }
 
 function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): ReadonlyMap<string, Item[]> {
@@ -244,13 +252,13 @@ function distinctCount(records: readonly RowRef[]): number {
 }
 
 function examineRoots(sums: DoctorSums, trace: Trace): void {
-  const { traceId, spans, roots } = trace;
+  const { traceId, episode, spans, roots } = trace;
   const first = spans[roots[0] ?? -1];
   if (first === undefined) return;
   const service = sums.services.get(first.service);
   service.rootTraces += 1;
   const begins = roots.filter((index) => spans[index]?.isOrphan === false);
-  if (begins.length > 1) service.note("several_roots", traceId, first);
+  if (begins.length > 1 || episode !== null) service.note("several_roots", traceId, first);
   if (spans.length > hugeTraceSpans) service.note("huge_trace", traceId, first);
   const root = spans[begins[0] ?? -1];
   if (root === undefined || roots.length > 1 || root.isUnfinished || spans.some(({ failed }) => failed))
@@ -269,12 +277,13 @@ function examineClock({ trace: { traceId }, span, service }: Seen): void {
 
 function examineCalls(sums: DoctorSums, trace: Trace): void {
   const { spans, traceId } = trace;
+  const siblings = new SiblingServices(trace);
   for (const { caller, callee, calleeKind, kind, client, server } of callsOf(trace).calls) {
     if (kind === "inferred") {
       const sent = server === null && client !== null ? spans[client.span] : undefined;
       const mayBeService = calleeKind === "service" || calleeKind === "external";
       // a call that failed may never have arrived
-      if (sent === undefined || sent.failed || !mayBeService) continue;
+      if (sent === undefined || sent.failed || !mayBeService || siblings.have(sent, callee)) continue;
       const { unanswered } = sums.pairs.get(pairKey(caller, callee));
       unanswered.count += 1;
       unanswered.places.add(traceId, sent);
@@ -288,6 +297,33 @@ function examineCalls(sums: DoctorSums, trace: Trace): void {
     if (client !== null || parent === undefined || sentKind(parent) === SpanKind.Unspecified) continue;
     service.note("missing_client_span", traceId, parent);
     service.calledWithoutClient.get(callee);
+  }
+}
+
+/**
+ * Which services run beside a span. Who puts the context of the outer span into a request makes caller and callee siblings:
+ *
+ *   resolve      |===========|     client
+ *     resolve     |=========|      client
+ *     flagd         |=====|        server, and the answer to the call above it
+ */
+class SiblingServices {
+  readonly #trace: Trace;
+  /** by parent */
+  readonly #services = new Map<number, ReadonlySet<string>>();
+
+  constructor(trace: Trace) {
+    this.#trace = trace;
+  }
+
+  have({ parent }: TraceSpan, service: string): boolean {
+    let services = this.#services.get(parent);
+    if (services === undefined) {
+      const { spans } = this.#trace;
+      services = new Set(spans[parent]?.children.map((child) => spans[child]?.service ?? ""));
+      this.#services.set(parent, services);
+    }
+    return services.has(service);
   }
 }
 

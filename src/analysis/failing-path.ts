@@ -4,7 +4,7 @@ import type { PathSection } from "../trace/critical-path.ts";
 import type { FailureOrigin } from "../trace/error-origin.ts";
 import { semanticsOf } from "../trace/semantics.ts";
 import { durationOf, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
-import type { FailingPathJson } from "./report.ts";
+import type { FailingPathJson, HiddenGroupJson } from "./report.ts";
 
 /** The ways of this many origins are shown; a trace that fails everywhere is not read span by span. */
 const originsShownMax = 5;
@@ -39,7 +39,7 @@ export function failingPath(
   const rows = [...inTreeOrder(trace, shown)];
   const cut = rows.length - shownAtTopMax - shownAtEndMax;
   if (cut > 0) rows.splice(shownAtTopMax, cut);
-  return rows.map(({ span, depth, hiddenSiblings }) => ({
+  return rows.map(({ span, depth, hidden }) => ({
     span_id: spanIdOf(span),
     depth,
     service: span.service,
@@ -49,7 +49,8 @@ export function failingPath(
     failed: span.failed,
     role: ends.has(span.index) ? "origin" : span.failed || isReporter[span.index] === 1 ? "reporter" : "none",
     error: span.failed ? errorOf(span) : null,
-    hidden_siblings: hiddenSiblings,
+    hidden_siblings: hidden.length,
+    ...groupsOf(trace, hidden),
   }));
 }
 
@@ -81,17 +82,47 @@ function slowestSpan(path: readonly PathSection[]): ReadonlySet<number> {
 interface ShownSpan {
   readonly span: TraceSpan;
   readonly depth: number;
-  /** spans beside this one and its shown siblings; counted at the first of them */
-  readonly hiddenSiblings: number;
+  /** spans beside this one and its shown siblings; told at the first of them */
+  readonly hidden: readonly number[];
+}
+
+/** Of all that stands beside one span, the operations that take most of the time say enough. */
+const groupsShownMax = 3;
+
+function groupsOf(trace: Trace, hidden: readonly number[]): Pick<FailingPathJson, "hidden_groups"> {
+  if (hidden.length < 2) return {};
+  const groups = new Map<string, { -readonly [Key in keyof HiddenGroupJson]: HiddenGroupJson[Key] }>();
+  for (const index of hidden) {
+    const span = trace.spans[index] as TraceSpan;
+    const { service, operation } = span;
+    const key = `${service}\u0000${operation}`;
+    let group = groups.get(key);
+    if (group === undefined) {
+      group = { service, operation, spans: 0, failed: 0, total_ms: 0, max_ms: 0 };
+      groups.set(key, group);
+    }
+    const ms = durationOf(span) / NANOS_PER_MS;
+    group.spans += 1;
+    group.failed += span.failed ? 1 : 0;
+    group.total_ms += ms;
+    group.max_ms = Math.max(group.max_ms, ms);
+  }
+  const alike = [...groups].filter(([, { spans }]) => spans > 1);
+  alike.sort(([a, m], [b, n]) => n.total_ms - m.total_ms || (a < b ? -1 : 1));
+  return alike.length === 0
+    ? {}
+    : { hidden_groups: alike.slice(0, groupsShownMax).map(([, group]) => group) };
 }
 
 function* inTreeOrder(trace: Trace, shown: ReadonlySet<number>): Iterable<ShownSpan> {
   const shownOf = (siblings: readonly number[], depth: number): ShownSpan[] => {
     const visible = siblings.filter((index) => shown.has(index));
+    if (visible.length === 0) return [];
+    const hidden = siblings.filter((index) => !shown.has(index));
     return visible.map((index, i) => ({
       span: trace.spans[index] as TraceSpan,
       depth,
-      hiddenSiblings: i === 0 ? siblings.length - visible.length : 0,
+      hidden: i === 0 ? hidden : [],
     }));
   };
   const open = shownOf(trace.roots, 0).reverse();

@@ -6,26 +6,37 @@ import type { Scope } from "./scope.ts";
 
 /** The service graph of a scope: nodes by name, edges by caller, callee and kind. */
 export function graphJson(scope: Scope): GraphJson {
-  const names = [...scope.red.services, ...scope.graph.nodeKinds.keys()];
-  return graphJsonOf(scope, { services: names, edges: scope.graph.edges });
+  return graphJsonOf(scope, graphPartsOf(scope));
+}
+
+/** What the service graph of a scope is made of. */
+export function graphPartsOf({ red, graph }: Scope): GraphParts {
+  return { services: [...red.services, ...graph.nodeKinds.keys()], edges: graph.edges };
+}
+
+interface GraphParts {
+  readonly services: Iterable<string>;
+  readonly edges: readonly GraphEdge[];
 }
 
 /** The same for some of the nodes and edges. */
-export function graphJsonOf(
-  scope: Scope,
-  part: { readonly services: Iterable<string>; readonly edges: readonly GraphEdge[] },
-): GraphJson {
-  return {
-    nodes: [...new Set(part.services)].sort().map((name) => nodeJson(scope, name)),
-    edges: [...part.edges].sort((a, b) => (edgeKey(a) < edgeKey(b) ? -1 : 1)).map(edgeJson),
-  };
+export function graphJsonOf(scope: Scope, parts: GraphParts): GraphJson {
+  const { services, edges } = inGraphOrder(parts);
+  return { nodes: services.map((name) => nodeJson(scope, name)), edges: edges.map(edgeJson) };
+}
+
+/** Each node once, by name, and the edges in the order in which they are written. */
+export function inGraphOrder({ services, edges }: GraphParts) {
+  const keyed = edges.map((edge) => ({ edge, key: edgeKey(edge) }));
+  keyed.sort((a, b) => (a.key < b.key ? -1 : 1));
+  return { services: [...new Set(services)].sort(), edges: keyed.map(({ edge }) => edge) };
 }
 
 export function edgeKey({ caller, callee, kind }: GraphEdge): string {
   return `${caller}\u0000${callee}\u0000${kind}`;
 }
 
-function nodeJson({ red, graph }: Scope, service: string): GraphNodeJson {
+export function nodeJson({ red, graph }: Scope, service: string): GraphNodeJson {
   const known = red.service(service);
   if (known === undefined)
     return {
@@ -48,7 +59,7 @@ function nodeJson({ red, graph }: Scope, service: string): GraphNodeJson {
   };
 }
 
-function edgeJson({ caller, callee, kind, calls, errors, client, server }: GraphEdge): GraphEdgeJson {
+export function edgeJson({ caller, callee, kind, calls, errors, client, server }: GraphEdge): GraphEdgeJson {
   const seen = client.latency.count > 0 ? client.latency : server.latency;
   const clientP99Ms = scaledQuantile(client.latency, 0.99, NANOS_PER_MS);
   const serverP99Ms = scaledQuantile(server.latency, 0.99, NANOS_PER_MS);

@@ -8,6 +8,7 @@ import type { CauseKind, PropagationMechanism } from "../cascade/candidate.ts";
 import type { HealthMetrics } from "../health/health.ts";
 import type { Problem } from "../model/problems.ts";
 import type { CallKind, NodeKind } from "../trace/calls.ts";
+import type { Episode } from "../trace/trace.ts";
 
 export type {
   FailurePropagationJson,
@@ -150,6 +151,18 @@ export interface FailingPathJson {
   readonly role: "origin" | "reporter" | "none";
   readonly error: string | null;
   readonly hidden_siblings: number;
+  /** those of them that are alike, by operation, the most time first; absent = no two are */
+  readonly hidden_groups?: readonly HiddenGroupJson[];
+}
+
+/** Spans beside one that is shown, of one operation. */
+export interface HiddenGroupJson {
+  readonly service: string;
+  readonly operation: string;
+  readonly spans: number;
+  readonly failed: number;
+  readonly total_ms: number;
+  readonly max_ms: number;
 }
 
 export interface TraceReport extends Omit<StructuralReport, "root_cause_candidates"> {
@@ -169,6 +182,8 @@ export interface TraceReport extends Omit<StructuralReport, "root_cause_candidat
     readonly span_count: number;
     readonly error_count: number;
     readonly services: readonly string[];
+    /** which of the requests that share the trace id this is, from 1; absent = the only one */
+    readonly episode?: Episode;
   };
   readonly trace_critical_path: readonly PathSectionJson[];
   readonly dependency_graph: GraphJson;

@@ -13,6 +13,7 @@ import type { Call } from "../trace/calls.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import { observeTable } from "../trace/peers.ts";
 import type { Trace } from "../trace/trace.ts";
+import { templateOf } from "./doctor-names.ts";
 import { OpenLinks } from "./open-links.ts";
 
 /** What a report knows beside its trace: everything loaded, or a window of it. */
@@ -75,8 +76,8 @@ export class ScopeRollup {
     this.#links.expectNone();
   }
 
-  addTrace(trace: Trace): void {
-    const calls = callsOf(trace);
+  /** `calls` = those of the trace, where the caller knows them. */
+  addTrace(trace: Trace, calls = callsOf(trace)): void {
     this.#red.add(calls);
     this.#graph.add(calls);
     this.#addLinked(this.#links.addTrace(trace, calls));
@@ -84,8 +85,7 @@ export class ScopeRollup {
   }
 
   /** Takes back a trace as it was added. */
-  removeTrace(trace: Trace): void {
-    const calls = callsOf(trace);
+  removeTrace(trace: Trace, calls = callsOf(trace)): void {
     this.#red.remove(calls);
     this.#graph.remove(calls);
     this.#graph.remove({ calls: this.#links.removeTrace(trace, calls) });
@@ -93,8 +93,8 @@ export class ScopeRollup {
   }
 
   /** The traces that links of an added trace point to and that are not known (any more): `showLinked` what can be found. */
-  linkedBy(trace: Trace): readonly TraceId[] {
-    return this.#links.waitedForBy(trace, callsOf(trace));
+  linkedBy(trace: Trace, calls = callsOf(trace)): readonly TraceId[] {
+    return this.#links.waitedForBy(trace, calls);
   }
 
   /** Shows a trace that was counted before to the links that wait for it. */
@@ -187,8 +187,28 @@ export class ScopeRollup {
 function servicesLeftOut(red: RedWindow): readonly Problem[] {
   const requests = red.service(overflowName)?.cell.requests ?? 0;
   if (requests === 0) return [];
-  const message = `There are more than ${servicesMax} services: requests of the others are counted under ${overflowName}`;
+  const message = `There are more than ${servicesMax} services: requests of the others are counted under ${overflowName}${offenders(red)}`;
   return [{ kind: "overflow", message, count: requests, spans: [] }];
+}
+
+/** Names that are alike make a flood of services when there are this many of them. */
+const floodMin = 100;
+const floodsShownMax = 3;
+
+/** Which names flood the list of services, and what they were read from. */
+function offenders(red: RedWindow): string {
+  const floods = new Map<string, number>();
+  for (const name of red.services) {
+    const template = templateOf(name)?.template;
+    if (template === undefined) continue;
+    const source = red.service(name)?.isInferred === true ? "peers of calls" : "service.name";
+    const flood = `${template} (${source})`;
+    floods.set(flood, (floods.get(flood) ?? 0) + 1);
+  }
+  const worst = [...floods].filter(([, count]) => count >= floodMin);
+  worst.sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+  const names = worst.slice(0, floodsShownMax).map(([flood]) => flood);
+  return names.length === 0 ? "" : `; most of them are called like ${names.join(", ")}`;
 }
 
 /** So many traces that all failed are no chance. */
@@ -211,7 +231,7 @@ class TraceMinute {
   readonly #problems = new Map<string, { problem: Problem; count: number }>();
 
   add(trace: Trace, sign: 1 | -1): void {
-    this.spans += sign * trace.spans.length;
+    this.spans += sign * (trace.spans.length + trace.omittedSpans);
     this.traces += sign;
     if (trace.spans.some(({ failed }) => failed)) this.failedTraces += sign;
     for (const problem of trace.problems) {

@@ -11,7 +11,7 @@ export const exactValuesMax = 4096;
 const keptValuesMax = 2 * exactValuesMax;
 
 /**
- * From this many values on the buckets are kept up to date too, so that adding up large sketches is a matter of buckets.
+ * Above this many values there are buckets too once somebody asks, so that adding up large sketches is a matter of buckets.
  * A sealed sketch lets its values go there: that many take as much room as buckets do.
  */
 const bucketsFrom = 256;
@@ -34,8 +34,9 @@ export class QuantileSketch {
   #keptMax = keptValuesMax;
   /** beside `#values`; null = all weights are 1 */
   #weights: Float64Array | null = null;
-  /** there while more than `bucketsFrom` values are held, or no values are kept */
+  /** of the first `#bucketed` values, or of all where no values are kept; made when asked for, never for a few values */
   #buckets: LogBuckets | null = null;
+  #bucketed = 0;
   /** what `quantile` answered since the values last changed: every report asks the same of a window; null = nothing */
   #answers: Map<number, number | null> | null = null;
 
@@ -56,12 +57,13 @@ export class QuantileSketch {
     this.#count = at + 1;
     this.#weight += weight;
     this.#answers = null;
-    this.#buckets?.add(value, weight);
-    if (this.#values === null) return;
+    if (this.#values === null) {
+      this.#buckets?.add(value, weight);
+      return;
+    }
     if (at === this.#values.length) this.#values = grow(this.#values, at + 1);
     this.#values[at] = value;
     if (weight !== 1 || this.#weights !== null) this.#setWeight(at, weight);
-    if (at >= bucketsFrom && this.#buckets === null) this.#buckets = this.#bucketsOfValues();
   }
 
   /** Takes back a value that was added with the same weight; false, and nothing changes, where there is none. */
@@ -73,14 +75,16 @@ export class QuantileSketch {
     this.#count = last;
     this.#weight -= weight;
     this.#answers = null;
-    this.#buckets?.add(value, -weight);
     if (values === null) {
+      this.#buckets?.add(value, -weight);
       if (last === 0) this.#reset();
       return true;
     }
+    if (last <= bucketsFrom) this.#letBucketsGo();
+    // The last value moves into the gap, so the first ones are to be those in the buckets from there on.
+    else if (at < this.#bucketed) this.#takeFromBuckets(at, last);
     values[at] = values[last] as number;
     if (this.#weights !== null) this.#weights[at] = this.#weights[last] as number;
-    if (last === bucketsFrom) this.#buckets = null;
     return true;
   }
 
@@ -128,8 +132,8 @@ export class QuantileSketch {
   }
 
   #findQuantile(q: number): number | null {
-    if (this.#buckets !== null && (this.#values === null || this.#count > exactValuesMax))
-      return this.#buckets.quantile(q, this.#weight);
+    if (this.#values === null || this.#count > exactValuesMax)
+      return this.#upToDateBuckets().quantile(q, this.#weight);
     const values = (this.#values ?? noValues).subarray(0, this.#count);
     if (this.#weights !== null) return weightedQuantile(values, this.#weights, q * this.#weight);
     const rank = Math.max(1, Math.ceil(q * this.#count * (1 - rounding)));
@@ -137,7 +141,7 @@ export class QuantileSketch {
   }
 
   #mergeBuckets(part: QuantileSketch): void {
-    if (part.#buckets !== null) this.#buckets?.merge(part.#buckets);
+    if (part.#values === null || part.#count > bucketsFrom) this.#buckets?.merge(part.#upToDateBuckets());
     else
       for (let i = 0; i < part.#count; i += 1)
         this.#buckets?.add(part.#values?.[i] ?? 0, part.#weights?.[i] ?? 1);
@@ -169,23 +173,39 @@ export class QuantileSketch {
     return -1;
   }
 
-  #bucketsOfValues(): LogBuckets {
-    const buckets = new LogBuckets();
+  /** One sketch at a time in one go: looking for a bucket with each value that is added costs a walk through memory. */
+  #upToDateBuckets(): LogBuckets {
+    this.#buckets ??= new LogBuckets();
+    if (this.#values === null) return this.#buckets;
+    for (let i = this.#bucketed; i < this.#count; i += 1)
+      this.#buckets.add(this.#values[i] as number, this.#weights?.[i] ?? 1);
+    this.#bucketed = this.#count;
+    return this.#buckets;
+  }
+
+  /** Value `at` goes, and value `last`, which may not be in the buckets yet, takes its place. */
+  #takeFromBuckets(at: number, last: number): void {
     const values = this.#values ?? noValues;
-    for (let i = 0; i < this.#count; i += 1) buckets.add(values[i] as number, this.#weights?.[i] ?? 1);
-    return buckets;
+    this.#buckets?.add(values[at] as number, -(this.#weights?.[at] ?? 1));
+    if (last < this.#bucketed) this.#bucketed = last;
+    else this.#buckets?.add(values[last] as number, this.#weights?.[last] ?? 1);
+  }
+
+  #letBucketsGo(): void {
+    this.#buckets = null;
+    this.#bucketed = 0;
   }
 
   #forgetValues(): void {
     if (this.#values === null) return;
-    this.#buckets ??= this.#bucketsOfValues();
+    this.#upToDateBuckets();
     this.#values = null;
     this.#weights = null;
   }
 
   #reset(): void {
     this.#values = noValues;
-    this.#buckets = null;
+    this.#letBucketsGo();
   }
 }
 

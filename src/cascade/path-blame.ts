@@ -1,5 +1,6 @@
 import type { PathSection } from "../trace/critical-path.ts";
 import { remoteChild } from "../trace/peers.ts";
+import { semanticsOf } from "../trace/semantics.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { type Edge, edgeKey } from "./candidate.ts";
 import { Connections, type EndpointVotes, lostBefore, lostSide } from "./network-gap.ts";
@@ -50,7 +51,9 @@ export function pathBlames(
     const entry = walk.entryOf[span.index] as number;
     if (nanos > 0) {
       const owner = ownerOf(trace, span);
-      if (owner.edge === null) noteOwnWork(walk, span, nanos);
+      // nobody is to blame for how long others listen
+      if (semanticsOf(span.table).isStream(span.row)) addAt(walk.explained, entry, nanos);
+      else if (owner.edge === null) noteOwnWork(walk, span, nanos);
       else if (owner.isPeer) {
         const known = usual.durationOf(owner.service, span.operation);
         const excessNanos = Math.max(0, nanos - (known?.nanos ?? 0));

@@ -1,7 +1,7 @@
 import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
 import type { StructuralReport, TraceReport } from "../analysis/report.ts";
 import type { ScopeRollup } from "../analysis/scope.ts";
-import { OperationError } from "../engine/errors/operation-error.ts";
+import { OperationError, unknownEpisode } from "../engine/errors/operation-error.ts";
 import { readTelemetry } from "../formats/read-telemetry.ts";
 import { TraceBuffer } from "../formats/trace-buffer.ts";
 import type { TraceId } from "../model/ids.ts";
@@ -12,7 +12,7 @@ import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import type { UnixNanos } from "../model/time.ts";
 import { resolveTime } from "../model/time-point.ts";
-import { assembleTrace } from "../trace/assemble.ts";
+import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
 import { groupByTrace } from "../trace/group-rows.ts";
 import type { Trace } from "../trace/trace.ts";
 import { type CommandRun, noteProblem } from "./command.ts";
@@ -69,7 +69,13 @@ async function readFiles(
   const buffer = await bufferSpans(run, inputs, use, attributes);
   try {
     if (!buffer.hasLinks) rollup.expectNoLinks();
-    const folded = await foldTraces({ buffer, rollup, bounds, progress: showProgress(run, "analysing") });
+    const folded = await foldTraces({
+      buffer,
+      rollup,
+      bounds,
+      spansMax: run.settings.trace_spans,
+      progress: showProgress(run, "analysing"),
+    });
     return { buffer, rollup, ...folded };
   } catch (error) {
     await buffer.dispose();
@@ -152,8 +158,10 @@ export async function reportOfTrace(
         : `It holds ${traceCount} traces, for example ${someTraceIds.join(", ")}.`,
     );
   const scope = rollup.scope(null);
-  const trace = assembleTrace(rows, scope.directory);
-  const { failed_service: failedService, lang: language, scoring } = settings;
+  const { episode, failed_service: failedService, lang: language, scoring } = settings;
+  const episodes = assembleEpisodes(rows, scope.directory, { spansMax: settings.trace_spans });
+  const trace = episodeToShow(episodes, episode);
+  if (trace === undefined) throw unknownEpisode(traceId, episodes.length);
   if (failedService !== null) checkService(failedService, trace);
   return analyzeTrace(trace, scope, {
     language,
@@ -171,20 +179,22 @@ async function foldTraces(fold: {
   readonly buffer: TraceBuffer;
   readonly rollup: ScopeRollup;
   readonly bounds: TimeBounds;
+  readonly spansMax: number;
   readonly progress: Progress;
 }): Promise<Pick<LoadedFiles, "someTraceIds" | "traceCount">> {
-  const { buffer, rollup, bounds, progress } = fold;
+  const { buffer, rollup, bounds, spansMax, progress } = fold;
   const someTraceIds: string[] = [];
   let traceCount = 0;
   let spans = 0;
   for await (const tables of buffer.partitions()) {
     const groups = groupByTrace(tables);
     for (const [done, i] of groups.indicesByStart().entries()) {
-      const trace = assembleTrace(groups.rowsOf(i), rawNaming);
-      spans += trace.spans.length;
+      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, { spansMax })) {
+        spans += trace.spans.length + trace.omittedSpans;
+        if (isWithin(trace, bounds)) rollup.addTrace(trace);
+      }
       if (done % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });
-      if (someTraceIds.length < exampleIdsMax) someTraceIds.push(trace.traceId);
-      if (isWithin(trace, bounds)) rollup.addTrace(trace);
+      if (someTraceIds.length < exampleIdsMax) someTraceIds.push(groups.traceIdOf(i));
     }
     traceCount += groups.count;
   }

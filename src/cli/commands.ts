@@ -92,7 +92,7 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     operands: "FILE…",
     operandsMin: 1,
     operandsMax: Number.POSITIVE_INFINITY,
-    formats: ["human", "json", "markdown"],
+    formats: ["human", "json", "markdown", "html"],
     about: [
       "Reads the same files as analyze. Every finding has the spans that show it and the way to mend it;",
       "every service has a score from 0 to 100: 100 x the product of (1 - penalty x share) over its findings,",
@@ -102,6 +102,7 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     ],
     examples: [
       { line: "hypocenter doctor traces.jsonl", says: "as text" },
+      { line: "hypocenter doctor traces/ --format html --output doctor.html", says: "as a page to share" },
       {
         line: "hypocenter doctor traces/ --fail-on critical --quiet",
         says: "exit code 1 if spans are lost, context is broken or names are missing",
@@ -154,6 +155,7 @@ export const commands: Readonly<Record<CommandName, Command>> = {
       "",
       "otlp-jsonl and otlp-proto hold traces, metrics and logs. Spans are kept as they are; of metrics and logs",
       "descriptions, exemplars and the details of scopes are lost.",
+      "",
       "jaeger and zipkin hold traces alone, in microseconds; metrics and logs are left out and counted. Lists in",
       "attributes become JSON text. Jaeger's links lose their attributes; Zipkin's attributes are all text, those",
       "of a resource stand among those of the span, and its shortest span takes a microsecond.",

@@ -1,3 +1,4 @@
+import { formatCount } from "../advice/format-duration.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import { byteSources } from "../formats/byte-source.ts";
 import { type ConvertSummary, convertTelemetry, type WrittenFormat } from "../formats/write-telemetry.ts";
@@ -35,8 +36,9 @@ export async function convert(run: CommandRun): Promise<number> {
   const file = output === "-" ? standardOutput(run) : await openOutput(output);
   const reading = showProgress(run, "reading");
   const writing = showProgress(run, "writing");
+  let summary: ConvertSummary;
   try {
-    const summary = await convertTelemetry(sources, (part) => file.write(part), {
+    summary = await convertTelemetry(sources, (part) => file.write(part), {
       format,
       signals: run.settings.signals,
       memoryBudgetBytes: run.settings.memory_budget,
@@ -49,10 +51,6 @@ export async function convert(run: CommandRun): Promise<number> {
       onProblem: (problem) => noteProblem(run, problem),
     });
     await file.finish();
-    reading.end();
-    writing.end();
-    await sayResult(run, summary, { format, output });
-    return 0;
   } catch (error) {
     await file.discard();
     throw error;
@@ -60,6 +58,8 @@ export async function convert(run: CommandRun): Promise<number> {
     reading.end();
     writing.end();
   }
+  await sayResult(run, summary, { format, output });
+  return 0;
 }
 
 function standardOutput({ host }: CommandRun): OutputFile {
@@ -102,30 +102,21 @@ function summaryJson(
 
 function summaryText(summary: ConvertSummary, place: string): string {
   const { spans, traces, hasMoreTraces, points, logs, leftOut, read } = summary;
-  const others = [counted(points, "metric points"), counted(logs, "log records")];
-  const lost = [
-    leftOut.points + leftOut.logs > 0 ? "which the format does not hold: " : "",
-    listed([counted(leftOut.points, "metric points"), counted(leftOut.logs, "log records")]),
-  ].join("");
-  const unread = [counted(read.spans.rejected, "spans"), counted(read.malformedRecords, "records")];
+  const tracesText = `${hasMoreTraces ? "at least " : ""}${counted(traces, "trace")}`;
+  const others = nonzero([points, "metric point"], [logs, "log record"]);
+  const homeless = nonzero([leftOut.points, "metric point"], [leftOut.logs, "log record"]);
+  const unread = nonzero([read.spans.rejected, "span"], [read.malformedRecords, "record"]);
   return [
-    `Wrote ${listed([`${numeral(spans)} spans of ${hasMoreTraces ? "at least " : ""}${numeral(traces)} traces`, ...others])} to ${place}.`,
-    lost === "" ? "" : `Left out, ${lost}.`,
-    listed(unread) === "" ? "" : `Left out, because they could not be read: ${listed(unread)}.`,
-  ]
-    .filter((line) => line !== "")
-    .join("\n");
+    `Wrote ${[`${counted(spans, "span")} of ${tracesText}`, ...others].join(", ")} to ${place}.`,
+    ...(homeless.length === 0 ? [] : [`Left out, which the format does not hold: ${homeless.join(", ")}.`]),
+    ...(unread.length === 0 ? [] : [`Left out, because they could not be read: ${unread.join(", ")}.`]),
+  ].join("\n");
 }
 
-/** "" for none. */
+function nonzero(...counts: readonly (readonly [count: number, what: string])[]): readonly string[] {
+  return counts.filter(([count]) => count > 0).map(([count, what]) => counted(count, what));
+}
+
 function counted(count: number, what: string): string {
-  return count === 0 ? "" : `${numeral(count)} ${what}`;
-}
-
-function listed(parts: readonly string[]): string {
-  return parts.filter((part) => part !== "").join(", ");
-}
-
-function numeral(count: number): string {
-  return count.toLocaleString("en-US");
+  return `${formatCount(count)} ${what}${count === 1 ? "" : "s"}`;
 }

@@ -4,6 +4,7 @@ import type { SettingValues } from "../config/settings.ts";
 import type { Problem } from "../model/problems.ts";
 import { ServiceDirectory } from "../model/service-directory.ts";
 import { assembleTrace } from "../trace/assemble.ts";
+import { episodesOf } from "../trace/episodes.ts";
 import { groupByTrace } from "../trace/group-rows.ts";
 import { observeTable } from "../trace/peers.ts";
 import { bufferSpans, foldBatch, isWithin, timeBounds } from "./analyze-files.ts";
@@ -40,10 +41,11 @@ async function examineFiles(run: CommandRun): Promise<DoctorReport> {
     for await (const tables of buffer.partitions()) {
       const groups = groupByTrace(tables);
       for (let i = 0; i < groups.count; i += 1) {
-        const rows = groups.rowsOf(i);
-        const trace = assembleTrace(rows, directory);
-        if (isWithin(trace, bounds)) rollup.add(trace, rows);
-        spans += rows.length;
+        for (const { rows, episode } of episodesOf(groups.rowsOf(i))) {
+          const trace = assembleTrace(rows, directory, { episode });
+          if (isWithin(trace, bounds)) rollup.add(trace, rows);
+          spans += rows.length;
+        }
         if (i % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });
       }
     }

@@ -3,7 +3,8 @@ import { placeholderOf } from "../config/value-types.ts";
 import { keysOfCommand } from "./arguments.ts";
 import { type Command, commands } from "./commands.ts";
 
-const lineLength = 100;
+/** The narrowest terminal that is common. */
+const lineLength = 80;
 
 /** What `hypocenter help` prints. */
 export function generalHelp(): string {
@@ -13,7 +14,10 @@ export function generalHelp(): string {
     ["version", "print the version"],
   ] as const;
   return [
-    "hypocenter: names what failed first in a distributed system, why, how it spread and who is hit",
+    ...wrap(
+      "hypocenter: names what failed first in a distributed system, why, how it spread and who is hit",
+      lineLength,
+    ),
     "",
     "Usage: hypocenter COMMAND [options]",
     "",
@@ -21,8 +25,10 @@ export function generalHelp(): string {
     "",
     "Try:   hypocenter analyze traces.jsonl          hypocenter COMMAND --help",
     "",
-    "Exit codes: 0 done; 1 --fail-on threshold reached; 2 wrong usage or configuration; 3 input unreadable;",
-    "4 trace or service not found; 5 server unreachable; 70 a bug in hypocenter.",
+    ...wrap(
+      "Exit codes: 0 done; 1 --fail-on threshold reached; 2 wrong usage or configuration; 3 input unreadable; 4 trace or service not found; 5 server unreachable; 70 a bug in hypocenter.",
+      lineLength,
+    ),
     "",
   ].join("\n");
 }
@@ -30,15 +36,16 @@ export function generalHelp(): string {
 /** What `hypocenter COMMAND --help` prints. */
 export function commandHelp(name: CommandName): string {
   const command = commands[name];
-  const options = optionKeys(name).map((key) => [optionOf(key), sentenceOf(key)] as const);
+  const options = optionKeys(name).map((key) => [optionOf(key, command), sentenceOf(key)] as const);
   return [
-    `hypocenter ${name}: ${command.summary}`,
+    ...wrap(`hypocenter ${name}: ${command.summary}`, lineLength),
     "",
     `Usage: hypocenter ${usageOf(name, command)} [options]`,
     "",
-    ...command.about,
+    ...paragraphs(command.about),
     "",
-    "Options (each also as HYPOCENTER_<NAME> in the environment and as a key of the --config file):",
+    "Options (each also as HYPOCENTER_<NAME> in the environment and as a key of the",
+    "--config file):",
     ...columns([...options, ["--help", "Print this text."]]),
     "",
     "Examples:",
@@ -56,9 +63,10 @@ function usageOf(name: CommandName, { operands }: Command): string {
   return operands === "" ? name : `${name} ${operands}`;
 }
 
-function optionOf(key: SettingKey): string {
+function optionOf(key: SettingKey, { formats }: Command): string {
   const { type, placeholder } = settings[key];
   const flag = `--${flagOf(key)}`;
+  if (key === "format") return `${flag} ${formats.join("|")}`;
   return type.kind === "switch" ? flag : `${flag} ${placeholder ?? placeholderOf(type)}`;
 }
 
@@ -76,6 +84,15 @@ function columns(rows: readonly (readonly [string, string])[]): readonly string[
     const first = fits ? [`  ${left}`.padEnd(indent) + (lines[0] ?? "")] : [`  ${left}`];
     return [...first, ...lines.slice(fits ? 1 : 0).map((line) => " ".repeat(indent) + line)];
   });
+}
+
+/** Lines that follow each other are one paragraph; an empty one parts two. */
+function paragraphs(lines: readonly string[]): readonly string[] {
+  const texts = lines.join("\n").split("\n\n");
+  return texts.flatMap((text, i) => [
+    ...(i === 0 ? [] : [""]),
+    ...wrap(text.replaceAll("\n", " "), lineLength),
+  ]);
 }
 
 function wrap(text: string, width: number): readonly string[] {

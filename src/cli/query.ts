@@ -32,6 +32,7 @@ export async function query(run: CommandRun): Promise<number> {
 function analysisPath(id: string, { settings }: CommandRun): string {
   const parameters = new URLSearchParams({ lang: settings.lang, scoring: settings.scoring });
   if (settings.failed_service !== null) parameters.set("failed_service", settings.failed_service);
+  if (settings.episode !== null) parameters.set("episode", String(settings.episode));
   return `/api/v1/traces/${id}/analysis?${parameters.toString()}`;
 }
 

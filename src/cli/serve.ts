@@ -59,7 +59,7 @@ interface Service {
 
 /** Opens the three listeners; if one cannot be opened, the others are closed again. */
 async function startService(
-  { settings }: CommandRun,
+  run: CommandRun,
   {
     engine,
     access,
@@ -70,12 +70,14 @@ async function startService(
     readonly onFault: (fault: unknown) => void;
   },
 ): Promise<Service> {
+  const { settings } = run;
   const { tls, credentials, cors } = access;
   const { host, request_size: bodyBytesMax } = settings;
-  const budget = new ByteBudget(settings.ingest_memory);
+  const budget = new ByteBudget(settings.ingest_memory, settings.client_share / 100);
   const counters = { http: new ReceiverCounters("http"), grpc: new ReceiverCounters("grpc") };
   const taken = signals.filter((signal) => settings.signals.includes(signal));
-  const receiving = { ingest: engine, budget, bodyBytesMax, onFault, signals: taken };
+  const onOddity = (message: string): void => note(run, message);
+  const receiving = { ingest: engine, budget, bodyBytesMax, onFault, onOddity, signals: taken };
   const state: { service: Service | null } = { service: null };
   const apiHandler = createApiHandler({
     query: engine,
@@ -136,6 +138,7 @@ function addressesOf(service: Service | null) {
 
 function engineLimits(settings: SettingValues) {
   return {
+    traceSpansMax: settings.trace_spans,
     idleMs: settings.trace_idle,
     openAgeMsMax: settings.trace_open,
     openTracesMax: settings.open_traces,

@@ -1,11 +1,12 @@
 import type { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { createGunzip, createInflate, gunzipSync, inflateSync } from "node:zlib";
-import type { ByteBudget } from "../engine/byte-budget.ts";
+import type { ByteBudget, ClientUse } from "../engine/byte-budget.ts";
+import { unlz4 } from "./lz4.ts";
 import { DamageError, unsnap } from "./snappy.ts";
 import { ZstdStream } from "./zstd.ts";
 
-export type ContentCoding = "identity" | "gzip" | "deflate" | "zstd" | "snappy";
+export type ContentCoding = "identity" | "gzip" | "deflate" | "zstd" | "snappy" | "lz4";
 
 /** What Content-Encoding says, or null: something else, or several codings. */
 export function contentCodingOf(header: string | undefined): ContentCoding | null {
@@ -22,37 +23,49 @@ const contentCodings: ReadonlyMap<string, ContentCoding> = new Map([
   ["zstd", "zstd"],
   ["snappy", "snappy"],
   ["x-snappy-framed", "snappy"],
+  ["lz4", "lz4"],
   ["identity", "identity"],
 ]);
 
 /** For error messages. */
-export const contentCodingNames = "gzip, deflate, zstd, snappy or identity";
+export const contentCodingNames = "gzip, deflate, zstd, snappy, lz4 or identity";
 
 /** Why there is no body. */
 export type BodyFailure =
   | { readonly kind: "too_large" }
-  | { readonly kind: "busy" }
+  | NoRoom
   | { readonly kind: "aborted" }
   | { readonly kind: "corrupt"; readonly message: string };
+
+/** Everybody together holds too much, or the client of the request alone. */
+type NoRoom = { readonly kind: "busy" | "over_share" };
 
 /** Bytes of one request as they are taken from the shared budget; `giveBackAll` ends it. */
 export class Reservation {
   readonly #budget: ByteBudget;
+  readonly #client: ClientUse;
   #held = 0;
 
-  constructor(budget: ByteBudget) {
+  /** `client` = whom the request counts for */
+  constructor(budget: ByteBudget, client: string) {
     this.#budget = budget;
+    this.#client = budget.enter(client);
   }
 
-  take(bytes: number): boolean {
-    if (!this.#budget.take(bytes)) return false;
+  /** null = they are taken */
+  take(bytes: number): NoRoom | null {
+    if (this.#budget.isOverShare(this.#client, bytes)) return { kind: "over_share" };
+    if (!this.#budget.take(bytes)) return { kind: "busy" };
+    this.#client.bytes += bytes;
     this.#held += bytes;
-    return true;
+    return null;
   }
 
   giveBackAll(): void {
     this.#budget.giveBack(this.#held);
+    this.#client.bytes -= this.#held;
     this.#held = 0;
+    this.#budget.leave(this.#client);
   }
 }
 
@@ -86,7 +99,7 @@ export async function unpackBody(
     const output = await decompressSmall({ ...packed, coding });
     if (output !== null) {
       if (!(output instanceof Uint8Array)) return output;
-      return reservation.take(output.length) ? output : { kind: "busy" };
+      return reservation.take(output.length) ?? output;
     }
   }
   // Who has waited too long for an answer is gone.
@@ -124,9 +137,10 @@ function collect(
       resolve(failure);
     };
     source.on("data", (chunk: Buffer) => {
-      if (parts.length + chunk.length > bytesMax) fail({ kind: "too_large" });
-      else if (!reservation.take(chunk.length)) fail({ kind: "busy" });
-      else parts.push(chunk);
+      const failure: BodyFailure | null =
+        parts.length + chunk.length > bytesMax ? { kind: "too_large" } : reservation.take(chunk.length);
+      if (failure === null) parts.push(chunk);
+      else fail(failure);
     });
     source.on("end", () => resolve(parts.join()));
     source.on("error", (error) => fail(broken(error)));
@@ -191,7 +205,7 @@ async function decompressSmall({
   bytesMax,
 }: CompressedBody): Promise<Uint8Array | BodyFailure | null> {
   const outputMax = Math.min(smallOutputMax, bytesMax);
-  if (coding === "zstd" || coding === "snappy") {
+  if (coding !== "gzip" && coding !== "deflate") {
     const output = await inPieces({ coding, bytes, bytesMax: outputMax }, null);
     return output instanceof Uint8Array || output.kind !== "too_large" ? output : null;
   }
@@ -220,7 +234,7 @@ async function decompressLarge(
   { coding, bytes, bytesMax }: CompressedBody,
   reservation: Reservation,
 ): Promise<Uint8Array | BodyFailure> {
-  if (coding === "zstd" || coding === "snappy") return inPieces({ coding, bytes, bytesMax }, reservation);
+  if (coding !== "gzip" && coding !== "deflate") return inPieces({ coding, bytes, bytesMax }, reservation);
   const options = { chunkSize: 256 * 1024 };
   const stream = coding === "gzip" ? createGunzip(options) : createInflate(options);
   stream.end(bytes);
@@ -230,7 +244,7 @@ async function decompressLarge(
 }
 
 interface BodyInPieces {
-  readonly coding: "zstd" | "snappy";
+  readonly coding: "zstd" | "snappy" | "lz4";
   readonly bytes: Uint8Array;
   readonly bytesMax: number;
 }
@@ -245,13 +259,15 @@ async function inPieces(
     const pieces: Uint8Array[] = [];
     let length = 0;
     let sincePause = 0;
-    for (const plain of zstd?.push(bytes) ?? unsnap(bytes, bytesMax)) {
+    const plainPieces = zstd?.push(bytes) ?? (coding === "lz4" ? unlz4(bytes) : unsnap(bytes, bytesMax));
+    for (const plain of plainPieces) {
       length += plain.length;
       if (length > bytesMax) return { kind: "too_large" };
-      pieces.push(plain);
+      if (plain.length > 0) pieces.push(plain);
       if (reservation === null) continue;
-      if (!reservation.take(plain.length)) return { kind: "busy" };
-      sincePause += plain.length;
+      const noRoom = reservation.take(plain.length);
+      if (noRoom !== null) return noRoom;
+      sincePause += plain.length + pieceCost;
       if (sincePause < bytesBetweenPauses) continue;
       sincePause = 0;
       await setImmediate();
@@ -261,15 +277,16 @@ async function inPieces(
     return pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces, length);
   } catch (error) {
     if (error instanceof RangeError) return { kind: "too_large" };
-    if (error instanceof DamageError) return corrupt(`the snappy data ${error.message}`);
+    if (error instanceof DamageError) return corrupt(`the ${coding} data ${error.message}`);
     throw error;
   } finally {
     zstd?.close();
   }
 }
 
-/** About a millisecond of work on zstd, ten on snappy. */
+/** About a millisecond of work on zstd, ten on snappy; a piece costs as much as so many bytes, however few it has. */
 const bytesBetweenPauses = 1024 * 1024;
+const pieceCost = 256;
 
 let lastTurn: Promise<unknown> = Promise.resolve();
 

@@ -200,6 +200,13 @@ const table = {
     sentence: "Memory for requests that are being received; above it senders are asked to wait.",
     commands: ["serve"],
   },
+  client_share: {
+    type: { kind: "integer", min: 1, max: 100 },
+    default: "50",
+    sentence:
+      "Percent of ingest_memory that one client (by its token or user, else by its address) may hold with several requests at once. Each has less while others send, so that there is always room for one more; 100 = no limit for one client.",
+    commands: ["serve"],
+  },
   request_size: {
     type: { kind: "size", minBytes: 1024, maxBytes: 2 ** 30 },
     default: "64MiB",
@@ -248,6 +255,20 @@ const table = {
     default: null,
     sentence: "Report on this one trace instead of on everything read.",
     commands: ["analyze"],
+  },
+  trace_spans: {
+    type: { kind: "integer", min: 1000, max: 100_000_000 },
+    default: "1000000",
+    sentence:
+      "Spans of one trace that are analysed; of more, failed ones, calls and the longest are kept, and all are counted.",
+    commands: ["serve", "analyze", "graph", "services"],
+  },
+  episode: {
+    type: { kind: "integer", min: 1, max: 1_000_000_000 },
+    default: null,
+    sentence:
+      "Where requests more than an hour apart share the trace id: which of them, counted from the first; without it, the latest that failed, else the latest.",
+    commands: ["analyze", "query"],
   },
   failed_service: {
     type: { kind: "text", placeholder: "SERVICE" },

@@ -12,10 +12,15 @@ export interface TlsIdentity {
 
 /** Tells whoever may come in from strangers, by the headers (or gRPC metadata) of a request. */
 export interface CredentialCheck {
-  /** `header` gives the value of a header by its lower-case name */
-  admits(header: (name: string) => string | undefined): boolean;
+  /**
+   * Who shows these credentials: a name of its own, or "" where all show the same; null = a stranger. `header` gives the value of a
+   * header by its lower-case name.
+   */
+  clientOf(header: (name: string) => string | undefined): string | null;
   /** what to send, for those who were turned away */
   readonly hint: string;
   /** values of WWW-Authenticate */
   readonly challenges: readonly string[];
+  /** the header in which a token may come as it is; null = none */
+  readonly tokenHeader: string | null;
 }

@@ -1,14 +1,15 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
 import { DoctorRollup } from "../analysis/doctor.ts";
-import { graphJson } from "../analysis/graph-json.ts";
+import { edgeJson, graphPartsOf, inGraphOrder, nodeJson } from "../analysis/graph-json.ts";
 import type { GraphJson, Language, ServiceJson } from "../analysis/report.ts";
 import { serviceJson } from "../analysis/services-json.ts";
 import type { TraceId } from "../model/ids.ts";
 import { doctorSpansMax } from "../model/limits.ts";
 import { assembleTrace } from "../trace/assemble.ts";
+import { episodesOf, episodeToShow } from "../trace/episodes.ts";
 import type { RowRef } from "../trace/trace.ts";
-import { OperationError } from "./errors/operation-error.ts";
+import { OperationError, unknownEpisode } from "./errors/operation-error.ts";
 import { FoldedTraces } from "./folded-traces.ts";
 import { defaultEngineLimits, type EngineLimits } from "./limits.ts";
 import type {
@@ -118,7 +119,9 @@ class LiveEngine implements Engine {
     if (rows.length === 0) return null;
     this.#counts.trace_reports_total += 1;
     if (options.baseline !== undefined || this.#folded.isMostlyOpen) await this.#foldForQuery();
-    const trace = assembleTrace(rows, this.#folded.directory);
+    const episodes = this.#folded.assemble(rows);
+    const trace = episodeToShow(episodes, options.episode ?? null);
+    if (trace === undefined) throw unknownEpisode(traceId, episodes.length);
     const scope = this.#folded.scopeAround(trace);
     const { failedService, language, scoring, baseline } = options;
     if (failedService !== undefined && !servicesOf(trace).includes(failedService))
@@ -127,6 +130,7 @@ class LiveEngine implements Engine {
         `the trace has no service "${failedService}"`,
         `It has: ${servicesOf(trace).join(", ")}.`,
       );
+    await nextTurn();
     const report = analyzeTrace(trace, scope, {
       language,
       scoring,
@@ -144,18 +148,13 @@ class LiveEngine implements Engine {
   async services(window: TimeWindow | null, options: ServicesOptions = {}): Promise<ServicesPage> {
     await this.#foldForQuery();
     const scope = this.#folded.scope(window);
+    await nextTurn();
     const names = scope.red.services;
     const { language = "en", limit } = options;
-    const services: ServiceJson[] = [];
-    let sliceEnd = this.#sliceEnd();
-    for (const name of names.slice(0, limit)) {
-      const service = serviceJson(scope, name, language);
-      if (service !== null) services.push(service);
-      if (this.#clock.monotonicMs() < sliceEnd) continue;
-      await nextTurn();
-      sliceEnd = this.#sliceEnd();
-    }
-    return { services, total: names.length };
+    const services = await this.#mapInSlices(names.slice(0, limit), (name) =>
+      serviceJson(scope, name, language),
+    );
+    return { services: services.filter((service) => service !== null), total: names.length };
   }
 
   async service(
@@ -169,7 +168,13 @@ class LiveEngine implements Engine {
 
   async graph(window: TimeWindow | null): Promise<GraphJson> {
     await this.#foldForQuery();
-    return graphJson(this.#folded.scope(window));
+    const scope = this.#folded.scope(window);
+    await nextTurn();
+    const { services, edges } = inGraphOrder(graphPartsOf(scope));
+    return {
+      nodes: await this.#mapInSlices(services, (name) => nodeJson(scope, name)),
+      edges: await this.#mapInSlices(edges, edgeJson),
+    };
   }
 
   async doctor(window: TimeWindow | null, { language, tracesMax }: DoctorOptions): Promise<DoctorAnswer> {
@@ -186,7 +191,8 @@ class LiveEngine implements Engine {
         if (spans >= doctorSpansMax) break;
         const rows = await this.#store.readTrace(traceId);
         if (rows.length === 0) continue;
-        rollup.add(assembleTrace(rows, this.#folded.directory), rows);
+        for (const { rows: own, episode } of episodesOf(rows))
+          rollup.add(assembleTrace(own, this.#folded.directory, { episode }), own);
         traces += 1;
         spans += rows.length;
         if (this.#clock.monotonicMs() < sliceEnd) continue;
@@ -194,6 +200,7 @@ class LiveEngine implements Engine {
         sliceEnd = this.#sliceEnd();
       }
     } while (cursor !== null && traces < tracesMax && spans < doctorSpansMax);
+    await nextTurn();
     return { ...rollup.report(language), sample: { traces, of } };
   }
 
@@ -290,6 +297,19 @@ class LiveEngine implements Engine {
       await nextTurn();
       sliceEnd = this.#sliceEnd();
     }
+  }
+
+  /** Makes a long answer piece by piece; others have their turn in between. */
+  async #mapInSlices<Item, Result>(items: readonly Item[], map: (item: Item) => Result): Promise<Result[]> {
+    const results: Result[] = [];
+    let sliceEnd = this.#sliceEnd();
+    for (const item of items) {
+      results.push(map(item));
+      if (this.#clock.monotonicMs() < sliceEnd) continue;
+      await nextTurn();
+      sliceEnd = this.#sliceEnd();
+    }
+    return results;
   }
 
   /** When work that goes on has to let others have a turn. */

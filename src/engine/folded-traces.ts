@@ -1,10 +1,13 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Scope, ScopeRollup } from "../analysis/scope.ts";
 import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
-import { rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
+import { type NodeNaming, rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_MINUTE, startOfMinute, type UnixNanos } from "../model/time.ts";
-import { assembleTrace } from "../trace/assemble.ts";
+import type { TraceCalls } from "../trace/calls.ts";
+import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
+import { callsOf } from "../trace/extract-calls.ts";
 import type { RowRef, Trace } from "../trace/trace.ts";
 import { History } from "./history.ts";
 import type { EngineLimits } from "./limits.ts";
@@ -20,6 +23,9 @@ const neighbourhoodNanos = BigInt(5 * NANOS_PER_MINUTE);
 /** A trace that keeps growing (one id for everything) is folded again and again: that may take this part of the time. */
 const restFactor = 20;
 
+/** A trace with more rows takes so long to put together that others have their turn before it is added. */
+const rowsAtOnceMax = 20_000;
+
 /** Linked traces that one trace may have read from the store; a batch consumer may link to thousands. */
 const linkedReadsMax = 64;
 
@@ -31,6 +37,7 @@ const linkedReadsMax = 64;
 export class FoldedTraces {
   readonly #store: TelemetryStore;
   readonly #clock: Clock;
+  readonly #spansMax: number;
   readonly #rollup = new ScopeRollup();
   readonly #states: TraceStates;
   readonly #windows: WindowCache<Scope>;
@@ -48,6 +55,7 @@ export class FoldedTraces {
   constructor(store: TelemetryStore, clock: Clock, limits: EngineLimits) {
     this.#store = store;
     this.#clock = clock;
+    this.#spansMax = limits.traceSpansMax;
     this.#states = new TraceStates(limits, clock.monotonicMs());
     this.#windows = new WindowCache(limits.windowCacheMax, limits.windowAgeMsMax, ({ from, to }) =>
       this.#rollup.scope(
@@ -55,6 +63,11 @@ export class FoldedTraces {
       ),
     );
     this.#history = new History(this.#rollup, clock, limits);
+  }
+
+  /** The traces that use one id, named as reports name things unless told otherwise. */
+  assemble(rows: readonly RowRef[], naming: NodeNaming = this.directory): readonly Trace[] {
+    return assembleEpisodes(rows, naming, { spansMax: this.#spansMax });
   }
 
   get directory(): ServiceDirectory {
@@ -117,7 +130,8 @@ export class FoldedTraces {
     const arrivedRows = before < 0 ? 0 : this.#states.arrivedRows(before);
     if (before >= 0) this.#states.close(before);
     const rows = await this.#store.readTrace(traceId);
-    // Others had their turn meanwhile: from here on nothing waits, so no two folds of a trace can mix.
+    // Others had their turn meanwhile: from here on nothing waits (of a huge trace: it is looked at again), so no two folds of a
+    // trace can mix.
     const entry = this.#states.find(words);
     if (entry < 0 || entry !== before || rows.length === 0) return rows;
     const foldedRows = this.#states.foldedRows(entry);
@@ -126,12 +140,21 @@ export class FoldedTraces {
       return rows;
     }
     if (rows.length < arrivedRows) this.#freeze(entry);
-    if (rows.length > this.#states.readRows(entry)) {
-      const startMs = this.#clock.monotonicMs();
-      await this.#replace(entry, rows, foldedRows);
-      const endMs = this.#clock.monotonicMs();
-      this.#states.rest(entry, endMs + (endMs - startMs) * restFactor);
-    }
+    const readRows = this.#states.readRows(entry);
+    if (rows.length <= readRows) return rows;
+    const startMs = this.#clock.monotonicMs();
+    const isFrozen = this.#states.isFrozen(entry);
+    const steps = prepareFold(rows, foldedRows, (some) => this.assemble(some, rawNaming));
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) if (rows.length > rowsAtOnceMax) await nextTurn();
+    const isAsBefore =
+      this.#states.find(words) === entry &&
+      this.#states.readRows(entry) === readRows &&
+      this.#states.isFrozen(entry) === isFrozen;
+    if (!isAsBefore) return this.foldNow(traceId);
+    await this.#replace(entry, rows, step.value);
+    const endMs = this.#clock.monotonicMs();
+    this.#states.rest(entry, endMs + (endMs - startMs) * restFactor);
     return rows;
   }
 
@@ -171,39 +194,48 @@ export class FoldedTraces {
     };
   }
 
-  async #replace(entry: number, rows: readonly RowRef[], foldedRows: number): Promise<void> {
-    const trace = assembleTrace(rows, rawNaming);
-    const earlier = foldedRows > 0 ? assembleTrace(rows.slice(0, foldedRows), rawNaming) : null;
-    const newSpans = trace.spans.length - (earlier?.spans.length ?? 0);
+  async #replace(entry: number, rows: readonly RowRef[], { newSpans, change }: PreparedFold): Promise<void> {
     this.#counts.duplicate_spans_total += Math.max(0, rows.length - this.#states.readRows(entry) - newSpans);
-    if (earlier !== null && sameTrace(earlier, trace)) {
+    if (change === null) {
       this.#states.noteRead(entry, rows.length);
       return;
     }
-    if (earlier !== null) {
-      this.#rollup.removeTrace(earlier);
-      this.#noteChange(earlier);
+    if (change.before !== null) {
+      for (const { trace, calls } of change.before) {
+        this.#rollup.removeTrace(trace, calls);
+        this.#noteChange(trace);
+      }
       this.#counts.refolded_traces_total += 1;
     } else this.#counts.folded_traces_total += 1;
-    this.#rollup.addTrace(trace);
-    this.#states.noteFold(entry, rows.length, this.#noteChange(trace));
-    this.#noteAdded(minuteOf(trace.startTime), trace.spans.length);
-    await this.#readLinked(trace);
-    await this.#store.putSummary(summaryOf(trace, (key) => this.directory.nameOfKey(key)));
+    // what was added to any of them until now has the number of the last change
+    let foldNumber = 0;
+    for (const { trace, calls } of change.now) {
+      this.#rollup.addTrace(trace, calls);
+      foldNumber = this.#noteChange(trace);
+      this.#noteAdded(minuteOf(trace.startTime), trace.spans.length);
+    }
+    this.#states.noteFold(entry, rows.length, foldNumber);
+    for (const { trace, calls } of change.now) await this.#readLinked(trace, calls);
+    const shown = episodeToShow(
+      change.now.map(({ trace }) => trace),
+      null,
+    );
+    if (shown !== undefined)
+      await this.#store.putSummary(summaryOf(shown, (key) => this.directory.nameOfKey(key)));
   }
 
   /** Links may point to traces that were folded so long ago that only the store knows them. */
-  async #readLinked(trace: Trace): Promise<void> {
+  async #readLinked(trace: Trace, calls?: TraceCalls): Promise<void> {
     if (!trace.spans.some(({ table, row }) => (table.linkStart[row] ?? 0) < (table.linkEnd[row] ?? 0)))
       return;
-    for (const traceId of this.#rollup.linkedBy(trace).slice(0, linkedReadsMax)) {
+    for (const traceId of this.#rollup.linkedBy(trace, calls).slice(0, linkedReadsMax)) {
       const entry = this.#states.find(wordsOfHex(traceId));
       // One that waits to be folded shows itself then.
       if (entry >= 0 && this.#states.isOpen(entry)) continue;
       const rows = await this.#store.readTrace(traceId);
       if (rows.length === 0) continue;
       for (const table of new Set(rows.map((row) => row.table))) this.#rollup.observe(table);
-      this.#rollup.showLinked(assembleTrace(rows, rawNaming));
+      for (const shown of this.assemble(rows, rawNaming)) this.#rollup.showLinked(shown);
       this.#noteSharedChange();
     }
   }
@@ -239,4 +271,50 @@ export class FoldedTraces {
       window === null ? { from: null, to: null } : { from: minuteOf(window.from), to: minuteOf(window.to) };
     return this.#windows.get(range, this.#clock.monotonicMs(), atLeast);
   }
+}
+
+interface PreparedFold {
+  /** spans that were not folded before */
+  readonly newSpans: number;
+  /** what takes the place of what was folded until now (null = nothing was); null = the rows that have come say nothing new */
+  readonly change: { readonly now: readonly Episode[]; readonly before: readonly Episode[] | null } | null;
+}
+
+interface Episode {
+  readonly trace: Trace;
+  readonly calls: TraceCalls;
+}
+
+/** All of a fold that touches no sums, in steps between which others may have their turn. */
+function* prepareFold(
+  rows: readonly RowRef[],
+  foldedRows: number,
+  assemble: (rows: readonly RowRef[]) => readonly Trace[],
+): Generator<undefined, PreparedFold> {
+  const traces = assemble(rows);
+  yield;
+  const earlier = foldedRows > 0 ? assemble(rows.slice(0, foldedRows)) : null;
+  yield;
+  const newSpans = spanCountOf(traces) - spanCountOf(earlier ?? []);
+  if (earlier !== null && areSame(earlier, traces)) return { newSpans, change: null };
+  const now = yield* withCalls(traces);
+  const before = earlier === null ? null : yield* withCalls(earlier);
+  return { newSpans, change: { now, before } };
+}
+
+function* withCalls(traces: readonly Trace[]): Generator<undefined, readonly Episode[]> {
+  const episodes: Episode[] = [];
+  for (const trace of traces) {
+    episodes.push({ trace, calls: callsOf(trace) });
+    yield;
+  }
+  return episodes;
+}
+
+function spanCountOf(episodes: readonly Trace[]): number {
+  return episodes.reduce((sum, { spans }) => sum + spans.length, 0);
+}
+
+function areSame(before: readonly Trace[], after: readonly Trace[]): boolean {
+  return before.length === after.length && before.every((trace, i) => sameTrace(trace, after[i] as Trace));
 }

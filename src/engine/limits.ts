@@ -1,5 +1,9 @@
+import { traceSpansMax } from "../model/limits.ts";
+
 /** Every capacity of the live engine: what it bounds and what happens to what does not fit. All are configurable. */
 export interface EngineLimits {
+  /** Spans of one trace that are analysed; more are counted, and the report says so. */
+  readonly traceSpansMax: number;
   /** A trace is complete when nothing has arrived for it for this long. */
   readonly idleMs: number;
   /** A trace that never falls silent is folded at least this often. */
@@ -29,6 +33,7 @@ export interface EngineLimits {
 }
 
 export const defaultEngineLimits: EngineLimits = {
+  traceSpansMax,
   idleMs: 2_000,
   openAgeMsMax: 30_000,
   openTracesMax: 500_000,

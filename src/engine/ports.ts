@@ -104,6 +104,8 @@ export interface TimeWindow {
 export interface TraceReportOptions {
   /** the service to start at; default: where the failure shows */
   readonly failedService?: string;
+  /** from 1, by time, where the trace id was used again; default: the latest that failed, else the latest */
+  readonly episode?: number;
   readonly language: Language;
   readonly scoring: "evidence" | "structural";
   /** a healthy time to compare with; default: what went on around the trace */

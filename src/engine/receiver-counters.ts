@@ -17,8 +17,12 @@ export class ReceiverCounters {
     unsupported_requests_total: 0,
     unauthenticated_requests_total: 0,
     refused_requests_total: 0,
+    /** of clients that hold more than their share */
+    throttled_requests_total: 0,
     aborted_requests_total: 0,
     faults_total: 0,
+    /** texts of spans that were only numbers of strings in a table */
+    string_indices_total: 0,
   };
 
   /** `transport` = "http" or "grpc" */
@@ -26,8 +30,10 @@ export class ReceiverCounters {
     this.#transport = transport;
   }
 
-  count(name: ReceiverCount, by = 1): void {
+  /** Answers the new count. */
+  count(name: ReceiverCount, by = 1): number {
     this.#counts[name] += by;
+    return this.#counts[name];
   }
 
   countItems(signal: Signal, accepted: number, rejected: number): void {
@@ -54,5 +60,7 @@ export type ReceiverCount =
   | "unsupported_requests_total"
   | "unauthenticated_requests_total"
   | "refused_requests_total"
+  | "throttled_requests_total"
   | "aborted_requests_total"
-  | "faults_total";
+  | "faults_total"
+  | "string_indices_total";

@@ -21,7 +21,7 @@ export function summaryOf(trace: Trace, nameOf: (key: string) => string): TraceS
     rootOperation: root?.operation ?? "",
     startTime: trace.startTime satisfies UnixNanos,
     durationNanos: trace.spans.length === 0 ? 0 : end - start,
-    spanCount: trace.spans.length,
+    spanCount: trace.spans.length + trace.omittedSpans,
     errorCount,
     services: [...new Set(services.values())].sort(),
   };

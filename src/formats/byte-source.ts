@@ -1,5 +1,5 @@
-import { createReadStream, type Stats } from "node:fs";
-import { readdir, realpath, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { open, readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { OperationError } from "../engine/errors/operation-error.ts";
 
@@ -11,6 +11,7 @@ export interface ByteSource {
   readonly size: number | null;
   /** found in a folder, not named by the user: what is no telemetry there is skipped */
   readonly isFromFolder: boolean;
+  /** each chunk is valid until the next one is asked for: the same memory holds it */
   chunks(): AsyncIterable<Uint8Array>;
 }
 
@@ -107,8 +108,23 @@ function fileSource(path: string, found: Stats, isFromFolder: boolean): ByteSour
     name: path,
     size: found.isFile() ? found.size : null,
     isFromFolder,
-    chunks: () => createReadStream(path, { highWaterMark: chunkBytes }),
+    chunks: () => fileChunks(path),
   };
+}
+
+/** New memory for each chunk would cost as much as the reading. */
+async function* fileChunks(path: string): AsyncIterable<Uint8Array> {
+  const file = await open(path);
+  try {
+    const buffer = new Uint8Array(chunkBytes);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 /** The error for a path that cannot be opened or read, in the user's words. */

@@ -23,8 +23,8 @@ export async function* gunzip(
         pending = inflate.write(chunk.subarray(at, at + sliceBytes));
         yield* plain;
       }
+      await pending;
     }
-    await pending;
     if (!inflate.isOver) await inflate.end();
     yield* inflate.take();
     if (inflate.damage !== null) onDamage(inflate.damage);

@@ -15,6 +15,7 @@ import {
   MalformedBodyError,
   type MetricPoint,
   type RejectReason,
+  stringIndexFields,
 } from "../model/telemetry.ts";
 import { decodeBody } from "../otlp/decode-body.ts";
 import { type ByteSource, byteSources, unreadable } from "./byte-source.ts";
@@ -363,6 +364,13 @@ class Reading {
       this.#problem({ kind: "malformed_record", message: "further records were skipped", count, source });
     for (const [reason, rejected] of file.reasons)
       this.#problem({ ...reasonProblems[reason], count: rejected, source });
+    if (file.stringIndices > 0)
+      this.#problem({
+        kind: "dropped_data",
+        message: `attributes name texts by their number in a table that spans do not have (${stringIndexFields}): they were read as absent`,
+        count: file.stringIndices,
+        source,
+      });
   }
 
   #problem(problem: Omit<Problem, "spans">): void {
@@ -380,6 +388,7 @@ class FileRecords implements RecordUser {
   malformed = 0;
   readonly shown: { readonly place: RecordPlace; readonly why: string }[] = [];
   readonly reasons = new Map<RejectReason, number>();
+  stringIndices = 0;
 
   constructor(source: ByteSource, reading: Reading) {
     this.source = source;
@@ -393,6 +402,7 @@ class FileRecords implements RecordUser {
       this.records += 1;
       for (const [reason, count] of result.reasons)
         this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + count);
+      this.stringIndices += result.stringIndices ?? 0;
       return null;
     } catch (error) {
       if (error instanceof MalformedBodyError)

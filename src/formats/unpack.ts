@@ -76,7 +76,7 @@ async function peek(chunks: AsyncIterable<Uint8Array>): Promise<Omit<Unpacked, "
       const next = await iterator.next();
       if (next.done === true) isWhole = true;
       else {
-        parts.push(next.value);
+        parts.push(next.value.slice());
         length += next.value.length;
       }
     } catch (error) {

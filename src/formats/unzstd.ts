@@ -81,7 +81,7 @@ async function* packedMessages(
   /** of the message at `offset` with its length in front, once that is known */
   let needed = lengthBytes;
   for await (const chunk of chunks) {
-    parts.push(chunk);
+    parts.push(chunk.slice());
     held += chunk.length;
     if (held < needed) continue;
     let bytes = Buffer.concat(parts);

@@ -3,6 +3,7 @@ import { type Attributes, textOf } from "../model/attributes.ts";
 import { spanKeys } from "../model/semconv.ts";
 import { Span, type SpanEvent } from "../model/span.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
+import { isErrorFlag } from "../trace/span-error.ts";
 import type { RowRef } from "../trace/trace.ts";
 import {
   attributesBeside,
@@ -68,8 +69,9 @@ function tagsOf(span: Span, resource: readonly Entry[]): object {
   const tags = new Map<string, string>();
   for (const [key, value] of attributesBeside(table, row, fields)) {
     const text = tagText(value);
-    // To Zipkin a span with a tag `error` failed, whatever the tag says; to OpenTelemetry only one with `true` did.
-    tags.set(key === "error" && !/^(?:true|false)$/i.test(text) ? "error.message" : key, text);
+    // To Zipkin a span with a tag `error` failed, whatever the tag says, unless it is "false".
+    const isDenied = key === "error" && !isErrorFlag(text);
+    tags.set(key, isDenied ? "false" : text);
   }
   // After those of the span: who sent it must not depend on what it says of others.
   for (const [key, value] of resource)

@@ -189,7 +189,8 @@ export class ZipkinRows {
     const { span } = this;
     const { local, remote } = span;
     if (isPort(local.port)) this.#int("network.local.port", local.port);
-    if (remote.serviceName !== 0 && !span.has(Tag.PeerName)) this.#text("peer.service", remote.serviceName);
+    if (remote.serviceName !== 0 && !span.has(Tag.PeerName))
+      this.#text("service.peer.name", remote.serviceName);
     const address = remote.ipv4 || remote.ipv6;
     if (address !== 0 && !this.#saysAddress(address)) {
       this.#text("network.peer.address", address);
@@ -215,7 +216,7 @@ export class ZipkinRows {
       system = databaseNames.get(this.#table.strings.get(serviceName).toLowerCase()) ?? "";
     if (system === "" && span.has(Tag.DbCall))
       for (const [tag, itsSystem] of databaseTags) if (span.tag(tag) !== undefined) system ||= itsSystem;
-    if (system !== "") this.#attribute("db.system", system);
+    if (system !== "") this.#attribute("db.system.name", system);
   }
 
   /** The remote endpoint of a message is its broker. */

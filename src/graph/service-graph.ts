@@ -18,9 +18,9 @@ export class GraphRollup {
       this.#minutes.cellFor(call.startTime.minute)?.toAdd(call.caller, call.callee, call.kind).add(call);
   }
 
-  /** Takes back what `add` added for the same calls. */
+  /** Takes back what `add` added for the same calls: backwards, for what was added last is found first. */
   remove({ calls }: Pick<TraceCalls, "calls">): void {
-    for (const call of calls)
+    for (const call of calls.toReversed())
       this.#minutes.find(call.startTime.minute)?.find(call.caller, call.callee, call.kind)?.remove(call);
   }
 

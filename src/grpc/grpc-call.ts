@@ -132,7 +132,7 @@ function statusHeaders({ code, message, retrySeconds }: GrpcFailure): OutgoingHt
   const text = message.length <= messageLengthMax ? message : `${message.slice(0, messageLengthMax)}…`;
   const headers = { "grpc-status": String(code), "grpc-message": percentEncoded(text) };
   if (retrySeconds === undefined) return headers;
-  const details = Buffer.from(retryInfoStatus(text, retrySeconds)).toString("base64");
+  const details = Buffer.from(retryInfoStatus(code, text, retrySeconds)).toString("base64");
   return { ...headers, "grpc-status-details-bin": details };
 }
 

@@ -1,3 +1,4 @@
+import { ByteBudget } from "../engine/byte-budget.ts";
 import { eachField, textAt } from "../otlp/protobuf-values.ts";
 import { Wire } from "../otlp/protobuf-wire.ts";
 import { rpcCode } from "../otlp/responses.ts";
@@ -14,6 +15,8 @@ const servingStatus = { serving: 1, notServing: 2, serviceUnknown: 3 } as const;
 /** `grpc.health.v1`: the server as a whole (the empty name) and each of its services serve or do not, all alike. */
 export class GrpcHealth {
   readonly #names: ReadonlySet<string>;
+  /** of its own: a server that is full tells so */
+  readonly budget = new ByteBudget(1 << 20);
   readonly #watching = new Set<MessageStream>();
   #isServing = true;
 

@@ -10,6 +10,7 @@ import type { Listener } from "../engine/listener.ts";
 import { type Signal, signals } from "../engine/ports.ts";
 import { grpcServices, profilesService } from "../otlp/grpc-services.ts";
 import {
+  overShareMessage,
   profilesRefusal,
   type ReceiverOptions,
   receiveExport,
@@ -52,12 +53,10 @@ export async function startGrpcReceiver(options: GrpcReceiverOptions): Promise<L
   const health = new GrpcHealth(
     signals.filter((s) => signalRefusal(s, options) === null).map((s) => grpcServices[s]),
   );
-  const listener = await listenHttp2((stream, headers) => void serve({ stream, headers, options, health }), {
-    host,
-    port,
-    tls,
-    times,
-  });
+  const listener = await listenHttp2(
+    (stream, headers) => void serve({ stream, headers, options, health, ...asked(stream, headers, options) }),
+    { host, port, tls, times },
+  );
   return {
     ...listener,
     close: (graceMs) => {
@@ -72,6 +71,10 @@ interface Call {
   readonly headers: IncomingHttpHeaders;
   readonly options: GrpcReceiverOptions;
   readonly health: GrpcHealth;
+  readonly method: Method | undefined;
+  readonly isHealth: boolean;
+  /** who calls: the name that credentials gave it, or its address; null = a stranger */
+  readonly client: string | null;
 }
 
 type Method = { readonly kind: "export"; readonly signal: Signal } | { readonly kind: "check" | "watch" };
@@ -82,12 +85,26 @@ const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
   [healthPaths.watch, { kind: "watch" }],
 ]);
 
+/** What is called, and by whom. Health checks need no credentials. */
+function asked(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  { credentials = null }: GrpcReceiverOptions,
+): Pick<Call, "method" | "isHealth" | "client"> {
+  const method = methods.get(headers[":path"] ?? "");
+  const isHealth = method !== undefined && method.kind !== "export";
+  const name =
+    credentials === null || isHealth ? "" : credentials.clientOf((header) => headerOf(headers, header));
+  return { method, isHealth, client: name === "" ? (stream.session?.socket.remoteAddress ?? "") : name };
+}
+
 /** Never rejects: what is received is always answered, and its room given back. */
 async function serve(call: Call): Promise<void> {
   const { stream, options } = call;
   // That the client has gone shows in what it leaves behind, a message cut off.
   stream.on("error", () => {});
-  const reservation = new Reservation(options.budget);
+  const budget = call.isHealth ? call.health.budget : options.budget;
+  const reservation = new Reservation(budget, call.client ?? "");
   try {
     const answer = await answerOf(call, reservation);
     if (answer instanceof Uint8Array) sendMessage(stream, answer);
@@ -101,15 +118,11 @@ async function serve(call: Call): Promise<void> {
 
 /** The message or the failure to answer with; null = the call is answered, or nobody is there any more. */
 async function answerOf(call: Call, reservation: Reservation): Promise<Uint8Array | GrpcFailure | null> {
-  const { stream, headers, options, health } = call;
-  const path = headers[":path"] ?? "";
-  const method = methods.get(path);
-  const isHealth = method !== undefined && method.kind !== "export";
+  const { stream, headers, options, health, method, isHealth } = call;
   if (!isHealth) options.counters.count("requests_total");
   if (!isGrpc(headers)) return refuseOtherProtocol(call);
-  const stranger = isHealth ? null : strangerFailure(call);
-  if (stranger !== null) return stranger;
-  if (method === undefined) return unsupported(absenceOf(path), options);
+  if (call.client === null) return strangerFailure(options);
+  if (method === undefined) return unsupported(absenceOf(headers[":path"] ?? ""), options);
   const refusal = method.kind === "export" ? signalRefusal(method.signal, options) : null;
   if (refusal !== null) return unsupported(refusal, options);
   const codingName = headerOf(headers, "grpc-encoding");
@@ -126,7 +139,7 @@ async function answerOf(call: Call, reservation: Reservation): Promise<Uint8Arra
   const limits = { reservation, bytesMax };
   const message = await receiveMessage(stream, coding, limits).finally(() => clearTimeout(late));
   if (!(message instanceof Uint8Array)) return messageFailure(message, options, bytesMax);
-  if (method.kind === "export") return exported(method.signal, message, options);
+  if (method.kind === "export") return exported(method.signal, message, call);
   if (method.kind === "check") return health.check(message);
   return health.watch(message, () => new MessageStream(stream));
 }
@@ -143,12 +156,10 @@ function absenceOf(path: string): string {
   return path === `/${profilesService}/Export` ? profilesRefusal : `no method ${path} here`;
 }
 
-/** Calls without known credentials are turned away before their message is read; health checks need none. */
-function strangerFailure({ headers, options }: Call): GrpcFailure | null {
-  const { credentials = null, counters } = options;
-  if (credentials === null || credentials.admits((name) => headerOf(headers, name))) return null;
+/** Calls without known credentials are turned away before their message is read. */
+function strangerFailure({ credentials, counters }: GrpcReceiverOptions): GrpcFailure {
   counters.count("unauthenticated_requests_total");
-  const message = `no credentials that this server knows. ${credentials.hint}`;
+  const message = `no credentials that this server knows. ${credentials?.hint ?? ""}`;
   return { code: rpcCode.unauthenticated, message };
 }
 
@@ -178,6 +189,9 @@ function messageFailure(
     case "busy":
       counters.count("refused_requests_total");
       return retryLater("too many requests are being received at once");
+    case "over_share":
+      counters.count("throttled_requests_total");
+      return { code: rpcCode.resourceExhausted, message: overShareMessage, retrySeconds };
     case "corrupt":
       counters.count("malformed_requests_total");
       return { code: rpcCode.invalidArgument, message: `the message cannot be read: ${failure.message}` };
@@ -186,12 +200,12 @@ function messageFailure(
   }
 }
 
-async function exported(
-  signal: Signal,
-  body: Uint8Array,
-  options: GrpcReceiverOptions,
-): Promise<Uint8Array | GrpcFailure> {
-  const receipt = await receiveExport(options, { signal, encoding: "protobuf", body });
+async function exported(signal: Signal, body: Uint8Array, call: Call): Promise<Uint8Array | GrpcFailure> {
+  const receipt = await receiveExport(
+    call.options,
+    { signal, encoding: "protobuf", body },
+    call.client ?? "",
+  );
   switch (receipt.kind) {
     case "accepted":
       return exportResponse(signal, "protobuf", receipt.rejected, receipt.message);

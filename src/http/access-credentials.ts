@@ -19,19 +19,25 @@ export function createCredentialCheck({ tokens, basic, header }: Credentials): C
   const knownTokens = new SecretSet(tokens);
   const knownPairs = new SecretSet(basic);
   if (tokens.length + basic.length === 0) return null;
-  const admitsAuthorization = (value: string): boolean => {
-    const [, scheme = "", credentials = ""] = /^(\S+) +(.*)$/.exec(value.trim()) ?? [];
-    if (scheme.toLowerCase() === "bearer") return knownTokens.has(credentials);
-    return scheme.toLowerCase() === "basic" && knownPairs.has(Buffer.from(credentials, "base64").toString());
+  // What everybody shows tells nobody apart.
+  const nameOf = (kind: string, place: number): string | null =>
+    place < 0 ? null : tokens.length + basic.length === 1 ? "" : `${kind} ${place + 1}`;
+  const tokenOf = (token: string): string | null => nameOf("token", knownTokens.placeOf(token));
+  const ownerOf = (authorization: string): string | null => {
+    const [, scheme = "", credentials = ""] = /^(\S+) +(.*)$/.exec(authorization.trim()) ?? [];
+    if (scheme.toLowerCase() === "bearer") return tokenOf(credentials);
+    if (scheme.toLowerCase() !== "basic") return null;
+    return nameOf("user", knownPairs.placeOf(Buffer.from(credentials, "base64").toString()));
   };
   return {
-    admits: (headerOf) => {
+    clientOf: (headerOf) => {
       const authorization = headerOf("authorization");
-      if (authorization !== undefined && admitsAuthorization(authorization)) return true;
+      const owner = authorization === undefined ? null : ownerOf(authorization);
       const token = tokenHeader === null ? undefined : headerOf(tokenHeader);
-      return token !== undefined && knownTokens.has(token.trim());
+      return owner ?? (token === undefined ? null : tokenOf(token.trim()));
     },
     hint: `Send ${expected(tokens, basic, tokenHeader).join(" or ")}.`,
+    tokenHeader,
     challenges: [
       ...(tokens.length > 0 ? ['Bearer realm="hypocenter"'] : []),
       ...(basic.length > 0 ? ['Basic realm="hypocenter", charset="UTF-8"'] : []),
@@ -48,10 +54,11 @@ class SecretSet {
     this.#digests = secrets.map((secret) => this.#digest(secret));
   }
 
-  has(secret: string): boolean {
+  /** -1 = it is none of them */
+  placeOf(secret: string): number {
     const digest = this.#digest(secret);
     // no early end: neither does the place in the list show
-    return this.#digests.reduce((found, known) => timingSafeEqual(known, digest) || found, false);
+    return this.#digests.reduce((found, known, at) => (timingSafeEqual(known, digest) ? at : found), -1);
   }
 
   #digest(secret: string): Buffer {

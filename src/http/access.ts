@@ -5,7 +5,7 @@ import type { Encoding } from "../engine/ports.ts";
 import type { ReceiverCounters } from "../engine/receiver-counters.ts";
 import { rpcCode, statusBody } from "../otlp/responses.ts";
 import type { Cors } from "./access-cors.ts";
-import { contentTypes, encodingOf } from "./otlp-handler.ts";
+import { contentTypes, encodingOf, type OtlpHttpHandler } from "./otlp-handler.ts";
 import type { HttpHandler } from "./server.ts";
 
 export interface OtlpAccess {
@@ -17,16 +17,25 @@ export interface OtlpAccess {
 }
 
 /** Stands before an OTLP/HTTP handler: preflights of browsers end here, and so do requests without credentials, unread. */
-export function guardOtlp(handler: HttpHandler, { cors, credentials, counters }: OtlpAccess): HttpHandler {
+export function guardOtlp(
+  handler: OtlpHttpHandler,
+  { cors, credentials, counters }: OtlpAccess,
+): HttpHandler {
   if (cors === null && credentials === null) return handler;
   return (request, response) => {
     const origin = cors?.apply(request, response) ?? "request";
     if (origin === "allowed_preflight") {
       response.writeHead(204, { "Content-Length": 0 });
       response.end();
-    } else if (origin === "stranger") refuseOrigin(request, response);
-    else if (credentials === null || admits(credentials, request)) handler(request, response);
-    else {
+      return;
+    }
+    if (origin === "stranger") {
+      refuseOrigin(request, response);
+      return;
+    }
+    const client = credentials === null ? "" : clientOf(credentials, request);
+    if (client !== null) handler(request, response, client);
+    else if (credentials !== null) {
       counters.count("requests_total");
       counters.count("unauthenticated_requests_total");
       refuseStranger(request, response, credentials);
@@ -34,9 +43,9 @@ export function guardOtlp(handler: HttpHandler, { cors, credentials, counters }:
   };
 }
 
-/** Whether a request shows credentials that the check knows. */
-export function admits(credentials: CredentialCheck, { headers }: IncomingMessage): boolean {
-  return credentials.admits((name) => {
+/** Who sends a request, by the credentials that it shows; null = a stranger. */
+export function clientOf(credentials: CredentialCheck, { headers }: IncomingMessage): string | null {
+  return credentials.clientOf((name) => {
     const value = headers[name];
     return typeof value === "string" ? value : value?.[0];
   });

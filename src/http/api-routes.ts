@@ -1,4 +1,6 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { GraphJson } from "../analysis/report.ts";
+import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
 import type { Clock, EngineStats, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
@@ -28,6 +30,10 @@ export interface ApiSources {
   readonly isReady: () => boolean;
   /** counters of engine and receivers */
   readonly stats: () => EngineStats;
+  /** null or absent = nobody is asked for a token or password */
+  readonly credentials?: CredentialCheck | null;
+  /** of the listener, where it has one */
+  readonly tls?: TlsIdentity | null;
   /** where we listen, for the page at `/` */
   readonly addresses: () => ListenAddresses;
 }
@@ -105,6 +111,10 @@ const analysisRoute = route({
       { kind: "text" },
       "the service to start at; without it, the one where the failure shows",
     ),
+    episode: optional(
+      { kind: "integer", min: 1, max: 1_000_000_000 },
+      "where requests more than an hour apart share the trace id: which of them, counted from the first; without it, the latest that failed, else the latest",
+    ),
     lang: language,
     scoring: withDefault(
       { kind: "choice", values: ["evidence", "structural"] },
@@ -124,13 +134,14 @@ const analysisRoute = route({
   },
   errors: ["bad_trace_id", "bad_request", "trace_not_found", "service_not_found"],
   handle: async (values, { query, clock }) => {
-    const { trace_id: id, failed_service: failedService, lang, scoring } = values;
+    const { trace_id: id, failed_service: failedService, episode, lang, scoring } = values;
     const range = { from: values.baseline_from, to: values.baseline_to };
     const baseline = windowOf(range, clock, "baseline_");
     const options = {
       language: lang,
       scoring,
       ...(failedService === null ? {} : { failedService }),
+      ...(episode === null ? {} : { episode }),
       ...(baseline === null ? {} : { baseline }),
     };
     const analysis = await query.analyzeTrace(id, options);
@@ -201,7 +212,7 @@ const servicesRoute = route({
   handle: async (values, { query, clock }) => {
     const { lang, limit } = values;
     const { services, total } = await query.services(windowOf(values, clock), { language: lang, limit });
-    return jsonAnswer({ services, total, truncated: services.length < total });
+    return await longAnswer({ services, total, truncated: services.length < total });
   },
 });
 
@@ -251,7 +262,7 @@ const graphRoute = route({
     if (part === null) throw unknownService(values.focus ?? "");
     const shown = busiestEdges(part, values.limit);
     const total = part.edges.length;
-    return jsonAnswer({ ...shown, total, truncated: shown.edges.length < total });
+    return await longAnswer({ ...shown, total, truncated: shown.edges.length < total });
   },
 });
 
@@ -274,7 +285,9 @@ const doctorRoute = route({
   errors: ["bad_request"],
   handle: async (values, { query, clock }) => {
     const { lang, limit } = values;
-    return jsonAnswer(await query.doctor(windowOf(values, clock), { language: lang, tracesMax: limit }));
+    return await longAnswer(
+      await query.doctor(windowOf(values, clock), { language: lang, tracesMax: limit }),
+    );
   },
 });
 
@@ -325,7 +338,7 @@ const openApiRoute = route({
   parameters: {},
   answer: { description: "an OpenAPI 3.1 document", mediaType: json, schema: { type: "object" } },
   errors: ["bad_request"],
-  handle: async (_, { version }) => jsonAnswer(openApiDocument(routes, version)),
+  handle: async (_, sources) => jsonAnswer(openApiDocument(routes, sources)),
 });
 
 /** Every address of the API, in the order of the documentation. */
@@ -387,6 +400,12 @@ function healthRoutes(): readonly Route[] {
     route({ ...shared, ...readiness, ...alias, path: "/ready", operationId: "getReadyAlias" }),
     route({ ...shared, ...readiness, ...alias, path: "/health", operationId: "getHealthAlias" }),
   ];
+}
+
+/** Of megabytes, perhaps: others have their turn between its making and its writing. */
+async function longAnswer(value: unknown): Promise<ApiAnswer> {
+  await nextTurn();
+  return jsonAnswer(value);
 }
 
 function jsonAnswer(value: unknown): ApiAnswer {

@@ -178,21 +178,40 @@ export const schemas = {
     root_cause_candidates: listOf(reference("Candidate")),
     advice: listOf(object({ sentence: text, kind: text, service: text, spans: spanIds })),
     failing_path: listOf(
-      object({
-        span_id: spanId,
-        depth: count,
-        service: text,
-        operation: text,
-        start_ms: number,
-        duration_ms: number,
-        failed: flag,
-        role: oneOf("origin", "reporter", "none"),
-        error: orNull(text),
-        hidden_siblings: count,
-      }),
+      object(
+        {
+          span_id: spanId,
+          depth: count,
+          service: text,
+          operation: text,
+          start_ms: number,
+          duration_ms: number,
+          failed: flag,
+          role: oneOf("origin", "reporter", "none"),
+          error: orNull(text),
+          hidden_siblings: count,
+        },
+        {
+          hidden_groups: listOf(
+            object({
+              service: text,
+              operation: text,
+              spans: count,
+              failed: count,
+              total_ms: number,
+              max_ms: number,
+            }),
+          ),
+        },
+      ),
     ),
     propagation: listOf(object({ caller: text, callee: text, mechanism: text, spans: spanIds })),
-    trace: object(traceFacts),
+    trace: object(traceFacts, {
+      episode: {
+        ...object({ number: count, count }),
+        description: "which of the requests that share the trace id this is, from 1",
+      },
+    }),
     trace_critical_path: listOf(
       object({
         span_id: spanId,

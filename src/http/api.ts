@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
 import { writeJson } from "../wire/write-json.ts";
-import { admits, showsCertificate } from "./access.ts";
+import { clientOf, showsCertificate } from "./access.ts";
 import { readParameters } from "./api-parameters.ts";
 import { type ApiAnswer, type ApiSources, type Route, routes } from "./api-routes.ts";
 import type { HttpHandler } from "./server.ts";
@@ -10,10 +9,6 @@ import type { HttpHandler } from "./server.ts";
 export interface ApiOptions extends ApiSources {
   /** host names that a request may address; null = any */
   readonly allowedHosts: ReadonlySet<string> | null;
-  /** null or absent = nobody is asked for a token or password */
-  readonly credentials?: CredentialCheck | null;
-  /** of the listener, where it has one */
-  readonly tls?: TlsIdentity | null;
   /** called with each fault of ours, for the log */
   readonly onFault: (fault: unknown) => void;
 }
@@ -65,7 +60,7 @@ function checkCaller(request: IncomingMessage, { credentials = null, tls = null 
       "This server asks clients for a certificate that it trusts",
       "With hypocenter query: --client-cert-file FILE --client-key-file FILE",
     );
-  if (credentials !== null && !admits(credentials, request))
+  if (credentials !== null && clientOf(credentials, request) === null)
     throw new OperationError(
       "unauthenticated",
       "No credentials that this server knows",

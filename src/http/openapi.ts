@@ -1,14 +1,18 @@
 import { type ErrorCode, errorCatalogue } from "../engine/errors/operation-error.ts";
 import { parameterObject } from "./api-parameters.ts";
-import type { Route } from "./api-routes.ts";
+import type { ApiSources, Route } from "./api-routes.ts";
 import { type JsonSchema, schemaReference, schemas } from "./api-schemas.ts";
 
-/** The OpenAPI 3.1 document of the routes: only what they answer, nothing planned. */
-export function openApiDocument(routes: readonly Route[], version: string): JsonSchema {
+/** The OpenAPI 3.1 document of the routes: only what they answer, nothing planned, and what this server asks of its callers. */
+export function openApiDocument(
+  routes: readonly Route[],
+  { version, ...access }: Pick<ApiSources, "version" | "credentials" | "tls">,
+): JsonSchema {
+  const asked = askedOf(access);
   const paths = new Map<string, Record<string, unknown>>();
   for (const route of routes) {
     const operations = paths.get(route.path) ?? {};
-    operations["get"] = operationObject(route);
+    operations["get"] = operationObject(route, asked.alternatives);
     paths.set(route.path, operations);
   }
   return {
@@ -21,11 +25,40 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     paths: Object.fromEntries(paths),
-    components: { schemas },
+    components: { schemas, securitySchemes: asked.schemes },
   };
 }
 
-function operationObject({ operationId, summary, parameters, answer, alias, errors }: Route): JsonSchema {
+type SecurityRequirement = Readonly<Record<string, readonly string[]>>;
+
+/** What callers have to show: one of the alternatives, and all that it names; no alternatives = nothing. */
+function askedOf({ credentials = null, tls = null }: Pick<ApiSources, "credentials" | "tls">) {
+  const header = credentials?.tokenHeader ?? null;
+  const challenged = (scheme: string): boolean =>
+    credentials?.challenges.some((challenge) => challenge.startsWith(scheme)) === true;
+  const proofs: Readonly<Record<string, JsonSchema>> = {
+    ...(challenged("Bearer") ? { bearerToken: { type: "http", scheme: "bearer" } } : {}),
+    ...(challenged("Basic") ? { basic: { type: "http", scheme: "basic" } } : {}),
+    ...(header === null ? {} : { tokenHeader: { type: "apiKey", in: "header", name: header } }),
+  };
+  const certificate: Readonly<Record<string, JsonSchema>> =
+    tls?.asksClients === true ? { clientCertificate: { type: "mutualTLS" } } : {};
+  const always: SecurityRequirement = Object.fromEntries(Object.keys(certificate).map((name) => [name, []]));
+  const names = Object.keys(proofs);
+  const alternatives: readonly SecurityRequirement[] =
+    names.length > 0 ? names.map((name) => ({ ...always, [name]: [] })) : [always];
+  const isAsked = names.length > 0 || tls?.asksClients === true;
+  return { schemes: { ...certificate, ...proofs }, alternatives: isAsked ? alternatives : [] };
+}
+
+function operationObject(route: Route, alternatives: readonly SecurityRequirement[]): JsonSchema {
+  const { operationId, summary, parameters, answer, alias, isOpen } = route;
+  const security = isOpen === true ? [] : alternatives;
+  const errors: readonly ErrorCode[] = [
+    ...route.errors,
+    ...(security.length > 0 ? (["unauthenticated"] as const) : []),
+    "host_not_allowed",
+  ];
   const responses: Record<string, unknown> = {
     200: { description: answer.description, content: { [answer.mediaType]: { schema: answer.schema } } },
   };
@@ -43,6 +76,7 @@ function operationObject({ operationId, summary, parameters, answer, alias, erro
     operationId,
     summary,
     ...(alias === undefined ? {} : { description: `The same as ${alias}.` }),
+    security,
     parameters: Object.entries(parameters).map(([name, parameter]) => parameterObject(name, parameter)),
     responses,
   };

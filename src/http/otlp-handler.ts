@@ -11,6 +11,7 @@ import {
 import type { Encoding, Signal } from "../engine/ports.ts";
 import { MalformedBodyError } from "../model/telemetry.ts";
 import {
+  overShareMessage,
   profilesRefusal,
   type Receipt,
   type ReceiverOptions,
@@ -21,7 +22,7 @@ import {
 } from "../otlp/receive-export.ts";
 import { signalOfRequest } from "../otlp/request-shape.ts";
 import { exportResponse, rpcCode, statusBody } from "../otlp/responses.ts";
-import type { HttpAnswer, HttpHandler, UnreadableReason } from "./server.ts";
+import type { HttpAnswer, UnreadableReason } from "./server.ts";
 
 export interface OtlpHttpOptions extends ReceiverOptions {
   /** The paths of OTLP are there behind this one too, such as `/otlp`; "" or absent = none. */
@@ -32,11 +33,21 @@ export interface OtlpHttpOptions extends ReceiverOptions {
  * OTLP/HTTP: POST /v1/traces, /v1/metrics and /v1/logs, protobuf and JSON, plain or compressed; and POST /, where the content
  * says which of them it is.
  */
-export function createOtlpHttpHandler(options: OtlpHttpOptions): HttpHandler {
-  return (request, response) => {
+export function createOtlpHttpHandler(options: OtlpHttpOptions): OtlpHttpHandler {
+  return (request, response, client = "") => {
     options.counters.count("requests_total");
-    void serve(request, response, options);
+    void serve({ request, response, client: client || (request.socket.remoteAddress ?? ""), options });
   };
+}
+
+/** `client` = the name that credentials gave it; none or "" = it goes by its address */
+export type OtlpHttpHandler = (request: IncomingMessage, response: ServerResponse, client?: string) => void;
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly client: string;
+  readonly options: OtlpHttpOptions;
 }
 
 /** Answers what is no request, or not in time, in OTLP's way: whoever was merely slow is to send it again. */
@@ -53,15 +64,12 @@ function refusalOf(reason: UnreadableReason): Answer {
 }
 
 /** Never rejects: what is received is always answered, and its room given back. */
-async function serve(
-  request: IncomingMessage,
-  response: ServerResponse,
-  options: OtlpHttpOptions,
-): Promise<void> {
-  const reservation = new Reservation(options.budget);
+async function serve(exchange: Exchange): Promise<void> {
+  const { response, client, options } = exchange;
+  const reservation = new Reservation(options.budget, client);
   let outcome: Answer | null;
   try {
-    outcome = await answer(request, reservation, options);
+    outcome = await answer(exchange, reservation);
   } catch (fault) {
     outcome = retryLater(refusedByFault(fault, options).message, "json");
   }
@@ -96,9 +104,8 @@ export const contentTypes: Readonly<Record<Encoding, string>> = {
 
 /** null = nobody is there any more to answer to */
 async function answer(
-  request: IncomingMessage,
+  { request, client, options }: Exchange,
   reservation: Reservation,
-  options: OtlpHttpOptions,
 ): Promise<Answer | null> {
   const target = targetOf(request, options);
   if ("status" in target) {
@@ -111,7 +118,7 @@ async function answer(
   const signal = kind === "any" ? signalOfContent(encoding, body) : kind;
   const refusal = signal === null ? null : signalRefusal(signal, options);
   if (signal !== null && refusal === null)
-    return answerOf(await receiveExport(options, { signal, encoding, body }), signal, encoding);
+    return answerOf(await receiveExport(options, { signal, encoding, body }, client), signal, encoding);
   options.counters.count("unsupported_requests_total");
   const message = refusal ?? `the content is no OTLP traces, metrics or logs; ${whereTo}`;
   return signal === null
@@ -197,6 +204,9 @@ function answerWithoutBody(
     case "busy":
       counters.count("refused_requests_total");
       return retryLater("too many requests are being received at once", encoding);
+    case "over_share":
+      counters.count("throttled_requests_total");
+      return tooMany(encoding);
     case "corrupt":
       counters.count("malformed_requests_total");
       return failure(
@@ -237,6 +247,14 @@ function answerOf(receipt: Receipt, signal: Signal, encoding: Encoding): Answer 
 function retryLater(message: string, encoding: Encoding): Answer {
   return {
     ...failure(503, encoding, rpcCode.unavailable, message),
+    headers: { "Retry-After": String(retrySeconds) },
+  };
+}
+
+/** The same, for one that sends more than its share. */
+function tooMany(encoding: Encoding): Answer {
+  return {
+    ...failure(429, encoding, rpcCode.resourceExhausted, overShareMessage),
     headers: { "Retry-After": String(retrySeconds) },
   };
 }

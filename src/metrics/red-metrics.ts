@@ -28,9 +28,9 @@ export class RedRollup {
     }
   }
 
-  /** Takes back what `add` added for the same calls. */
+  /** Takes back what `add` added for the same calls: backwards, for what was added last is found first. */
   remove(calls: TraceCalls): void {
-    for (const entry of calls.entries) {
+    for (const entry of calls.entries.toReversed()) {
       const services = this.#minutes.find(entry.startTime.minute);
       if (services !== undefined) knownService(sideOf(services, entry), entry)?.remove(entry);
     }

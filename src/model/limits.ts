@@ -3,7 +3,7 @@
 /** Levels of nested attribute values; deeper parts become "…". Real ones have 2-3, bombs have 200,000. */
 export const valueDepthMax = 64;
 
-/** Spans of one trace that are analysed; the rest is counted and the report says so. Jaeger's tests stop at 10,008. */
+/** Spans of one trace that are analysed, unless configured; the rest is counted and the report says so. Jaeger's tests stop at 10,008. */
 export const traceSpansMax = 1_000_000;
 
 /** How many spans one sampled span stands for at most: a threshold beyond one in a million is hostile, and sums stay exact. */

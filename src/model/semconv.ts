@@ -1,5 +1,5 @@
-// The attribute names that mean something to us, each in its new and old spellings (OpenTelemetry semantic conventions 1.44
-// and their predecessors). In a list the first name that a span carries wins, so new names stand first.
+// The attribute names that mean something to us, each in its new and old spellings (OpenTelemetry semantic conventions 1.44,
+// their predecessors, and OpenTracing's). In a list the first name that a span carries wins, so new names stand first.
 
 /** Names on spans. */
 export const spanKeys = {
@@ -7,24 +7,37 @@ export const spanKeys = {
   grpcStatus: ["rpc.status_code", "rpc.response.status_code", "rpc.grpc.status_code"],
   rpcError: ["rpc.connect_rpc.error_code", "rpc.jsonrpc.error_code"],
   errorType: ["error.type"],
-  /** what Jaeger, Zipkin and OpenTracing clients set */
+  /** OpenTracing's is true or false, Zipkin's a message, which the Collector passes on as it is */
   errorFlag: ["error"],
+  errorMessage: ["error.message"],
+  /** where whoever passed the span on left its kind out */
+  kindWord: ["span.kind"],
   /** what an Envoy proxy (Istio) saw of the connection */
   proxyFlags: ["response_flags"],
+  /** what tells a stream, which lasts as long as somebody listens */
+  contentType: ["http.response.header.content-type", "http.response.header.content_type"],
+  protocol: ["network.protocol.name", "net.protocol.name", "url.scheme", "http.scheme"],
+  asksForStream: ["gen_ai.request.stream", "gen_ai.request.is_stream", "llm.is_streaming"],
   peerName: ["service.peer.name", "peer.service"],
   peerNamespace: ["service.peer.namespace"],
-  dbSystem: ["db.system.name", "db.system"],
+  dbSystem: ["db.system.name", "db.system", "db.type"],
   dbNamespace: [
     "db.namespace",
     "db.name",
     "db.redis.database_index",
     "db.elasticsearch.cluster.name",
     "db.mssql.instance_name",
+    "db.instance",
   ],
   dbStatus: ["db.response.status_code"],
   messagingSystem: ["messaging.system"],
   messagingOperation: ["messaging.operation.type", "messaging.operation"],
-  destination: ["messaging.destination.template", "messaging.destination.name", "messaging.destination"],
+  destination: [
+    "messaging.destination.template",
+    "messaging.destination.name",
+    "messaging.destination",
+    "message_bus.destination",
+  ],
   destinationIsTemporary: ["messaging.destination.temporary", "messaging.temp_destination"],
   destinationIsAnonymous: ["messaging.destination.anonymous"],
   rpcSystem: ["rpc.system.name", "rpc.system"],
@@ -36,17 +49,29 @@ export const spanKeys = {
   url: ["url.full", "http.url"],
   httpHost: ["http.host"],
   networkAddress: ["network.peer.address", "net.peer.ip", "net.sock.peer.addr"],
-  port: ["server.port", "net.peer.port"],
+  port: ["server.port", "net.peer.port", "peer.port"],
   networkPort: ["network.peer.port", "net.sock.peer.port"],
+  /** OpenTracing's addresses: a host, anything that a client library connects with, and numbers */
+  peerHost: ["peer.hostname"],
+  peerAddress: ["peer.address"],
+  peerIp: ["peer.ipv4", "peer.ipv6"],
+  /** which library made an OpenTracing span, such as `java-kafka` */
+  component: ["component"],
   faasName: ["faas.invoked_name"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
-/** Names on span events of exceptions. */
+/** Names of span events that tell of an exception: OpenTelemetry's, and OpenTracing's, which has no name in older clients. */
+export const exceptionEvent = "exception";
+export const openTracingErrorEvents: readonly string[] = ["error", ""];
+
+/** Names on these events. */
 export const exceptionKeys = {
-  event: "exception",
-  type: "exception.type",
-  message: "exception.message",
-} as const;
+  type: ["exception.type", "error.kind"],
+  message: ["exception.message", "message", "error.object", "error"],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/** Names on span events of single messages of a call; a call with a second one in a direction is a stream. */
+export const messageNumberKeys = ["rpc.message.id", "message.id"] as const;
 
 /** Names on resources. */
 export const resourceKeys = {
@@ -66,6 +91,103 @@ export const resourceKeys = {
 /** All of them: what the analysis of many traces needs of attributes. */
 export const meaningfulAttributes: ReadonlySet<string> = new Set([
   ...Object.values(spanKeys).flat(),
-  ...Object.values(exceptionKeys),
+  ...Object.values(exceptionKeys).flat(),
+  ...messageNumberKeys,
   ...Object.values(resourceKeys).flat(),
+]);
+
+/** Names on spans that OpenTelemetry has replaced, and by what, if it kept the thing at all; the likeliest successor first. */
+export const renamedAttributes: ReadonlyMap<string, readonly string[]> = new Map([
+  ["http.method", ["http.request.method"]],
+  ["http.status_code", ["http.response.status_code"]],
+  ["http.url", ["url.full"]],
+  ["http.target", ["url.path", "url.query"]],
+  ["http.scheme", ["url.scheme"]],
+  ["http.host", ["server.address"]],
+  ["http.server_name", ["server.address"]],
+  ["http.user_agent", ["user_agent.original"]],
+  ["http.client_ip", ["client.address"]],
+  ["http.flavor", ["network.protocol.version"]],
+  ["http.resend_count", ["http.request.resend_count"]],
+  ["http.request_content_length", ["http.request.body.size"]],
+  ["http.response_content_length", ["http.response.body.size"]],
+  ["net.peer.name", ["server.address", "client.address"]],
+  ["net.peer.port", ["server.port", "client.port"]],
+  ["net.peer.ip", ["network.peer.address"]],
+  ["net.host.name", ["server.address"]],
+  ["net.host.port", ["server.port"]],
+  ["net.host.ip", ["network.local.address"]],
+  ["net.sock.peer.name", ["server.address"]],
+  ["net.sock.peer.addr", ["network.peer.address"]],
+  ["net.sock.peer.port", ["network.peer.port"]],
+  ["net.sock.host.addr", ["network.local.address"]],
+  ["net.sock.host.port", ["network.local.port"]],
+  ["net.sock.family", ["network.type"]],
+  ["net.transport", ["network.transport"]],
+  ["net.protocol.name", ["network.protocol.name"]],
+  ["net.protocol.version", ["network.protocol.version"]],
+  ["db.system", ["db.system.name"]],
+  ["db.name", ["db.namespace"]],
+  ["db.redis.database_index", ["db.namespace"]],
+  ["db.elasticsearch.cluster.name", ["db.namespace"]],
+  ["db.statement", ["db.query.text"]],
+  ["db.operation", ["db.operation.name"]],
+  ["db.sql.table", ["db.collection.name"]],
+  ["db.mongodb.collection", ["db.collection.name"]],
+  ["db.cassandra.table", ["db.collection.name"]],
+  ["db.connection_string", ["server.address"]],
+  ["db.user", []],
+  ["messaging.operation", ["messaging.operation.type"]],
+  ["messaging.destination", ["messaging.destination.name"]],
+  ["messaging.temp_destination", ["messaging.destination.temporary"]],
+  ["messaging.message_id", ["messaging.message.id"]],
+  ["messaging.conversation_id", ["messaging.message.conversation_id"]],
+  ["messaging.client_id", ["messaging.client.id"]],
+  ["messaging.kafka.client_id", ["messaging.client.id"]],
+  ["messaging.kafka.message.offset", ["messaging.kafka.offset"]],
+  ["messaging.kafka.message_key", ["messaging.kafka.message.key"]],
+  ["messaging.kafka.partition", ["messaging.destination.partition.id"]],
+  ["messaging.kafka.destination.partition", ["messaging.destination.partition.id"]],
+  ["messaging.kafka.consumer.group", ["messaging.consumer.group.name"]],
+  ["messaging.rocketmq.client_group", ["messaging.consumer.group.name"]],
+  ["messaging.eventhubs.consumer.group", ["messaging.consumer.group.name"]],
+  // no `rpc.service`: it goes with `rpc.system`, and its successor `rpc.method` is an old name too
+  ["rpc.system", ["rpc.system.name"]],
+  ["rpc.grpc.status_code", ["rpc.status_code"]],
+  ["rpc.connect_rpc.error_code", ["rpc.status_code"]],
+  ["rpc.jsonrpc.error_code", ["rpc.status_code"]],
+  ["rpc.response.status_code", ["rpc.status_code"]],
+  ["peer.service", ["service.peer.name"]],
+  ["faas.execution", ["faas.invocation_id"]],
+  ["faas.id", ["cloud.resource_id"]],
+  ["code.filepath", ["code.file.path"]],
+  ["code.function", ["code.function.name"]],
+  ["code.namespace", ["code.function.name"]],
+  ["code.lineno", ["code.line.number"]],
+  ["code.column", ["code.column.number"]],
+  ["gen_ai.system", ["gen_ai.provider.name"]],
+  ["gen_ai.usage.prompt_tokens", ["gen_ai.usage.input_tokens"]],
+  ["gen_ai.usage.completion_tokens", ["gen_ai.usage.output_tokens"]],
+]);
+
+/** The same on resources. */
+export const renamedResourceAttributes: ReadonlyMap<string, readonly string[]> = new Map([
+  ["deployment.environment", ["deployment.environment.name"]],
+  ["container.runtime", ["container.runtime.name"]],
+  ["container.image.tag", ["container.image.tags"]],
+  ["faas.id", ["cloud.resource_id"]],
+  ["telemetry.auto.version", ["telemetry.distro.version"]],
+]);
+
+/** Names that OpenTracing had and OpenTelemetry has others for; those that both have are old names of the latter. */
+export const openTracingNames: ReadonlyMap<string, readonly string[]> = new Map([
+  ["peer.hostname", ["server.address"]],
+  ["peer.address", ["server.address"]],
+  ["peer.port", ["server.port"]],
+  ["peer.ipv4", ["network.peer.address"]],
+  ["peer.ipv6", ["network.peer.address"]],
+  ["db.type", ["db.system.name"]],
+  ["db.instance", ["db.namespace"]],
+  ["message_bus.destination", ["messaging.destination.name"]],
+  ["sampling.priority", []],
 ]);

@@ -76,7 +76,12 @@ export interface DecodeResult {
   readonly rejected: number;
   /** reason -> count, for partial success and for reports */
   readonly reasons: ReadonlyMap<RejectReason, number>;
+  /** Keys and values that are only numbers of strings in a table, which spans do not have: read as absent. Left out = none. */
+  readonly stringIndices?: number;
 }
+
+/** What OTLP calls the fields that `stringIndices` counts. */
+export const stringIndexFields = "key_strindex, string_value_strindex";
 
 export type RejectReason =
   | "invalid_trace_id"

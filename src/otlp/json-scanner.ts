@@ -52,6 +52,8 @@ export class JsonScanner {
   number = 0;
   /** whether a value had another shape than asked for, since this was last set to false */
   misshapen = false;
+  /** texts that were only numbers of strings in a table, counted by whoever reads them */
+  stringIndices = 0;
   #misshapenAt = 0;
   #expected = "";
   #end = 0;
@@ -68,6 +70,7 @@ export class JsonScanner {
     this.#view = new DataView(body.buffer, body.byteOffset, body.length);
     this.#end = body.length;
     this.misshapen = false;
+    this.stringIndices = 0;
     if (this.#scratch.length > keptScratchMax) this.#scratch = new Uint8Array(256);
     if (this.#nesting.length > keptScratchMax) this.#nesting = new Uint8Array(64);
     this.at = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0;

@@ -12,6 +12,7 @@ import {
   readVariant,
   resourceKeys,
   signedOf,
+  skipOther,
 } from "./json-values.ts";
 
 const topKeys = new KeySet(["resourceSpans"]);
@@ -182,7 +183,8 @@ class TraceReader {
       if (count > 0) reasons.set(reason, count);
       rejected += count;
     }
-    return { accepted: this.#accepted, rejected, reasons };
+    const { stringIndices } = scanner;
+    return { accepted: this.#accepted, rejected, reasons, ...(stringIndices > 0 ? { stringIndices } : {}) };
   }
 
   /** Lets go of the table and the body. */
@@ -498,7 +500,7 @@ class TraceReader {
     for (; key !== endOfObject; key = scanner.nextKey(keyValueKeys, key)) {
       if (key === KeyValueKey.Key) name = this.#string(slot, name);
       else if (key === KeyValueKey.Value) this.#anyValue((name * 2 + 1) % guessesMax);
-      else scanner.skipValue();
+      else skipOther(scanner, key === KeyValueKey.KeyIndex);
     }
     return name;
   }

@@ -3,8 +3,8 @@ import { valueDepthMax } from "../model/limits.ts";
 import { endOfObject, KeySet } from "./json-keys.ts";
 import type { JsonScanner } from "./json-scanner.ts";
 
-export const keyValueKeys = new KeySet(["key", "value"]);
-export const KeyValueKey = { Key: 0, Value: 1 } as const;
+export const keyValueKeys = new KeySet(["key", "value", "keyStrindex"]);
+export const KeyValueKey = { Key: 0, Value: 1, KeyIndex: 2 } as const;
 
 export const anyValueKeys = new KeySet([
   "stringValue",
@@ -14,8 +14,18 @@ export const anyValueKeys = new KeySet([
   "arrayValue",
   "kvlistValue",
   "bytesValue",
+  "stringValueStrindex",
 ]);
-export const AnyValueKey = { String: 0, Int: 1, Bool: 2, Double: 3, Array: 4, KvList: 5, Bytes: 6 } as const;
+export const AnyValueKey = {
+  String: 0,
+  Int: 1,
+  Bool: 2,
+  Double: 3,
+  Array: 4,
+  KvList: 5,
+  Bytes: 6,
+  StringIndex: 7,
+} as const;
 
 export const resourceKeys = new KeySet(["attributes", "droppedAttributesCount"]);
 export const ResourceKey = { Attributes: 0, DroppedAttributesCount: 1 } as const;
@@ -60,9 +70,15 @@ export function readVariant(scanner: JsonScanner, key: number, depth: number): A
     case AnyValueKey.KvList:
       return scanner.isNull() ? undefined : readKeyValueList(scanner, depth + 1);
     default:
-      scanner.skipValue();
+      skipOther(scanner, key === AnyValueKey.StringIndex);
       return undefined;
   }
+}
+
+/** Over the value of a key that says nothing; counted where it is the number of a string in a table that is not there. */
+export function skipOther(scanner: JsonScanner, isStringIndex: boolean): void {
+  if (isStringIndex) scanner.stringIndices += 1;
+  scanner.skipValue();
 }
 
 /** An array of KeyValue objects as a Map; the last of two equal keys wins. */
@@ -76,7 +92,7 @@ export function readAttributes(scanner: JsonScanner, depth = 1): Attributes {
     for (; key !== endOfObject; key = scanner.nextKey(keyValueKeys, key)) {
       if (key === KeyValueKey.Key) name = scanner.string() ? scanner.textString() : name;
       else if (key === KeyValueKey.Value) value = readAnyValue(scanner, depth);
-      else scanner.skipValue();
+      else skipOther(scanner, key === KeyValueKey.KeyIndex);
     }
     attributes.set(name, value);
   }

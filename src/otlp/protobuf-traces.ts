@@ -67,7 +67,9 @@ class TraceDecoder {
       if (count > 0) reasons.set(reason, count);
       rejected += count;
     });
-    return { accepted: this.#table.rowCount - firstRow, rejected, reasons };
+    const { stringIndices } = this.wire;
+    const accepted = this.#table.rowCount - firstRow;
+    return { accepted, rejected, reasons, ...(stringIndices > 0 ? { stringIndices } : {}) };
   }
 
   request(): number {

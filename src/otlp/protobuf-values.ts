@@ -7,6 +7,10 @@ import { broken, type Wire } from "./protobuf-wire.ts";
 const tooDeep = "…";
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** `key_strindex` of a KeyValue, `string_value_strindex` of an AnyValue. */
+const keyStringIndexTag = 0x18;
+const valueStringIndexTag = 0x40;
+
 /** 2^53 / 2^32: int64 values whose upper half is in [-this, this) are exact as a double. */
 const exactHigh = 0x200000;
 
@@ -218,6 +222,7 @@ function readVariant(
       return undefined;
     }
     default:
+      if (tag === valueStringIndexTag) wire.stringIndices += 1;
       wire.next = wire.skip(tag, start, end);
       return undefined;
   }
@@ -306,6 +311,7 @@ function readKeyValue(
       }
       at = fieldEnd;
     } else {
+      if (wire.low === keyStringIndexTag) wire.stringIndices += 1;
       at = wire.skip(wire.low, at, end);
       if (at === broken) return false;
     }
@@ -328,6 +334,7 @@ function appendSlowly(table: SpanTable, wire: Wire, start: number, end: number):
     if (at === broken) return broken;
     const tag = wire.low;
     if (tag !== 0x0a && tag !== 0x12) {
+      if (tag === keyStringIndexTag) wire.stringIndices += 1;
       at = wire.skip(tag, at, end);
       if (at === broken) return broken;
       continue;

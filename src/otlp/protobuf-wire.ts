@@ -19,6 +19,8 @@ export class Wire {
   high = 0;
   /** where the length-delimited field ends whose length was read last */
   next = 0;
+  /** texts that were only numbers of strings in a table, so far */
+  stringIndices = 0;
   problem = "";
   problemAt = 0;
   readonly #groups = new Uint32Array(groupDepthMax);

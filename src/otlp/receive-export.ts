@@ -2,7 +2,12 @@ import type { ByteBudget } from "../engine/byte-budget.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { IngestPort, ReceivedBody, Signal } from "../engine/ports.ts";
 import type { ReceiverCounters } from "../engine/receiver-counters.ts";
-import { type DecodeResult, MalformedBodyError, type RejectReason } from "../model/telemetry.ts";
+import {
+  type DecodeResult,
+  MalformedBodyError,
+  type RejectReason,
+  stringIndexFields,
+} from "../model/telemetry.ts";
 import { decodeBody } from "./decode-body.ts";
 
 /** What every receiver needs, whatever transport it speaks. */
@@ -17,6 +22,8 @@ export interface ReceiverOptions {
   readonly signals?: readonly Signal[];
   /** How long the taking in of a request may take before its sender is asked to send it again; absent = 4 seconds. */
   readonly acknowledgeMsMax?: number;
+  /** called once with what is odd about a sender and costs nobody but it, for the log; absent = nobody is told */
+  readonly onOddity?: (message: string) => void;
   /** called with each fault of ours, for the log; the sender is asked to try again */
   readonly onFault: (fault: unknown) => void;
 }
@@ -34,14 +41,22 @@ export type Receipt =
   /** The sender should send it again. */
   | { readonly kind: "refused"; readonly message: string };
 
+/** To a client that holds more than its share of the memory for requests. */
+export const overShareMessage =
+  "this client has too many requests under way at once, others need room too; please send it again";
+
 /** Seconds after which a refused sender should try again. */
 export const retrySeconds = 1;
 
 /**
  * Decodes a body, hands it over and counts what became of it. Never throws: whatever goes wrong unexpectedly must be
- * retryable, or data is lost.
+ * retryable, or data is lost. `client` = who sent it, as the log names it.
  */
-export async function receiveExport(options: ReceiverOptions, received: ReceivedBody): Promise<Receipt> {
+export async function receiveExport(
+  options: ReceiverOptions,
+  received: ReceivedBody,
+  client: string,
+): Promise<Receipt> {
   const { ingest, counters } = options;
   const { signal, encoding, body } = received;
   counters.count("body_bytes_total", body.length);
@@ -51,6 +66,7 @@ export async function receiveExport(options: ReceiverOptions, received: Received
       counters.count("refused_requests_total");
       return { kind: "refused", message: "taking it in takes too long; please send it again" };
     }
+    if (result.stringIndices !== undefined) noteStringIndices(result.stringIndices, client, options);
     counters.countItems(signal, result.accepted, result.rejected);
     return { kind: "accepted", rejected: result.rejected, message: rejectionMessage(signal, result) };
   } catch (error) {
@@ -62,6 +78,13 @@ export async function receiveExport(options: ReceiverOptions, received: Received
     counters.count("refused_requests_total");
     return { kind: "refused", message: error.message };
   }
+}
+
+function noteStringIndices(count: number, client: string, { counters, onOddity }: ReceiverOptions): void {
+  if (counters.count("string_indices_total", count) > count) return;
+  onOddity?.(
+    `${client} names texts in attributes of spans by their number in a table (${stringIndexFields}), which OTLP has for profiles only: they are read as absent. This is said once; /metrics counts them.`,
+  );
 }
 
 /** OpenTelemetry's collector gives an attempt up after 5 seconds and then counts it as failed anyway. */

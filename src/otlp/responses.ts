@@ -76,8 +76,8 @@ export function statusBody(
  * The google.rpc.Status with RetryInfo that goes into the gRPC trailer `grpc-status-details-bin`: the sender comes back
  * after that many seconds.
  */
-export function retryInfoStatus(message: string, retrySeconds: number): Uint8Array {
-  return statusBytes(rpcCode.unavailable, message, (writer) => {
+export function retryInfoStatus(code: number, message: string, retrySeconds: number): Uint8Array {
+  return statusBytes(code, message, (writer) => {
     writer.bytesField(0x1a, anyOf("RetryInfo", retryInfo(retrySeconds)));
   });
 }

@@ -5,20 +5,36 @@ import type { NodeNaming } from "../model/service-directory.ts";
 import { SpanKind, SpanTable } from "../model/span-table.ts";
 import { nanosFromWords } from "../model/time.ts";
 import { correctClocks } from "./clock-skew.ts";
+import { limitRows } from "./limit-rows.ts";
 import { mergeReports } from "./merge-reports.ts";
 import { compareContent, compareText, resolveSameId } from "./same-id.ts";
 import { semanticsOf } from "./semantics.ts";
 import { SpanNode, type TimeWords } from "./span-node.ts";
-import type { ClockOffset, RowRef, Trace } from "./trace.ts";
+import type { ClockOffset, Episode, RowRef, Trace } from "./trace.ts";
 import { TraceProblems } from "./trace-problems.ts";
+
+export interface AssemblyOptions {
+  /** which one of the requests with this trace id the rows are of; default: the only one */
+  readonly episode?: Episode | null;
+  /** spans that are analysed; default `traceSpansMax` */
+  readonly spansMax?: number;
+}
 
 /**
  * Puts the spans of one trace together. Repeats, lost parents, cycles, several roots, clocks that disagree and times that
  * cannot be are normal: they are made the best of and listed in `problems`. The same set of spans gives the same trace,
- * whatever their order, how often they were sent and which tables hold them.
+ * whatever their order, how often they were sent and which tables hold them. Where ids may have been used again,
+ * `assembleEpisodes` comes first.
  */
-export function assembleTrace(rows: readonly RowRef[], naming: NodeNaming): Trace {
+export function assembleTrace(
+  sent: readonly RowRef[],
+  naming: NodeNaming,
+  { episode = null, spansMax = traceSpansMax }: AssemblyOptions = {},
+): Trace {
   const problems = new TraceProblems();
+  if (episode !== null) problems.add("reused_trace_id", null);
+  const { rows, omitted } = limitRows(sent, spansMax);
+  if (omitted > 0) problems.add("truncated_trace", null, omitted);
   const base = earliestTime(rows);
   const nodes: SpanNode[] = [];
   for (const { table, row } of rows) nodes.push(new SpanNode(table, row, naming, base));
@@ -45,9 +61,11 @@ export function assembleTrace(rows: readonly RowRef[], naming: NodeNaming): Trac
   noteFlaws(spans, roots, clockOffsets, problems);
   return {
     traceId: traceIdOf(rows[0]),
+    episode,
     naming,
     startTime: nanosFromWords(base.high, base.low),
     spans,
+    omittedSpans: omitted,
     roots,
     weight: weightOf(spans, problems),
     clockOffsets,
@@ -113,13 +131,12 @@ function sortNodes(nodes: SpanNode[]): void {
 
 interface Resolving {
   /** Makes one span of several reports of it. */
-  merge(reports: readonly SpanNode[]): SpanNode;
+  readonly merge: (reports: readonly SpanNode[]) => SpanNode;
   readonly problems: TraceProblems;
 }
 
 /** The spans that remain when repeats are taken out, in order and numbered; `nodes` itself if nothing had to go. */
 function withoutRepeats(nodes: SpanNode[], byId: SpanIdIndex, resolving: Resolving): SpanNode[] {
-  const { problems } = resolving;
   let spans = nodes;
   if (byId.hasRepeats) {
     spans = [];
@@ -127,10 +144,6 @@ function withoutRepeats(nodes: SpanNode[], byId: SpanIdIndex, resolving: Resolvi
       if (byId.first(node.idHigh, node.idLow) === node)
         for (const span of keptOf(node, resolving)) spans.push(span);
     sortNodes(spans);
-  }
-  if (spans.length > traceSpansMax) {
-    problems.add("truncated_trace", null, spans.length - traceSpansMax);
-    spans = spans.slice(0, traceSpansMax);
   }
   for (let i = 0; i < spans.length; i += 1) (spans[i] as SpanNode).index = i;
   return spans;
@@ -331,7 +344,6 @@ function noteFlaws(
   }
   if (rootCount > 1) problems.add("several_roots", spans[roots[0] as number] as SpanNode, rootCount);
   problems.addClockOffsets(clockOffsets);
-  noteReuse(spans, problems);
   for (const span of spans) {
     const { table, row, service, operation } = span;
     const startHigh = table.startTime[row * 2] as number;
@@ -347,17 +359,6 @@ function noteFlaws(
 /** Upper words of Unix nanoseconds. */
 const year2000High = 220_417_359;
 const year2100High = 955_175_168;
-
-/** As long may nothing happen in a trace; a root that comes later is another request with the same id. */
-const reuseGapNanos = 3_600_000_000_000;
-
-function noteReuse(spans: readonly SpanNode[], problems: TraceProblems): void {
-  let end = Number.POSITIVE_INFINITY;
-  for (const span of spans) {
-    if (span.parent < 0 && span.start - end > reuseGapNanos) problems.add("reused_trace_id", span);
-    end = end === Number.POSITIVE_INFINITY ? span.end : Math.max(end, span.end);
-  }
-}
 
 /** The weight that the first span with a sampling threshold tells. */
 function weightOf(spans: readonly SpanNode[], problems: TraceProblems): number {

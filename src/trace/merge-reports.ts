@@ -25,7 +25,7 @@ export function mergeReports(reports: readonly RowRef[], target: SpanTable): num
 }
 
 /** Where a report that knows only one time was put because something happened then: no end. */
-export function isPlacedByEvent({ table, row }: RowRef): boolean {
+function isPlacedByEvent({ table, row }: RowRef): boolean {
   const { startTime, endTime, events, eventStart, eventEnd } = table;
   if (startTime[row * 2] !== 0 || startTime[row * 2 + 1] !== 0) return false;
   for (let i = eventStart[row] as number; i < (eventEnd[row] as number); i += 1)

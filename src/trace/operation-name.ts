@@ -1,5 +1,6 @@
 import { operationLengthMax } from "../model/limits.ts";
 import { limitName } from "../model/service-identity.ts";
+import { emailPattern, hexIdPattern, uuidPattern, withoutLiterals } from "./name-patterns.ts";
 
 /** A name can only hold something endless if it holds one of these. */
 const mayBeEndless = /[\d?'"@]/;
@@ -20,14 +21,10 @@ export function operationOfName(name: string): string {
 function withoutValues(name: string): string {
   if (!mayBeEndless.test(name)) return name;
   const general = name
-    .replace(/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/gi, "{uuid}")
-    .replace(/\b(?=[a-f]*\d)[0-9a-f]{16,}\b/gi, "{hex}")
-    .replace(/[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g, "{email}")
+    .replace(uuidPattern, "{uuid}")
+    .replace(hexIdPattern, "{hex}")
+    .replace(emailPattern, "{email}")
     .replace(/(?<=\/)\d+(?=$|[/?#\s])/g, "{id}")
     .replace(/(\/[^\s?]*)\?\S*/g, "$1");
   return sqlVerb.test(general) ? withoutLiterals(general) : general;
-}
-
-function withoutLiterals(sql: string): string {
-  return sql.replace(/'(?:[^']|'')*'/g, "?").replace(/\b\d+(?:\.\d+)?\b/g, "?");
 }

@@ -49,7 +49,7 @@ function database(row: RowAttributes): Peer {
 
 /** Brokers form clusters: the destination is one node, by whichever broker it was reached. */
 function destination(row: RowAttributes): Peer {
-  const system = row.text(role.messagingSystem) || "messaging";
+  const system = messagingSystem(row);
   const { host } = serverOf(row);
   const name = lastingDestination(row) ?? (host === "" ? system : `${system}@${host}`);
   return { name: limitName(name), namespace: "", host: "", port: "", form: "server", kind: "messaging" };
@@ -60,7 +60,15 @@ function lastingDestination(row: RowAttributes): string | null {
   const name = row.text(role.destination);
   if (name === "" || row.isTrue(role.destinationIsTemporary) || row.isTrue(role.destinationIsAnonymous))
     return null;
-  return limitName(`${row.text(role.messagingSystem) || "messaging"}:${name}`);
+  return limitName(`${messagingSystem(row)}:${name}`);
+}
+
+const systemInComponent = /kafka|rabbitmq|activemq|rocketmq|pulsar|nats|jms/;
+
+/** OpenTracing has no name for it, so its spans share a node with OpenTelemetry's by what their library is called. */
+function messagingSystem(row: RowAttributes): string {
+  const library = systemInComponent.exec(row.text(role.component).toLowerCase());
+  return row.text(role.messagingSystem) || library?.[0] || "messaging";
 }
 
 /** The service part of a fully qualified RPC method, "" where there is none. */
@@ -73,7 +81,7 @@ interface Server {
   readonly port: string;
 }
 
-/** Where a call went: a host by name if there is one, else from the URL, else the numeric address. */
+/** Where a call went: a host by name if there is one, else from the URL, else the numeric address, else by OpenTracing's names. */
 function serverOf(row: RowAttributes): Server {
   const named = splitHost(row.text(role.address));
   if (named.host !== "") return { host: named.host, port: row.text(role.port) || named.port };
@@ -81,8 +89,25 @@ function serverOf(row: RowAttributes): Server {
   if (url.host !== "") return url;
   const http = splitHost(row.text(role.httpHost));
   if (http.host !== "") return { host: http.host, port: row.text(role.port) || http.port };
-  const { host, port } = splitHost(row.text(role.networkAddress));
-  return { host, port: row.text(role.networkPort) || row.text(role.port) || port };
+  const network = splitHost(row.text(role.networkAddress));
+  if (network.host !== "")
+    return { host: network.host, port: row.text(role.networkPort) || row.text(role.port) || network.port };
+  return openTracingServer(row);
+}
+
+function openTracingServer(row: RowAttributes): Server {
+  const said = row.text(role.peerHost) || row.text(role.peerAddress);
+  const { host, port } = said.includes("://")
+    ? hostOfUrl(said)
+    : splitHost(said || ipText(row.text(role.peerIp)));
+  return { host, port: row.text(role.port) || port };
+}
+
+/** An IPv4 address; OpenTracing's clients write it as one number too, signed or not. */
+function ipText(text: string): string {
+  if (!/^-?\d{1,10}$/.test(text)) return text;
+  const bits = Number(text);
+  return [bits >>> 24, (bits >>> 16) & 255, (bits >>> 8) & 255, bits & 255].join(".");
 }
 
 /** Whether `serverOf` certainly takes the host by name: an odd one such as `[]:80` may have none. */

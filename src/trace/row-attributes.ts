@@ -26,7 +26,15 @@ export const role = Object.fromEntries(
 const firstPeerSlot = role.peerName.from;
 /** Where a call went, for want of a host by name; values mostly differ from call to call. */
 const fallbackSlots = new Uint8Array(256);
-for (const { from, to } of [role.url, role.httpHost, role.networkAddress, role.networkPort])
+for (const { from, to } of [
+  role.url,
+  role.httpHost,
+  role.networkAddress,
+  role.networkPort,
+  role.peerHost,
+  role.peerAddress,
+  role.peerIp,
+])
   fallbackSlots.fill(1, from, to);
 const firstResourceSlot = slotNames.length;
 for (const name of new Set(Object.values(resourceKeys).flat())) roleFor([name]);

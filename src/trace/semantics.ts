@@ -1,7 +1,12 @@
 import { grow } from "../base/grow.ts";
-import { textOf } from "../model/attributes.ts";
+import { type Attributes, textOf } from "../model/attributes.ts";
 import { sampleWeightMax } from "../model/limits.ts";
-import { exceptionKeys } from "../model/semconv.ts";
+import {
+  exceptionEvent,
+  exceptionKeys,
+  messageNumberKeys,
+  openTracingErrorEvents,
+} from "../model/semconv.ts";
 import type { NodeNaming } from "../model/service-directory.ts";
 import { identityOf, type ServiceIdentity } from "../model/service-identity.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
@@ -9,7 +14,14 @@ import type { NodeKind } from "./calls.ts";
 import { operationOfName } from "./operation-name.ts";
 import { addressOfAttributes, hasHostByName, type Peer, peerOfAttributes } from "./peer-identity.ts";
 import { RowAttributes, role, ValueTree } from "./row-attributes.ts";
-import { describeError, GrpcCode, grpcCodeOf, grpcServerFailures, type SpanError } from "./span-error.ts";
+import {
+  describeError,
+  GrpcCode,
+  grpcCodeOf,
+  grpcServerFailures,
+  isErrorFlag,
+  type SpanError,
+} from "./span-error.ts";
 
 export type { Peer } from "./peer-identity.ts";
 export type { SpanError } from "./span-error.ts";
@@ -125,12 +137,17 @@ export class TableSemantics {
     return operation;
   }
 
-  /** A `SpanKind`, never Unspecified: without a kind, a span that names a peer or a database calls it, others work locally. */
+  /**
+   * A `SpanKind`, never Unspecified: without a kind, a span is what its `span.kind` says; one that names a peer or a database
+   * calls it, others work locally.
+   */
   kindOf(row: number): number {
     const kind = this.#table.kind[row] as number;
     if (kind > SpanKind.Unspecified && kind <= SpanKind.Consumer) return kind;
     if (kind > SpanKind.Consumer) return SpanKind.Internal;
     this.#row.scan(row);
+    const told = kindByWord.get(this.#row.text(role.kindWord).toLowerCase());
+    if (told !== undefined) return told;
     const isCall = this.#row.hasPeer && (this.#row.has(role.peerName) || this.#row.has(role.dbSystem));
     return isCall ? SpanKind.Client : SpanKind.Internal;
   }
@@ -157,7 +174,10 @@ export class TableSemantics {
     return (this.#factsOf(row) & Fact.RateLimited) !== 0;
   }
 
-  /** Whether the request became a connection that stays open (HTTP 101): how long it lasts says nothing of how fast it was. */
+  /**
+   * Whether the request became a connection that stays open (a WebSocket, server-sent events, a gRPC or LLM stream): how long
+   * it lasts says nothing of how fast it was.
+   */
   isStream(row: number): boolean {
     return (this.#factsOf(row) & Fact.Stream) !== 0;
   }
@@ -218,12 +238,14 @@ export class TableSemantics {
       if (this.#row.hasStatus) {
         const http = this.#row.number(role.httpStatus);
         const grpc = this.#grpcStatus();
-        if (http === 101) facts |= Fact.Stream;
+        if (http === 101 || this.#saysStream()) facts |= Fact.Stream;
         if (http === 429 || grpc === GrpcCode.ResourceExhausted) facts |= Fact.RateLimited;
         if (status !== StatusCode.Ok && this.#failedByCodes(row, http, grpc)) facts |= Fact.Failed;
       }
     }
     if (status === StatusCode.Error) facts |= Fact.Failed;
+    if (this.#table.eventStart[row] !== this.#table.eventEnd[row] && this.#hasSecondMessage(row))
+      facts |= Fact.Stream;
     this.#facts[row] = facts;
     return facts;
   }
@@ -283,6 +305,8 @@ export class TableSemantics {
       errorType,
       ...this.#exceptionOf(row),
       statusMessage: strings.get(statusMessage[row] as number),
+      errorMessage: this.#row.text(role.errorMessage),
+      errorFlag: this.#row.text(role.errorFlag),
       dbStatus,
       proxyFlags: this.#row.text(role.proxyFlags),
       isCaller: this.#isCaller(row),
@@ -313,8 +337,32 @@ export class TableSemantics {
     }
     if (grpc !== -1 && (isCaller ? grpc !== GrpcCode.Ok : grpcServerFailures.has(grpc))) return true;
     return (
-      attributes.has(role.errorType) || attributes.has(role.rpcError) || attributes.isTrue(role.errorFlag)
+      attributes.has(role.errorType) ||
+      attributes.has(role.rpcError) ||
+      isErrorFlag(attributes.text(role.errorFlag))
     );
+  }
+
+  /** By the attributes of the row that was scanned last. */
+  #saysStream(): boolean {
+    const attributes = this.#row;
+    if (attributes.has(role.contentType) && attributes.text(role.contentType).includes("text/event-stream"))
+      return true;
+    if (attributes.has(role.protocol) && /^(?:websocket|wss?)$/i.test(attributes.text(role.protocol)))
+      return true;
+    return attributes.isTrue(role.asksForStream);
+  }
+
+  /** Whether a gRPC call sent or received more than one message. */
+  #hasSecondMessage(row: number): boolean {
+    const { events, attributes, eventStart, eventEnd, strings } = this.#table;
+    for (let i = eventStart[row] as number; i < (eventEnd[row] as number); i += 1) {
+      const name = strings.get(events.name[i] as number);
+      if (name !== "rpc.message" && name !== "message") continue;
+      const said = attributes.read(events.attributeStart[i] as number, events.attributeEnd[i] as number);
+      for (const key of messageNumberKeys) if (Number(textOf(said.get(key))) > 1) return true;
+    }
+    return false;
   }
 
   #grpcStatus(): number {
@@ -322,20 +370,42 @@ export class TableSemantics {
     return Number.isNaN(code) ? grpcCodeOf(this.#row.text(role.grpcStatus)) : code;
   }
 
-  /** The last exception of the row's events. */
+  /** The last exception of the row's events; by OpenTracing's names only if there is none by OpenTelemetry's. */
   #exceptionOf(row: number): { readonly exceptionType: string; readonly exceptionMessage: string } {
     const { events, strings, attributes, eventStart, eventEnd } = this.#table;
+    let found = noException;
     for (let i = (eventEnd[row] as number) - 1; i >= (eventStart[row] as number); i -= 1) {
-      if (strings.get(events.name[i] as number) !== exceptionKeys.event) continue;
+      const name = strings.get(events.name[i] as number);
+      const isException = name === exceptionEvent;
+      if (!isException && (found !== noException || !openTracingErrorEvents.includes(name))) continue;
       const said = attributes.read(events.attributeStart[i] as number, events.attributeEnd[i] as number);
-      return {
-        exceptionType: textOf(said.get(exceptionKeys.type)).trim(),
-        exceptionMessage: textOf(said.get(exceptionKeys.message)).trim(),
-      };
+      const exceptionType = firstText(said, exceptionKeys.type);
+      // a log without a name is one of an error only if it says so
+      if (name === "" && exceptionType === "" && !said.has("error.object") && !said.has("error")) continue;
+      found = { exceptionType, exceptionMessage: firstText(said, exceptionKeys.message) };
+      if (isException) return found;
     }
-    return { exceptionType: "", exceptionMessage: "" };
+    return found;
   }
 }
+
+const noException = { exceptionType: "", exceptionMessage: "" };
+
+function firstText(said: Attributes, keys: readonly string[]): string {
+  for (const key of keys) {
+    const text = textOf(said.get(key)).trim();
+    if (text !== "") return text;
+  }
+  return "";
+}
+
+const kindByWord: ReadonlyMap<string, number> = new Map([
+  ["internal", SpanKind.Internal],
+  ["server", SpanKind.Server],
+  ["client", SpanKind.Client],
+  ["producer", SpanKind.Producer],
+  ["consumer", SpanKind.Consumer],
+]);
 
 /** 2^56 / (2^56 - threshold) for `ot=th:<threshold>` (hex, zeros at its right end left out) up to a cap; 1 where there is none. */
 function weightOfTraceState(traceState: string): number {

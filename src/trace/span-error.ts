@@ -1,4 +1,5 @@
 import { errorTextMax } from "../model/limits.ts";
+import { redact } from "./redact.ts";
 
 /** What a failed span says of its failure. */
 export interface SpanError {
@@ -23,6 +24,9 @@ export interface ErrorFacts {
   readonly exceptionType: string;
   readonly exceptionMessage: string;
   readonly statusMessage: string;
+  readonly errorMessage: string;
+  /** see `isErrorFlag` */
+  readonly errorFlag: string;
   readonly dbStatus: string;
   /** Envoy's response flags, "" = none */
   readonly proxyFlags: string;
@@ -70,12 +74,17 @@ export function grpcCodeOf(text: string): number {
   return code < 0 ? Number.NaN : code;
 }
 
+/** Whether an attribute `error` tells of one: it may be true or false, a number, or in Zipkin's way the message itself. */
+export function isErrorFlag(text: string): boolean {
+  return !/^(?:false|0|no|none|null|ok)?$/i.test(text);
+}
+
 const connectWords =
   /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|connect(?:ion)? ?refused|ConnectionRefused|connect ETIMEDOUT|connect(?:ion)?[ _]?time(?:d ?)?out|NoRouteToHost|UnknownHost|HostConnectException|java\.net\.ConnectException|NewConnectionError|no such host|no route to host|name resolution|name or service not known|getaddrinfo|could not resolve|DNS (?:error|lookup)|host (?:is )?unreachable|network is unreachable|dial tcp|no healthy upstream|failed to connect|could not connect/i;
 const timeoutWords = /time(?:d)?[ _-]?out|deadline|ETIMEDOUT|ESOCKETTIMEDOUT/i;
 const cancelWords = /cancell?ed|cancell?ation|AbortError|(?:request|operation|query|call) (?:was )?aborted/i;
 
-/** The kind, type and message of a failure; null where the span gives no detail at all. */
+/** The kind, type and message of a failure, without secrets; null where the span gives no detail at all. */
 export function describeError(facts: ErrorFacts): SpanError | null {
   const { httpStatus, grpcStatus, errorType, exceptionType } = facts;
   const named = errorType === "_OTHER" ? "" : errorType;
@@ -89,15 +98,22 @@ export function describeError(facts: ErrorFacts): SpanError | null {
     facts.dbStatus;
   const type = fullType.slice(0, errorTextMax);
   const proxy = proxyWords(facts.proxyFlags);
-  const message = (facts.statusMessage || facts.exceptionMessage || proxy).slice(0, errorTextMax);
+  const flag = /^(?:true|\d+)$/i.test(facts.errorFlag) ? "" : facts.errorFlag;
+  const message = (
+    facts.statusMessage ||
+    facts.exceptionMessage ||
+    facts.errorMessage ||
+    (isErrorFlag(flag) ? flag : "") ||
+    proxy
+  ).slice(0, errorTextMax);
   if (type === "" && message === "") return null;
   return {
     kind: kindOf(
       facts,
       `${type}\n${exceptionType}\n${message}\n${facts.exceptionMessage.slice(0, errorTextMax)}\n${proxy}`,
     ),
-    type,
-    message,
+    type: redact(type),
+    message: redact(message),
   };
 }
 

@@ -38,7 +38,7 @@ const flaws = {
   ],
   reused_trace_id: [
     "reused_trace_id",
-    "Requests more than an hour apart share this trace id: it seems to have been used again",
+    "Requests more than an hour apart share a trace id; each was taken as a trace of its own",
   ],
   missing_service_name: [
     "missing_service_name",
@@ -49,7 +49,10 @@ const flaws = {
     "dropped_data",
     "Senders left out attributes, events or links of spans (their limits were reached)",
   ],
-  truncated_trace: ["truncated_trace", "The trace is too large; its latest spans were left out"],
+  truncated_trace: [
+    "truncated_trace",
+    "The trace is too large: spans were counted and left out; failed ones, calls and the longest of the others were kept",
+  ],
   sampled: ["sampled", "The trace was sampled; rates and counts are adjusted for it"],
 } as const satisfies Readonly<Record<string, readonly [ProblemKind, string]>>;
 

@@ -54,15 +54,26 @@ export interface ClockOffset {
   readonly shiftNanos: number;
 }
 
+/** Which one of the traces that share an id, by time. */
+export interface Episode {
+  /** from 1 */
+  readonly number: number;
+  readonly count: number;
+}
+
 /** One trace, put together from whatever spans arrived: any order, repeats, gaps and cycles are normal. */
 export interface Trace {
   readonly traceId: TraceId;
+  /** null = the only one with this id */
+  readonly episode: Episode | null;
   /** how services and peers of this trace are named */
   readonly naming: NodeNaming;
   /** the earliest start as sent; times of spans count from here */
   readonly startTime: UnixNanos;
   /** by start, then span id, then service, then kind: the same set of spans gives the same order */
   readonly spans: readonly TraceSpan[];
+  /** spans that were left out, because there are more than are analysed */
+  readonly omittedSpans: number;
   /** indices of spans without parent, orphans included, by start */
   readonly roots: readonly number[];
   /** how many requests of the population this one stands for, from the sampling threshold in `tracestate`; 1 = not sampled */

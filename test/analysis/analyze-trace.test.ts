@@ -134,6 +134,20 @@ test("of several attempts the path shows the last", () => {
   ]);
 });
 
+test("P10: siblings of one operation are told together, with how many failed and how long they took", () => {
+  const calls = Array.from({ length: 1000 }, (_, i) => `web POST ${i}..${i + 2}ms client peer.service=pay`);
+  const path = reportOf(
+    `web GET / 0..2000ms server error\n  ${calls.join("\n  ")}\n  web GET 1500..1900ms client error peer.service=stock`,
+  ).failing_path;
+  expect(path.map(({ operation, hidden_siblings: hidden }) => [operation, hidden])).toEqual([
+    ["GET /", 0],
+    ["GET", 1000],
+  ]);
+  expect(path[1]?.hidden_groups).toEqual([
+    { service: "web", operation: "POST", spans: 1000, failed: 0, total_ms: 2000, max_ms: 2 },
+  ]);
+});
+
 test("where nothing failed, the path leads to where the time went", () => {
   const report = reportOf(`
     web    GET /      0..90ms  server

@@ -163,9 +163,30 @@ const pairs: readonly (readonly [finding: string, bad: string, good: string])[] 
     `web GET 0..9ms server http.response.status_code=500 error ${place}`,
   ],
   [
-    "web: old_names 1 of 1 (http.method; http.url)",
+    "web: old_names 1 of 1 (http.method -> http.request.method; http.url -> url.full)",
     `web GET 0..9ms client http.method=GET http.url=http://a/ ${place}`,
     `web GET 0..9ms client http.request.method=GET url.full=http://a/ ${place}`,
+  ],
+  [
+    "web: missing_status 2 of 2",
+    `web GET 0..9ms internal error.type=IOError ${place}\n  web GET 1..2ms client rpc.status_code=UNAVAILABLE`,
+    `web GET 0..9ms internal error.type=IOError error ${place}\n  web GET 1..2ms client rpc.status_code=OK`,
+  ],
+  [
+    "web: old_names 2 of 2 (deployment.environment -> deployment.environment.name; db.user)",
+    `web GET 0..9ms client db.user=u resource.deployment.environment=prod ${place}
+       web GET 1..2ms internal`,
+    `web GET 0..9ms client resource.deployment.environment=prod resource.deployment.environment.name=prod ${place}`,
+  ],
+  [
+    "web: old_names 1 of 1 (rpc.grpc.status_code -> rpc.status_code; rpc.system -> rpc.system.name)",
+    `web GET 0..9ms client rpc.system=grpc rpc.service=Cart rpc.method=Get rpc.grpc.status_code=0 ${place}`,
+    `web GET 0..9ms client rpc.system.name=grpc rpc.method=Cart/Get rpc.status_code=OK ${place}`,
+  ],
+  [
+    "web: opentracing_names 1 of 1 (peer.hostname -> server.address; peer.port -> server.port; sampling.priority)",
+    `web GET 0..9ms client peer.hostname=cart peer.port=80 sampling.priority=1 ${place}`,
+    `web GET 0..9ms client server.address=cart server.port=80 ${place}`,
   ],
   [
     "web: both_generations 1 of 1",
@@ -286,6 +307,27 @@ test("a service behind a public address that also begins traces is not told that
     web  GET /cart  0..90ms server trace=3 parent=none ${place}
       web GET       5..85ms client server.address=cart`;
   expect(findingsIn(text)).toEqual(["cart: missing_server_span 1 of 2 (web)"]);
+});
+
+test("an answer beside the call that asked for it is none that is missing", () => {
+  const text = `
+    web    resolve  0..90ms  client ${place}
+      web  Resolve  5..85ms  client server.address=cart
+      cart Resolve 10..80ms  server ${otherPlace}`;
+  expect(findingsIn(text)).toEqual([]);
+});
+
+test("parts of a span, as Zipkin's clients report them, are no other versions of it", () => {
+  const text = `web GET 0..9ms server id=7 ${place}\nweb GET .. id=7 ${place}`;
+  expect(findingsIn(text)).toEqual([]);
+});
+
+test("names of files that end in a hash of their content are no ids, one of each", () => {
+  const hash = "0f3c5d7e9a1b2c4d6e8f";
+  expect(findingsIn(`web GET /app.${hash}.js 0..9ms server ${place}`)).toEqual([]);
+  expect(findingsIn(`web GET /users/${hash} 0..9ms server ${place}`)).toEqual([
+    "web: unbounded_names 1 of 1 (GET /users/{hex} (1))",
+  ]);
 });
 
 test("a clock is not blamed for one odd call among many", () => {

@@ -57,6 +57,24 @@ test("a sketch that shrinks below 4,096 values is exact again", () => {
   expect(answersOf(sketch)).toEqual(exactAnswers(all.slice(0, 100)));
 });
 
+test("asking in between changes no answer, whatever is added and taken back around it", () => {
+  const many = spreadValues(exactValuesMax + 500);
+  const steps = fc.array(fc.constantFrom("ask", "add", "takeFirst", "takeLast"), { maxLength: 12 });
+  fc.assert(
+    fc.property(steps, (todo) => {
+      const sketch = sketchOf(many);
+      const held = [...many];
+      for (const step of todo) {
+        if (step === "ask") sketch.quantile(0.5);
+        else if (step === "add") sketch.add(held[held.push(held.length * 1e6) - 1] as number);
+        else sketch.remove((step === "takeFirst" ? held.shift() : held.pop()) as number);
+      }
+      expect(answersOf(sketch)).toEqual(answersOf(sketchOf(held)));
+    }),
+    { numRuns: 50 },
+  );
+});
+
 test("after it has held very many values, emptying it makes it exact again", () => {
   const all = spreadValues(20_000);
   const sketch = sketchOf(all);

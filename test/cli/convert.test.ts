@@ -76,9 +76,7 @@ test("a file is written and what went into it is said", async () => {
     `convert ${input} --to otlp-proto ${out} --format human`,
   );
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-  expect(stdout).toBe(
-    `Wrote 3 spans of 2 traces, 1 metric points, 1 log records to ${out} (OTLP protobuf).\n`,
-  );
+  expect(stdout).toBe(`Wrote 3 spans of 2 traces, 1 metric point, 1 log record to ${out} (OTLP protobuf).\n`);
   const [before, after] = [await collect([input]), await collect([out])];
   expect(rowsOf(after.tables)).toEqual(rowsOf(before.tables));
   expect([after.points, after.logs]).toEqual([before.points, before.logs]);
@@ -100,7 +98,7 @@ test("metrics and logs are left out of formats for traces, and counted", async (
       malformed_records: 0,
     });
     const { stdout: human } = await runInProcess(`convert ${input} --to ${to} ${out} --format human`);
-    expect(human).toContain("Left out, which the format does not hold: 1 metric points, 1 log records.");
+    expect(human).toContain("Left out, which the format does not hold: 1 metric point, 1 log record.");
   }
 });
 
@@ -176,7 +174,7 @@ test("bad records are named, counted and left out", async () => {
   );
   expect(exitCode).toBe(0);
   expect(stderr).toContain(`${input}:2`);
-  expect(stdout).toContain("Left out, because they could not be read: 1 records.");
+  expect(stdout).toContain("Left out, because they could not be read: 1 record.");
 });
 
 test("wrong usage is answered with the way out", async () => {

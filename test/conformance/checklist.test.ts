@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 /** What a receiver of OTLP has to do. Each item has at least one test in this folder whose name begins with its id. */
 const checklist = {
-  "C-1": "compression: none, gzip, deflate, zstd, snappy; anything else is refused for good",
+  "C-1": "compression: none, gzip, deflate, zstd, snappy, lz4; anything else is refused for good",
   "C-2": "gzip bodies of several members; aliases; lists of codings",
   "C-3": "limits before and after decompression, for one request and for all together",
   "C-4": "empty requests",

@@ -7,6 +7,7 @@ import { parseTraceId } from "../../src/model/ids.ts";
 import { Span } from "../../src/model/span.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
+import { lz4Bomb, lz4Frame } from "../compression/lz4-frames.ts";
 import { skippableFrame, zstdBomb, zstdFrame } from "../compression/zstd-frames.ts";
 import { live } from "../engine/live.ts";
 import { rowsOf, tableOf } from "../notation.ts";
@@ -31,6 +32,7 @@ describe.each(transports)("over %s", (transport, start) => {
     ["deflate (zlib)", "deflate", deflateSync],
     ["zstd", "zstd", zstdFrame],
     ["snappy", "snappy", unpackedSnappy],
+    ["lz4", "lz4", (bytes: Uint8Array) => lz4Frame(bytes)],
   ])("C-1 a request compressed with %s is taken", async (_, coding, pack) => {
     const receiver = await start();
     expect(await receiver.send({ ...request, ...packing(coding, pack) })).toEqual(success);
@@ -74,6 +76,7 @@ describe.each(transports)("over %s", (transport, start) => {
     ["after gunzip", "gzip", () => gzipSync(zeros(60))],
     ["after inflate", "deflate", () => deflateSync(zeros(60))],
     ["after zstd", "zstd", () => zstdBomb(60 << 20)],
+    ["after LZ4", "lz4", () => lz4Bomb(15)],
   ])(
     "C-3 what is larger than the limit %s is refused for good, and its bytes are given back",
     async (_, coding, body) => {
@@ -154,8 +157,9 @@ describe.each(transports)("over %s", (transport, start) => {
     expect(spanIn(receiver.handed[0]).kind).toBe(99);
   });
 
-  test("C-8 indices into a string table, which traces have none of, are as good as absent", async () => {
-    const receiver = await start();
+  test("C-8 indices into a string table, which traces have none of, are as good as absent, and said once", async () => {
+    const said: string[] = [];
+    const receiver = await start({ onOddity: (message) => said.push(message) });
     const attributes = `[{"keyStrindex":3,"value":{"stringValue":"kept"}},{"key":"k","value":{"stringValueStrindex":7}}]`;
     const json = `{"resourceSpans":[{"scopeSpans":[{"spans":[{${idsJson},"attributes":${attributes}}]}]}]}`;
     const withIndexedKey = Buffer.concat([
@@ -170,9 +174,12 @@ describe.each(transports)("over %s", (transport, start) => {
       ids,
       ...[withIndexedKey, withIndexedValue].map((one) => lengthPrefixed(0x4a, one)),
     ]);
-    expect(
-      await receiver.send({ json: Buffer.from(json), protobuf: inScope(lengthPrefixed(0x12, span)) }),
-    ).toEqual(success);
+    const sent = { json: Buffer.from(json), protobuf: inScope(lengthPrefixed(0x12, span)) };
+    for (let i = 0; i < 3; i += 1) expect(await receiver.send(sent)).toEqual(success);
+    expect(said).toEqual([
+      expect.stringMatching(/^127\.0\.0\.1 names texts .* \(key_strindex, string_value_strindex\)/),
+    ]);
+    expect(receiver.count("string_indices_total")).toBe(6);
     expect([...spanIn(receiver.handed[0]).attributes]).toEqual([
       ["", "kept"],
       ["k", null],

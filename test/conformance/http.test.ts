@@ -324,7 +324,7 @@ test("C-45 whatever bytes come in, they are accepted or refused for good, and no
   );
   const paths = fc.constantFrom("/v1/traces", "/v1/metrics", "/v1/logs", "/");
   const types = fc.constantFrom(protobuf, json);
-  const codings = fc.constantFrom("identity", "gzip", "deflate", "zstd", "snappy");
+  const codings = fc.constantFrom("identity", "gzip", "deflate", "zstd", "snappy", "lz4");
   await fc.assert(
     fc.asyncProperty(paths, types, codings, bodies, async (path, type, coding, body) => {
       const reply = await server.send(path, { ...type, "content-encoding": coding }, body);

@@ -440,3 +440,17 @@ describe("attributes that nobody asked for", () => {
 function refsOf(tables: readonly SpanTable[]): readonly RowRef[] {
   return tables.flatMap((table) => Array.from({ length: table.rowCount }, (_, row) => ({ table, row })));
 }
+
+test("C-8 texts that are numbers of strings in a table are read as absent, and the file's problems say so once", async () => {
+  const span = `{"traceId":"${"11".repeat(16)}","spanId":"2222222222222222","name":"a","attributes":[{"keyStrindex":3,"value":{"string_value_strindex":7}}]}`;
+  const text = `{"resourceSpans":[{"scopeSpans":[{"spans":[${span}]}]}]}\n`;
+  const { problems, summary } = await collect([streamOf(text.repeat(3))]);
+  expect(summary.spans.accepted).toBe(3);
+  expect(problems).toEqual([
+    expect.objectContaining({
+      kind: "dropped_data",
+      count: 6,
+      message: expect.stringContaining("key_strindex"),
+    }),
+  ]);
+});

@@ -228,7 +228,7 @@ test("over gRPC: refused while busy, taken in part, refused for good", async () 
     (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
       const answer = answers.shift();
       const metadata = new Metadata();
-      metadata.set("grpc-status-details-bin", Buffer.from(retryInfoStatus("busy", 0)));
+      metadata.set("grpc-status-details-bin", Buffer.from(retryInfoStatus(8, "busy", 0)));
       const details = "busy";
       if (answer === "busy") return done({ code: status.RESOURCE_EXHAUSTED, details, metadata });
       if (answer === "unavailable") return done({ code: status.UNAVAILABLE, details, metadata });

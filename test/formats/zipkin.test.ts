@@ -415,7 +415,7 @@ test("keys that objects have of their own are keys like any other", () => {
     ["constructor", "b"],
     ["hasOwnProperty", "c"],
     ["", "d"],
-    ["peer.service", "constructor"],
+    ["service.peer.name", "constructor"],
   ]);
 });
 
@@ -543,7 +543,7 @@ describe("the first model", () => {
     expect([...client.attributes]).toEqual([
       ["http.path", "/items"],
       ["attempt", 2n],
-      ["peer.service", "cart"],
+      ["service.peer.name", "cart"],
       ["network.peer.address", "10.0.0.2"],
     ]);
     expect(server).toMatchObject({ kind: SpanKind.Server, statusMessage: "boom" });

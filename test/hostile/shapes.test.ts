@@ -79,6 +79,7 @@ test("P7: a circle of parents is opened at its earliest span", async () => {
   expect(kindsOf(report().problems)).toEqual(["parent_cycle"]);
 });
 
+/** The law is that of a million spans, which `npm run bench -- huge-traces` measures: too slow for a test. */
 test("P10: a trace of 100,000 spans is answered in bounded time, with a report of bounded size", async () => {
   const bodies = largeTrace(100_000, (i) => Math.floor((i + 8) / 10));
   const startedAt = performance.now();
@@ -167,21 +168,30 @@ test("P22: children first, the failed span last, each in a request of its own: a
   expect(late.graph).toEqual(whole.graph);
 });
 
-test("P23: one id for requests that are hours apart is said; each is shown with its own time", async () => {
-  const { report, graph } = await bothWays(
-    spans(`
-      web    GET /         0..90ms        client
-        cart GET /         10..80ms       server
-      web    GET / 7200000..7200090ms     client
-        cart GET / 7200010..7200080ms     server`),
-    false,
-  );
-  expect(report().problems).toMatchObject([
-    { kind: "reused_trace_id", count: 1 },
-    { kind: "several_roots", count: 2 },
-  ]);
-  expect(edgesOf(graph)).toEqual(["web -> cart sync 2"]);
-  expect(graph.edges[0]?.p99_ms).toBe(90);
+test("P23: one id for requests that are hours apart is said; each is a trace of its own, in any order", async () => {
+  const requests = [
+    "web GET / 0..90ms client id=1\n  cart GET / 10..80ms server id=2",
+    "web GET / 7200000..7200090ms client error id=3\n  cart GET / 7200010..7200080ms server error id=4",
+    "web GET / 9999990000..9999990040ms client id=5\n  cart GET / 9999990010..9999990030ms server id=6",
+  ];
+  const { report, graph, services, window } = await bothWays(spans(...requests), false);
+  expect(report().trace).toMatchObject({ duration_ms: 90, span_count: 2, episode: { number: 2, count: 3 } });
+  expect(report().problems).toMatchObject([{ kind: "reused_trace_id", count: 1 }]);
+  expect(report().root_cause_candidates[0]?.service).toBe("cart");
+  expect(window.totals).toMatchObject({ traces: 3, spans: 6 });
+  expect(window.problems).toMatchObject([{ kind: "reused_trace_id", count: 3 }]);
+  expect(edgesOf(graph)).toEqual(["web -> cart sync 3"]);
+  const reversed = await bothWays(spans(...requests.toReversed()), false);
+  expect(reversed.report()).toEqual(report());
+  expect([reversed.graph, reversed.services]).toEqual([graph, services]);
+});
+
+test("P23: what a late span joins is one trace again", async () => {
+  const far = "web GET / 0..90ms server id=1\nmail send 7200000..7200090ms server id=2 parent=none";
+  expect((await bothWays(spans(far), false)).window.totals.traces).toBe(2);
+  const joined = await bothWays(spans(far, "web wait 5..7200095ms id=3 parent=1"), false);
+  expect(joined.window.totals.traces).toBe(1);
+  expect(kindsOf(joined.report().problems)).toEqual(["several_roots"]);
 });
 
 test("P28: kinds that are unspecified, unknown or wrong do not hide a call", async () => {
@@ -238,13 +248,38 @@ test("P33: attempts that failed before one that went well are failures of the ca
   expect(report().trace.error_count).toBe(4);
 });
 
-test("P34: a connection that stays open for hours is no slow request", async () => {
-  const { services } = await bothWays(
+test.each([
+  "http.response.status_code=101",
+  "http.response.header.content-type=text/event-stream;charset=utf-8",
+  "network.protocol.name=websocket",
+  "gen_ai.request.stream=true",
+])("P34: a connection that stays open for hours (%s) is no slow request, and not to blame", async (says) => {
+  const { services, report } = await bothWays(
     spans(`
-      web GET /socket 0..7200000ms server http.response.status_code=101
-      web GET /       0..40ms      server trace=2`),
+      web   GET /socket      0..7200000ms server ${says}
+        web   message     1000..1040ms internal
+        cart  POST        1000..1900ms server
+      web GET /              0..40ms      server trace=2`),
+    false,
   );
-  expect(services).toMatchObject([{ requests: 2, p99_ms: 40, issues: [] }]);
+  expect(services.find(({ service }) => service === "web")).toMatchObject({
+    requests: 2,
+    p99_ms: 40,
+    issues: [],
+  });
+  expect(report(1).root_cause_candidates.map(({ service }) => service)).toEqual(["cart"]);
+});
+
+test("P34: a gRPC call with a second message is a stream", async () => {
+  const messages = [1, 2].map((id) => ({
+    name: "rpc.message",
+    timeUnixNano: "1704067200000000001",
+    attributes: [{ key: "rpc.message.id", value: { intValue: String(id) } }],
+  }));
+  const unary = await bothWays([json(request([{ events: messages.slice(0, 1) }]))]);
+  expect(unary.services).toMatchObject([{ p99_ms: 50 }]);
+  const stream = await bothWays([json(request([{ events: messages }]))]);
+  expect(stream.services).toMatchObject([{ requests: 1, p99_ms: null }]);
 });
 
 test("P35: a consumer that starts minutes later stays where it is, and its call is known", async () => {

@@ -23,12 +23,17 @@ export interface ApiClient {
   ): Promise<Answer>;
 }
 
+const usualClock: Clock = {
+  unixNanos: () => (notationStart + 60_000_000_000n) as UnixNanos,
+  monotonicMs: () => performance.now(),
+};
+
 /** A real API on a free port over a real engine that has received the traces of a text; gone when the test ends. */
-export async function startApi(text: string, options: Partial<ApiOptions> = {}): Promise<ApiClient> {
-  const clock: Clock = {
-    unixNanos: () => (notationStart + 60_000_000_000n) as UnixNanos,
-    monotonicMs: () => performance.now(),
-  };
+export async function startApi(
+  text: string,
+  options: Partial<ApiOptions> = {},
+  clock = usualClock,
+): Promise<ApiClient> {
   const onFault = (fault: unknown): never => {
     throw fault;
   };

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { loopbackHosts } from "../../src/http/api.ts";
+import { createCredentialCheck } from "../../src/http/access-credentials.ts";
+import { type ApiOptions, loopbackHosts } from "../../src/http/api.ts";
+import { routes } from "../../src/http/api-routes.ts";
+import { openApiDocument } from "../../src/http/openapi.ts";
 import { type Answer, type ApiClient, startApi } from "./api-server.ts";
 import { schemaErrors } from "./json-schema.ts";
 
@@ -237,10 +240,12 @@ test("a fault of ours is answered without its details, and logged", async () => 
 
 interface OpenApi {
   readonly openapi: string;
+  readonly components: { readonly securitySchemes: Json };
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 interface Operation {
   readonly operationId: string;
+  readonly security: readonly Json[];
   readonly parameters: readonly { readonly name: string; readonly in: string }[];
   readonly responses: Readonly<
     Record<string, { readonly content: Readonly<Record<string, { readonly schema: Json }>> }>
@@ -267,6 +272,52 @@ describe("OpenAPI", () => {
       const value = mediaType.startsWith("application/json") ? answer.json() : answer.body;
       expect(schemaErrors(value, schema, document)).toEqual([]);
     }
+  });
+
+  test.each([
+    ["nothing", { tokens: [], basic: [], header: null }, []],
+    [
+      "a token",
+      { tokens: ["t0ken"], basic: [], header: "x-key" },
+      [{ bearerToken: [] }, { tokenHeader: [] }],
+    ],
+    ["a password", { tokens: [], basic: ["ann:pass"], header: null }, [{ basic: [] }]],
+  ])(
+    "where callers have to show %s, the document says so, and every address does so",
+    async (_, asked, alternatives) => {
+      const credentials = createCredentialCheck(asked);
+      const api = await startApi(shop, { credentials, allowedHosts: loopbackHosts([]) });
+      const authorization = asked.basic.length > 0 ? `Basic ${btoa("ann:pass")}` : "Bearer t0ken";
+      const document = (await api.get("/openapi.json", { headers: { authorization } })).json() as OpenApi;
+      expect(Object.keys(document.components.securitySchemes)).toEqual(alternatives.flatMap(Object.keys));
+      for (const [path, operations] of Object.entries(document.paths)) {
+        const { security, responses } = operations["get"]!;
+        const isOpen = ["/livez", "/readyz", "/healthz", "/ready", "/health"].includes(path);
+        expect([path, security]).toEqual([path, isOpen ? [] : alternatives]);
+        const target = path.replace(/\{(\w+)\}/g, (_all, name: string) => samples[name]!);
+        const stranger = await api.get(target);
+        expect([path, stranger.status]).toEqual([path, security.length > 0 ? 401 : 200]);
+        const elsewhere = await api.get(target, { headers: { host: "evil.example" } });
+        expect(elsewhere.status).toBe(421);
+        for (const answer of security.length > 0 ? [stranger, elsewhere] : [elsewhere]) {
+          const { schema } = responses[String(answer.status)]!.content["application/json"]!;
+          expect(schemaErrors(answer.json(), schema, document)).toEqual([]);
+        }
+      }
+    },
+  );
+
+  test("a server that asks for certificates says so, beside what else it asks for", () => {
+    const tls = { asksClients: true, current: () => ({}), onChange: () => {} };
+    const credentials = createCredentialCheck({ tokens: ["t0ken"], basic: ["ann:pass"], header: null });
+    const securityOf = (access: Pick<ApiOptions, "credentials" | "tls">): unknown =>
+      (openApiDocument(routes, { version: "1", ...access }) as unknown as OpenApi).paths["/metrics"]!["get"]!
+        .security;
+    expect(securityOf({ tls })).toEqual([{ clientCertificate: [] }]);
+    expect(securityOf({ tls, credentials })).toEqual([
+      { clientCertificate: [], bearerToken: [] },
+      { clientCertificate: [], basic: [] },
+    ]);
   });
 
   test("errors and the structural report are as declared too", async () => {

@@ -2,6 +2,7 @@ import { deflateRawSync, deflateSync, gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test } from "vitest";
 import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import { lz4Bomb, lz4Frame } from "../compression/lz4-frames.ts";
 import { skippableFrame, zstdBomb, zstdFrame } from "../compression/zstd-frames.ts";
 import type { Answered } from "../conformance/ask.ts";
 import { rowsOf, tableOf } from "../notation.ts";
@@ -38,6 +39,7 @@ test.each([
   ["deflate", deflateSync(many)],
   ["zlib", deflateSync(many)],
   ["snappy", snappyBlock(many)],
+  ["lz4", lz4Frame(many)],
   ["zstd", zstdFrame(many)],
   [
     "Zstd",
@@ -56,7 +58,7 @@ test.each(["br", "compress", "gzip, gzip", "gzip, zstd", "identity,gzip", "snapp
     const server = await serve();
     const reply = await post(server, coding, spans);
     expect(reply.status).toBe(415);
-    expect(reply.body.toString()).toContain("must be gzip, deflate, zstd, snappy or identity");
+    expect(reply.body.toString()).toContain("must be gzip, deflate, zstd, snappy, lz4 or identity");
   },
 );
 
@@ -65,6 +67,7 @@ test.each([
   ["gzip", gzipSync(many).subarray(0, 500), "unexpected end of file"],
   ["deflate", deflateRawSync(spans), "incorrect header check"],
   ["snappy", snappyBlock(many).subarray(0, 500), "the snappy data"],
+  ["lz4", lz4Frame(many).subarray(0, 500), "the lz4 data is cut off in the middle"],
   ["zstd", Buffer.alloc(0), "the zstd stream is empty"],
   ["zstd", Buffer.from(spans), "not the beginning of a zstd frame"],
   ["zstd", zstdFrame(spans).subarray(0, 40), "is cut off in the middle"],
@@ -91,6 +94,7 @@ describe("bombs", () => {
     deflate: deflateSync(Buffer.alloc(200_000_000)),
     zstd: zstdBomb(4_000_000_000),
     snappy: snappyBlock(Buffer.alloc(0), 4_000_000_000),
+    lz4: lz4Bomb(17),
   };
   const bytesMax = 16 * 1024 * 1024;
 

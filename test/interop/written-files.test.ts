@@ -148,10 +148,12 @@ interface JaegerTrace {
  * OTLP's spans and how much of them was dropped, and warns of clocks while it reads.
  */
 function saidBy({ traceID, spans, processes }: JaegerTrace): object {
-  const said = spans.map(({ processID, flags: _, warnings: __, tags, logs, ...rest }) => {
+  const said = spans.map(({ processID, tags, logs, ...rest }) => {
     const process = processes[processID]!;
     return {
       ...rest,
+      flags: null,
+      warnings: null,
       process: { ...process, tags: byKey(process.tags ?? []) },
       tags: byKey(tags.filter(({ key }) => !key.startsWith("otel.dropped_"))),
       logs: logs.map((log) => ({ ...log, fields: byKey(log.fields) })),

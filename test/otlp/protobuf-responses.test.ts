@@ -60,7 +60,7 @@ describe("error bodies", () => {
   });
 
   test("tell a gRPC sender when to come back", () => {
-    const status = oracleDecode("google.rpc.Status", retryInfoStatus("busy", 1.5));
+    const status = oracleDecode("google.rpc.Status", retryInfoStatus(14, "busy", 1.5));
     expect(status).toMatchObject({ code: 14, message: "busy" });
     const [detail] = status.details;
     expect(detail.type_url).toBe("type.googleapis.com/google.rpc.RetryInfo");

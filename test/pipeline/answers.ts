@@ -7,7 +7,7 @@ import { readTelemetry } from "../../src/formats/read-telemetry.ts";
 import { TraceBuffer } from "../../src/formats/trace-buffer.ts";
 import { parseTraceId, type TraceId } from "../../src/model/ids.ts";
 import { rawNaming } from "../../src/model/service-directory.ts";
-import { assembleTrace } from "../../src/trace/assemble.ts";
+import { assembleEpisodes, episodeToShow } from "../../src/trace/episodes.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
 
@@ -50,16 +50,15 @@ export async function answersOfFiles(
     for await (const tables of buffer.partitions()) {
       const groups = groupByTrace(tables);
       for (let i = 0; i < groups.count; i += 1) {
-        const trace = assembleTrace(groups.rowsOf(i), rawNaming);
-        ids.push(trace.traceId);
-        rollup.addTrace(trace);
+        ids.push(groups.traceIdOf(i));
+        for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming)) rollup.addTrace(trace);
       }
     }
     const sums = rollup.window();
     const { scope } = sums;
     const traces = new Map<TraceId, string>();
     for (const id of ids.sort()) {
-      const trace = assembleTrace(await buffer.readTrace(id), scope.directory);
+      const trace = episodeToShow(assembleEpisodes(await buffer.readTrace(id), scope.directory), null)!;
       traces.set(id, writeJson(analyzeTrace(trace, scope, { language: "en" }), { pretty: true }));
     }
     return {

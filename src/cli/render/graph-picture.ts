@@ -52,7 +52,9 @@ export function graphPicture(
   const nodes = graph.nodes.map((node): PictureNode => {
     const role = roleOf(node.service, highlight);
     const words: string[] = [];
-    if (role !== "none") words.push(label(role === "cause" ? "root_cause" : "failing", language));
+    // what only waited or passed an error on under cover of a success is no failure of its own
+    const failed = node.error_rate > 0 ? "failing" : "affected";
+    if (role !== "none") words.push(label(role === "cause" ? "root_cause" : failed, language));
     if (node.kind !== "service" && node.kind !== "unknown") words.push(label(node.kind, language));
     const figures: string[] = [];
     if (node.calls_in > 0) figures.push(`${formatPercent(node.error_rate)} ${label("errors", language)}`);

@@ -173,7 +173,7 @@ function tableHtml(columns: readonly Column[], rows: readonly TableRow[], langua
             .join("");
     const below = [issues === "" ? "" : `<span class="issues">${escapeHtml(issues)}</span>`, escapeHtml(note)]
       .filter((part) => part !== "")
-      .join("; ");
+      .join("<br>");
     const more =
       below === ""
         ? ""

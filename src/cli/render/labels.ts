@@ -20,6 +20,11 @@ const table = {
   began_here: ["began here", "시작 지점"],
   most_time: ["the longest wait was here", "가장 오래 걸린 곳"],
   more_beside: ["(+{n} more)", "(+{n}개 더)"],
+  alike_beside: ["({n} × {name}, {total} in all, at most {max})", "({n} × {name}, 합계 {total}, 최대 {max})"],
+  alike_beside_failed: [
+    "({n} × {name}, {failed} failed, {total} in all, at most {max})",
+    "({n} × {name}, 실패 {failed}개, 합계 {total}, 최대 {max})",
+  ],
   spans_between: ["({n} spans between)", "(중간 스팬 {n}개)"],
   more_rows: ["(+{n} more; all of them are in --format json)", "(+{n}개 더; 전체는 --format json)"],
   more_healthy: ["(+{n} healthy: {names})", "(정상 {n}개: {names})"],

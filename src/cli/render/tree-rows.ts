@@ -1,3 +1,4 @@
+import { formatDuration } from "../../advice/format-duration.ts";
 import type { FailingPathJson, Language } from "../../analysis/report.ts";
 import type { Outcome, TreeRow } from "./document.ts";
 import { label } from "./labels.ts";
@@ -20,8 +21,7 @@ export function treeRows(path: readonly FailingPathJson[], language: Language): 
     const depth = Math.min(row.depth, shownDepthMax);
     if (cutCount > 0 && index === headRowCount)
       entries.push({ depth, row: label("spans_between", language, { n: cutCount }) });
-    if (row.hidden_siblings > 0)
-      entries.push({ depth, row: label("more_beside", language, { n: row.hidden_siblings }) });
+    for (const text of besideTexts(row, language)) entries.push({ depth, row: text });
     entries.push({ depth, row });
   }
   const originLabel = label(path.some(({ failed }) => failed) ? "began_here" : "most_time", language);
@@ -38,6 +38,24 @@ export function treeRows(path: readonly FailingPathJson[], language: Language): 
     const outcome: Outcome | null = row.failed ? "failed" : origin === null ? null : "notice";
     return { kind: "span", ...place, outcome, origin, service, operation, startMs, durationMs, error };
   });
+}
+
+/** What is folded beside a row: spans that are alike in one line each, then how many others there are. */
+function besideTexts(
+  { hidden_siblings: hidden, hidden_groups: groups = [] }: FailingPathJson,
+  language: Language,
+): readonly string[] {
+  const texts = groups.map(({ service, operation, spans, failed, total_ms: total, max_ms: max }) =>
+    label(failed > 0 ? "alike_beside_failed" : "alike_beside", language, {
+      n: spans,
+      name: `${service} ${operation}`,
+      total: formatDuration(total * 1e6),
+      max: formatDuration(max * 1e6),
+      failed,
+    }),
+  );
+  const others = groups.reduce((left, { spans }) => left - spans, hidden);
+  return others > 0 ? [...texts, label("more_beside", language, { n: others })] : texts;
 }
 
 /** Whether another row of this depth follows below the same parent. */

@@ -36,3 +36,9 @@ export class OperationError extends Error {
     this.hint = hint;
   }
 }
+
+/** Someone asked for an episode that a trace id does not have. */
+export function unknownEpisode(traceId: string, count: number): OperationError {
+  const message = `The trace id ${traceId} has ${count === 1 ? "one episode" : `${count} episodes`}`;
+  return new OperationError("trace_not_found", message, `Ask for one from 1 to ${count}, or for none.`);
+}
