@@ -265,8 +265,8 @@ async function inPieces(
       if (length > bytesMax) return { kind: "too_large" };
       if (plain.length > 0) pieces.push(plain);
       if (reservation === null) continue;
-      const noRoom = reservation.take(plain.length);
-      if (noRoom !== null) return noRoom;
+      const refusal = reservation.take(plain.length);
+      if (refusal !== null) return refusal;
       sincePause += plain.length + pieceCost;
       if (sincePause < bytesBetweenPauses) continue;
       sincePause = 0;

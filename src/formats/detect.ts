@@ -1,7 +1,7 @@
 import { requestShape } from "../otlp/request-shape.ts";
-import { type JsonFormat, jsonFormatOf } from "./json-formats.ts";
+import { type JsonFormat, jsonFormatOf, otlpJson } from "./json-formats.ts";
 import { keyPathsOf } from "./json-key-paths.ts";
-import { signalOfKey, startsRecord } from "./json-records.ts";
+import { signalOfKey, startsRecord } from "./otlp-json-keys.ts";
 import { isZipkinProtobuf } from "./zipkin-protobuf.ts";
 
 /** How much of a file's beginning decides what it is. */
@@ -9,8 +9,7 @@ export const headBytes = 64 * 1024;
 
 export type Format =
   | { readonly kind: "empty" }
-  | { readonly kind: "json" }
-  | { readonly kind: "elements"; readonly format: JsonFormat }
+  | { readonly kind: "json"; readonly format: JsonFormat }
   | { readonly kind: "protobuf"; readonly framing: "delimited" | "raw" | "zipkin" }
   /** Known, but not read in this version. */
   | { readonly kind: "unsupported"; readonly name: string; readonly hint: string }
@@ -31,9 +30,9 @@ export function detectFormat(head: Uint8Array, isWhole: boolean): Format {
   const isProtobuf = framing === "zipkin" || (framing !== null && head.includes(itemTag));
   if (!isProtobuf && (byte === 0x7b || byte === 0x5b)) return jsonFormat(head, start);
   if (framing !== null) return { kind: "protobuf", framing };
-  if (hasRecordLine(head)) return { kind: "json" };
+  if (hasRecordLine(head)) return { kind: "json", format: otlpJson };
   const format = formatBehindLine(head);
-  return format === null ? unknownFormat(head) : { kind: "elements", format };
+  return format === null ? unknownFormat(head) : { kind: "json", format };
 }
 
 /** Of `scope_spans` and its like: field 2, bytes. */
@@ -117,15 +116,16 @@ function jsonFormat(head: Uint8Array, start: number): Format {
   const text = Buffer.from(head.buffer, head.byteOffset + start, head.length - start).toString("latin1");
   const paths = keyPathsOf(text);
   const [first] = paths;
-  if (first === undefined) return /^[{[\s]*[}\]]/.test(text) ? { kind: "json" } : unknownFormat(head);
-  if (signalOfKey(first) !== null) return { kind: "json" };
+  if (first === undefined)
+    return /^[{[\s]*[}\]]/.test(text) ? { kind: "json", format: otlpJson } : unknownFormat(head);
+  if (signalOfKey(first) !== null) return { kind: "json", format: otlpJson };
   const format = jsonFormatOf(paths) ?? formatBehindLine(head);
-  if (format !== null) return { kind: "elements", format };
+  if (format !== null) return { kind: "json", format };
   const keys = new Set(Array.from(text.matchAll(/"([A-Za-z_]{1,40})"\s*:/g), ([, key]) => key));
   const foreign = foreignJson.find((candidate) => candidate.keys.every((key) => keys.has(key)));
   if (foreign !== undefined) return { kind: "unsupported", name: foreign.name, hint: foreign.hint };
   if ([...keys].some((key) => signalOfKey(key ?? "") !== null) || hasRecordLine(head))
-    return { kind: "json" };
+    return { kind: "json", format: otlpJson };
   return unknownFormat(head);
 }
 

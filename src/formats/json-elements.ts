@@ -1,43 +1,53 @@
-import { elementNestingMax, recordBytesMax } from "../model/limits.ts";
-import type { RecordPlace } from "./json-records.ts";
+import { recordBytesMax, recordLineBytesMax } from "../model/limits.ts";
+import type { RecordPlace } from "./record-user.ts";
 
 /** What a cutter hands its elements to. The bytes are only valid during the call. */
 export interface ElementUser {
-  /** Takes an element in; otherwise the answer says what is wrong with it, and nothing of it was used. */
-  use(bytes: Uint8Array, place: RecordPlace): string | null;
+  /**
+   * Takes in an element, which stood under `key`; otherwise the answer says what is wrong with it, and nothing of it was
+   * used.
+   */
+  use(bytes: Uint8Array, place: RecordPlace, key: string): string | null;
+  /** Takes in a record that is a whole line, as it is; false = nothing of it was used, and it is to be cut. */
+  useLine?(line: Buffer): boolean;
   /** Something that is no element, or not a whole one. */
   skip(place: RecordPlace, why: string): void;
-  /** The value of a key of `noted` at the top of a record. */
-  note?(key: string, value: Uint8Array, place: RecordPlace): void;
+  /** The values of the keys of `noted` at the top of a record, where it has any. */
+  note?(values: ReadonlyMap<string, Uint8Array>, place: RecordPlace): void;
 }
 
 export interface ElementOptions {
-  /** The keys that lead from a record to its elements; none = the records are the elements. Lists may stand anywhere. */
-  readonly path: readonly string[];
+  /**
+   * The keys that lead from a record to its elements, each one key or one of several; none = the records are the elements.
+   * Lists may stand anywhere.
+   */
+  readonly path: readonly (string | readonly string[])[];
+  /** the path in words; default: its keys */
+  readonly pathName?: string;
   /** keys at the top of a record whose values are handed to `note` */
   readonly noted?: readonly string[];
   /** bytes of one element; a larger one is skipped and reported; default `recordBytesMax` */
   readonly bytesMax?: number;
-  /** levels of nesting in one element, for users that are afraid of more; default `elementNestingMax` */
-  readonly nestingMax?: number;
 }
 
 const Mode = {
   /** between records */
   Top: 0,
+  /** in a record that may well end with its line */
+  Line: 1,
   /** in an object on the way, before a key or the end */
-  Key: 1,
+  Key: 2,
   /** behind a key, before its value */
-  Value: 2,
+  Value: 3,
   /** in a list on the way, before an item or the end */
-  List: 3,
-  InElement: 4,
+  List: 4,
+  InElement: 5,
   /** in a value that nobody wants */
-  InOther: 5,
+  InOther: 6,
   /** in a value of `noted` */
-  InNoted: 6,
+  InNoted: 7,
   /** in something unreadable; a later line may be better */
-  Lost: 7,
+  Lost: 8,
 } as const;
 
 /** An object or list that was entered on the way to the elements. */
@@ -57,7 +67,7 @@ const closeBracket = 0x5d;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
 
-/** What a byte means for finding the end of a value. */
+/** What a byte outside of strings means for finding the end of a value. */
 const Byte = { Plain: 0, Quote: 1, Open: 2, Close: 3, Comma: 4, Newline: 5 } as const;
 const byteKinds = new Uint8Array(256);
 byteKinds[quote] = Byte.Quote;
@@ -71,19 +81,23 @@ const framesMax = 32;
 const keyBytesMax = 1 << 16;
 const notedBytesMax = 1 << 16;
 const shownBytes = 20;
+const firstKeyLengthMax = 40;
+/** of a brace and such a key in quotes */
+const startBytesMax = firstKeyLengthMax + 3;
+const startsMax = 16;
 
 /**
  * Cuts a stream of JSON into the objects that a format repeats, whatever its chunks and line breaks, and hands each over
- * alone: a file of any size needs the memory of its largest element. An element that its user refuses costs only itself.
- * Where strings or brackets show that a record was cut off, it goes on at the next line that looks like a beginning.
+ * alone: a file of any size needs the memory of its largest element. An element that its user refuses costs only itself. A
+ * user that takes records that are whole lines gets those uncut. Where strings or brackets show that a record was cut off, it goes on at the next line that looks like a beginning.
  */
 export class JsonElements {
   readonly #user: ElementUser;
-  readonly #path: readonly string[];
+  readonly #path: readonly (readonly string[])[];
+  readonly #pathName: string;
   readonly #noted: readonly string[];
   readonly #bytesMax: number;
-  readonly #nestingMax: number;
-  /** bytes not yet done with, [start, end) */
+  /** bytes not yet done with, [start, end); a newline always stands at `end`, so that searches end there */
   #buffer = Buffer.allocUnsafe(1 << 16);
   #start = 0;
   #end = 0;
@@ -101,13 +115,18 @@ export class JsonElements {
   // Of the record and element that are being walked:
   #record: RecordPlace = { line: 1, offset: 0 };
   #element: RecordPlace = { line: 1, offset: 0 };
-  /** columns before the element, if only white space; else -1 */
-  #indent = -1;
+  /** columns before the record and the element, if only white space; else -1 */
+  #recordIndent = Number.POSITIVE_INFINITY;
+  #elementIndent = -1;
   #keys: string[] = [];
+  /** the key last seen on the way */
   #key = "";
+  readonly #notes = new Map<string, Uint8Array>();
   #hasElements = false;
-  /** records were whole lines so far: a line that begins with a brace begins a record */
+  /** records were whole lines so far */
   #isLines = false;
+  /** what a line begins with that begins a record: the brace and a first key */
+  readonly #starts: Buffer[];
   // Of the value that is being scanned:
   #depth = 0;
   #isInString = false;
@@ -116,10 +135,12 @@ export class JsonElements {
 
   constructor(options: ElementOptions, user: ElementUser) {
     this.#user = user;
-    this.#path = options.path;
+    this.#buffer[0] = newline;
+    this.#path = options.path.map((key) => (typeof key === "string" ? [key] : key));
+    this.#pathName = options.pathName ?? this.#path.map((keys) => keys.join(" or ")).join(".");
+    this.#starts = (this.#path[0] ?? []).map(startOf);
     this.#noted = options.noted ?? [];
     this.#bytesMax = options.bytesMax ?? recordBytesMax;
-    this.#nestingMax = options.nestingMax ?? elementNestingMax;
   }
 
   push(chunk: Uint8Array): void {
@@ -131,9 +152,10 @@ export class JsonElements {
   end(): void {
     this.#isLast = true;
     while (this.#step());
-    if (this.#mode === Mode.Top || this.#mode === Mode.Lost) return;
-    this.#user.skip(this.#mode === Mode.InElement ? this.#element : this.#record, cutOff);
+    if (this.#mode !== Mode.Top && this.#mode !== Mode.Lost)
+      this.#user.skip(this.#mode === Mode.InElement ? this.#element : this.#record, cutOff);
     this.#mode = Mode.Top;
+    this.#handNotes();
   }
 
   /** One state further; false when more bytes are needed for that. */
@@ -141,6 +163,8 @@ export class JsonElements {
     switch (this.#mode) {
       case Mode.Top:
         return this.#betweenRecords();
+      case Mode.Line:
+        return this.#inLine();
       case Mode.Key:
         return this.#beforeKey();
       case Mode.Value:
@@ -158,6 +182,7 @@ export class JsonElements {
   }
 
   #betweenRecords(): boolean {
+    this.#handNotes();
     const buffer = this.#buffer;
     let at = this.#start;
     while (at < this.#end && isBetween(buffer[at] as number)) at += 1;
@@ -168,7 +193,9 @@ export class JsonElements {
     this.#keys = [];
     this.#hasElements = false;
     if (buffer[at] === openBrace) {
-      this.#enter(0);
+      this.#recordIndent = this.#indent();
+      if (this.#user.useLine === undefined) this.#enter(0);
+      else this.#mode = Mode.Line;
       return true;
     }
     // Some of what is there instead is shown, so it must be there.
@@ -177,17 +204,49 @@ export class JsonElements {
     return this.#lose(this.#record, `is no JSON object, but starts with ${JSON.stringify(shown)}`);
   }
 
+  #inLine(): boolean {
+    const found = this.#buffer.subarray(0, this.#end).indexOf(newline, this.#at);
+    if (found < 0 && !this.#isLast && this.#end - this.#start <= recordLineBytesMax) {
+      this.#at = this.#end;
+      return false;
+    }
+    if (found >= 0 || this.#isLast) {
+      const lineEnd = found < 0 ? this.#end : found;
+      const line = this.#wholeLine(lineEnd);
+      if (line !== null && this.#user.useLine?.(line) === true) {
+        this.#start = this.#at = lineEnd;
+        this.#isLineBlank = false;
+        this.#isLines = true;
+        this.#mode = Mode.Top;
+        return true;
+      }
+    }
+    this.#at = this.#start;
+    this.#enter(0);
+    return true;
+  }
+
+  /** The line without what surrounds a record, if it looks like a whole one. */
+  #wholeLine(lineEnd: number): Buffer | null {
+    const buffer = this.#buffer;
+    let end = lineEnd;
+    while (end > this.#start && isBetween(buffer[end - 1] as number)) end -= 1;
+    return buffer[end - 1] === closeBrace ? buffer.subarray(this.#start, end) : null;
+  }
+
   /** At the beginning of a value that the first `level` keys of the path led to. */
   #enter(level: number): void {
     const byte = this.#buffer[this.#at] as number;
     const isThere = level === this.#path.length;
+    const isObject = byte === openBrace;
     this.#consume(this.#at);
-    if (byte === openBrace && isThere) {
+    // In a list of elements its user judges whatever is none.
+    if (isThere && (isObject || (byte !== openBracket && this.#frames.at(-1)?.isList === true))) {
       this.#hasElements = true;
-      this.#indent = this.#isLineBlank ? this.#base + this.#start - this.#lineStart : -1;
+      this.#elementIndent = this.#indent();
       this.#element = this.#place();
       this.#scanFrom(Mode.InElement);
-    } else if ((byte === openBrace || byte === openBracket) && this.#frames.length < framesMax) {
+    } else if ((isObject || byte === openBracket) && this.#frames.length < framesMax) {
       this.#frames.push({ isList: byte === openBracket, level });
       if (isThere) this.#hasElements = true;
       this.#at += 1;
@@ -208,7 +267,7 @@ export class JsonElements {
         return this.#end - this.#at > keyBytesMax ? this.#lose(this.#record, "is no valid JSON") : false;
       if (this.#buffer[end] === newline) return this.#lose(this.#record, cutOff);
       this.#key = this.#buffer.toString("latin1", this.#at + 1, end);
-      if (this.#keys.length < 4) this.#keys.push(this.#key.slice(0, 40));
+      if (this.#keys.length < 4) this.#keys.push(this.#key.slice(0, firstKeyLengthMax));
       this.#at = end + 1;
       this.#mode = Mode.Value;
     } else return this.#lose(this.#record, "is no valid JSON");
@@ -222,7 +281,7 @@ export class JsonElements {
       return true;
     }
     const { level } = this.#frames.at(-1) as Frame;
-    if (this.#key === this.#path[level]) this.#enter(level + 1);
+    if (this.#path[level]?.includes(this.#key) === true) this.#enter(level + 1);
     else {
       const isNoted = level === 0 && this.#noted.includes(this.#key);
       this.#consume(this.#at);
@@ -249,12 +308,25 @@ export class JsonElements {
     this.#resume();
     if (this.#frames.length > 0) return;
     if (!this.#hasElements && this.#keys.length > 0)
-      this.#user.skip(this.#record, `has no ${this.#path.join(".")} (${this.#keys.join(", ")})`);
+      this.#user.skip(this.#record, `has no ${this.#pathName} (${this.#keys.join(", ")})`);
     this.#endRecord();
   }
 
   #endRecord(): void {
+    // What has no elements is perhaps only the rest of a broken record.
+    if (!this.#hasElements) return;
     this.#isLines = this.#line === this.#record.line;
+    const [key] = this.#keys;
+    if (!this.#isLines || key === undefined || key.length >= firstKeyLengthMax) return;
+    const start = startOf(key);
+    if (this.#starts.length < startsMax && !this.#starts.some((known) => known.equals(start)))
+      this.#starts.push(start);
+  }
+
+  #handNotes(): void {
+    if (this.#notes.size === 0) return;
+    this.#user.note?.(this.#notes, this.#record);
+    this.#notes.clear();
   }
 
   /** Goes on in the innermost object or list on the way. */
@@ -271,7 +343,8 @@ export class JsonElements {
       if (this.#refusal !== null) this.#consume(this.#at);
       return false;
     }
-    const why = this.#refusal ?? this.#user.use(this.#buffer.subarray(this.#start, this.#at), this.#element);
+    const why =
+      this.#refusal ?? this.#user.use(this.#buffer.subarray(this.#start, this.#at), this.#element, this.#key);
     if (why !== null) this.#user.skip(this.#element, why);
     this.#consume(this.#at);
     this.#resume();
@@ -284,8 +357,7 @@ export class JsonElements {
     const isDone = this.#scanValue();
     if (this.#mode !== mode) return true;
     if (mode === Mode.InNoted && isDone) {
-      const value = this.#buffer.subarray(this.#start, this.#at);
-      this.#user.note?.(this.#key, value, this.#record);
+      this.#notes.set(this.#key, Uint8Array.from(this.#buffer.subarray(this.#start, this.#at)));
       this.#hasElements = true;
     } else if (mode === Mode.InNoted && this.#end - this.#start <= notedBytesMax) return false;
     this.#consume(this.#at);
@@ -306,17 +378,18 @@ export class JsonElements {
     while (at < this.#end && isBlank(this.#buffer[at] as number)) at += 1;
     this.#consume(lineEnd);
     this.#at = lineEnd;
-    if (at === this.#end && !this.#isLast && at - lineEnd <= keyBytesMax) return false;
+    if (this.#end - at < startBytesMax && !this.#isLast && at - lineEnd <= keyBytesMax) return false;
     const byte = this.#buffer[at] as number;
     const indent = at - lineEnd - 1;
-    const isBeginning = byte === openBrace && at < this.#end;
+    const isObject = byte === openBrace && at < this.#end;
+    const isInList = !this.#isLines && this.#frames.at(-1)?.isList === true;
     this.#at = at;
-    if (this.#isLines) {
-      this.#frames.length = 0;
-      this.#mode = Mode.Top;
-    } else if (isBeginning && indent === this.#indent && this.#frames.at(-1)?.isList === true)
-      this.#mode = Mode.List;
-    else if (isBeginning && (indent === 0 || indent === this.#indent)) {
+    if (isObject && isInList && indent === this.#elementIndent && !this.#isStart(at)) this.#mode = Mode.List;
+    else if (
+      this.#isLines ||
+      (isObject && indent <= this.#recordIndent) ||
+      beginsRecords(this.#buffer, lineEnd + 1, this.#end)
+    ) {
       this.#frames.length = 0;
       this.#mode = Mode.Top;
     }
@@ -329,8 +402,9 @@ export class JsonElements {
     for (; this.#at < this.#end; this.#at += 1) {
       const byte = this.#buffer[this.#at] as number;
       if (byte > 0x20) return true;
-      if (byte === newline && this.#mode !== Mode.List && !this.#staysInRecord()) return false;
+      if (byte === newline && !this.#staysInRecord()) return false;
     }
+    this.#consume(this.#at);
     return false;
   }
 
@@ -350,36 +424,31 @@ export class JsonElements {
     let at = this.#at;
     let depth = this.#depth;
     let isInString = this.#isInString;
-    for (; at < end; at += 1) {
+    for (; ; at += 1) {
       if (isInString) {
-        let byte = buffer[at] as number;
-        while (byte !== quote && byte !== backslash && byte !== newline && at + 1 < end)
-          byte = buffer[++at] as number;
-        if (byte === quote) {
-          isInString = false;
-          if (depth === 0) return this.#endValue(at + 1);
-        } else if (byte === backslash) {
-          if (at + 1 === end) break;
-          at += 1;
-        } else if (byte === newline) {
+        at = stringEnd(buffer, at, end);
+        const byte = buffer[at];
+        if (at >= end || byte === backslash) break;
+        if (byte === newline) {
           this.#at = at;
           return this.#cutOffHere();
         }
-        continue;
+        isInString = false;
+        if (depth === 0) return this.#endValue(at + 1);
+        at += 1;
       }
-      const kind = byteKinds[buffer[at] as number];
-      if (kind === Byte.Plain) continue;
+      let kind = byteKinds[buffer[at] as number];
+      while (kind === Byte.Plain) kind = byteKinds[buffer[++at] as number];
+      if (at >= end) break;
       if (kind === Byte.Quote) isInString = true;
       else if (kind === Byte.Open) {
         depth += 1;
-        if (depth > this.#nestingMax && this.#mode === Mode.InElement)
-          this.#refusal ??= `is nested more than ${this.#nestingMax} levels deep`;
       } else if (kind === Byte.Close) {
         if (depth <= 1) return this.#endValue(depth === 0 ? at : at + 1);
         depth -= 1;
       } else if (kind === Byte.Comma) {
         if (depth === 0) return this.#endValue(at);
-      } else if (this.#isLines) {
+      } else if (at + 1 === end || buffer[at + 1] === openBrace) {
         this.#at = at;
         this.#depth = depth;
         this.#isInString = isInString;
@@ -402,15 +471,25 @@ export class JsonElements {
    * needed to tell; the mode is `Top` if it does not.
    */
   #staysInRecord(): boolean {
-    if (!this.#isLines) return true;
     const next = this.#at + 1;
+    const isBare = this.#path.length === 0;
+    if (isBare && !this.#isLines) return true;
     if (next === this.#end) return this.#isLast;
     if (this.#buffer[next] !== openBrace) return true;
+    if (!isBare) {
+      // A line of its own may well begin an element of a list; only a key that records begin with tells.
+      if (this.#end - next < startBytesMax && !this.#isLast) return false;
+      if (!this.#isStart(next)) return true;
+    }
     this.#user.skip(this.#mode === Mode.InElement ? this.#element : this.#record, cutOff);
     this.#consume(next);
     this.#frames.length = 0;
     this.#mode = Mode.Top;
     return false;
+  }
+
+  #isStart(at: number): boolean {
+    return this.#starts.some((start) => isAt(start, this.#buffer, at, this.#end));
   }
 
   #cutOffHere(): false {
@@ -426,6 +505,11 @@ export class JsonElements {
 
   #place(): RecordPlace {
     return { line: this.#line, offset: this.#base + this.#start };
+  }
+
+  /** Columns before `start`. */
+  #indent(): number {
+    return this.#isLineBlank ? this.#base + this.#start - this.#lineStart : -1;
   }
 
   /** Lets go of everything before `at`. */
@@ -447,8 +531,8 @@ export class JsonElements {
 
   #append(chunk: Uint8Array): void {
     const kept = this.#end - this.#start;
-    if (this.#end + chunk.length > this.#buffer.length) {
-      const needed = kept + chunk.length;
+    if (this.#end + chunk.length >= this.#buffer.length) {
+      const needed = kept + chunk.length + 1;
       const buffer = needed > this.#buffer.length ? Buffer.allocUnsafe(needed * 2) : this.#buffer;
       buffer.set(this.#buffer.subarray(this.#start, this.#end));
       this.#buffer = buffer;
@@ -459,6 +543,7 @@ export class JsonElements {
     }
     this.#buffer.set(chunk, this.#end);
     this.#end += chunk.length;
+    this.#buffer[this.#end] = newline;
   }
 }
 
@@ -473,6 +558,34 @@ function isBetween(byte: number): boolean {
     byte === 0xbb ||
     byte === 0xbf
   );
+}
+
+/** From within a string: where its quote is, a newline that it must not have, or the backslash that a buffer ends with. */
+function stringEnd(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  for (;;) {
+    const byte = bytes[at] as number;
+    if (byte === quote || byte === newline) return at;
+    if (byte !== backslash) at += 1;
+    else if (at + 1 === end) return at;
+    else at += 2;
+  }
+}
+
+/** Whether records, and no part of one, begin at the beginning of a line, in one way or another. */
+function beginsRecords(bytes: Uint8Array, at: number, end: number): boolean {
+  return at < end && (bytes[at] === openBrace || bytes[at] === openBracket || bytes[at] === 0);
+}
+
+/** What a record begins with that has this key first, written as programs write it. */
+function startOf(key: string): Buffer {
+  return Buffer.from(`{"${key}"`, "latin1");
+}
+
+function isAt(expected: Uint8Array, bytes: Uint8Array, at: number, end: number): boolean {
+  if (at + expected.length > end) return false;
+  for (let i = 0; i < expected.length; i += 1) if (bytes[at + i] !== expected[i]) return false;
+  return true;
 }
 
 function isBlank(byte: number): boolean {

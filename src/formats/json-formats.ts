@@ -1,7 +1,10 @@
+import { errorTextMax } from "../model/limits.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import { type DecodeResult, MalformedBodyError } from "../model/telemetry.ts";
-import { decodeTracesJson } from "../otlp/json-traces.ts";
 import { appendJaegerDocument, appendJaegerTrace } from "./jaeger-json.ts";
+import type { ElementOptions, ElementUser } from "./json-elements.ts";
+import { onlySignalOf, requestOf, signalKeys, signalKeysInWords, signalOfKey } from "./otlp-json-keys.ts";
+import type { RecordUser } from "./record-user.ts";
 import { decodeZipkinSpan, decodeZipkinV1Span } from "./zipkin-json.ts";
 
 /** Takes the bytes of one object in. Throws `MalformedBodyError`; then nothing of it was used. */
@@ -11,54 +14,62 @@ export type SpanReader = (bytes: Uint8Array, table: SpanTable) => DecodeResult;
 export interface JsonFormat {
   /** for people */
   readonly name: string;
-  /** the keys that lead to these objects; none = a list of them, or one behind another */
-  readonly path: readonly string[];
+  /** where these objects stand */
+  readonly elements: ElementOptions;
   /** what tells it from others: the paths of keys (lists left out) of any of these sets */
   readonly signs: readonly (readonly string[])[];
-  /** whether an object is read as a tree, or as bytes that may nest as deep as they like */
-  readonly isTree: boolean;
-  readonly append: SpanReader;
+  /** null = the objects are those of OTLP's lists, of the signal that their key says, or else of traces */
+  readonly append: SpanReader | null;
+  /** whether a record that is a whole line can be read without being cut */
+  readonly readsLines: boolean;
 }
+
+export const otlpJson: JsonFormat = {
+  name: "OTLP JSON",
+  elements: {
+    path: [signalKeys],
+    pathName: signalKeysInWords,
+  },
+  signs: [],
+  append: null,
+  readsLines: true,
+};
+
+/** Keys at the top of a record that say something about all of it. */
+const noted: readonly string[] = ["status", "message", "errors", "error"];
 
 const documents = "Jaeger documents from Elasticsearch";
 
 /** Tried in this order. */
 const jsonFormats: readonly JsonFormat[] = [
-  wrapped("Tempo JSON (v1)", ["batches"], [["batches"]]),
-  wrapped("Tempo JSON (v2)", ["trace", "resourceSpans"], [["trace.resourceSpans"]]),
-  wrapped("Jaeger API v3 JSON", ["result", "resourceSpans"], [["result.resourceSpans"], ["error.httpCode"]]),
-  tree(
+  scanned("Tempo JSON (v1)", ["batches"], [["batches"]]),
+  scanned("Tempo JSON (v2)", ["trace", "resourceSpans"], [["trace.resourceSpans"]]),
+  scanned("Jaeger API v3 JSON", ["result", "resourceSpans"], [["result.resourceSpans"], ["error.httpCode"]]),
+  scanned(
     "Jaeger JSON",
     ["data"],
     [["data.spans.spanID"], ["data.traceID", "data.processes"], ["data", "total", "limit", "offset"]],
     appendJaegerTrace,
   ),
-  tree(
+  scanned(
     "Jaeger JSON",
     [],
     [["spans.spanID"], ["traceID", "spans"], ["traceID", "processes"], ["spans", "processes"]],
     appendJaegerTrace,
   ),
-  tree(documents, [], [["traceID", "spanID"]], appendJaegerDocument),
-  tree(documents, ["_source"], [["_source.traceID", "_source.spanID"]], appendJaegerDocument),
-  tree(documents, ["hits", "hits", "_source"], [["hits.hits._source.spanID"]], appendJaegerDocument),
-  {
-    name: "Zipkin v1 JSON",
-    path: [],
-    signs: [
+  scanned(documents, [], [["traceID", "spanID"]], appendJaegerDocument),
+  scanned(documents, ["_source"], [["_source.traceID", "_source.spanID"]], appendJaegerDocument),
+  scanned(documents, ["hits", "hits", "_source"], [["hits.hits._source.spanID"]], appendJaegerDocument),
+  scanned(
+    "Zipkin v1 JSON",
+    [],
+    [
       ["traceId", "id", "binaryAnnotations"],
       ["traceId", "id", "annotations.endpoint"],
     ],
-    isTree: false,
-    append: decodeZipkinV1Span,
-  },
-  {
-    name: "Zipkin v2 JSON",
-    path: [],
-    signs: [["traceId", "id"]],
-    isTree: false,
-    append: decodeZipkinSpan,
-  },
+    decodeZipkinV1Span,
+  ),
+  scanned("Zipkin v2 JSON", [], [["traceId", "id"]], decodeZipkinSpan),
 ];
 
 /** The format whose signs are among the paths of keys that a file begins with. */
@@ -66,37 +77,34 @@ export function jsonFormatOf(paths: ReadonlySet<string>): JsonFormat | null {
   return jsonFormats.find(({ signs }) => signs.some((set) => set.every((path) => paths.has(path)))) ?? null;
 }
 
-/** Keys at the top of a record that say something about all of it. */
-export const notedKeys: readonly string[] = ["status", "errors", "error"];
-
-/** Lists of ResourceSpans that stand under keys of their own. */
-function wrapped(name: string, path: readonly string[], signs: JsonFormat["signs"]): JsonFormat {
+/** Makes records of what is cut out of a file of this format. */
+export function elementUserOf(format: JsonFormat, records: RecordUser): ElementUser {
+  const user: ElementUser = {
+    use(element, _, key) {
+      if (format.append !== null) return records.use("traces", element);
+      const signal = signalOfKey(key) ?? "traces";
+      return records.use(signal, requestOf(signal, element));
+    },
+    skip: (place, why) => records.skip(place, why),
+  };
+  if (!format.readsLines) return user;
   return {
-    name,
-    path,
-    signs,
-    isTree: false,
-    append: (bytes, table) => decodeTracesJson(inRequest(bytes), table),
+    ...user,
+    useLine(line) {
+      const signal = format.append === null ? onlySignalOf(line) : "traces";
+      return signal !== null && records.use(signal, line) === null;
+    },
   };
 }
 
-const before = Buffer.from('{"resourceSpans":[');
-
-function inRequest(element: Uint8Array): Uint8Array {
-  const bytes = Buffer.allocUnsafe(before.length + element.length + 2);
-  bytes.set(before);
-  bytes.set(element, before.length);
-  bytes.write("]}", before.length + element.length, "latin1");
-  return bytes;
-}
-
-function tree(
+/** Objects that are read byte by byte, so that they may nest as deep as they like; without a reader: ResourceSpans. */
+function scanned(
   name: string,
   path: readonly string[],
   signs: JsonFormat["signs"],
-  append: (element: unknown, table: SpanTable) => DecodeResult,
+  append: SpanReader | null = null,
 ): JsonFormat {
-  return { name, path, signs, isTree: true, append: (bytes, table) => append(parsed(bytes), table) };
+  return { name, elements: { path, noted }, signs, append, readsLines: path.length === 0 };
 }
 
 function parsed(bytes: Uint8Array): unknown {
@@ -115,23 +123,36 @@ export interface Note {
   readonly message: string;
 }
 
-/** The value of one of `notedKeys`; null where that is nothing to tell. */
-export function noteOf(key: string, value: Uint8Array): Note | null {
-  let said: unknown;
-  try {
-    said = parsed(value);
-  } catch (error) {
-    if (error instanceof MalformedBodyError) return { kind: "malformed", message: error.message };
-    throw error;
+/** What the values of the noted keys of a record have to tell. */
+export function notesOf(values: ReadonlyMap<string, Uint8Array>): readonly Note[] {
+  const said = new Map<string, unknown>();
+  const notes: Note[] = [];
+  for (const [key, value] of values)
+    try {
+      said.set(key, parsed(value));
+    } catch (error) {
+      if (!(error instanceof MalformedBodyError)) throw error;
+      notes.push({ kind: "malformed", message: error.message });
+    }
+  if (said.get("status") === "PARTIAL") {
+    const message = said.get("message");
+    const why = typeof message === "string" && message !== "" ? `: ${message.slice(0, errorTextMax)}` : "";
+    notes.push({
+      kind: "partial",
+      message: `the server that gave the trace says that it is not whole (PARTIAL)${why}`,
+    });
   }
-  if (key === "status")
-    return said === "PARTIAL"
-      ? { kind: "partial", message: "the server that gave the trace says that it is not whole (PARTIAL)" }
-      : null;
+  for (const key of ["errors", "error"]) {
+    const texts = messagesOf(said.get(key));
+    if (texts.length > 0) notes.push({ kind: "error", message: texts.join("; ") });
+  }
+  return notes;
+}
+
+function messagesOf(said: unknown): readonly string[] {
   const errors: readonly unknown[] = Array.isArray(said) ? said : [said];
-  const messages = errors.flatMap((error) => (isRecord(error) ? [error["message"] ?? error["msg"]] : []));
-  const texts = messages.filter((message) => typeof message === "string");
-  return texts.length === 0 ? null : { kind: "error", message: texts.join("; ") };
+  const messages = errors.map((error) => (isRecord(error) ? (error["message"] ?? error["msg"]) : undefined));
+  return messages.filter((message) => typeof message === "string");
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

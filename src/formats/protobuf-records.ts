@@ -1,6 +1,6 @@
 import { recordBytesMax } from "../model/limits.ts";
 import { readField, requestShape } from "../otlp/request-shape.ts";
-import type { RecordUser } from "./json-records.ts";
+import type { RecordUser } from "./record-user.ts";
 
 /**
  * Cuts a stream of OTLP protobuf into records, whatever its chunks. `delimited`: as the collector's file exporter writes

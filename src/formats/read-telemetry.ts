@@ -2,7 +2,6 @@ import { OperationError } from "../engine/errors/operation-error.ts";
 import type { Encoding, Signal } from "../engine/ports.ts";
 import {
   containerLevelsMax,
-  elementBytesMax,
   malformedRecordsShownMax,
   tableBytesMax,
   tableRowsMax,
@@ -21,9 +20,9 @@ import { decodeBody } from "../otlp/decode-body.ts";
 import { type ByteSource, byteSources, unreadable } from "./byte-source.ts";
 import { detectFormat, type Format } from "./detect.ts";
 import { JsonElements } from "./json-elements.ts";
-import { notedKeys, noteOf, type SpanReader } from "./json-formats.ts";
-import { JsonRecords, type RecordPlace, type RecordUser } from "./json-records.ts";
+import { elementUserOf, type JsonFormat, notesOf, type SpanReader } from "./json-formats.ts";
 import { ProtobufRecords } from "./protobuf-records.ts";
+import type { RecordPlace, RecordUser } from "./record-user.ts";
 import { type Unpacked, unpack } from "./unpack.ts";
 import { untilZeros } from "./zero-run.ts";
 import { decodeZipkinSpans } from "./zipkin-protobuf.ts";
@@ -96,7 +95,7 @@ export async function readTelemetry(
   return reading.finish();
 }
 
-type ReadableFormat = Extract<Format, { readonly kind: "json" | "elements" | "protobuf" }>;
+type ReadableFormat = Extract<Format, { readonly kind: "json" | "protobuf" }>;
 
 /** What cuts a file into records and hands these to the file's `FileRecords`. */
 interface Framer {
@@ -188,42 +187,33 @@ class Reading {
   }
 
   #framerOf(format: ReadableFormat, file: FileRecords): Framer {
-    if (format.kind === "json") return new JsonRecords(file);
-    if (format.kind === "protobuf") {
-      if (format.framing === "zipkin") file.decode = (_, bytes) => this.append(decodeZipkinSpans, bytes);
-      else file.decode = (signal, bytes) => this.decode(signal, "protobuf", bytes);
-      return new ProtobufRecords(format.framing, file);
-    }
-    const { path, isTree, append } = format.format;
-    file.decode = (_, bytes) => this.append(append, bytes);
-    const limits = isTree ? { bytesMax: elementBytesMax } : { nestingMax: Number.POSITIVE_INFINITY };
-    return new JsonElements(
-      { path, noted: notedKeys, ...limits },
-      {
-        use: (bytes) => file.use("traces", bytes),
-        skip: (place, why) => file.skip(place, why),
-        note: (key, value, place) => this.#note(file, key, value, place),
-      },
-    );
+    if (format.kind === "json") return this.#jsonFramer(format.format, file);
+    if (format.framing === "zipkin") file.decode = (_, bytes) => this.append(decodeZipkinSpans, bytes);
+    else file.decode = (signal, bytes) => this.decode(signal, "protobuf", bytes);
+    return new ProtobufRecords(format.framing, file);
+  }
+
+  #jsonFramer(format: JsonFormat, file: FileRecords): Framer {
+    const { append, elements } = format;
+    if (append !== null) file.decode = (_, bytes) => this.append(append, bytes);
+    return new JsonElements(elements, {
+      ...elementUserOf(format, file),
+      note: (values, place) => this.#note(file, values, place),
+    });
   }
 
   /** A record says something of itself. */
-  #note(file: FileRecords, key: string, value: Uint8Array, place: RecordPlace): void {
-    const note = noteOf(key, value);
-    if (note?.kind === "malformed") file.skip(place, note.message);
-    else if (note?.kind === "partial")
-      this.#problem({
-        kind: "truncated_trace",
-        message: note.message,
-        count: 1,
-        source: placed(file.name, place),
-      });
-    else if (note?.kind === "error")
-      this.#leaveOut(
-        file.source,
-        `${file.name} holds an answer without a trace: ${note.message}`,
-        "ask the server again",
-      );
+  #note(file: FileRecords, values: ReadonlyMap<string, Uint8Array>, place: RecordPlace): void {
+    for (const { kind, message } of notesOf(values))
+      if (kind === "malformed") file.skip(place, message);
+      else if (kind === "partial")
+        this.#problem({ kind: "truncated_trace", message, count: 1, source: placed(file.name, place) });
+      else
+        this.#leaveOut(
+          file.source,
+          `${file.name} holds an answer without a trace: ${message}`,
+          "ask the server again",
+        );
   }
 
   async finish(): Promise<ReadSummary> {
@@ -438,8 +428,7 @@ function formatOf({ head, isWhole, isTooDeep }: Unpacked): Format {
 }
 
 function formatName(format: Format): string | null {
-  if (format.kind === "json") return "OTLP JSON";
-  if (format.kind === "elements") return format.format.name;
+  if (format.kind === "json") return format.format.name;
   if (format.kind === "protobuf" && format.framing === "zipkin") return "Zipkin v2 protobuf";
   if (format.kind === "protobuf")
     return format.framing === "raw" ? "OTLP protobuf" : "OTLP protobuf, length-delimited";

@@ -65,12 +65,6 @@ export const recordBytesMax = 1 << 30;
 /** Bytes of a JSON line that is decoded in one piece; longer ones are cut into their `resourceSpans` elements. */
 export const recordLineBytesMax = 4 << 20;
 
-/** Bytes of one element (a trace of Jaeger's) that is read as a tree of objects, which takes several times as much memory. */
-export const elementBytesMax = 256 << 20;
-
-/** Levels of brackets in one such element; real ones have 5 or 20, bombs a million. A deeper element is skipped and reported. */
-export const elementNestingMax = 256;
-
 /** Zeros in a row in a file; what follows more is not read. A crash leaves a block or two, a sparse file or a bomb gigabytes. */
 export const zeroRunBytesMax = 64 << 20;
 

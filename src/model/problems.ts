@@ -20,6 +20,7 @@ export type ProblemKind =
   | "malformed_record"
   | "unreadable_input"
   | "sampled"
+  | "summary_span"
   | "biased_sampling"
   | "unresolved_link"
   | "overflow";

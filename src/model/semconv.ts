@@ -18,6 +18,10 @@ export const spanKeys = {
   contentType: ["http.response.header.content-type", "http.response.header.content_type"],
   protocol: ["network.protocol.name", "net.protocol.name", "url.scheme", "http.scheme"],
   asksForStream: ["gen_ai.request.stream", "gen_ai.request.is_stream", "llm.is_streaming"],
+  /** what span pruning (in Tempo's answers, or the Collector's processor) says of the spans that it merged into one */
+  isSummary: ["aggregation.is_summary"],
+  summaryCount: ["aggregation.span_count"],
+  summaryMeanNanos: ["aggregation.duration_avg_ns"],
   peerName: ["service.peer.name", "peer.service"],
   peerNamespace: ["service.peer.namespace"],
   dbSystem: ["db.system.name", "db.system", "db.type"],

@@ -51,7 +51,16 @@ export type MetricValue =
       readonly count: number;
       readonly sum: number;
       readonly quantiles: readonly { readonly quantile: number; readonly value: number }[];
-    };
+    }
+  | NoValue;
+
+/** The series has no value at this time: it has ended, or nothing was recorded. */
+interface NoValue {
+  readonly kind: "none";
+  readonly of: MetricKind;
+}
+
+export type MetricKind = "gauge" | "sum" | "histogram" | "exponential_histogram" | "summary";
 
 /** One OTLP log record. */
 export interface LogRecord {

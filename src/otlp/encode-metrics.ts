@@ -1,15 +1,24 @@
 import type { Attributes } from "../model/attributes.ts";
-import type { MetricPoint, MetricValue } from "../model/telemetry.ts";
+import type { MetricKind, MetricPoint, MetricValue } from "../model/telemetry.ts";
 import { temporalities } from "./protobuf-metrics.ts";
 import { ProtobufWriter } from "./protobuf-writer.ts";
 
 /** The tag of a metric's data field, by kind. */
-const dataTags: Readonly<Record<MetricValue["kind"], number>> = {
+const dataTags: Readonly<Record<MetricKind, number>> = {
   gauge: 0x2a,
   sum: 0x3a,
   histogram: 0x4a,
   exponential_histogram: 0x52,
   summary: 0x5a,
+};
+
+/** The tags of what the points of every kind have. */
+const pointTags: Readonly<Record<MetricKind, { readonly attributes: number; readonly flags: number }>> = {
+  gauge: { attributes: 0x3a, flags: 0x40 },
+  sum: { attributes: 0x3a, flags: 0x40 },
+  histogram: { attributes: 0x4a, flags: 0x50 },
+  exponential_histogram: { attributes: 0x0a, flags: 0x50 },
+  summary: { attributes: 0x3a, flags: 0x40 },
 };
 
 type Value<Kind extends MetricValue["kind"]> = Extract<MetricValue, { kind: Kind }>;
@@ -36,7 +45,7 @@ export function groupPoints(
   for (const point of points) {
     const byMetric = groups.get(point.resource) ?? new Map<string, MetricPoint[]>();
     groups.set(point.resource, byMetric);
-    const { kind } = point.value;
+    const kind = kindOf(point.value);
     const temporality = "temporality" in point.value ? point.value.temporality : "";
     const isMonotonic = "isMonotonic" in point.value && point.value.isMonotonic;
     const metric = JSON.stringify([point.name, point.unit, kind, temporality, isMonotonic]);
@@ -47,13 +56,18 @@ export function groupPoints(
   return groups;
 }
 
+/** What kind of metric a value is of. */
+export function kindOf(value: MetricValue): MetricKind {
+  return value.kind === "none" ? value.of : value.kind;
+}
+
 function writeMetric(writer: ProtobufWriter, points: readonly MetricPoint[]): void {
   const [first] = points;
   if (first === undefined) return;
   const start = writer.begin(0x12, 2);
   writer.text(0x0a, first.name);
   writer.text(0x1a, first.unit);
-  const dataStart = writer.begin(dataTags[first.value.kind], 2);
+  const dataStart = writer.begin(dataTags[kindOf(first.value)], 2);
   for (const point of points) writePoint(writer, point);
   if ("temporality" in first.value) writer.uint(0x10, temporalities.indexOf(first.value.temporality));
   if ("isMonotonic" in first.value) writer.uint(0x18, first.value.isMonotonic ? 1 : 0);
@@ -82,6 +96,10 @@ function writePoint(writer: ProtobufWriter, { startTime, time, attributes, value
     case "summary":
       writeSummary(writer, value);
       writer.attributes(0x3a, attributes);
+      break;
+    case "none":
+      writer.attributes(pointTags[value.of].attributes, attributes);
+      writer.uint(pointTags[value.of].flags, 1);
   }
   writer.end(start, 1);
 }

@@ -1,6 +1,7 @@
 import type { Attributes } from "../model/attributes.ts";
 import type {
   DecodeResult,
+  MetricKind,
   MetricPoint,
   MetricValue,
   RejectReason,
@@ -10,7 +11,7 @@ import { nanosFromWords, type UnixNanos } from "../model/time.ts";
 import { endOfObject, KeySet } from "./json-keys.ts";
 import { JsonScanner } from "./json-scanner.ts";
 import { readAttributes, readResource, signedOf } from "./json-values.ts";
-import { temporalities } from "./protobuf-metrics.ts";
+import { temporalities, valueWithFlags } from "./protobuf-metrics.ts";
 
 const topKeys = new KeySet(["resourceMetrics"]);
 const TopKey = { ResourceMetrics: 0 } as const;
@@ -34,7 +35,7 @@ const metricKeys = new KeySet([
 ]);
 const MetricKey = { Name: 0, Unit: 1, Gauge: 2 } as const;
 /** by key, from `MetricKey.Gauge` on */
-const kinds = ["gauge", "sum", "histogram", "exponential_histogram", "summary"] as const;
+const kinds: readonly MetricKind[] = ["gauge", "sum", "histogram", "exponential_histogram", "summary"];
 
 const seriesKeys = new KeySet(["dataPoints", "aggregationTemporality", "isMonotonic"]);
 const SeriesKey = { DataPoints: 0, AggregationTemporality: 1, IsMonotonic: 2 } as const;
@@ -89,12 +90,11 @@ const temporalityNames = [
   "AGGREGATION_TEMPORALITY_DELTA",
   "AGGREGATION_TEMPORALITY_CUMULATIVE",
 ];
-const noRecordedValueMask = 1;
 
 /**
  * Reads an ExportMetricsServiceRequest (MetricsData) in OTLP's JSON encoding. Data points and metrics with a value of
- * the wrong type are left out and counted; a point that says that it has no value is accepted and gives none. Throws
- * `MalformedBodyError` for broken JSON and for a wrong type outside of metrics.
+ * the wrong type are left out and counted. Throws `MalformedBodyError` for broken JSON and for a wrong type outside of
+ * metrics.
  */
 export function decodeMetricsJson(body: Uint8Array): {
   readonly points: MetricPoint[];
@@ -102,7 +102,7 @@ export function decodeMetricsJson(body: Uint8Array): {
 } {
   const scanner = new JsonScanner();
   scanner.reset(body);
-  const reading: Reading = { points: [], accepted: 0, rejected: 0 };
+  const reading: Reading = { points: [], rejected: 0 };
   for (let key = scanner.topKey(topKeys); key !== endOfObject; key = scanner.nextKey(topKeys, key)) {
     if (key !== TopKey.ResourceMetrics) scanner.skipValue();
     else
@@ -111,15 +111,14 @@ export function decodeMetricsJson(body: Uint8Array): {
   }
   scanner.requireEnd();
   scanner.requireShape();
-  const { points, accepted, rejected } = reading;
+  const { points, rejected } = reading;
   const reasons = new Map<RejectReason, number>();
   if (rejected > 0) reasons.set("malformed_data_point", rejected);
-  return { points, result: { accepted, rejected, reasons } };
+  return { points, result: { accepted: points.length, rejected, reasons } };
 }
 
 interface Reading {
   readonly points: MetricPoint[];
-  accepted: number;
   rejected: number;
 }
 
@@ -187,7 +186,7 @@ function readScopeMetrics(scanner: JsonScanner, reading: Reading, unplaced: Unpl
 function readMetric(scanner: JsonScanner, reading: Reading, unplaced: UnplacedPoint[]): void {
   let name = "";
   let unit = "";
-  let kind: (typeof kinds)[number] = "gauge";
+  let kind: MetricKind = "gauge";
   let series: Series = { points: [], rejected: 0, temporality: "unspecified", isMonotonic: false };
   scanner.requireShape();
   let key = scanner.firstKey(metricKeys);
@@ -204,11 +203,9 @@ function readMetric(scanner: JsonScanner, reading: Reading, unplaced: UnplacedPo
     scanner.misshapen = false;
     return;
   }
-  reading.accepted += series.points.length;
   reading.rejected += series.rejected;
   for (const point of series.points) {
-    const value = metricValue(kind, point, series);
-    if (value === null || (point.flags & noRecordedValueMask) !== 0) continue;
+    const value = valueWithFlags(metricValue(kind, point, series), point.flags);
     const { attributes, startTime, time } = point;
     unplaced.push({ name, unit, attributes, startTime, time, value });
   }
@@ -367,12 +364,12 @@ function readDoubles(scanner: JsonScanner): readonly number[] {
   return values;
 }
 
-function metricValue(kind: (typeof kinds)[number], point: RawPoint, series: Series): MetricValue | null {
+function metricValue(kind: MetricKind, point: RawPoint, series: Series): MetricValue {
   const { count, sum, min, max } = point;
   const { temporality, isMonotonic } = series;
   if (kind === "gauge" || kind === "sum") {
     const { value } = point;
-    if (value === null) return null;
+    if (value === null) return { kind: "none", of: kind };
     return kind === "gauge" ? { kind, value } : { kind, value, isMonotonic, temporality };
   }
   if (kind === "histogram") {

@@ -1,10 +1,10 @@
-import type { MetricPoint, MetricValue } from "../model/telemetry.ts";
-import { groupPoints } from "./encode-metrics.ts";
+import type { MetricKind, MetricPoint, MetricValue } from "../model/telemetry.ts";
+import { groupPoints, kindOf } from "./encode-metrics.ts";
 import { attributesJson, doubleJson, type Json } from "./json-write.ts";
 import { temporalities } from "./protobuf-metrics.ts";
 
 /** The key of a metric's data, by kind. */
-const dataKeys: Readonly<Record<MetricValue["kind"], string>> = {
+const dataKeys: Readonly<Record<MetricKind, string>> = {
   gauge: "gauge",
   sum: "sum",
   histogram: "histogram",
@@ -33,7 +33,7 @@ function metricJson(points: readonly MetricPoint[]): Json {
   return {
     name,
     unit: unit || undefined,
-    [dataKeys[value.kind]]: {
+    [dataKeys[kindOf(value)]]: {
       dataPoints: points.map(pointJson),
       aggregationTemporality:
         "temporality" in value ? temporalities.indexOf(value.temporality) || undefined : undefined,
@@ -79,6 +79,8 @@ function valueFields(value: MetricValue): { readonly [key: string]: Json | undef
           value: doubleJson(entry.value),
         })),
       };
+    case "none":
+      return { flags: 1 };
   }
 }
 

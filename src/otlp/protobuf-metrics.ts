@@ -13,8 +13,7 @@ import { broken, Wire } from "./protobuf-wire.ts";
 /** By their numbers in OTLP. */
 export const temporalities: readonly Temporality[] = ["unspecified", "delta", "cumulative"];
 
-/** What a data point says, or that it says nothing (no recorded value: the series went stale). */
-type Reading = Pick<MetricPoint, "attributes" | "startTime" | "time" | "value"> | "nothing";
+type Reading = Pick<MetricPoint, "attributes" | "startTime" | "time" | "value">;
 
 /** What the envelope around the points of a metric says about all of them. */
 interface Aggregation {
@@ -34,14 +33,12 @@ const pointReaders: ReadonlyMap<number, ReadPoint> = new Map([
 ]);
 
 /**
- * The data points of an ExportMetricsServiceRequest (or MetricsData). Points without a recorded value are accepted and
- * left out; a point that cannot be read is left out and counted, as is a broken metric; broken envelopes throw
- * `MalformedBodyError`.
+ * The data points of an ExportMetricsServiceRequest (or MetricsData). A point that cannot be read is left out and counted,
+ * as is a broken metric; broken envelopes throw `MalformedBodyError`.
  */
 export function decodeMetrics(body: Uint8Array): { points: MetricPoint[]; result: DecodeResult } {
   const wire = new Wire(body);
   const points: MetricPoint[] = [];
-  let accepted = 0;
   let rejected = 0;
   const isWhole = eachField(wire, 0, wire.bytes.length, (tag, start, end) =>
     tag === 0x0a ? resourceMetrics(start, end) : true,
@@ -49,7 +46,7 @@ export function decodeMetrics(body: Uint8Array): { points: MetricPoint[]; result
   if (!isWhole) throw wire.error();
   const reasons = new Map<RejectReason, number>();
   if (rejected > 0) reasons.set("malformed_data_point", rejected);
-  return { points, result: { accepted, rejected, reasons } };
+  return { points, result: { accepted: points.length, rejected, reasons } };
 
   function resourceMetrics(start: number, end: number): boolean {
     const resource = readResource(wire, start, end);
@@ -78,8 +75,7 @@ export function decodeMetrics(body: Uint8Array): { points: MetricPoint[]; result
         if (tag !== 0x0a) return true;
         const reading = readPoint(wire, at, next, aggregation);
         if (reading === undefined) rejected += 1;
-        else accepted += 1;
-        if (reading !== undefined && reading !== "nothing") points.push({ resource, name, unit, ...reading });
+        else points.push({ resource, name, unit, ...reading });
         return true;
       });
     return true;
@@ -128,18 +124,22 @@ function readAggregation(wire: Wire, { parts }: MetricHeader): Aggregation | und
 }
 
 function readGauge(wire: Wire, start: number, end: number): Reading | undefined {
-  return readNumber(wire, start, end, (value) => ({ kind: "gauge", value }));
+  return readNumber(wire, start, end, (value) =>
+    value === null ? { kind: "none", of: "gauge" } : { kind: "gauge", value },
+  );
 }
 
 function readSum(wire: Wire, start: number, end: number, aggregation: Aggregation): Reading | undefined {
-  return readNumber(wire, start, end, (value) => ({ kind: "sum", value, ...aggregation }));
+  return readNumber(wire, start, end, (value) =>
+    value === null ? { kind: "none", of: "sum" } : { kind: "sum", value, ...aggregation },
+  );
 }
 
 function readNumber(
   wire: Wire,
   start: number,
   end: number,
-  makeValue: (value: number) => MetricValue,
+  makeValue: (value: number | null) => MetricValue,
 ): Reading | undefined {
   const common = new PointFields(0x3a, 0x40);
   let value: number | null = null;
@@ -150,7 +150,7 @@ function readNumber(
     return true;
   });
   if (!isWhole) return undefined;
-  return common.reading(wire, start, end, value === null ? null : makeValue(value));
+  return common.reading(wire, start, end, makeValue(value));
 }
 
 function readHistogram(
@@ -296,13 +296,24 @@ class PointFields {
     else if (tag === this.#flagsTag) this.#flags = wire.low;
   }
 
-  reading(wire: Wire, start: number, end: number, value: MetricValue | null): Reading | undefined {
+  reading(wire: Wire, start: number, end: number, value: MetricValue): Reading | undefined {
     const attributes = readAttributes(wire, start, end, this.#attributesTag);
     if (attributes === undefined) return undefined;
-    const isStale = (this.#flags & 1) !== 0;
-    if (isStale || value === null) return "nothing";
-    return { attributes, startTime: this.#startTime, time: this.#time, value };
+    return {
+      attributes,
+      startTime: this.#startTime,
+      time: this.#time,
+      value: valueWithFlags(value, this.#flags),
+    };
   }
+}
+
+const noRecordedValueMask = 1;
+
+/** A point that says that nothing was recorded has no value, whatever else it holds. */
+export function valueWithFlags(value: MetricValue, flags: number): MetricValue {
+  const isEmpty = (flags & noRecordedValueMask) !== 0 && value.kind !== "none";
+  return isEmpty ? { kind: "none", of: value.kind } : value;
 }
 
 /** Visits the 64-bit items of a packed field (or the one of an unpacked); false if they do not fit. */

@@ -353,6 +353,7 @@ function noteFlaws(
     if (table.strings.illFormedCount > 0 && operation.includes("\ufffd"))
       problems.add("ill_formed_utf8", span);
     if (service.startsWith("unknown_service")) problems.add("missing_service_name", span);
+    if (semanticsOf(table).isSummary(row)) problems.add("summary_span", span);
   }
 }
 

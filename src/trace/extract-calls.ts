@@ -150,7 +150,7 @@ function addEntry(walk: Walk, span: TraceSpan, parent: TraceSpan | undefined): v
     unreachable: null,
     timedOut: errorOf(seenBy)?.kind === "timeout",
     rateLimited: wasRateLimited(seenBy),
-    weight: trace.weight,
+    weight: weightOf(trace, span),
   });
   if (parent === undefined) return;
   const isMessage = span.kind === SpanKind.Consumer || (client ?? parent).kind === SpanKind.Producer;
@@ -165,7 +165,7 @@ function addEntry(walk: Walk, span: TraceSpan, parent: TraceSpan | undefined): v
     client: client === undefined ? null : sideOf(client),
     server: sideOf(span),
     isRefused: !span.failed && client !== undefined && wasRejected(client),
-    weight: trace.weight,
+    weight: weightOf(trace, span),
   });
 }
 
@@ -211,7 +211,7 @@ function addPeerCall(walk: Walk, span: TraceSpan, { name, kind }: NamedPeer): vo
   const durationNanos = durationNanosOf(span);
   const error = errorOf(span);
   const { failed, operation, index } = span;
-  const { weight } = trace;
+  const weight = weightOf(trace, span);
   entries.push({
     service: name,
     operation,
@@ -265,7 +265,7 @@ function addFromDestination(walk: Walk, span: TraceSpan, destination: string): v
     client: null,
     server: sideOf(span),
     isRefused: false,
-    weight: walk.trace.weight,
+    weight: weightOf(walk.trace, span),
   });
 }
 
@@ -292,7 +292,7 @@ function addLinks(walk: Walk, span: TraceSpan, source: NamedPeer | null): void {
         startTime,
         durationNanos,
         failed,
-        weight: trace.weight,
+        weight: weightOf(trace, span),
       });
       continue;
     }
@@ -309,7 +309,7 @@ function addLinks(walk: Walk, span: TraceSpan, source: NamedPeer | null): void {
         client: sideOf(target),
         server,
         isRefused: false,
-        weight: trace.weight,
+        weight: weightOf(trace, span),
       });
     const sentTo = destination === null ? destinationOf(trace, target) : null;
     if (sentTo === null) continue;
@@ -329,7 +329,15 @@ function sideOf(span: TraceSpan): CallSide {
 }
 
 function durationNanosOf(span: TraceSpan): number | null {
-  return span.isUnfinished || semanticsOf(span.table).isStream(span.row) ? null : span.end - span.start;
+  const semantics = semanticsOf(span.table);
+  if (span.isUnfinished || semantics.isStream(span.row)) return null;
+  return semantics.isSummary(span.row) ? semantics.summaryMeanNanosOf(span.row) : span.end - span.start;
+}
+
+/** How many requests or calls a span stands for. */
+function weightOf(trace: Trace, span: TraceSpan): number {
+  const semantics = semanticsOf(span.table);
+  return semantics.isSummary(span.row) ? trace.weight * semantics.summaryCountOf(span.row) : trace.weight;
 }
 
 /** As the clock of the trace's root showed it. */

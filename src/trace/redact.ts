@@ -38,7 +38,7 @@ export function redact(text: string): string {
 
 /** By Luhn's check digit: of other numbers of that length one in ten passes. */
 function isCardNumber(text: string): boolean {
-  const digits = [...text.replace(/[ -]/g, "")].reverse().map(Number);
+  const digits = text.replace(/[ -]/g, "").split("").reverse().map(Number);
   const sum = digits.reduce((total, digit, i) => {
     const doubled = i % 2 === 1 ? digit * 2 : digit;
     return total + (doubled > 9 ? doubled - 9 : doubled);

@@ -51,7 +51,7 @@ export interface NamedPeer {
 }
 
 /** Bits of what is known of a row. */
-const Fact = { Known: 1, Failed: 2, RateLimited: 4, Stream: 8 } as const;
+const Fact = { Known: 1, Failed: 2, RateLimited: 4, Stream: 8, Summary: 16 } as const;
 /** In place of a peer's number. */
 const PeerNumber = { Unknown: 0, None: 1, First: 2 } as const;
 
@@ -227,6 +227,25 @@ export class TableSemantics {
     return weight;
   }
 
+  /** Whether span pruning merged several spans into the row. */
+  isSummary(row: number): boolean {
+    return (this.#factsOf(row) & Fact.Summary) !== 0;
+  }
+
+  /** How many spans a summary stands for. */
+  summaryCountOf(row: number): number {
+    this.#row.scan(row);
+    const count = Math.floor(this.#row.number(role.summaryCount));
+    return count >= 1 ? Math.min(sampleWeightMax, count) : 1;
+  }
+
+  /** How long they took in the mean; null where a summary does not say it. Its own time is from the first start to the last end. */
+  summaryMeanNanosOf(row: number): number | null {
+    this.#row.scan(row);
+    const nanos = this.#row.number(role.summaryMeanNanos);
+    return nanos >= 0 && Number.isFinite(nanos) ? nanos : null;
+  }
+
   #factsOf(row: number): number {
     this.#makeRoom(row);
     let facts = this.#facts[row] as number;
@@ -239,6 +258,7 @@ export class TableSemantics {
         const http = this.#row.number(role.httpStatus);
         const grpc = this.#grpcStatus();
         if (http === 101 || this.#saysStream()) facts |= Fact.Stream;
+        if (this.#row.has(role.summaryCount) && this.#row.isTrue(role.isSummary)) facts |= Fact.Summary;
         if (http === 429 || grpc === GrpcCode.ResourceExhausted) facts |= Fact.RateLimited;
         if (status !== StatusCode.Ok && this.#failedByCodes(row, http, grpc)) facts |= Fact.Failed;
       }

@@ -53,6 +53,10 @@ const flaws = {
     "truncated_trace",
     "The trace is too large: spans were counted and left out; failed ones, calls and the longest of the others were kept",
   ],
+  summary_span: [
+    "summary_span",
+    "Spans stand for several that were merged (span pruning): each counts as often as it says, with the mean duration",
+  ],
   sampled: ["sampled", "The trace was sampled; rates and counts are adjusted for it"],
 } as const satisfies Readonly<Record<string, readonly [ProblemKind, string]>>;
 

@@ -7,6 +7,7 @@ import { assembleTrace } from "../../src/trace/assemble.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
 import { directoryOf, tableOf } from "../notation.ts";
 import { telemetry } from "../pipeline/telemetry-generator.ts";
+import { runs } from "../runs.ts";
 
 function reportOf(tables: readonly SpanTable[], order?: (count: number) => readonly number[]): DoctorReport {
   const directory = directoryOf(tables);
@@ -389,7 +390,7 @@ test("the order of traces and the tables that hold them do not show", () => {
       };
       expect(reportOf([tableOf(text)], shuffled)).toEqual(reportOf([tableOf(text)]));
     }),
-    { numRuns: 60 },
+    { numRuns: runs(15) },
   );
 });
 
@@ -413,7 +414,7 @@ test("scores stay within 0 and 100, and counts within what they are of", () => {
       for (const { share, count, of } of findings)
         expect(share === count / of && share > 0 && share <= 1).toBe(true);
     }),
-    { numRuns: 60 },
+    { numRuns: runs(15) },
   );
 });
 

@@ -5,6 +5,7 @@ import { ScopeRollup } from "../../src/analysis/scope.ts";
 import { servicesJson } from "../../src/analysis/services-json.ts";
 import { minuteOf, type UnixNanos } from "../../src/model/time.ts";
 import { notationStart, tableOf } from "../notation.ts";
+import { runs } from "../runs.ts";
 import { rawTracesOf, rollupOf } from "../scopes.ts";
 
 const services = ["web", "cart", "db", "mail"];
@@ -56,6 +57,7 @@ test("neither order, nor batches, nor repeats of spans show in what a scope says
       );
       expect(answersOf(rollupOf(...batches.map((batch) => batch.join("\n"))))).toEqual(whole);
     }),
+    { numRuns: runs(25) },
   );
 });
 
@@ -69,6 +71,7 @@ test("traces may be folded in any order", () => {
       for (const trace of reverse ? traces.toReversed() : traces) rollup.addTrace(trace);
       expect(answersOf(rollup)).toEqual(answersOf(rollupOf(all.join("\n"))));
     }),
+    { numRuns: runs(25) },
   );
 });
 
@@ -89,6 +92,7 @@ test("a trace that was added and taken back was never there", () => {
       expect(a.totals).toEqual(b.totals);
       if (!all.join().includes("link=")) expect(a.graph).toEqual(b.graph);
     }),
+    { numRuns: runs(25) },
   );
 });
 

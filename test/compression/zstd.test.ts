@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ZstdStream } from "../../src/compression/zstd.ts";
+import { runs } from "../runs.ts";
 import { frameWithChecksum, skippableFrame, zstdBomb, zstdFrame } from "./zstd-frames.ts";
 
 interface Unpacked {
@@ -42,7 +43,7 @@ test("what was packed at any level comes back, whatever the chunks", async () =>
       expect(came.equals(Buffer.concat(expected))).toBe(true);
       expect(damage).toBeNull();
     }),
-    { numRuns: 60 },
+    { numRuns: runs(15) },
   );
 });
 
@@ -144,7 +145,7 @@ describe("what is wrong is said, and what came before it is handed on", () => {
         await unpacked(bytes.subarray(0, cut % (bytes.length + 1)), 64);
         expect((await unpacked(frame)).content.length).toBe(text.length);
       }),
-      { numRuns: 150 },
+      { numRuns: runs(38) },
     );
   });
 });

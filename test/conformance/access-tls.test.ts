@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { createPrivateKey } from "node:crypto";
 import { once } from "node:events";
 import { copyFileSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -28,8 +28,8 @@ function shows({ cert, key }: Certificate): Pick<Asked, "cert" | "key"> & { cert
   return { cert: readFileSync(cert), key: readFileSync(key) };
 }
 
-test("C-81 with a certificate all three ports speak TLS, to those who trust it", async ({ skip }) => {
-  const authority = createAuthority(skip);
+test("C-81 with a certificate all three ports speak TLS, to those who trust it", async () => {
+  const authority = createAuthority();
   const server = await started(tlsFlags(authority.issue("server")));
   const ca = authority.caPem();
   expect((await sendSpan(`https://${server.http}`, { ca })).status).toBe(200);
@@ -38,12 +38,10 @@ test("C-81 with a certificate all three ports speak TLS, to those who trust it",
   expect(server.stderr()).toMatch(/gRPC .*\(TLS\)\n.*https:.*\n.*https:/);
 });
 
-test("C-81 neither those who do not trust it nor those who speak without TLS get anything", async ({
-  skip,
-}) => {
-  const authority = createAuthority(skip);
+test("C-81 neither those who do not trust it nor those who speak without TLS get anything", async () => {
+  const authority = createAuthority();
   const server = await started(tlsFlags(authority.issue("server")));
-  const ca = createAuthority(skip).caPem();
+  const ca = createAuthority().caPem();
   await expect(sendSpan(`https://${server.http}`, { ca })).rejects.toThrow(/certificate/);
   await expect(ask(`https://${server.api}/readyz`, { ca })).rejects.toThrow(/certificate/);
   expect((await callGrpc(server.grpc, { ca })).code).toBe(unavailable);
@@ -52,8 +50,8 @@ test("C-81 neither those who do not trust it nor those who speak without TLS get
   expect((await callGrpc(server.grpc)).code).toBe(unavailable);
 });
 
-test("C-81 the lowest TLS version is the one that is set, also after new certificates", async ({ skip }) => {
-  const authority = createAuthority(skip);
+test("C-81 the lowest TLS version is the one that is set, also after new certificates", async () => {
+  const authority = createAuthority();
   const files = authority.issue("server");
   const flags = [...tlsFlags(files), "--tls-min-version", "1.3", "--tls-reload-interval", "50ms"];
   const server = await started(flags);
@@ -70,10 +68,8 @@ test("C-81 the lowest TLS version is the one that is set, also after new certifi
   expect((await shownCertificate(server.grpc, { ca })).subject.CN).toBe("renewed");
 });
 
-test("C-81 new certificates serve new connections on all ports; connections that are open stay", async ({
-  skip,
-}) => {
-  const authority = createAuthority(skip);
+test("C-81 new certificates serve new connections on all ports; connections that are open stay", async () => {
+  const authority = createAuthority();
   const files = authority.issue("first");
   const server = await started([...tlsFlags(files), "--tls-reload-interval", "50ms"]);
   const ca = authority.caPem();
@@ -88,10 +84,8 @@ test("C-81 new certificates serve new connections on all ports; connections that
   open.close();
 });
 
-test("C-81 files that become unusable are named, once, and what was read before stays in use until they are mended", async ({
-  skip,
-}) => {
-  const authority = createAuthority(skip);
+test("C-81 files that become unusable are named, once, and what was read before stays in use until they are mended", async () => {
+  const authority = createAuthority();
   const files = authority.issue("first");
   const server = await started([...tlsFlags(files), "--tls-reload-interval", "50ms"]);
   const ca = authority.caPem();
@@ -110,15 +104,13 @@ function replace(files: Certificate, by: Certificate): void {
   copyFileSync(by.key, files.key);
 }
 
-test("C-81 with authorities of clients only their clients come in; health checks of the API need no certificate", async ({
-  skip,
-}) => {
-  const authority = createAuthority(skip);
+test("C-81 with authorities of clients only their clients come in; health checks of the API need no certificate", async () => {
+  const authority = createAuthority();
   const flags = [...tlsFlags(authority.issue("server")), "--tls-client-ca-file", authority.ca];
   const server = await started(flags);
   const ca = authority.caPem();
   const known = { ca, ...shows(authority.issue("client")) };
-  const stranger = { ca, ...shows(createAuthority(skip).issue("client")) };
+  const stranger = { ca, ...shows(createAuthority().issue("client")) };
   const services = `https://${server.api}/api/v1/services`;
   expect((await sendSpan(`https://${server.http}`, known)).status).toBe(200);
   expect((await callGrpc(server.grpc, known)).code).toBe(0);
@@ -133,8 +125,8 @@ test("C-81 with authorities of clients only their clients come in; health checks
   }
 });
 
-test("C-81 our own commands trust and show what they are told to", async ({ skip }) => {
-  const authority = createAuthority(skip);
+test("C-81 our own commands trust and show what they are told to", async () => {
+  const authority = createAuthority();
   const flags = [...tlsFlags(authority.issue("server")), "--tls-client-ca-file", authority.ca];
   const server = await started(flags);
   const { cert, key } = authority.issue("client");
@@ -173,10 +165,8 @@ test("C-81 https to a server without TLS is told apart from nobody there", async
   expect(replay).toMatchObject({ exitCode: 5, stderr: expect.stringContaining("try http://") });
 });
 
-test("C-81 a client that never finishes its handshake does not keep the server from ending", async ({
-  skip,
-}) => {
-  const authority = createAuthority(skip);
+test("C-81 a client that never finishes its handshake does not keep the server from ending", async () => {
+  const authority = createAuthority();
   const server = await started(tlsFlags(authority.issue("server")));
   for (const address of [server.http, server.grpc, server.api]) {
     const [host, port] = address.split(":");
@@ -216,11 +206,10 @@ const mistakes: Readonly<
     /tls_key_file .*other\.key does not belong to the certificate in tls_cert_file .*server\.pem/,
     /first one in its file/,
   ],
-  "a key behind a passphrase": ({ issue, folder }) => {
+  "a key behind a passphrase": ({ issue, file }) => {
     const { cert, key } = issue("server");
-    const locked = join(folder, "locked.key");
-    const lock = ["-aes256", "-passout", "pass:secret", "-out", locked];
-    execFileSync("openssl", ["pkey", "-in", key, ...lock], { stdio: "pipe" });
+    const lock = { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "secret" } as const;
+    const locked = file("locked.key", createPrivateKey(readFileSync(key)).export(lock));
     return [tlsFlags({ cert, key: locked }), /locked\.key is locked with a passphrase/, /openssl pkey/];
   },
   "a broken certificate": ({ issue, file }) => [
@@ -256,8 +245,8 @@ const mistakes: Readonly<
 
 test.for(Object.keys(mistakes))(
   "C-81 %s is refused at the start, with the file and the way out",
-  async (name, { skip }) => {
-    const [words, message, hint] = mistakes[name]!(createAuthority(skip));
+  async (name) => {
+    const [words, message, hint] = mistakes[name]!(createAuthority());
     const { exitCode, stderr } = await runInProcess(["config", "--check", ...words]);
     expect([exitCode, stderr]).toEqual([2, expect.stringMatching(message)]);
     expect(stderr).toMatch(hint);
@@ -272,10 +261,8 @@ test("C-81 a server that others can reach says so when nobody is asked, or when 
   expect(plain.stderr()).toMatch(/Warning: 0\.0\.0\.0 .*secrets travel unencrypted/);
 });
 
-test("C-81 a certificate whose time is over is used, and that clients will not trust it is said", async ({
-  skip,
-}) => {
-  const over = createAuthority(skip).issue("over", -1);
+test("C-81 a certificate whose time is over is used, and that clients will not trust it is said", async () => {
+  const over = createAuthority().issue("over", -1);
   const { exitCode, stderr } = await runInProcess(["config", "--check", ...tlsFlags(over)]);
   expect([exitCode, stderr]).toEqual([0, expect.stringMatching(/over\.pem ended on .*will not trust it/)]);
 });

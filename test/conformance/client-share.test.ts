@@ -121,7 +121,7 @@ async function grpcServer(isClosed: boolean): Promise<Server> {
           if (end["grpc-status"] === undefined) return;
           const details = end["grpc-status-details-bin"];
           const retrySeconds =
-            details === undefined ? Number.NaN : retrySecondsIn(Buffer.from(String(details), "base64"));
+            typeof details === "string" ? retrySecondsIn(Buffer.from(details, "base64")) : Number.NaN;
           resolve({ status: Number(end["grpc-status"]), retrySeconds });
         };
         call.on("response", onEnd);
@@ -140,13 +140,13 @@ function bodyOf(length: number): Buffer {
 describe.each([
   ["HTTP", httpServer, { taken: 200, throttled: 429 }],
   ["gRPC", grpcServer, { taken: 0, throttled: 8 }],
-])("over %s", (_, start, { taken, throttled }) => {
+])("over %s", (_transport, start, { taken, throttled }) => {
   test.each<[string, Sender, Sender]>([
     ["by their tokens", { token: "flooder" }, { token: "friend" }],
     ["by their addresses", { from: "127.0.0.1" }, { from: "127.0.0.2" }],
   ])(
     "C-44 one client that holds more than its share is asked to come back, others are served: told apart %s",
-    async (_, flooder, friend) => {
+    async (_how, flooder, friend) => {
       const server = await start(flooder.token !== undefined);
       const flood = Array.from({ length: 10 }, () => server.send(flooder, bodyOf(200_000), 100_000));
       const replies: Reply[] = [];

@@ -7,7 +7,7 @@ import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace
 import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
 import type { SpanExporter } from "@opentelemetry/sdk-trace-base";
-import { expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type RunningServer, startServer } from "../cli/run-hypocenter.ts";
 import { sendFailingRequest } from "../e2e/sdk.ts";
 import { type Asked, ask, callGrpc, sendSpan } from "./ask.ts";
@@ -62,29 +62,33 @@ async function checkArrived(server: RunningServer, traceId: string, asked: Asked
   });
 }
 
+/** A server without locks, for all who need no other. */
+let open: RunningServer;
+beforeAll(async () => {
+  open = await startServer();
+});
+afterAll(() => open.stop("SIGKILL"));
+
 test.for(Object.entries(protocols))(
   "C-83 %s: ENDPOINT is a base address, COMPRESSION and TIMEOUT are honoured",
   async ([, { port, create }]) => {
-    const server = await started([]);
-    const variables = { ENDPOINT: `http://${server[port]}`, COMPRESSION: "gzip", TIMEOUT: "5000" };
-    await checkArrived(server, await sendWith(variables, create));
+    const variables = { ENDPOINT: `http://${open[port]}`, COMPRESSION: "gzip", TIMEOUT: "5000" };
+    await checkArrived(open, await sendWith(variables, create));
   },
 );
 
 test.for(Object.entries(protocols))(
   "C-83 %s: HEADERS, CERTIFICATE, CLIENT_CERTIFICATE and CLIENT_KEY open a guarded server",
-  async ([, { port, create }], { skip }) => {
-    const authority = createAuthority(skip);
+  async ([, { port, create }]) => {
+    const authority = createAuthority();
     const { server, asked, variables } = await guarded(authority);
     const endpoint = { ENDPOINT: `https://${server[port]}` };
     await checkArrived(server, await sendWith({ ...endpoint, ...variables }, create), asked);
   },
 );
 
-test("C-83 without the token nothing arrives: the exporter is told once and does not come back", async ({
-  skip,
-}) => {
-  const authority = createAuthority(skip);
+test("C-83 without the token nothing arrives: the exporter is told once and does not come back", async () => {
+  const authority = createAuthority();
   const { server, asked, variables } = await guarded(authority);
   const { HEADERS: _, ...withoutToken } = variables;
   for (const { port, create } of Object.values(protocols)) {
@@ -124,25 +128,23 @@ async function guarded(authority: Authority) {
 }
 
 test("C-83 the address of a signal is used as it is, and wins over the base address", async () => {
-  const server = await started([]);
   const elsewhere = { ENDPOINT: "http://127.0.0.1:1" };
-  const traces = { ...elsewhere, TRACES_ENDPOINT: `http://${server.http}/v1/traces` };
-  await checkArrived(server, await sendWith(traces, () => new ProtobufExporter()));
-  const metrics = { ...elsewhere, METRICS_ENDPOINT: `http://${server.http}/v1/metrics/` };
+  const traces = { ...elsewhere, TRACES_ENDPOINT: `http://${open.http}/v1/traces` };
+  await checkArrived(open, await sendWith(traces, () => new ProtobufExporter()));
+  const metrics = { ...elsewhere, METRICS_ENDPOINT: `http://${open.http}/v1/metrics/` };
   await withVariables(metrics, async () => {
     const exporter = new OTLPMetricExporter();
     const provider = new MeterProvider({ readers: [new PeriodicExportingMetricReader({ exporter })] });
     provider.getMeter("test").createCounter("requests").add(3);
     await provider.shutdown();
   });
-  const { body } = await ask(`http://${server.api}/metrics`);
+  const { body } = await ask(`http://${open.api}/metrics`);
   expect(body.toString()).toMatch(/otlp_http_accepted_metric_points_total 1\n/);
 });
 
 test("C-83 grpc: INSECURE chooses no TLS for an address without a scheme", async () => {
-  const server = await started([]);
-  const variables = { ENDPOINT: server.grpc, INSECURE: "true" };
-  await checkArrived(server, await sendWith(variables, () => new GrpcExporter()));
+  const variables = { ENDPOINT: open.grpc, INSECURE: "true" };
+  await checkArrived(open, await sendWith(variables, () => new GrpcExporter()));
 });
 
 test("C-84 hypocenter exports nothing of its own: pointed at itself by the usual variables, it receives only what others send", async () => {

@@ -13,6 +13,7 @@ import { groupByTrace } from "../../src/trace/group-rows.ts";
 import type { RowRef } from "../../src/trace/trace.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
 import { rowsOf, tableOf } from "../notation.ts";
+import { runs } from "../runs.ts";
 import { idOf, live } from "./live.ts";
 
 const shop = tableOf(`
@@ -70,7 +71,7 @@ test("any order, batching, repetition and encoding of the same spans give what a
     fc.asyncProperty(requests, async (sent) => {
       expect(await answersLive(sent)).toEqual(expected);
     }),
-    { numRuns: 150 },
+    { numRuns: runs(38) },
   );
 });
 

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { detectFormat } from "../../src/formats/detect.ts";
+import { otlpJson } from "../../src/formats/json-formats.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { recorded } from "../data-folder.ts";
@@ -10,7 +11,8 @@ import { rowsOf, tableOf } from "../notation.ts";
 function kindOf(content: string | Uint8Array, isWhole = true): string {
   const format = detectFormat(typeof content === "string" ? Buffer.from(content) : content, isWhole);
   if (format.kind === "unsupported") return format.name;
-  if (format.kind === "elements") return `${format.format.name} at ${format.format.path.join(".") || "top"}`;
+  if (format.kind === "json" && format.format !== otlpJson)
+    return `${format.format.name} at ${format.format.elements.path.join(".") || "top"}`;
   return format.kind === "protobuf" ? `protobuf ${format.framing}` : format.kind;
 }
 

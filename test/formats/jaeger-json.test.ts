@@ -28,8 +28,12 @@ const processes = {
 /** The spans of one trace in Jaeger's JSON. */
 function spansOf(...spans: readonly unknown[]): readonly Span[] {
   const table = new SpanTable();
-  appendJaegerTrace({ traceID, spans, processes }, table);
+  appendJaegerTrace(bytesOf({ traceID, spans, processes }), table);
   return spansIn([table]);
+}
+
+function bytesOf(json: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify(json));
 }
 
 function spansIn(tables: readonly SpanTable[]): readonly Span[] {
@@ -97,7 +101,7 @@ describe("ids", () => {
       7,
       jaegerSpan(),
     ];
-    expect(appendJaegerTrace({ spans, processes }, table)).toEqual({
+    expect(appendJaegerTrace(bytesOf({ spans, processes }), table)).toEqual({
       accepted: 1,
       rejected: 5,
       reasons: new Map([
@@ -179,6 +183,64 @@ test("tags keep their types, also where a value is text", () => {
     ["__proto__", "p"],
   ]);
 });
+
+test("bare integers keep all digits, whatever their size", () => {
+  const tags = ["9007199254740993", "-9223372036854775808", "9223372036854775808", "1e3", "1e300", "2.5"];
+  const json = JSON.stringify({ traceID, spans: [jaegerSpan({ tags: ["TAGS"] })], processes });
+  const texts = tags.map((value, at) => `{"key":"k${at}","type":"int64","value":${value}}`);
+  const table = new SpanTable();
+  appendJaegerTrace(Buffer.from(json.replace('"TAGS"', texts.join(","))), table);
+  expect([...spansIn([table])[0]!.attributes.values()]).toEqual([
+    9_007_199_254_740_993n,
+    -9_223_372_036_854_775_808n,
+    "9223372036854775808",
+    1000n,
+    1e300,
+    2.5,
+  ]);
+});
+
+test("keys may stand in any order, and white space anywhere", () => {
+  const spans = [
+    jaegerSpan({
+      tags: [tag("http.route", "/a", "string"), tag("span.kind", "server", "string"), tag("n", "5", "int64")],
+      warnings: ["w"],
+      logs: [{ timestamp: 1_700_000_000_123_500, fields: [tag("event", "error"), tag("message", "m")] }],
+      references: [
+        { refType: "CHILD_OF", traceID, spanID: "7" },
+        { refType: "FOLLOWS_FROM", traceID: "ab", spanID: "8" },
+      ],
+    }),
+    jaegerSpan({ traceID: undefined, spanID: "9", process: processes.p1 }),
+  ];
+  const rows = [false, true].flatMap((isReversed) =>
+    [0, 1].map((space) => {
+      const table = new SpanTable();
+      const trace = { traceID, spans, processes };
+      appendJaegerTrace(
+        Buffer.from(JSON.stringify(isReversed ? reversed(trace) : trace, null, space)),
+        table,
+      );
+      return spansIn([table]).map((span) => [
+        [span.traceId, span.spanId, span.parentSpanId, span.kind, span.startTime],
+        [span.events, span.links, span.attributes, span.resourceAttributes],
+      ]);
+    }),
+  );
+  for (const one of rows) expect(one).toEqual(rows[0]);
+  expect(rows[0]).toHaveLength(2);
+});
+
+/** The same with the keys of all objects in reverse order. */
+function reversed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reversed);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .reverse()
+      .map(([key, inner]) => [key, reversed(inner)]),
+  );
+}
 
 describe("tags that stand for fields", () => {
   test.each([

@@ -15,6 +15,7 @@ import { encodeMetrics } from "../../src/otlp/encode-metrics.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import type { RowRef } from "../../src/trace/trace.ts";
 import { recorded } from "../data-folder.ts";
+import { runs } from "../runs.ts";
 import { collect, line, namesOf, request, rowsOf, streamOf } from "./sources.ts";
 
 let folder: string;
@@ -306,7 +307,7 @@ test("whatever is broken, chunks do not show, and nothing but a clear error come
         expect(await outcome(rest, size)).toEqual(await outcome(rest, 1 << 16));
       },
     ),
-    { numRuns: 400 },
+    { numRuns: runs(100) },
   );
 });
 

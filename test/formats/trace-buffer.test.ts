@@ -8,6 +8,7 @@ import { TraceBuffer } from "../../src/formats/trace-buffer.ts";
 import { parseTraceId } from "../../src/model/ids.ts";
 import { Span } from "../../src/model/span.ts";
 import { SpanTable } from "../../src/model/span-table.ts";
+import { runs } from "../runs.ts";
 import { rowsOf } from "./sources.ts";
 
 let folder: string;
@@ -68,7 +69,7 @@ test("above the budget the same rows come back, each trace whole in one part", a
         await buffer.dispose();
       },
     ),
-    { numRuns: 25 },
+    { numRuns: runs(7) },
   );
 });
 

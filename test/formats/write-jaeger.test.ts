@@ -6,8 +6,8 @@ import { SpanTable } from "../../src/model/span-table.ts";
 import { decodeTracesJson } from "../../src/otlp/json-traces.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
 import { rowsOf as rowRefs, tableOf } from "../notation.ts";
-import { runs } from "../pipeline/runs.ts";
 import { telemetry } from "../pipeline/telemetry-generator.ts";
+import { runs } from "../runs.ts";
 import { answersOfTables, graphOfTables, withTimesToHold } from "./same-answers.ts";
 import { rowsOf } from "./sources.ts";
 
@@ -17,7 +17,7 @@ test("whatever happened, the graph and the reports are the same after a way thro
       const table = withTimesToHold(tableOf(text), 0n);
       expect(answersOfTables([throughJaeger(table)])).toEqual(answersOfTables([table]));
     }),
-    { numRuns: runs },
+    { numRuns: runs(10) },
   );
 });
 
@@ -222,7 +222,7 @@ function throughJaeger(table: SpanTable): SpanTable {
   const again = new SpanTable();
   const groups = groupByTrace([table]);
   for (let i = 0; i < groups.count; i += 1)
-    appendJaegerTrace(JSON.parse([...jaegerJson(groups.rowsOf(i))].join("")), again);
+    appendJaegerTrace(Buffer.from([...jaegerJson(groups.rowsOf(i))].join("")), again);
   return again;
 }
 

@@ -5,8 +5,8 @@ import { Span } from "../../src/model/span.ts";
 import { SpanTable } from "../../src/model/span-table.ts";
 import { decodeTracesJson } from "../../src/otlp/json-traces.ts";
 import { rowsOf, tableOf } from "../notation.ts";
-import { runs } from "../pipeline/runs.ts";
 import { telemetry } from "../pipeline/telemetry-generator.ts";
+import { runs } from "../runs.ts";
 import { answersOfTables, withTimesToHold } from "./same-answers.ts";
 import { appendZipkinSpans } from "./zipkin-formats.ts";
 
@@ -16,7 +16,7 @@ test("whatever happened, the graph and the reports are the same after a way thro
       const table = withoutOwnParents(withTimesToHold(tableOf(text), 1000n));
       expect(answersOfTables([throughZipkin(table)])).toEqual(answersOfTables([table]));
     }),
-    { numRuns: runs },
+    { numRuns: runs(10) },
   );
 });
 

@@ -65,15 +65,16 @@ export function recordsTarget(signal: "metrics" | "logs", encoding: Encoding, in
       if (outcome instanceof MalformedBodyError) return wayOfRefusal(outcome);
       const { decoded, result } = outcome;
       checkCounts(result);
+      if (decoded.signal === "traces") throw new Error("spans came of other signals");
+      const { length } = decoded.signal === "metrics" ? decoded.points : decoded.records;
+      if (length !== result.accepted) throw new Error(`${result.accepted} accepted, ${length} decoded`);
       runs += 1;
-      if (runs % 16 !== 0 || decoded.signal === "traces") return wayOf(result);
-      // A point that says "nothing was recorded" is accepted, and is none.
-      const items = decoded.signal === "metrics" ? decoded.points : decoded.records;
+      if (runs % 16 !== 0) return wayOf(result);
       const written =
         decoded.signal === "metrics" ? encodeMetrics(decoded.points) : encodeLogs(decoded.records);
       const again = decodeBody(signal, "protobuf", written).result;
-      if (again.accepted !== items.length)
-        throw new Error(`${items.length} decoded, ${again.accepted} after they were written`);
+      if (again.accepted !== length)
+        throw new Error(`${length} decoded, ${again.accepted} after they were written`);
       return wayOf(result);
     },
   };

@@ -9,15 +9,15 @@ fuzzTest({
   seeds: fileSeeds,
   dictionary: fileWords,
   async run(input) {
-    const chunkSize = [7, 100, 4_096, 1 << 16][input.length % 4] as number;
+    // Chunks end anywhere, and there are few of them: each costs more than what is in it.
+    const chunkSize = Math.max(7, input.length >> (input.length % 4));
     try {
       const { tables, points, logs, summary, problems } = await collect([streamOf(input, chunkSize)]);
       const rows = tables.reduce((sum, { rowCount }) => sum + rowCount, 0);
-      if (rows !== summary.spans.accepted || logs.length !== summary.logs.accepted)
-        throw new Error(`${rows} rows and ${logs.length} records came of ${JSON.stringify(summary)}`);
-      // A point that says "nothing was recorded" is accepted, and is none.
-      if (points.length > summary.points.accepted)
-        throw new Error(`${points.length} points came of ${JSON.stringify(summary)}`);
+      const handed = [rows, points.length, logs.length];
+      const counted = [summary.spans, summary.points, summary.logs].map(({ accepted }) => accepted);
+      if (handed.join() !== counted.join())
+        throw new Error(`${handed.join()} handed over, ${counted.join()} counted`);
       const kinds = new Set(problems.map(({ kind }) => kind));
       return `${summary.files[0]?.format} ${Math.min(rows, 8)} ${[...kinds].sort().join()}`;
     } catch (error) {

@@ -152,7 +152,7 @@ function contentOf(message: Uint8Array): Uint8Array {
 test("P16: a bomb of gzip or deflate is refused at the limit, and memory rises by no more than twice that", async () => {
   const limit = 8 * 1024 * 1024;
   const server = await serve({ bodyBytesMax: limit });
-  const plain = Buffer.alloc(512 * 1024 * 1024);
+  const plain = Buffer.alloc(128 * 1024 * 1024);
   const packed = { gzip: gzipSync(plain, { level: 1 }), deflate: deflateSync(plain, { level: 1 }) };
   const rssBefore = process.memoryUsage.rss();
   for (const [coding, body] of Object.entries(packed)) {
@@ -183,7 +183,7 @@ test("P16: in files gzip of gzip is unpacked, a bomb is read in constant memory,
     (await collect([streamOf(content)])).summary.spans.accepted;
   expect(await names(gzipSync(gzipSync(jsonBody)))).toBe(2);
   expect(
-    await names(Buffer.concat([gzipSync(jsonBody), gzipSync(Buffer.alloc(300_000_000), { level: 1 })])),
+    await names(Buffer.concat([gzipSync(jsonBody), gzipSync(Buffer.alloc(100_000_000), { level: 1 })])),
   ).toBe(2);
 });
 

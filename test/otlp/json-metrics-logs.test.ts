@@ -75,7 +75,7 @@ describe("metrics", () => {
     checkSameAgain(points);
   });
 
-  test("a bad point and a bad metric cost only themselves; a point without a value is none", () => {
+  test("a bad point and a bad metric cost only themselves; a point may say that it has no value", () => {
     const good = '{"asInt":1}';
     const { points, result } = decodeMetricsJson(
       Buffer.from(
@@ -85,7 +85,13 @@ describe("metrics", () => {
           {"name":"c","gauge":{"dataPoints":[${good}]}}]}]}]}`,
       ),
     );
-    expect(points.map(({ name }) => name)).toEqual(["a", "a", "c"]);
+    expect(points.map(({ name, value }) => [name, value.kind])).toEqual([
+      ["a", "gauge"],
+      ["a", "none"],
+      ["a", "none"],
+      ["a", "gauge"],
+      ["c", "gauge"],
+    ]);
     expect(result).toEqual({ accepted: 5, rejected: 4, reasons: new Map([["malformed_data_point", 4]]) });
   });
 

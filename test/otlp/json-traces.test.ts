@@ -10,6 +10,7 @@ import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { decodeTraces } from "../../src/otlp/protobuf-traces.ts";
 import type { RowRef } from "../../src/trace/trace.ts";
 import { recorded } from "../data-folder.ts";
+import { runs } from "../runs.ts";
 import { anyRequest, expectedView, requestNode, viewOf, writeAnyhow } from "./json-text.ts";
 
 const ids = '"traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"eee19b7ec3c1b174"';
@@ -23,7 +24,7 @@ describe("any request, written in any way", () => {
         expect(viewOf(table)).toEqual(expected);
         expect(result).toEqual({ accepted: expected.length, rejected: 0, reasons: new Map() });
       }),
-      { numRuns: 300 },
+      { numRuns: runs(75) },
     );
   });
 
@@ -37,7 +38,7 @@ describe("any request, written in any way", () => {
         expect(viewOf(fromJson.table)).toEqual(expectedView(request));
         expect(viewOf(fromProtobuf)).toEqual(expectedView(request));
       }),
-      { numRuns: 150 },
+      { numRuns: runs(38) },
     );
   });
 
@@ -49,7 +50,7 @@ describe("any request, written in any way", () => {
           decodeTracesJson(Buffer.from(writeAnyhow(requestNode(request), seed)), table);
         expect(viewOf(table)).toEqual(requests.flatMap(expectedView));
       }),
-      { numRuns: 60 },
+      { numRuns: runs(15) },
     );
   });
 });
@@ -105,7 +106,8 @@ describe("what is no request leaves the table as it was", () => {
   test("a body cut off at any byte", () => {
     const request = fc.sample(anyRequest, { numRuns: 20, seed: 7 }).find((one) => one.length > 0);
     const body = Buffer.from(writeAnyhow(requestNode(request ?? []), 1).trim());
-    for (let length = 0; length < body.length; length += 1) checkRefused(body.subarray(0, length));
+    const step = Math.ceil(200 / runs(50));
+    for (let length = 0; length < body.length; length += step) checkRefused(body.subarray(0, length));
   });
 
   test.each([
@@ -143,7 +145,7 @@ test("a body with any bytes changed is read or refused, never half read", () => 
         expect(table.mark()).toEqual(new SpanTable().mark());
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: runs(250) },
   );
 });
 

@@ -8,9 +8,9 @@ import { writeJson } from "../../src/wire/write-json.ts";
 import { type Live, live } from "../engine/live.ts";
 import { rowsOf, tableOf } from "../notation.ts";
 import { metricsToJson } from "../otlp/request-json.ts";
+import { runs } from "../runs.ts";
 import { type Answers, answersOfFiles, idOf } from "./answers.ts";
 import { batchesOf, deliveries, filesOf, plainFile } from "./delivery.ts";
-import { runs } from "./runs.ts";
 import { telemetry } from "./telemetry-generator.ts";
 
 test("any order, batching, repetition, encoding, number of files and memory budget give the same answers", async () => {
@@ -19,7 +19,7 @@ test("any order, batching, repetition, encoding, number of files and memory budg
       const expected = await answersOfFiles(plainFile(told));
       expect(await answersOfFiles(filesOf(told, delivery), delivery.reading)).toEqual(expected);
     }),
-    { numRuns: runs },
+    { numRuns: runs(10) },
   );
 });
 
@@ -53,7 +53,7 @@ test("a server answers as if all had been in one file, also when spans come late
       expect(await answersOfServer(server, [...traces.keys()])).toEqual({ services, graph, traces });
       expect(server.faults).toEqual([]);
     }),
-    { numRuns: runs },
+    { numRuns: runs(10) },
   );
 });
 

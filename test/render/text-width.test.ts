@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { cutMiddle, headOf, visible, widthOf, wrap } from "../../src/cli/render/text-width.ts";
+import { anyText } from "../any-text.ts";
 
 test.each([
   ["plain text 123", "plain text 123"],
@@ -48,7 +49,7 @@ test("sentences are broken at blanks, words that are too long anywhere, and the 
 });
 
 describe("laws", () => {
-  const text = fc.string({ unit: "binary", maxLength: 200 }).map(visible);
+  const text = anyText(200).map(visible);
   const width = fc.integer({ min: 1, max: 60 });
   test("what is cut or wrapped fits", () => {
     fc.assert(

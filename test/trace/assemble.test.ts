@@ -8,6 +8,7 @@ import { callsOf } from "../../src/trace/extract-calls.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
 import { spanIdOf, type Trace, type TraceSpan } from "../../src/trace/trace.ts";
 import { notationStart, rowsOf, spanNamed, tableOf, traceOf, tracesOf } from "../notation.ts";
+import { runs } from "../runs.ts";
 
 /** The tree as indented lines `service operation start..end` in ms. */
 function treeOf(trace: Trace): string {
@@ -443,7 +444,7 @@ describe("laws", () => {
         const parts = [shuffled.slice(0, cut), shuffled.slice(cut)].map((part) => tableOf(part.join("\n")));
         expect(pictureOf(parts.reverse())).toEqual(pictureOf([tableOf(lines.join("\n"))]));
       }),
-      { numRuns: 100 },
+      { numRuns: runs(25) },
     );
   });
 
@@ -456,7 +457,7 @@ describe("laws", () => {
         const twice = pictureOf([again, table]) as Trace;
         expect({ ...twice, problems: null }).toEqual({ ...once, problems: null });
       }),
-      { numRuns: 200 },
+      { numRuns: runs(50) },
     );
   });
 
@@ -476,7 +477,7 @@ describe("laws", () => {
           for (const child of span.children) expect(trace.spans[child]!.parent).toBe(span.index);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: runs(50) },
     );
   });
 });

@@ -426,4 +426,24 @@ describe("names", () => {
     expect(callsOf(trace).entries[0]!.weight).toBe(16);
     expect(trace.problems.map(({ kind }) => kind)).toEqual(["sampled"]);
   });
+
+  test("a span that others were merged into counts as often as it says, with their mean duration", () => {
+    const merged =
+      "aggregation.is_summary=true aggregation.span_count=40 aggregation.duration_avg_ns=2000000";
+    const trace = traceOf(`
+      web   GET    0..90 server
+        web SELECT 0..80 client db.system=mysql ${merged}`);
+    const [request, query] = callsOf(trace).entries;
+    expect([request!.weight, request!.durationNanos]).toEqual([1, 90e6]);
+    expect([query!.weight, query!.durationNanos]).toEqual([40, 2e6]);
+    expect(callsOf(trace).calls[0]).toMatchObject({ weight: 40, client: { durationNanos: 2e6 } });
+    expect(trace.problems).toMatchObject([{ kind: "summary_span", count: 1 }]);
+  });
+
+  test.each(["aggregation.span_count=40", "aggregation.is_summary=true aggregation.span_count=-3"])(
+    "a span with %s counts once",
+    (attributes) => {
+      expect(callsOf(traceOf(`web GET 0..9 server ${attributes}`)).entries[0]!.weight).toBe(1);
+    },
+  );
 });

@@ -4,6 +4,7 @@ import { criticalPath } from "../../src/trace/critical-path.ts";
 import { selfTimes } from "../../src/trace/self-time.ts";
 import type { Trace } from "../../src/trace/trace.ts";
 import { traceOf } from "../notation.ts";
+import { runs } from "../runs.ts";
 
 function pathOf(trace: Trace, unit = 1e6): readonly string[] {
   return criticalPath(trace, trace.roots[0]!).map(
@@ -205,7 +206,7 @@ describe("critical path", () => {
           expect(self[index]).toBeLessThanOrEqual(end - start);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(75) },
     );
   });
 });

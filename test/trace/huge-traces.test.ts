@@ -40,22 +40,22 @@ describe("huge traces", () => {
   test("T5: 100,000 children of one span", () => checkAll(hugeTrace(count, fan)));
   test("a chain in which every other span gives up on the next", () => {
     const trace = assembleTrace(
-      rowsOf(hugeTrace(count, { ...chain, end: (i) => 1_000_000 + i, failed: (i) => i % 2 === 0 })),
+      rowsOf(hugeTrace(20_000, { ...chain, end: (i) => 1_000_000 + i, failed: (i) => i % 2 === 0 })),
       rawNaming,
     );
     expect(failureOrigins(trace, () => null).length).toBe(1000);
   });
-  test("a circle of 100,000 parents is opened once", () => {
+  test("a circle of 20,000 parents is opened once", () => {
     const trace = assembleTrace(
-      rowsOf(hugeTrace(count, { ...chain, parent: (i) => (i === 1 ? count : i - 1) })),
+      rowsOf(hugeTrace(20_000, { ...chain, parent: (i) => (i === 1 ? 20_000 : i - 1) })),
       rawNaming,
     );
     expect(trace.roots).toEqual([0]);
     expect(trace.problems.map(({ kind }) => kind)).toEqual(["parent_cycle"]);
   });
-  test("100,000 records of one id", () => {
+  test("20,000 records of one id", () => {
     const trace = assembleTrace(
-      rowsOf(hugeTrace(count, { ...chain, kind: () => SpanKind.Internal })).map(({ table, row }) => {
+      rowsOf(hugeTrace(20_000, { ...chain, kind: () => SpanKind.Internal })).map(({ table, row }) => {
         table.spanId[row * 2 + 1] = 1;
         return { table, row };
       }),

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { JsonSyntaxError, parseJsonOrdered } from "../../src/wire/parse-json-ordered.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
+import { runs } from "../runs.ts";
 
 function parsesOrNull(parse: (text: string) => unknown, text: string): string | null {
   try {
@@ -75,6 +76,6 @@ test("rejects what JSON.parse rejects: every small mutation of a text", () => {
         parsed(parsesOrNull(JSON.parse, mutant)),
       );
     }),
-    { numRuns: 500 },
+    { numRuns: runs(125) },
   );
 });

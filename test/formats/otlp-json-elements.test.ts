@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
-import { JsonRecords } from "../../src/formats/json-records.ts";
+import { JsonElements } from "../../src/formats/json-elements.ts";
+import { elementUserOf, otlpJson } from "../../src/formats/json-formats.ts";
 
-/** What the framer makes of a text, the same for every size of chunk: records as text, flaws as `line: why`. */
+/** What becomes of OTLP JSON, the same for every size of chunk: records as text, flaws as `line: why`. */
 function records(text: string): readonly string[] {
   const results = [1, 7, 100, 1 << 20].map((size) => cut(Buffer.from(text), size));
   for (const result of results) expect(result).toEqual(results[0]);
@@ -10,7 +11,7 @@ function records(text: string): readonly string[] {
 
 function cut(bytes: Uint8Array, size: number): readonly string[] {
   const found: string[] = [];
-  const framer = new JsonRecords({
+  const user = elementUserOf(otlpJson, {
     use(signal, record) {
       const text = Buffer.from(record).toString();
       try {
@@ -23,8 +24,9 @@ function cut(bytes: Uint8Array, size: number): readonly string[] {
     },
     skip: ({ line }, why) => void found.push(`${line}: ${why}`),
   });
-  for (let at = 0; at < bytes.length; at += size) framer.push(bytes.subarray(at, at + size));
-  framer.end();
+  const cutter = new JsonElements(otlpJson.elements, user);
+  for (let at = 0; at < bytes.length; at += size) cutter.push(bytes.subarray(at, at + size));
+  cutter.end();
   return found;
 }
 

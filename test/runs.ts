@@ -1,0 +1,7 @@
+/** How many times as often as usual: `TEST_RUNS=100 npx vitest run test/pipeline`. Continuous integration has more time too. */
+const factor = Number(process.env["TEST_RUNS"] ?? 1);
+
+/** How often a law is tried that is tried `usual` times while somebody waits for the tests. */
+export function runs(usual: number): number {
+  return Math.ceil(usual * factor);
+}
