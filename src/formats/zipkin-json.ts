@@ -22,8 +22,6 @@ export function decodeZipkinV1Span(body: Uint8Array, table: SpanTable): DecodeRe
   return reader.read(body, table, true);
 }
 
-const noKeys = new KeySet([]);
-
 const spanKeys = new KeySet([
   "traceId",
   "id",
@@ -160,11 +158,10 @@ class SpanReader {
 
   #v2Tags(): void {
     const scanner = this.#scanner;
-    const { strings } = this.#table;
     let tag = 0;
-    // A key that is not in the set stands in `text`.
-    for (let key = scanner.firstKey(noKeys); key !== endOfObject; key = scanner.nextKey(noKeys, key)) {
-      tag = strings.internAfter(tag * 2, scanner.text, scanner.textStart, scanner.textEnd);
+    for (let more = scanner.firstMember(); more; more = scanner.nextMember()) {
+      tag = this.#textAfter(tag * 2);
+      scanner.toValue();
       if (!this.#span.wants(tag)) scanner.skipValue();
       else {
         const text = this.#textAfter(tag * 2 + 1);
@@ -263,7 +260,7 @@ class SpanReader {
   #id(words: Uint32Array): boolean {
     const scanner = this.#scanner;
     if (scanner.bytes[scanner.at] === quote)
-      return scanner.string() && putHexId(words, 0, words.length, scanner.textString());
+      return scanner.string() && putHexId(words, scanner.text, scanner.textStart, scanner.textEnd);
     scanner.skipValue();
     return false;
   }

@@ -1,3 +1,4 @@
+import { encodeUtf8 } from "../base/utf8.ts";
 import { type AnyValue, type Attributes, textOf, ValueType } from "../model/attributes.ts";
 import { valueDepthMax } from "../model/limits.ts";
 import { spanKeys } from "../model/semconv.ts";
@@ -57,8 +58,9 @@ export class ZipkinRows {
   readonly span: ZipkinSpan;
   readonly #table: SpanTable;
   #mark: TableMark;
-  /** by all that they say: Zipkin repeats its endpoints on every span */
-  readonly #resources = new Map<string, number>();
+  /** by a hash of all that they say: Zipkin repeats its endpoints on every span */
+  readonly #resources = new Map<number, { readonly ids: Uint32Array; readonly resource: number }>();
+  readonly #ids: number[] = [];
   readonly #scopes = new Map<string, number>();
   #reasons: Map<RejectReason, number> | null = null;
   #rejected = 0;
@@ -263,8 +265,8 @@ export class ZipkinRows {
       if (said === null) continue;
       const [trace = "", id = "", ...state] = said.before.split("|");
       const link = links.add();
-      putHexId(links.traceId, link * 4, 4, trace);
-      putHexId(links.spanId, link * 2, 2, id);
+      putHexText(links.traceId.subarray(link * 4, link * 4 + 4), trace);
+      putHexText(links.spanId.subarray(link * 2, link * 2 + 2), id);
       links.traceState[link] = strings.intern(state.join("|"));
       links.attributeStart[link] = attributes.length;
       for (const [key, value] of said.attributes) this.#attribute(key, value);
@@ -277,20 +279,30 @@ export class ZipkinRows {
   #resource(): number {
     const { span } = this;
     const { serviceName, ipv4, ipv6 } = span.local;
-    let key = `${serviceName} ${ipv4} ${ipv6}`;
+    const ids = this.#ids;
+    ids.length = 0;
+    ids.push(serviceName, ipv4, ipv6);
     if (span.has(Tag.Resource | Tag.ServiceName))
       for (let i = 0; i < span.tagCount; i += 1)
-        if ((span.bitsOfTag(i) & (Tag.Resource | Tag.ServiceName)) !== 0) {
-          const text = span.tagTexts[i] as number;
-          const value = text >= 0 ? text : `${typeof span.tagValue(i)} ${textOf(span.tagValue(i))}`;
-          key += ` ${span.tagKeys[i]}=${value}`;
-        }
-    let resource = this.#resources.get(key);
-    if (resource === undefined) {
-      resource = this.#addResource();
-      this.#resources.set(key, resource);
-    }
+        if ((span.bitsOfTag(i) & (Tag.Resource | Tag.ServiceName)) !== 0)
+          ids.push(span.tagKeys[i] as number, this.#idOfValue(i));
+    let hash = 0;
+    for (const id of ids) hash = Math.imul(hash ^ id, 0x9e3779b1) ^ (hash >>> 15);
+    const known = this.#resources.get(hash);
+    if (known?.ids.length === ids.length && known.ids.every((id, i) => id === ids[i])) return known.resource;
+    const resource = this.#addResource();
+    // One with the same hash gives way, and would be added again.
+    this.#resources.set(hash, { ids: Uint32Array.from(ids), resource });
     return resource;
+  }
+
+  /** The id of a tag's text; of another value that of a text that no tag has. */
+  #idOfValue(tag: number): number {
+    const { span } = this;
+    const text = span.tagTexts[tag] as number;
+    if (text >= 0) return text;
+    const value = span.tagValue(tag);
+    return this.#table.strings.intern(`${typeof value}\u0000${textOf(value)}`);
   }
 
   #addResource(): number {
@@ -436,29 +448,30 @@ function putMicros(column: Uint32Array, index: number, micros: number): void {
 }
 
 /**
- * Writes an id of hex digits as words, zeros on its left where it is short. False, and all zero, if it is empty, too long,
+ * Reads an id of hex digits into words, zeros on its left where it is short. False, and all zero, if it is empty, too long,
  * no hex or all zero.
  */
-export function putHexId(column: Uint32Array, at: number, words: number, hex: string): boolean {
-  const { length } = hex;
-  if (length > words * 8) return false;
+export function putHexId(words: Uint32Array, text: Uint8Array, start: number, end: number): boolean {
+  words.fill(0);
+  if (end - start > words.length * 8) return false;
   let isZero = true;
-  let end = length;
-  for (let i = words - 1; i >= 0; i -= 1) {
-    let word = 0;
-    for (let k = Math.max(0, end - 8); k < end; k += 1) {
-      const digit = hexDigit(hex.charCodeAt(k));
-      if (digit < 0) {
-        column.fill(0, at, at + words);
-        return false;
-      }
-      word = (word << 4) | digit;
+  for (let at = end - 1, nibble = 0; at >= start; at -= 1, nibble += 1) {
+    const digit = hexDigit(text[at] as number);
+    if (digit < 0) {
+      words.fill(0);
+      return false;
     }
-    column[at + i] = word;
-    if (word !== 0) isZero = false;
-    end = Math.max(0, end - 8);
+    if (digit === 0) continue;
+    isZero = false;
+    const word = words.length - 1 - (nibble >> 3);
+    words[word] = (words[word] as number) | (digit << ((nibble & 7) * 4));
   }
   return !isZero;
+}
+
+function putHexText(words: Uint32Array, text: string): void {
+  const bytes = encodeUtf8(text);
+  putHexId(words, bytes, 0, bytes.length);
 }
 
 function hexDigit(code: number): number {

@@ -130,6 +130,39 @@ export class JsonScanner {
     return this.#key(keys, previous);
   }
 
+  /** Enters an object whose keys nobody knows, and stands at its first key, to be read as a string; false if it has none. */
+  firstMember(): boolean {
+    if (this.bytes[this.at] !== openObject) return this.#mismatch("an object");
+    this.at += 1;
+    this.#skipSpace();
+    if (this.bytes[this.at] === closeObject) {
+      this.at += 1;
+      return false;
+    }
+    if (this.bytes[this.at] !== quote) this.#fail("a key");
+    return true;
+  }
+
+  /** Moves to the next key of such an object; false at its end. */
+  nextMember(): boolean {
+    this.#skipSpace();
+    const byte = this.bytes[this.at];
+    if (byte !== comma && byte !== closeObject) this.#fail('"," or "}"');
+    this.at += 1;
+    if (byte === closeObject) return false;
+    this.#skipSpace();
+    if (this.bytes[this.at] !== quote) this.#fail("a key");
+    return true;
+  }
+
+  /** From behind a key to its value. */
+  toValue(): void {
+    this.#skipSpace();
+    if (this.bytes[this.at] !== colon) this.#fail('":"');
+    this.at += 1;
+    this.#skipSpace();
+  }
+
   /** Enters an array; false if it has no element. */
   firstElement(): boolean {
     if (this.bytes[this.at] !== openArray) {
