@@ -6,6 +6,7 @@ import type { SpanTable } from "../../src/model/span-table.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { recorded } from "../data-folder.ts";
 import { rowsOf as rowRefs, tableOf } from "../notation.ts";
+import { runs } from "../runs.ts";
 import { converted } from "./converted.ts";
 import { graphOfTables } from "./same-answers.ts";
 import { collect, streamOf } from "./sources.ts";
@@ -61,6 +62,8 @@ describe.skipIf(samples.missing)(`recorded samples ${samples.reason}`, () => {
   test("each gives the same graph after a way through each format", { timeout: 60_000 }, async () => {
     let compared = 0;
     for (const path of files) {
+      // one sample takes longer than all others together; as OTLP it survives in write-otlp.test.ts too
+      if (runs(1) === 1 && statSync(path).size > 1_000_000) continue;
       const read = await collect([path]).catch(noTelemetry);
       if (read === null || read.tables.length === 0) continue;
       const expected = graphOf(read.tables);
