@@ -194,7 +194,8 @@ export class JsonElements {
     this.#hasElements = false;
     if (buffer[at] === openBrace) {
       this.#recordIndent = this.#indent();
-      if (this.#user.useLine === undefined) this.#enter(0);
+      // What does not begin its line is not all of it; to look for the end each time would cost the square of a long line.
+      if (this.#user.useLine === undefined || !this.#isLineBlank) this.#enter(0);
       else this.#mode = Mode.Line;
       return true;
     }

@@ -183,3 +183,25 @@ test("any values in any layout come out whole, and any damage comes out the same
     { numRuns: runs(75) },
   );
 });
+
+test.each([
+  ["a record that is its whole line", `${a}\n${b}\n`, [a, b]],
+  ["one that begins its line, but is not all of it", `${a}${b}${a}\n${b}`, [`${a}${b}${a}`, b]],
+  ["none in a list on one line, whose end would be looked for with each", `[${a},${b},${a}]`, []],
+])("offered as a line: %s", (_, text, expected) => {
+  const lines: string[] = [];
+  const cutter = new JsonElements(
+    { path: [] },
+    {
+      use: () => null,
+      skip: (_place, why) => expect.fail(why),
+      useLine: (line) => {
+        lines.push(line.toString());
+        return line.equals(Buffer.from(a)) || line.equals(Buffer.from(b));
+      },
+    },
+  );
+  cutter.push(Buffer.from(text));
+  cutter.end();
+  expect(lines).toEqual(expected);
+});
