@@ -1,3 +1,4 @@
+import { ExactSum } from "../base/exact-sum.ts";
 import { minutesMax, overflowName, servicesMax } from "../model/limits.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
@@ -111,9 +112,10 @@ export class EntrySums {
   cell = new RedCell();
   /** service -> time on the critical path, in units of µs / 1024 */
   readonly path = new Map<string, number>();
-  #duration = 0n;
-  #durationSquared = 0n;
-  #weight = 0n;
+  /** in µs and µs², each as often as its weight says, in units of 1 / 1024 */
+  readonly #duration = new ExactSum();
+  readonly #durationSquared = new ExactSum();
+  readonly #weight = new ExactSum();
 
   constructor(service: string, operation: string) {
     this.service = service;
@@ -126,11 +128,11 @@ export class EntrySums {
     const startTime = laterBy(minuteTimeOf(trace.startTime), Math.max(0, root.start));
     this.cell.add({ startTime, durationNanos, failed: root.failed, weight });
     if (durationNanos === null) return;
-    const parts = BigInt(weight * 1024);
-    const micros = BigInt(Math.round(durationNanos / 1000));
-    this.#weight += parts;
-    this.#duration += micros * parts;
-    this.#durationSquared += micros * micros * parts;
+    const parts = weight * 1024;
+    const micros = Math.round(durationNanos / 1000);
+    this.#weight.addProduct(parts, 1);
+    this.#duration.addProduct(micros, parts);
+    this.#durationSquared.addProduct(micros, micros, parts);
   }
 
   addPath(trace: Trace, root: TraceSpan): void {
@@ -145,9 +147,9 @@ export class EntrySums {
 
   merge(other: EntrySums, directory: ServiceDirectory): void {
     this.cell = RedCell.sum([this.cell, other.cell]);
-    this.#weight += other.#weight;
-    this.#duration += other.#duration;
-    this.#durationSquared += other.#durationSquared;
+    this.#weight.addSum(other.#weight);
+    this.#duration.addSum(other.#duration);
+    this.#durationSquared.addSum(other.#durationSquared);
     for (const [key, spent] of other.path) {
       const service = directory.nameOfKey(key);
       this.path.set(service, (this.path.get(service) ?? 0) + spent);
@@ -156,23 +158,26 @@ export class EntrySums {
 
   /** Finished requests, adjusted for sampling. */
   get finished(): number {
-    return Number(this.#weight) / 1024;
+    return Number(this.#weight.value) / 1024;
   }
 
   get meanNanos(): number {
-    return this.#weight === 0n ? 0 : (Number(this.#duration) / Number(this.#weight)) * 1000;
+    const weight = Number(this.#weight.value);
+    return weight === 0 ? 0 : (Number(this.#duration.value) / weight) * 1000;
   }
 
   get varianceNanos2(): number {
-    if (this.#weight === 0n) return 0;
-    const mean = Number(this.#duration) / Number(this.#weight);
-    const meanSquare = Number(this.#durationSquared) / Number(this.#weight);
+    const weight = Number(this.#weight.value);
+    if (weight === 0) return 0;
+    const mean = Number(this.#duration.value) / weight;
+    const meanSquare = Number(this.#durationSquared.value) / weight;
     return Math.max(0, meanSquare - mean * mean) * 1e6;
   }
 
   /** Mean time that a request waited for a service. */
   pathNanosOf(service: string): number {
-    return this.#weight === 0n ? 0 : ((this.path.get(service) ?? 0) / Number(this.#weight)) * 1000;
+    const weight = Number(this.#weight.value);
+    return weight === 0 ? 0 : ((this.path.get(service) ?? 0) / weight) * 1000;
   }
 }
 

@@ -55,9 +55,16 @@ export interface MinuteTime {
   readonly nanos: number;
 }
 
+/** What was asked for last: several sums ask about the start of one trace. */
+let lastTime: UnixNanos | null = null;
+let lastMinuteTime: MinuteTime = { minute: 0, nanos: 0 };
+
 export function minuteTimeOf(time: UnixNanos): MinuteTime {
+  if (time === lastTime) return lastMinuteTime;
   const minute = minuteOf(time);
-  return { minute, nanos: Number(time - startOfMinute(minute)) };
+  lastTime = time;
+  lastMinuteTime = { minute, nanos: Number(time - startOfMinute(minute)) };
+  return lastMinuteTime;
 }
 
 /** `nanos` whole nanoseconds later; never before 1970. */

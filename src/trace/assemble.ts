@@ -318,6 +318,7 @@ function linkChildren(spans: readonly SpanNode[]): void {
 function rootsOf(spans: readonly SpanNode[]): readonly number[] {
   const roots: number[] = [];
   for (const { parent, index } of spans) if (parent < 0) roots.push(index);
+  if (roots.length === 1) return roots;
   return roots.sort((a, b) => (spans[a] as SpanNode).start - (spans[b] as SpanNode).start || a - b);
 }
 
@@ -376,6 +377,11 @@ function weightOf(spans: readonly SpanNode[], problems: TraceProblems): number {
 function traceIdOf(ref: RowRef | undefined): TraceId {
   if (ref === undefined) return traceIdFromWords(0, 0, 0, 0);
   const { traceId } = ref.table;
-  const [a = 0, b = 0, c = 0, d = 0] = traceId.subarray(ref.row * 4, ref.row * 4 + 4);
-  return traceIdFromWords(a, b, c, d);
+  const at = ref.row * 4;
+  return traceIdFromWords(
+    traceId[at] as number,
+    traceId[at + 1] as number,
+    traceId[at + 2] as number,
+    traceId[at + 3] as number,
+  );
 }

@@ -60,12 +60,16 @@ const flaws = {
   sampled: ["sampled", "The trace was sampled; rates and counts are adjusted for it"],
 } as const satisfies Readonly<Record<string, readonly [ProblemKind, string]>>;
 
+const none: readonly Problem[] = [];
+
 /** Counts what was wrong with a trace. */
 export class TraceProblems {
-  readonly #found = new Map<keyof typeof flaws, { count: number; spans: string[] }>();
+  /** null = nothing yet, as with most traces */
+  #found: Map<keyof typeof flaws, { count: number; spans: string[] }> | null = null;
   readonly #others: Problem[] = [];
 
   add(flaw: keyof typeof flaws, span: RowRef | null, count = 1): void {
+    this.#found ??= new Map();
     let found = this.#found.get(flaw);
     if (found === undefined) {
       found = { count: 0, spans: [] };
@@ -76,6 +80,7 @@ export class TraceProblems {
   }
 
   addClockOffsets(offsets: readonly ClockOffset[]): void {
+    if (offsets.length === 0) return;
     const clocksOf = new Map<string, Set<string>>();
     for (const { clock, service, shiftNanos } of offsets) {
       if (Math.abs(shiftNanos) < skewReportedNanos) continue;
@@ -89,7 +94,8 @@ export class TraceProblems {
   }
 
   list(): readonly Problem[] {
-    const problems = [...this.#found].map(([flaw, { count, spans }]): Problem => {
+    if (this.#found === null && this.#others.length === 0) return none;
+    const problems = [...(this.#found ?? [])].map(([flaw, { count, spans }]): Problem => {
       const [kind, message] = flaws[flaw];
       return { kind, message, count, spans: [...new Set(spans)].sort() };
     });

@@ -1,0 +1,29 @@
+/** A sum of non-negative whole numbers, exact whatever its size; fast as long as numbers are small. */
+export class ExactSum {
+  #small = 0;
+  #large = 0n;
+
+  /** The factors are safe integers. */
+  addProduct(a: number, b: number, c = 1): void {
+    const product = a * b * c;
+    if (product > Number.MAX_SAFE_INTEGER) {
+      this.#large += BigInt(a) * BigInt(b) * BigInt(c);
+      return;
+    }
+    const sum = this.#small + product;
+    if (sum <= Number.MAX_SAFE_INTEGER) {
+      this.#small = sum;
+      return;
+    }
+    this.#large += BigInt(this.#small);
+    this.#small = product;
+  }
+
+  addSum(other: ExactSum): void {
+    this.#large += other.value;
+  }
+
+  get value(): bigint {
+    return this.#large + BigInt(this.#small);
+  }
+}

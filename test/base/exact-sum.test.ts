@@ -1,0 +1,16 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { ExactSum } from "../../src/base/exact-sum.ts";
+
+const factor = fc.oneof(fc.nat(5_000), fc.maxSafeNat());
+
+test("sums of products are exact, small or large", () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(factor, factor, factor)), (all) => {
+      const [sum, other] = [new ExactSum(), new ExactSum()];
+      for (const [a, b, c] of all) (a % 2 === 0 ? sum : other).addProduct(a, b, c);
+      sum.addSum(other);
+      expect(sum.value).toBe(all.reduce((total, [a, b, c]) => total + BigInt(a) * BigInt(b) * BigInt(c), 0n));
+    }),
+  );
+});
