@@ -1,6 +1,6 @@
 import { decodeUtf8 } from "../base/utf8.ts";
 import { ValueType } from "../model/attributes.ts";
-import { SpanKind, SpanTable, StatusCode } from "../model/span-table.ts";
+import { SpanTable, StatusCode, spanKindByWord } from "../model/span-table.ts";
 import { endOfObject, KeySet, Literal, unknownKey } from "../otlp/json-keys.ts";
 import type { JsonScanner } from "../otlp/json-scanner.ts";
 import { signedOf } from "../otlp/json-values.ts";
@@ -73,14 +73,6 @@ const tagsOfException: TagMeaning = {
   oldNames: new KeySet(["error.kind", "message", "stack"]),
   newNames: ["exception.type", "exception.message", "exception.stacktrace"],
 };
-
-const kindByWord: ReadonlyMap<string, number> = new Map([
-  ["internal", SpanKind.Internal],
-  ["server", SpanKind.Server],
-  ["client", SpanKind.Client],
-  ["producer", SpanKind.Producer],
-  ["consumer", SpanKind.Consumer],
-]);
 
 const quote = 0x22;
 /** What Jaeger calls a service that has no name. */
@@ -384,7 +376,7 @@ export class JaegerTags {
     const { kind, statusMessage, traceState } = this.#table;
     switch (this.#field) {
       case Field.Kind: {
-        const number = kindByWord.get(this.#word().toLowerCase());
+        const number = spanKindByWord.get(this.#word().toLowerCase());
         if (number !== undefined) kind[this.#row] = number;
         return number !== undefined;
       }

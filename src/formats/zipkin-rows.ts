@@ -2,7 +2,7 @@ import { encodeUtf8 } from "../base/utf8.ts";
 import { type AnyValue, type Attributes, textOf, ValueType } from "../model/attributes.ts";
 import { valueDepthMax } from "../model/limits.ts";
 import { spanKeys } from "../model/semconv.ts";
-import { SpanKind, type SpanTable, StatusCode, type TableMark } from "../model/span-table.ts";
+import { SpanKind, type SpanTable, StatusCode, spanKindByWord, type TableMark } from "../model/span-table.ts";
 import type { DecodeResult, RejectReason } from "../model/telemetry.ts";
 import { databaseTags, destinationTags, Tag, ZipkinSpan } from "./zipkin-span.ts";
 
@@ -18,14 +18,6 @@ const databaseNames: ReadonlyMap<string, string> = new Map([
   ["postgres", "postgresql"],
   ["postgresql", "postgresql"],
   ["redis", "redis"],
-]);
-
-const kindOfTag: ReadonlyMap<string, number> = new Map([
-  ["internal", SpanKind.Internal],
-  ["server", SpanKind.Server],
-  ["client", SpanKind.Client],
-  ["producer", SpanKind.Producer],
-  ["consumer", SpanKind.Consumer],
 ]);
 
 /** Tags that are no attributes of the span. */
@@ -127,7 +119,7 @@ export class ZipkinRows {
     const { span } = this;
     if (span.kind !== SpanKind.Unspecified) return span.kind;
     if (span.isShared) return SpanKind.Server;
-    return span.has(Tag.Field) ? (kindOfTag.get(span.tagText("span.kind")) ?? SpanKind.Unspecified) : 0;
+    return span.has(Tag.Field) ? (spanKindByWord.get(span.tagText("span.kind")) ?? SpanKind.Unspecified) : 0;
   }
 
   #putTimes(row: number): void {

@@ -11,6 +11,14 @@ export const SpanKind = {
   Producer: 4,
   Consumer: 5,
 } as const;
+/** As attributes of other formats and of OpenTracing call them, in small letters. */
+export const spanKindByWord: ReadonlyMap<string, number> = new Map([
+  ["internal", SpanKind.Internal],
+  ["server", SpanKind.Server],
+  ["client", SpanKind.Client],
+  ["producer", SpanKind.Producer],
+  ["consumer", SpanKind.Consumer],
+]);
 /** OTLP's status codes. */
 export const StatusCode = { Unset: 0, Ok: 1, Error: 2 } as const;
 

@@ -9,7 +9,7 @@ import {
 } from "../model/semconv.ts";
 import type { NodeNaming } from "../model/service-directory.ts";
 import { identityOf, type ServiceIdentity } from "../model/service-identity.ts";
-import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
+import { SpanKind, type SpanTable, StatusCode, spanKindByWord } from "../model/span-table.ts";
 import type { NodeKind } from "./calls.ts";
 import { operationOfName } from "./operation-name.ts";
 import { addressOfAttributes, hasHostByName, type Peer, peerOfAttributes } from "./peer-identity.ts";
@@ -146,7 +146,7 @@ export class TableSemantics {
     if (kind > SpanKind.Unspecified && kind <= SpanKind.Consumer) return kind;
     if (kind > SpanKind.Consumer) return SpanKind.Internal;
     this.#row.scan(row);
-    const told = kindByWord.get(this.#row.text(role.kindWord).toLowerCase());
+    const told = spanKindByWord.get(this.#row.text(role.kindWord).toLowerCase());
     if (told !== undefined) return told;
     const isCall = this.#row.hasPeer && (this.#row.has(role.peerName) || this.#row.has(role.dbSystem));
     return isCall ? SpanKind.Client : SpanKind.Internal;
@@ -418,14 +418,6 @@ function firstText(said: Attributes, keys: readonly string[]): string {
   }
   return "";
 }
-
-const kindByWord: ReadonlyMap<string, number> = new Map([
-  ["internal", SpanKind.Internal],
-  ["server", SpanKind.Server],
-  ["client", SpanKind.Client],
-  ["producer", SpanKind.Producer],
-  ["consumer", SpanKind.Consumer],
-]);
 
 /** 2^56 / (2^56 - threshold) for `ot=th:<threshold>` (hex, zeros at its right end left out) up to a cap; 1 where there is none. */
 function weightOfTraceState(traceState: string): number {
