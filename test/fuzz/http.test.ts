@@ -78,8 +78,13 @@ class Client {
     this.#address = address;
   }
 
-  /** The answer as it came, its bytes as characters. */
+  /** The answer as it came, its bytes as characters; "" = the connection ended without one, and so did a new one. */
   async ask(request: Uint8Array): Promise<string> {
+    // Where the whole machine sleeps for a while, connections are too old when it wakes.
+    return (await this.#askOnce(request)) || this.#askOnce(request);
+  }
+
+  async #askOnce(request: Uint8Array): Promise<string> {
     const socket = this.#socket ?? (await this.#open());
     return new Promise((resolve) => {
       this.#onAnswer = resolve;
@@ -95,6 +100,8 @@ class Client {
     const { hostname, port } = new URL(`http://${this.#address}`);
     const socket = connect({ host: hostname, port: Number(port), noDelay: true });
     socket.setEncoding("latin1");
+    // "close" follows
+    socket.on("error", () => {});
     this.#received = "";
     socket.on("data", (text: string) => {
       this.#received += text;
