@@ -25,8 +25,8 @@ const bombs: Readonly<
   },
 };
 
-/** Fifty of these would be 800 MB: the budget is what keeps many bombs at once from adding up. */
-const bodyBytesMax = 16 << 20;
+/** Fifty of these would be 600 MB: the budget is what keeps many bombs at once from adding up. */
+const bodyBytesMax = 12 << 20;
 
 test.each(Object.keys(bombs))(
   "P13, P16: fifty bombs %s at a time leave the load unharmed and memory flat",

@@ -163,15 +163,14 @@ describe("logs", () => {
 });
 
 const capture = recorded("samples", "otlp-jsonl", "otel-tui-test_data.json");
-test.skipIf(capture.missing)(`the demo capture stays the same in every encoding ${capture.reason}`, () => {
+test.skipIf(capture.missing)(`the demo capture has 4,551 points and 23 records ${capture.reason}`, () => {
   const lines = readFileSync(capture.path, "utf8")
     .split("\n")
     .filter((line) => line !== "");
   const points = lines.flatMap((line) => decodeMetricsJson(Buffer.from(line)).points);
   const records = lines.flatMap((line) => decodeLogsJson(Buffer.from(line)).records);
+  // that they survive every encoding is seen in write-otlp.test.ts
   expect([points.length, records.length]).toEqual([4551, 23]);
-  checkSameAgain(points);
-  checkSameLogsAgain(records);
 });
 
 /** Writing brings together what belongs together, so the order may change. */
