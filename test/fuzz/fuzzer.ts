@@ -30,7 +30,7 @@ interface FuzzOutcome {
   readonly executions: number;
   readonly find: Find | null;
   readonly ways: number;
-  readonly rssMbMax: number;
+  readonly memoryMbMax: number;
   /** of one execution, with whatever else the machine did meanwhile */
   readonly longestMs: number;
 }
@@ -44,12 +44,12 @@ interface FuzzLimits {
   /** what takes longer is a find */
   readonly runMsMax?: number;
   /** what a process may have in memory, and what fuzzing may add where others had more before */
-  readonly rss?: { readonly bytesMax: number; readonly riseMax: number };
+  readonly memory?: { readonly bytesMax: number; readonly riseMax: number; readonly inUse: () => number };
   readonly onProgress?: (outcome: FuzzOutcome) => void;
 }
 
 const usualRunMsMax = 1_000;
-const rssLimits = { bytesMax: 512 << 20, riseMax: 384 << 20 };
+const memoryLimits = { bytesMax: 512 << 20, riseMax: 384 << 20, inUse: process.memoryUsage.rss };
 const corpusMax = 512;
 
 /** Tries inputs until one breaks a promise, or the limits are reached. The same seed tries the same inputs in the same order. */
@@ -58,19 +58,19 @@ export async function fuzz(target: Target, limits: FuzzLimits): Promise<FuzzOutc
   const dictionary = target.dictionary.map(bytesOf);
   const random = new Random(limits.seed);
   const watchdog = new Watchdog(target.name);
-  const { bytesMax, riseMax } = limits.rss ?? rssLimits;
-  const rssMax = Math.max(bytesMax, process.memoryUsage.rss() + riseMax);
+  const { bytesMax, riseMax, inUse } = limits.memory ?? memoryLimits;
+  const memoryMax = Math.max(bytesMax, inUse() + riseMax);
   const ways = new Set<string>();
   const end = performance.now() + limits.seconds * 1_000;
   let progressAt = performance.now() + 5_000;
   let executions = 0;
   let longestMs = 0;
-  let rssSeen = 0;
+  let memorySeen = 0;
   const outcome = (find: Find | null): FuzzOutcome => ({
     executions,
     find,
     ways: ways.size,
-    rssMbMax: rssSeen >> 20,
+    memoryMbMax: memorySeen >> 20,
     longestMs,
   });
   try {
@@ -91,9 +91,10 @@ export async function fuzz(target: Target, limits: FuzzLimits): Promise<FuzzOutc
       }
       if (executions % 256 !== 0) continue;
       const now = performance.now();
-      const rss = process.memoryUsage.rss();
-      rssSeen = Math.max(rssSeen, rss);
-      if (rss > rssMax) return outcome({ what: `memory: ${rss >> 20} MB`, input, execution: executions });
+      const memory = inUse();
+      memorySeen = Math.max(memorySeen, memory);
+      if (memory > memoryMax)
+        return outcome({ what: `memory: ${memory >> 20} MB`, input, execution: executions });
       if (now > end && executions >= (limits.executionsMin ?? 0)) break;
       if (now < progressAt) continue;
       progressAt = now + 30_000;
@@ -171,11 +172,11 @@ export function fuzzTest(target: Target): void {
   const timeout = executionsMin > 0 ? 0 : seconds * 1_000 + 60_000;
   test(`${target.name}: no input breaks it`, { timeout }, async () => {
     const startedAt = performance.now();
-    const say = ({ executions, ways, rssMbMax, longestMs, find }: FuzzOutcome): void => {
+    const say = ({ executions, ways, memoryMbMax, longestMs, find }: FuzzOutcome): void => {
       const took = (performance.now() - startedAt) / 1_000;
       const finds = find === null ? "no find" : "1 find";
       console.log(
-        `${target.name}: ${executions} executions in ${took.toFixed()} s, ${finds}, ${ways} ways, at most ${rssMbMax} MB, longest ${longestMs.toFixed()} ms`,
+        `${target.name}: ${executions} executions in ${took.toFixed()} s, ${finds}, ${ways} ways, at most ${memoryMbMax} MB, longest ${longestMs.toFixed()} ms`,
       );
     };
     const isByHand = secondsAsked !== undefined || executionsMin > 0;
