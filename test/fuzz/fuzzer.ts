@@ -49,7 +49,7 @@ interface FuzzLimits {
 }
 
 const usualRunMsMax = 1_000;
-const memoryLimits = { bytesMax: 512 << 20, riseMax: 384 << 20, inUse: process.memoryUsage.rss };
+const memoryLimits = { bytesMax: 512 << 20, riseMax: 384 << 20, inUse: () => process.memoryUsage.rss() };
 const corpusMax = 512;
 
 /** Tries inputs until one breaks a promise, or the limits are reached. The same seed tries the same inputs in the same order. */
