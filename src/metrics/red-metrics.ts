@@ -57,7 +57,7 @@ export class RedRollup {
     for (const [minute, { own, inferred }] of this.#minutes.within(from, to))
       for (const side of [own, inferred])
         for (const [key, sums] of side) {
-          if (sums.cell.requests === 0) continue;
+          if (sums.isEmpty) continue;
           let name = names.get(key);
           if (name === undefined) {
             name = directory.nameOfKey(key);
@@ -226,7 +226,6 @@ const operationBytes = 100;
 /** One service in one minute, with spans of its own or as its callers saw it. */
 class ServiceMinute {
   readonly isInferred: boolean;
-  readonly cell = new RedCell();
   readonly operations = new Map<string, RedCell>();
   readonly kinds = nodeKinds.map(() => 0);
   timeouts = 0;
@@ -234,20 +233,32 @@ class ServiceMinute {
   /** message -> weight of the calls that did not reach it */
   readonly unreachable = new Map<string, number>();
   readonly #minute: Services;
+  /** null = not added up since something changed */
+  #cell: RedCell | null = null;
 
   constructor(minute: Services, isInferred: boolean) {
     this.#minute = minute;
     this.isInferred = isInferred;
   }
 
+  /** Whether all that was added was taken back. */
+  get isEmpty(): boolean {
+    for (const { requests } of this.operations.values()) if (requests > 0) return false;
+    return true;
+  }
+
+  /** All operations together: added up once somebody asks, for minutes are added to much more often than read. */
+  get cell(): RedCell {
+    this.#cell ??= RedCell.sum([...this.operations.values()]);
+    return this.#cell;
+  }
+
   add(entry: Entry): void {
-    this.cell.add(entry);
     this.#operationToAdd(entry.operation).add(entry);
     this.#count(entry, exactWeight(entry.weight));
   }
 
   remove(entry: Entry): void {
-    this.cell.remove(entry);
     (this.operations.get(entry.operation) ?? this.operations.get(overflowName))?.remove(entry);
     this.#count(entry, -exactWeight(entry.weight));
   }
@@ -255,11 +266,13 @@ class ServiceMinute {
   /** The bytes that it takes, roughly. */
   compact(isOld: boolean): number {
     let bytes = serviceBytes;
-    for (const cell of [this.cell, ...this.operations.values()]) {
+    for (const cell of this.operations.values()) {
       if (isOld) cell.seal();
       bytes += operationBytes + cell.byteLength;
     }
-    return bytes;
+    // what was added up stays right, and is let go for its room
+    if (isOld) this.#cell = null;
+    return bytes + (this.#cell?.byteLength ?? 0);
   }
 
   /** Emptied operations stay, so that what was counted elsewhere for lack of room is found there again. */
@@ -278,6 +291,7 @@ class ServiceMinute {
   }
 
   #count(entry: Entry, weight: number): void {
+    this.#cell = null;
     const kind = nodeKinds.indexOf(entry.nodeKind);
     this.kinds[kind] = (this.kinds[kind] ?? 0) + weight;
     if (entry.timedOut) this.timeouts += weight;
