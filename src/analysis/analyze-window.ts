@@ -9,7 +9,7 @@ import type { Trace } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
 import { graphJson } from "./graph-json.ts";
 import type { EntryPointJson, Language, WindowReport } from "./report.ts";
-import { type Scope, ScopeRollup } from "./scope.ts";
+import { type Scope, ScopeRollup, type SharedSums } from "./scope.ts";
 import { impactOf, structuralAnalysis } from "./structural-analysis.ts";
 
 /** Everything that the report of a window is made of. */
@@ -22,9 +22,15 @@ export interface WindowSums {
 export class WindowRollup extends ScopeRollup {
   readonly #blame: BlameRollup;
 
-  /** Without a baseline to compare with (`isCompared` = false) less has to be worked out. */
-  constructor({ isCompared }: { readonly isCompared: boolean } = { isCompared: true }) {
-    super();
+  /**
+   * Without a baseline to compare with (`isCompared` = false) less has to be worked out. What is named in `shared` is used
+   * instead of something of its own.
+   */
+  constructor(
+    { isCompared }: { readonly isCompared: boolean } = { isCompared: true },
+    shared: SharedSums = {},
+  ) {
+    super(shared);
     this.#blame = new BlameRollup({ isCompared });
   }
 

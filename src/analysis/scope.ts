@@ -43,6 +43,14 @@ export interface ScopeWindow {
   readonly to: UnixNanos;
 }
 
+/** What several rollups may have in common. */
+export interface SharedSums {
+  /** of all that is compared with each other, so that the same service has the same name */
+  readonly directory?: ServiceDirectory;
+  /** what OTLP metrics say */
+  readonly health?: HealthRollup;
+}
+
 /**
  * Everything that reports compare with, folded from traces and metrics in any order. Traces are assembled with
  * `rawNaming`; names are settled when a scope is read, so `observe` the tables of a trace before that.
@@ -51,14 +59,19 @@ export class ScopeRollup {
   readonly directory: ServiceDirectory;
   readonly #red = new RedRollup();
   readonly #graph = new GraphRollup();
-  readonly #health = new HealthRollup();
+  readonly #health: HealthRollup;
   readonly #links = new OpenLinks();
   readonly #minutes = new Minutes(() => new TraceMinute());
   readonly #inputProblems: Problem[] = [];
 
-  /** What is compared with each other shares a directory, so that the same service has the same name. */
-  constructor(directory = new ServiceDirectory()) {
+  constructor({ directory = new ServiceDirectory(), health = new HealthRollup() }: SharedSums = {}) {
     this.directory = directory;
+    this.#health = health;
+  }
+
+  /** For a rollup of some of the same time. */
+  get shared(): Required<SharedSums> {
+    return { directory: this.directory, health: this.#health };
   }
 
   /** Grows with every change that may show in minutes far from what brought it: names and links. */

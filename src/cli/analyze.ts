@@ -43,7 +43,7 @@ async function baselineOfFiles(
   inputs: readonly string[],
   { directory }: ScopeRollup,
 ): Promise<ScopeRollup> {
-  const rollup = new ScopeRollup(directory);
+  const rollup = new ScopeRollup({ directory });
   await foldFiles(run, inputs, { rollup, bounds: noBounds });
   return rollup;
 }

@@ -2,7 +2,14 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
 import { DoctorRollup } from "../analysis/doctor.ts";
 import { edgeJson, graphPartsOf, inGraphOrder, nodeJson } from "../analysis/graph-json.ts";
-import type { GraphJson, Language, ServiceJson, StructuralReport, TraceReport } from "../analysis/report.ts";
+import type {
+  GraphJson,
+  Language,
+  ServiceJson,
+  StructuralReport,
+  TraceReport,
+  WindowReport,
+} from "../analysis/report.ts";
 import { serviceJson } from "../analysis/services-json.ts";
 import type { TraceId } from "../model/ids.ts";
 import { doctorSpansMax } from "../model/limits.ts";
@@ -31,7 +38,9 @@ import type {
   TraceQuery,
   TraceReportOptions,
   TraceSearch,
+  WindowReportOptions,
 } from "./ports.ts";
+import { StoredWindows } from "./stored-windows.ts";
 
 export interface EngineOptions {
   readonly store: TelemetryStore;
@@ -64,6 +73,7 @@ class LiveEngine implements Engine {
   readonly #limits: EngineLimits;
   readonly #onFault: (fault: unknown) => void;
   readonly #folded: FoldedTraces;
+  readonly #windows: StoredWindows;
   #timer: NodeJS.Timeout | null = null;
   #isFolding = false;
   #isStopping = false;
@@ -79,6 +89,7 @@ class LiveEngine implements Engine {
     early_folds_total: 0,
     fold_faults_total: 0,
     trace_reports_total: 0,
+    window_reports_total: 0,
   };
 
   constructor({ store, clock, limits, onFault }: EngineOptions) {
@@ -89,6 +100,7 @@ class LiveEngine implements Engine {
     this.#limits = { ...asked, openTracesMax: Math.min(asked.openTracesMax, asked.traceStatesMax / 2) };
     this.#onFault = onFault;
     this.#folded = new FoldedTraces(store, clock, this.#limits);
+    this.#windows = new StoredWindows({ store, clock, limits: this.#limits, folded: this.#folded });
   }
 
   async ingest(received: ReceivedBody, decoded: Decoded): Promise<void> {
@@ -186,6 +198,12 @@ class LiveEngine implements Engine {
       nodes: await this.#mapInSlices(services, (name) => nodeJson(scope, name)),
       edges: await this.#mapInSlices(edges, edgeJson),
     };
+  }
+
+  async analyzeWindow(options: WindowReportOptions): Promise<WindowReport> {
+    await this.#foldForQuery();
+    this.#counts.window_reports_total += 1;
+    return this.#windows.report(options);
   }
 
   async doctor(window: TimeWindow | null, { language, tracesMax }: DoctorOptions): Promise<DoctorAnswer> {

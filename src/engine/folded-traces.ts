@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type Scope, ScopeRollup } from "../analysis/scope.ts";
+import { type Scope, ScopeRollup, type SharedSums } from "../analysis/scope.ts";
 import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
 import { type NodeNaming, rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
@@ -70,6 +70,11 @@ export class FoldedTraces {
   /** The traces that use one id, named as reports name things unless told otherwise. */
   assemble(rows: readonly RowRef[], naming: NodeNaming = this.directory): readonly Trace[] {
     return assembleEpisodes(rows, naming, { spansMax: this.#spansMax });
+  }
+
+  /** For sums of some of the same traces. */
+  get shared(): Required<SharedSums> {
+    return this.#rollup.shared;
   }
 
   get directory(): ServiceDirectory {

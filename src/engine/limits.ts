@@ -26,6 +26,9 @@ export interface EngineLimits {
   readonly windowCacheMax: number;
   /** How old a kept window may be while new traces keep coming in; one that lacks the asked trace is never used. */
   readonly windowAgeMsMax: number;
+  /** Traces, and spans, of one window that a report of it reads; of more an even choice by trace id, and the report says so. */
+  readonly windowTracesMax: number;
+  readonly windowSpansMax: number;
   /** Waiting traces that one search or graph request folds before it answers; the rest follow in their own time. */
   readonly foldOnQueryMax: number;
   /** Work that takes long gives way to others after this long. */
@@ -47,6 +50,8 @@ export const defaultEngineLimits: EngineLimits = {
   ingestBytesMax: 256 * 1024 * 1024,
   windowCacheMax: 32,
   windowAgeMsMax: 1_000,
+  windowTracesMax: 50_000,
+  windowSpansMax: 500_000,
   foldOnQueryMax: 2_000,
   sliceMs: 10,
   drainMsMax: 4_000,

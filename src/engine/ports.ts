@@ -1,5 +1,12 @@
 import type { DoctorReport } from "../analysis/doctor.ts";
-import type { GraphJson, Language, ServiceJson, StructuralReport, TraceReport } from "../analysis/report.ts";
+import type {
+  GraphJson,
+  Language,
+  ServiceJson,
+  StructuralReport,
+  TraceReport,
+  WindowReport,
+} from "../analysis/report.ts";
 import type { TraceId } from "../model/ids.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
@@ -72,6 +79,11 @@ export interface TelemetryStore {
   append(received: ReceivedBody, decoded: Decoded): Promise<void>;
   /** All rows of a trace, in order of arrival; empty for an unknown one. */
   readTrace(traceId: TraceId): Promise<readonly RowRef[]>;
+  /**
+   * The bodies that hold any of these traces, decoded one after the other in order of arrival; they hold spans of other
+   * traces too. For many traces this is much faster than asking for each.
+   */
+  readTables(traceIds: readonly TraceId[]): AsyncIterable<SpanTable>;
   /** Makes a trace findable, or replaces what was known of it. */
   putSummary(summary: TraceSummary): Promise<void>;
   search(query: TraceQuery): Promise<TracePage>;
@@ -112,6 +124,15 @@ export interface TraceReportOptions {
   readonly scoring: "evidence" | "structural";
   /** a healthy time to compare with; default: what went on around the trace */
   readonly baseline?: TimeWindow;
+}
+
+export interface WindowReportOptions {
+  readonly window: TimeWindow;
+  /** null, or a time without traces = there is none: failing requests are compared with the others */
+  readonly baseline: TimeWindow | null;
+  readonly language: Language;
+  /** the service where the structural engine starts; default: that of the entry that suffers most */
+  readonly failedService?: string;
 }
 
 export interface TraceAnalysis {
@@ -158,6 +179,8 @@ export interface QueryPort {
   services(window: TimeWindow | null, options?: ServicesOptions): Promise<ServicesPage>;
   service(name: string, window: TimeWindow | null, language?: Language): Promise<ServiceJson | null>;
   graph(window: TimeWindow | null): Promise<GraphJson>;
+  /** Reads the traces of the window (and of the healthy time to compare with); of very many, an even choice by trace id. */
+  analyzeWindow(options: WindowReportOptions): Promise<WindowReport>;
   /** Reads a bounded number of traces for this answer: what is wrong with the instrumentation costs nothing until asked. */
   doctor(window: TimeWindow | null, options: DoctorOptions): Promise<DoctorAnswer>;
   stats(): EngineStats;

@@ -5,7 +5,7 @@ import type { JsonSchema } from "./api-schemas.ts";
 
 /** A parameter of a route. What a request may say and what OpenAPI says of it come from the same entry. */
 export interface Parameter {
-  readonly in: "path" | "query";
+  readonly in: "path" | "query" | "body";
   readonly type: ParameterType;
   readonly description: string;
   /** as a client would write it; null = may be left out and then is null */
@@ -28,6 +28,20 @@ export function inPath<const Type extends ParameterType>(type: Type, description
 /** A query parameter that may be left out, and is null then. */
 export function optional<const Type extends ParameterType>(type: Type, description: string) {
   return { in: "query", type, description, default: null } as const;
+}
+
+/** A field of the JSON object that a request brings; it may be left out, and is null then. */
+export function inBody<const Type extends ParameterType>(type: Type, description: string) {
+  return { in: "body", type, description, default: null } as const;
+}
+
+/** A field that has a value even where it is left out. */
+export function inBodyWithDefault<const Type extends ParameterType>(
+  type: Type,
+  standard: string,
+  description: string,
+) {
+  return { in: "body", type, description, default: standard } as const;
 }
 
 /** A query parameter that has a value even where it is left out. */
@@ -53,7 +67,7 @@ interface ValueByKind {
 export type ParameterValues<Table extends ParameterTable> = {
   readonly [Name in keyof Table]:
     | ValueOf<Table[Name]["type"]>
-    | (Table[Name] extends { readonly in: "query"; readonly default: null } ? null : never);
+    | (Table[Name] extends { readonly in: "query" | "body"; readonly default: null } ? null : never);
 };
 
 type ValueOf<Type extends ParameterType> = Type extends { kind: "choice"; values: readonly (infer Choice)[] }
@@ -62,31 +76,63 @@ type ValueOf<Type extends ParameterType> = Type extends { kind: "choice"; values
     ? ValueByKind[Type["kind"]]
     : never;
 
+/** What a request gave, as texts. */
+export interface GivenValues {
+  readonly path: ReadonlyMap<string, string>;
+  readonly query: URLSearchParams;
+  readonly body: ReadonlyMap<string, string>;
+}
+
 /** Reads and checks what a request gave. Throws `bad_request` or `bad_trace_id` naming the parameter. */
 export function readParameters<Table extends ParameterTable>(
   table: Table,
-  path: ReadonlyMap<string, string>,
-  query: URLSearchParams,
+  given: GivenValues,
 ): ParameterValues<Table> {
-  for (const name of query.keys()) checkName(name, table, query);
+  for (const place of ["query", "body"] as const)
+    for (const name of given[place].keys()) checkName(name, place, table);
+  for (const name of given.query.keys())
+    if (given.query.getAll(name).length > 1)
+      throw new OperationError("bad_request", `Parameter "${name}" is given twice`);
   const values: Record<string, unknown> = {};
   for (const [name, parameter] of Object.entries(table)) {
-    const text = (parameter.in === "path" ? path.get(name) : query.get(name)) ?? parameter.default;
+    const text = given[parameter.in].get(name) ?? parameter.default;
     values[name] = text === null ? null : readValue(name, parameter.type, text);
   }
   return values as ParameterValues<Table>;
 }
 
-function checkName(name: string, table: ParameterTable, query: URLSearchParams): void {
-  const known = Object.keys(table).filter((each) => table[each]?.in === "query");
-  if (!known.includes(name))
+function checkName(name: string, place: "query" | "body", table: ParameterTable): void {
+  const known = Object.keys(table).filter((each) => table[each]?.in === place);
+  if (known.includes(name)) return;
+  throw new OperationError(
+    "bad_request",
+    `Unknown ${place === "query" ? "parameter" : "field"} "${name}"`,
+    known.length === 0 ? "This address takes none." : `Known ones: ${known.join(", ")}.`,
+  );
+}
+
+/** The fields of a JSON object: texts and numbers alike are texts from here on. Throws `bad_request`. */
+export function fieldsOf(body: string): ReadonlyMap<string, string> {
+  let value: unknown;
+  try {
+    value = body.trim() === "" ? {} : JSON.parse(body);
+  } catch (cause) {
+    throw new OperationError("bad_request", "The body is not JSON", String(cause), cause);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new OperationError(
       "bad_request",
-      `Unknown parameter "${name}"`,
-      known.length === 0 ? "This address takes none." : `Known ones: ${known.join(", ")}.`,
+      "The body is not a JSON object",
+      'For example {"from":"now-10m"}.',
     );
-  if (query.getAll(name).length > 1)
-    throw new OperationError("bad_request", `Parameter "${name}" is given twice`);
+  const fields = new Map<string, string>();
+  for (const [name, field] of Object.entries(value)) {
+    if (field === null) continue;
+    if (typeof field !== "string" && typeof field !== "number")
+      throw new OperationError("bad_request", `Field "${name}" is neither a text nor a number`);
+    fields.set(name, String(field));
+  }
+  return fields;
 }
 
 function readValue(name: string, type: ParameterType, text: string): unknown {
@@ -137,13 +183,39 @@ function expectationOf(type: ParameterType): string {
   }
 }
 
-/** The parameter as OpenAPI writes it. */
-export function parameterObject(
-  name: string,
-  { in: place, type, description, default: standard }: Parameter,
-) {
-  const schema = { ...schemaOf(type), ...(standard === null ? {} : { default: parse(type, standard) }) };
-  return { name, in: place, required: place === "path", description, schema };
+/** The parameters of path and query as OpenAPI writes them. */
+export function parameterObjects(table: ParameterTable): readonly JsonSchema[] {
+  return Object.entries(table)
+    .filter(([, parameter]) => parameter.in !== "body")
+    .map(([name, { in: place, description, ...value }]) => ({
+      name,
+      in: place,
+      required: place === "path",
+      description,
+      schema: valueSchema(value),
+    }));
+}
+
+/** The JSON object that a request may bring, as OpenAPI writes it; null = none. */
+export function bodyObject(table: ParameterTable): JsonSchema | null {
+  const fields = Object.entries(table).filter(([, parameter]) => parameter.in === "body");
+  if (fields.length === 0) return null;
+  const properties = fields.map(([name, { description, ...value }]) => {
+    const schema = valueSchema(value);
+    return [name, { ...schema, description: description + expected(schema) }] as const;
+  });
+  const schema = { type: "object", properties: Object.fromEntries(properties), additionalProperties: false };
+  return { required: false, content: { "application/json": { schema } } };
+}
+
+/** Where a value's schema says itself what is expected, that goes on after what the field means. */
+function expected(schema: JsonSchema): string {
+  return typeof schema["description"] === "string" ? `. ${schema["description"]}` : "";
+}
+
+function valueSchema({ type, default: standard }: Pick<Parameter, "type" | "default">): JsonSchema {
+  if (standard === null) return schemaOf(type);
+  return { ...schemaOf(type), default: type.kind === "time" ? standard : parse(type, standard) };
 }
 
 function schemaOf(type: ParameterType): JsonSchema {

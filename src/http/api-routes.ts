@@ -3,6 +3,7 @@ import type { GraphJson } from "../analysis/report.ts";
 import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
 import type { Clock, EngineStats, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
+import { usualTimeBefore } from "../engine/stored-windows.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { resolveTime, type TimePoint } from "../model/time-point.ts";
@@ -12,6 +13,8 @@ import { busiestEdges, focusGraph } from "./api-focus.ts";
 import { metricsText } from "./api-metrics.ts";
 import { homePage } from "./api-page.ts";
 import {
+  inBody,
+  inBodyWithDefault,
   inPath,
   optional,
   type ParameterTable,
@@ -52,8 +55,10 @@ export interface ApiAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** One address of the API: how it is asked, what it answers, and what OpenAPI says of both. All are GET (and so HEAD). */
+/** One address of the API: how it is asked, what it answers, and what OpenAPI says of both. */
 export interface Route {
+  /** absent = GET (and so HEAD) */
+  readonly method?: "POST";
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
@@ -291,6 +296,41 @@ const doctorRoute = route({
   },
 });
 
+const analyzeRoute = route({
+  method: "POST",
+  path: "/api/v1/analyze",
+  operationId: "analyzeWindow",
+  summary:
+    "What went wrong in a window of time: causes in order, who is hit, since when; against a healthy time where one is named",
+  parameters: {
+    from: inBodyWithDefault({ kind: "time" }, "now-10m", "only traces that start at or after this time"),
+    to: inBodyWithDefault({ kind: "time" }, "now", "only traces that start at or before this time"),
+    baseline_from: inBody(
+      { kind: "time" },
+      "start of a healthy time to compare with; without both, the hour before the window, its last five minutes left out",
+    ),
+    baseline_to: inBody({ kind: "time" }, "its end; without it, the start of the window"),
+    failed_service: inBody(
+      { kind: "text" },
+      "the service to start at; without it, the entry that suffers most",
+    ),
+    lang: inBodyWithDefault({ kind: "choice", values: ["en", "ko"] }, "en", "language of the sentences"),
+  },
+  answer: { description: "the report", mediaType: json, schema: schemaReference("WindowReport") },
+  errors: ["bad_request", "service_not_found", "unsupported_media_type", "body_too_large"],
+  handle: async (values, { query, clock }) => {
+    const { lang, failed_service: failedService } = values;
+    const window = timesOf(values.from, values.to, clock);
+    const { baseline_from: start, baseline_to: end } = values;
+    const baseline =
+      start === null && end === null
+        ? usualTimeBefore(window)
+        : timesOf(start ?? epoch, end ?? { kind: "absolute", time: window.from }, clock, "baseline_");
+    const failed = failedService === null ? {} : { failedService };
+    return await longAnswer(await query.analyzeWindow({ window, baseline, language: lang, ...failed }));
+  },
+});
+
 const metricsRoute = route({
   path: "/metrics",
   operationId: "getMetrics",
@@ -349,6 +389,7 @@ export const routes: readonly Route[] = [
   servicesRoute,
   serviceRoute,
   graphRoute,
+  analyzeRoute,
   doctorRoute,
   ...healthRoutes(),
   metricsRoute,
@@ -419,11 +460,14 @@ function windowOf(
   prefix = "",
 ): TimeWindow | null {
   if (start === null && end === null) return null;
+  return timesOf(start ?? epoch, end ?? { kind: "before_now", nanos: 0n }, clock, prefix);
+}
+
+const epoch: TimePoint = { kind: "absolute", time: 0n as UnixNanos };
+
+function timesOf(start: TimePoint, end: TimePoint, clock: Clock, prefix = ""): TimeWindow {
   const now = clock.unixNanos();
-  const window = {
-    from: start === null ? (0n as UnixNanos) : resolveTime(start, now),
-    to: end === null ? now : resolveTime(end, now),
-  };
+  const window = { from: resolveTime(start, now), to: resolveTime(end, now) };
   if (window.from > window.to)
     throw new OperationError(
       "bad_request",

@@ -101,15 +101,17 @@ const graphParts = {
   ),
 };
 
+const failurePropagation = listOf(
+  object({ failed_service: text, affected_services: texts, failure_reasons: texts }),
+);
+
 const structuralFields = {
   trace_id: traceId,
   failed_service: text,
   dependency_chain: texts,
   service_states: mapOf(reference("ServiceState")),
   cascade_analysis: object({
-    failure_propagation: listOf(
-      object({ failed_service: text, affected_services: texts, failure_reasons: texts }),
-    ),
+    failure_propagation: failurePropagation,
     blast_radius: count,
     critical_path: texts,
   }),
@@ -176,7 +178,7 @@ export const schemas = {
     verdict: text,
     confidence: orNull(ratio),
     root_cause_candidates: listOf(reference("Candidate")),
-    advice: listOf(object({ sentence: text, kind: text, service: text, spans: spanIds })),
+    advice: listOf(reference("Advice")),
     failing_path: listOf(
       object(
         {
@@ -226,6 +228,37 @@ export const schemas = {
     dependency_graph: reference("Graph"),
     problems: listOf(reference("Problem")),
   }),
+  WindowReport: object({
+    window: reference("Window"),
+    baseline: orNull(reference("Window")),
+    verdict: text,
+    confidence: orNull(ratio),
+    healthy: { ...flag, description: "nothing significant: there are no candidates" },
+    root_cause_candidates: listOf(reference("Candidate")),
+    failure_propagation: failurePropagation,
+    affected_services: texts,
+    entry_points: listOf(
+      object({
+        service: text,
+        operation: text,
+        requests: number,
+        excess_failed: number,
+        added_latency_ms: number,
+        share: ratio,
+      }),
+    ),
+    blast_radius: count,
+    service_states: mapOf(reference("ServiceState")),
+    dependency_graph: reference("Graph"),
+    onset_order: listOf(object({ service: text, onset: time })),
+    recommendations: texts,
+    advice: listOf(reference("Advice")),
+    exemplar_trace_ids: listOf(traceId),
+    totals: object({ spans: count, traces: count, services: count }),
+    problems: listOf(reference("Problem")),
+  }),
+  Window: object({ from: time, to: time }),
+  Advice: object({ sentence: text, kind: text, service: text, spans: spanIds }),
   Problem: object({ kind: text, message: text, count, spans: spanIds }, { source: text }),
   TraceSummary: object({
     trace_id: traceId,

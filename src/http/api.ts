@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ErrorCode, errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { clientOf, showsCertificate } from "./access.ts";
-import { readParameters } from "./api-parameters.ts";
+import { fieldsOf, readParameters } from "./api-parameters.ts";
 import { type ApiAnswer, type ApiSources, type Route, routes } from "./api-routes.ts";
 import type { HttpHandler } from "./server.ts";
 
@@ -32,13 +32,50 @@ async function handle(request: IncomingMessage, options: ApiOptions): Promise<Ap
   const url = urlOf(request.url ?? "/");
   const [route, path] = findRoute(url.pathname);
   if (route.isOpen !== true) checkCaller(request, options);
-  if (request.method !== "GET" && request.method !== "HEAD")
-    throw new OperationError(
-      "method_not_allowed",
-      `${url.pathname} takes GET, not ${request.method ?? "nothing"}`,
-    );
-  const values = readParameters(route.parameters, path, url.searchParams);
+  checkMethod(request, route);
+  const body = route.method === "POST" ? fieldsOf(await readJson(request)) : noFields;
+  const values = readParameters(route.parameters, { path, query: url.searchParams, body });
   return await route.handle(values, options, request.headers.accept ?? "");
+}
+
+const noFields: ReadonlyMap<string, string> = new Map();
+
+function checkMethod({ method = "" }: IncomingMessage, route: Route): void {
+  const taken = route.method === "POST" ? ["POST"] : ["GET", "HEAD"];
+  if (!taken.includes(method)) throw new MethodNotAllowed(route.path, method, taken.join(", "));
+}
+
+class MethodNotAllowed extends OperationError {
+  /** as the header of that name says it */
+  readonly allow: string;
+
+  constructor(path: string, method: string, allow: string) {
+    super("method_not_allowed", `${path} takes ${allow}, not ${method || "nothing"}`);
+    this.allow = allow;
+  }
+}
+
+/** A question is a few fields. */
+const questionBytesMax = 64 * 1024;
+
+/** Only what says that it is JSON: a form on another site cannot say that without asking first. */
+async function readJson(request: IncomingMessage): Promise<string> {
+  const type = (request.headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase();
+  if (type !== "application/json")
+    throw new OperationError(
+      "unsupported_media_type",
+      `The body is ${type === undefined || type === "" ? "of no type" : type}, not application/json`,
+      "Send a JSON object with the header Content-Type: application/json.",
+    );
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > questionBytesMax)
+      throw new OperationError("body_too_large", `The body has more than ${questionBytesMax} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** A page on another site may make a browser resolve its own name to us; it cannot make the Host header lie. */
@@ -125,7 +162,7 @@ function errorAnswer(error: unknown, options: ApiOptions): ApiAnswer {
     );
   }
   const answer = failure(errorCatalogue[error.code].status, error.code, error.message, error.hint);
-  if (error.code === "method_not_allowed") return { ...answer, headers: { Allow: "GET, HEAD" } };
+  if (error instanceof MethodNotAllowed) return { ...answer, headers: { Allow: error.allow } };
   const challenges = options.credentials?.challenges ?? [];
   return error.code === "unauthenticated" && challenges.length > 0
     ? { ...answer, headers: { "WWW-Authenticate": challenges.join(", ") } }

@@ -1,5 +1,5 @@
 import { type ErrorCode, errorCatalogue } from "../engine/errors/operation-error.ts";
-import { parameterObject } from "./api-parameters.ts";
+import { bodyObject, parameterObjects } from "./api-parameters.ts";
 import type { ApiSources, Route } from "./api-routes.ts";
 import { type JsonSchema, schemaReference, schemas } from "./api-schemas.ts";
 
@@ -12,7 +12,7 @@ export function openApiDocument(
   const paths = new Map<string, Record<string, unknown>>();
   for (const route of routes) {
     const operations = paths.get(route.path) ?? {};
-    operations["get"] = operationObject(route, asked.alternatives);
+    operations[route.method === "POST" ? "post" : "get"] = operationObject(route, asked.alternatives);
     paths.set(route.path, operations);
   }
   return {
@@ -21,7 +21,7 @@ export function openApiDocument(
       title: "hypocenter",
       version,
       description:
-        "Asks a running hypocenter about traces, services and their dependencies. Every address also answers HEAD.",
+        "Asks a running hypocenter about traces, services and their dependencies. Every address that answers GET also answers HEAD.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     paths: Object.fromEntries(paths),
@@ -53,6 +53,7 @@ function askedOf({ credentials = null, tls = null }: Pick<ApiSources, "credentia
 
 function operationObject(route: Route, alternatives: readonly SecurityRequirement[]): JsonSchema {
   const { operationId, summary, parameters, answer, alias, isOpen } = route;
+  const requestBody = bodyObject(parameters);
   const security = isOpen === true ? [] : alternatives;
   const errors: readonly ErrorCode[] = [
     ...route.errors,
@@ -77,7 +78,8 @@ function operationObject(route: Route, alternatives: readonly SecurityRequiremen
     summary,
     ...(alias === undefined ? {} : { description: `The same as ${alias}.` }),
     security,
-    parameters: Object.entries(parameters).map(([name, parameter]) => parameterObject(name, parameter)),
+    parameters: parameterObjects(parameters),
+    ...(requestBody === null ? {} : { requestBody }),
     responses,
   };
 }

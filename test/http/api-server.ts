@@ -1,4 +1,4 @@
-import { request } from "node:http";
+import { type RequestOptions, request } from "node:http";
 import { onTestFinished } from "vitest";
 import { createEngine } from "../../src/engine/engine.ts";
 import type { Clock } from "../../src/engine/ports.ts";
@@ -21,6 +21,8 @@ export interface ApiClient {
     path: string,
     options?: { readonly method?: string; readonly headers?: Record<string, string> },
   ): Promise<Answer>;
+  /** a question in JSON */
+  post(path: string, question: object, headers?: Record<string, string>): Promise<Answer>;
 }
 
 const usualClock: Clock = {
@@ -59,13 +61,21 @@ export async function startApi(
     await engine.stop();
     await store.close();
   });
-  return { get: (path, { method = "GET", headers = {} } = {}) => ask(listener.port, path, method, headers) };
+  const { port } = listener;
+  return {
+    get: (path, { method = "GET", headers = {} } = {}) => ask({ port, path, method, headers }),
+    post: (path, question, headers = {}) =>
+      ask(
+        { port, path, method: "POST", headers: { "content-type": "application/json", ...headers } },
+        JSON.stringify(question),
+      ),
+  };
 }
 
 /** node:http instead of fetch: paths go out as they are written, and Host can be chosen. */
-function ask(port: number, path: string, method: string, headers: Record<string, string>): Promise<Answer> {
+function ask(target: RequestOptions, sent = ""): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ host: "127.0.0.1", port, path, method, headers }, (response) => {
+    const outgoing = request({ host: "127.0.0.1", ...target }, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("end", () => {
@@ -75,6 +85,6 @@ function ask(port: number, path: string, method: string, headers: Record<string,
       });
     });
     outgoing.on("error", reject);
-    outgoing.end();
+    outgoing.end(sent);
   });
 }

@@ -259,15 +259,29 @@ describe("OpenAPI", () => {
     return (await api.get("/openapi.json")).json() as OpenApi;
   }
 
+  function operationsOf({ paths }: OpenApi) {
+    return Object.entries(paths).flatMap(([path, operations]) =>
+      Object.entries(operations).map(([method, operation]) => ({ path, method, ...operation })),
+    );
+  }
+
+  function ask(
+    api: ApiClient,
+    { path, method }: { readonly path: string; readonly method: string },
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    const target = path.replace(/\{(\w+)\}/g, (_, name: string) => samples[name]!);
+    return method === "post" ? api.post(target, {}, headers) : api.get(target, { headers });
+  }
+
   test("every address answers as it declares, member by member", async () => {
     const api = await startApi(shop);
     const document = await describedBy(api);
     expect(document.openapi).toBe("3.1.0");
-    for (const [path, operations] of Object.entries(document.paths)) {
-      const { responses } = operations["get"]!;
-      const answer = await api.get(path.replace(/\{(\w+)\}/g, (_, name: string) => samples[name]!));
-      const [mediaType, { schema }] = Object.entries(responses["200"]!.content)[0]!;
-      expect([path, answer.status]).toEqual([path, 200]);
+    for (const operation of operationsOf(document)) {
+      const answer = await ask(api, operation);
+      const [mediaType, { schema }] = Object.entries(operation.responses["200"]!.content)[0]!;
+      expect([operation.path, answer.status]).toEqual([operation.path, 200]);
       expect(answer.headers["content-type"]).toBe(`${mediaType}; charset=utf-8`);
       const value = mediaType.startsWith("application/json") ? answer.json() : answer.body;
       expect(schemaErrors(value, schema, document)).toEqual([]);
@@ -290,14 +304,13 @@ describe("OpenAPI", () => {
       const authorization = asked.basic.length > 0 ? `Basic ${btoa("ann:pass")}` : "Bearer t0ken";
       const document = (await api.get("/openapi.json", { headers: { authorization } })).json() as OpenApi;
       expect(Object.keys(document.components.securitySchemes)).toEqual(alternatives.flatMap(Object.keys));
-      for (const [path, operations] of Object.entries(document.paths)) {
-        const { security, responses } = operations["get"]!;
+      for (const operation of operationsOf(document)) {
+        const { path, security, responses } = operation;
         const isOpen = ["/livez", "/readyz", "/healthz", "/ready", "/health"].includes(path);
         expect([path, security]).toEqual([path, isOpen ? [] : alternatives]);
-        const target = path.replace(/\{(\w+)\}/g, (_all, name: string) => samples[name]!);
-        const stranger = await api.get(target);
+        const stranger = await ask(api, operation);
         expect([path, stranger.status]).toEqual([path, security.length > 0 ? 401 : 200]);
-        const elsewhere = await api.get(target, { headers: { host: "evil.example" } });
+        const elsewhere = await ask(api, operation, { host: "evil.example" });
         expect(elsewhere.status).toBe(421);
         for (const answer of security.length > 0 ? [stranger, elsewhere] : [elsewhere]) {
           const { schema } = responses[String(answer.status)]!.content["application/json"]!;
@@ -340,10 +353,7 @@ describe("OpenAPI", () => {
 
   test("paths, parameters and names are consistent", async () => {
     const document = await describedBy(await startApi(shop));
-    const operations = Object.entries(document.paths).map(([path, methods]) => ({
-      path,
-      ...methods["get"]!,
-    }));
+    const operations = operationsOf(document);
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
     for (const { path, parameters } of operations) {
       const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
