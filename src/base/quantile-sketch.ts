@@ -131,6 +131,16 @@ export class QuantileSketch {
     return answer;
   }
 
+  /** The weight of the values above one: exact where quantiles are, else as exact as the buckets. */
+  weightAbove(value: number): number {
+    if (this.#values === null || this.#count > exactValuesMax)
+      return this.#upToDateBuckets().weightAbove(value);
+    let weight = 0;
+    for (let i = 0; i < this.#count; i += 1)
+      if ((this.#values[i] as number) > value) weight += this.#weights?.[i] ?? 1;
+    return weight;
+  }
+
   #findQuantile(q: number): number | null {
     if (this.#values === null || this.#count > exactValuesMax)
       return this.#upToDateBuckets().quantile(q, this.#weight);
@@ -264,6 +274,14 @@ class LogBuckets {
       if (passed >= rank) break;
     }
     return middleOf(last);
+  }
+
+  weightAbove(value: number): number {
+    const from = value === 0 ? this.#first : bucketOf(value) + 1;
+    let weight = 0;
+    for (let i = Math.max(0, from - this.#first); i < this.#sums.length; i += 1)
+      weight += this.#sums[i] as number;
+    return weight;
   }
 
   /** Lets the empty buckets at both ends go. */

@@ -20,6 +20,7 @@ import { episodesOf, episodeToShow } from "../trace/episodes.ts";
 import { type RowRef, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { OperationError, unknownEpisode } from "./errors/operation-error.ts";
 import { FoldedTraces } from "./folded-traces.ts";
+import { Incidents } from "./incidents.ts";
 import { defaultEngineLimits, type EngineLimits } from "./limits.ts";
 import type {
   Clock,
@@ -27,6 +28,8 @@ import type {
   DoctorAnswer,
   DoctorOptions,
   EngineStats,
+  Incident,
+  IncidentEvent,
   IngestPort,
   QueryPort,
   ReceivedBody,
@@ -56,6 +59,8 @@ export interface Engine extends IngestPort, QueryPort {
   start(): void;
   /** Folds every trace that is due by now. */
   foldDue(): Promise<void>;
+  /** Looks whether something has gone wrong; it does so by itself once started. */
+  lookForIncidents(): Promise<void>;
   /** Takes nothing more, folds what is open as far as time allows. The store is left open. */
   stop(): Promise<void>;
 }
@@ -74,7 +79,9 @@ class LiveEngine implements Engine {
   readonly #onFault: (fault: unknown) => void;
   readonly #folded: FoldedTraces;
   readonly #windows: StoredWindows;
+  readonly #incidents: Incidents;
   #timer: NodeJS.Timeout | null = null;
+  #lookTimer: NodeJS.Timeout | null = null;
   #isFolding = false;
   #isStopping = false;
   #ingestBytes = 0;
@@ -88,6 +95,7 @@ class LiveEngine implements Engine {
     slowed_bodies_total: 0,
     early_folds_total: 0,
     fold_faults_total: 0,
+    look_faults_total: 0,
     trace_reports_total: 0,
     window_reports_total: 0,
   };
@@ -100,7 +108,9 @@ class LiveEngine implements Engine {
     this.#limits = { ...asked, openTracesMax: Math.min(asked.openTracesMax, asked.traceStatesMax / 2) };
     this.#onFault = onFault;
     this.#folded = new FoldedTraces(store, clock, this.#limits);
-    this.#windows = new StoredWindows({ store, clock, limits: this.#limits, folded: this.#folded });
+    const shared = { folded: this.#folded, clock, limits: this.#limits };
+    this.#windows = new StoredWindows({ store, ...shared });
+    this.#incidents = new Incidents({ windows: this.#windows, ...shared });
   }
 
   async ingest(received: ReceivedBody, decoded: Decoded): Promise<void> {
@@ -206,6 +216,18 @@ class LiveEngine implements Engine {
     return this.#windows.report(options);
   }
 
+  incidents(): readonly Incident[] {
+    return this.#incidents.list();
+  }
+
+  incident(id: string): Incident | null {
+    return this.#incidents.get(id);
+  }
+
+  onIncident(listener: (event: IncidentEvent) => void): () => void {
+    return this.#incidents.subscribe(listener);
+  }
+
   async doctor(window: TimeWindow | null, { language, tracesMax }: DoctorOptions): Promise<DoctorAnswer> {
     await this.#foldForQuery();
     const rollup = new DoctorRollup();
@@ -238,6 +260,7 @@ class LiveEngine implements Engine {
     return {
       ...this.#counts,
       ...this.#folded.stats(),
+      ...this.#incidents.stats(),
       ingest_in_flight_bytes: this.#ingestBytes,
       store_bodies: store.bodies,
       store_bytes: store.bytes,
@@ -252,6 +275,18 @@ class LiveEngine implements Engine {
     const everyMs = Math.max(5, Math.min(100, this.#limits.idleMs / 20));
     this.#timer = setInterval(() => void this.foldDue(), everyMs);
     this.#timer.unref();
+    this.#lookTimer = setInterval(() => void this.lookForIncidents(), this.#limits.incidentLookMs);
+    this.#lookTimer.unref();
+  }
+
+  async lookForIncidents(): Promise<void> {
+    try {
+      await this.#foldForQuery();
+      await this.#incidents.look();
+    } catch (fault) {
+      this.#counts.look_faults_total += 1;
+      this.#onFault(fault);
+    }
   }
 
   async foldDue(): Promise<void> {
@@ -266,8 +301,8 @@ class LiveEngine implements Engine {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
+    for (const timer of [this.#timer, this.#lookTimer]) if (timer !== null) clearInterval(timer);
+    this.#timer = this.#lookTimer = null;
     const end = this.#clock.monotonicMs() + this.#limits.drainMsMax;
     await this.#foldInSlices(Number.POSITIVE_INFINITY, () =>
       this.#clock.monotonicMs() > end ? -1 : this.#folded.nextOpen(),

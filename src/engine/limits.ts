@@ -29,6 +29,14 @@ export interface EngineLimits {
   /** Traces, and spans, of one window that a report of it reads; of more an even choice by trace id, and the report says so. */
   readonly windowTracesMax: number;
   readonly windowSpansMax: number;
+  /** Spans of an incident, and of the time before it, that a report of it reads; the report is made anew every minute. */
+  readonly incidentSpansMax: number;
+  /** How often the server looks whether something has gone wrong. */
+  readonly incidentLookMs: number;
+  /** An incident is over when nothing has been worse than usual for this long. */
+  readonly incidentQuietMs: number;
+  /** Incidents that are kept with their report; the oldest that is over goes first. */
+  readonly incidentsMax: number;
   /** Waiting traces that one search or graph request folds before it answers; the rest follow in their own time. */
   readonly foldOnQueryMax: number;
   /** Work that takes long gives way to others after this long. */
@@ -52,6 +60,10 @@ export const defaultEngineLimits: EngineLimits = {
   windowAgeMsMax: 1_000,
   windowTracesMax: 50_000,
   windowSpansMax: 500_000,
+  incidentSpansMax: 100_000,
+  incidentLookMs: 10_000,
+  incidentQuietMs: 180_000,
+  incidentsMax: 200,
   foldOnQueryMax: 2_000,
   sliceMs: 10,
   drainMsMax: 4_000,

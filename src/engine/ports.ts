@@ -135,6 +135,33 @@ export interface WindowReportOptions {
   readonly failedService?: string;
 }
 
+/** Open = it goes on; merged = it turned out to be part of another. */
+export type IncidentStatus = "open" | "closed" | "merged";
+
+/** Something that went wrong, noticed by the server itself. */
+export interface Incident {
+  readonly id: string;
+  readonly status: IncidentStatus;
+  /** the first minute that was worse */
+  readonly start: UnixNanos;
+  /** null while it goes on */
+  readonly end: UnixNanos | null;
+  readonly detected: UnixNanos;
+  readonly updated: UnixNanos;
+  /** grows with every report */
+  readonly version: number;
+  readonly mergedInto: string | null;
+  /** services of which operations fared worse, sorted */
+  readonly services: readonly string[];
+  /** the last one of each language */
+  readonly reports: ReadonlyMap<Language, WindowReport>;
+}
+
+export interface IncidentEvent {
+  readonly kind: "opened" | "updated" | "merged" | "closed";
+  readonly incident: Incident;
+}
+
 export interface TraceAnalysis {
   /** grows by one whenever spans that arrived since changed the trace */
   readonly version: number;
@@ -181,6 +208,11 @@ export interface QueryPort {
   graph(window: TimeWindow | null): Promise<GraphJson>;
   /** Reads the traces of the window (and of the healthy time to compare with); of very many, an even choice by trace id. */
   analyzeWindow(options: WindowReportOptions): Promise<WindowReport>;
+  /** What the server noticed by itself, the newest first. */
+  incidents(): readonly Incident[];
+  incident(id: string): Incident | null;
+  /** Calls back with what happens to incidents from now on; the answer ends that. */
+  onIncident(listener: (event: IncidentEvent) => void): () => void;
   /** Reads a bounded number of traces for this answer: what is wrong with the instrumentation costs nothing until asked. */
   doctor(window: TimeWindow | null, options: DoctorOptions): Promise<DoctorAnswer>;
   stats(): EngineStats;

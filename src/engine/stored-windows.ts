@@ -50,10 +50,8 @@ export class StoredWindows {
 
   /** Rejects with `service_not_found` for a failed service that the window does not know. */
   async report({ window, baseline, language, failedService }: WindowReportOptions): Promise<WindowReport> {
-    const before = baseline === null ? [] : await this.#summariesOf(baseline);
-    const isCompared = before.length > 0;
-    const sums = await this.#sumsOf(window, await this.#summariesOf(window), isCompared);
-    const usual = baseline !== null && isCompared ? await this.#sumsOf(baseline, before, isCompared) : null;
+    const usual = baseline === null ? null : await this.usualSums(baseline);
+    const sums = await this.sums(window, { isCompared: usual !== null });
     if (failedService !== undefined && sums.scope.red.service(failedService) === undefined)
       throw new OperationError(
         "service_not_found",
@@ -65,14 +63,24 @@ export class StoredWindows {
     return analyzeWindow(sums, usual, { language, window, ...failed });
   }
 
-  async #sumsOf(
+  /** What a healthy time is compared by; null where no trace starts in it. */
+  async usualSums(window: TimeWindow, spansMax = this.#limits.windowSpansMax): Promise<WindowSums | null> {
+    const sums = await this.sums(window, { isCompared: true, spansMax });
+    return sums.scope.totals.traces === 0 ? null : sums;
+  }
+
+  /** The traces that start in a window, added up; of more spans than `spansMax` an even choice of traces. */
+  async sums(
     window: TimeWindow,
-    summaries: readonly TraceSummary[],
-    isCompared: boolean,
+    {
+      isCompared,
+      spansMax = this.#limits.windowSpansMax,
+    }: { readonly isCompared: boolean; readonly spansMax?: number },
   ): Promise<WindowSums> {
     const rollup = new WindowRollup({ isCompared }, this.#folded.shared);
+    const summaries = await this.#summariesOf(window);
     const total = summaries.length;
-    const chosen = this.#choose(summaries);
+    const chosen = this.#choose(summaries, spansMax);
     const tables: SpanTable[] = [];
     for await (const table of this.#store.readTables(chosen)) tables.push(table);
     if (chosen.length < total)
@@ -102,15 +110,14 @@ export class StoredWindows {
   }
 
   /** Ids of traces are random, at least in their last digits: the smallest there are as good a choice as any, and always the same. */
-  #choose(summaries: readonly TraceSummary[]): readonly TraceId[] {
-    const { windowTracesMax, windowSpansMax } = this.#limits;
+  #choose(summaries: readonly TraceSummary[], spansMax: number): readonly TraceId[] {
+    const { windowTracesMax } = this.#limits;
     const inOrder = summaries.map(({ traceId, spanCount }) => ({ traceId, spanCount, key: keyOf(traceId) }));
     inOrder.sort((a, b) => (a.key < b.key ? -1 : 1));
     const chosen: TraceId[] = [];
     let spans = 0;
     for (const { traceId, spanCount } of inOrder) {
-      if (chosen.length >= windowTracesMax || (chosen.length > 0 && spans + spanCount > windowSpansMax))
-        break;
+      if (chosen.length >= windowTracesMax || (chosen.length > 0 && spans + spanCount > spansMax)) break;
       chosen.push(traceId);
       spans += spanCount;
     }

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { GraphJson } from "../analysis/report.ts";
+import type { GraphJson, Language } from "../analysis/report.ts";
 import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
-import type { Clock, EngineStats, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
+import type { Clock, EngineStats, Incident, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
 import { usualTimeBefore } from "../engine/stored-windows.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
@@ -51,9 +51,12 @@ export interface ListenAddresses {
 export interface ApiAnswer {
   readonly status?: number;
   readonly mediaType: string;
-  readonly body: string;
+  readonly body: string | Stream;
   readonly headers?: Readonly<Record<string, string>>;
 }
+
+/** An answer without an end: writes with `write` what comes; the answer of the function ends that. */
+export type Stream = (write: (text: string) => void) => () => void;
 
 /** One address of the API: how it is asked, what it answers, and what OpenAPI says of both. */
 export interface Route {
@@ -84,6 +87,7 @@ export interface Route {
 
 const json = "application/json";
 const plainText = "text/plain";
+const eventStream = "text/event-stream";
 
 const traceId = inPath({ kind: "trace_id" }, "16 or 32 hex digits, any case");
 const from = optional({ kind: "time" }, "only traces that start at or after this time");
@@ -331,6 +335,64 @@ const analyzeRoute = route({
   },
 });
 
+const incidentsRoute = route({
+  path: "/api/v1/incidents",
+  operationId: "listIncidents",
+  summary: "What the server noticed by itself, the newest first",
+  parameters: {
+    status: optional({ kind: "choice", values: ["open", "closed", "merged"] }, "only these"),
+    lang: language,
+  },
+  answer: { description: "the incidents", mediaType: json, schema: schemaReference("Incidents") },
+  errors: ["bad_request"],
+  handle: async ({ status, lang }, { query }) => {
+    const incidents = query.incidents().filter((each) => status === null || each.status === status);
+    return jsonAnswer({ incidents: incidents.map((incident) => incidentJson(incident, lang)) });
+  },
+});
+
+const incidentRoute = route({
+  path: "/api/v1/incidents/{id}",
+  operationId: "getIncident",
+  summary: "One incident with the last report of it: causes in order, who is hit, since when",
+  parameters: { id: inPath({ kind: "text" }, "as the list names it"), lang: language },
+  answer: { description: "the incident", mediaType: json, schema: schemaReference("IncidentReport") },
+  errors: ["bad_request", "incident_not_found"],
+  handle: async ({ id, lang }, { query }) => {
+    const incident = query.incident(id);
+    if (incident === null)
+      throw new OperationError(
+        "incident_not_found",
+        `There is no incident ${id}`,
+        "/api/v1/incidents lists those that are kept.",
+      );
+    return await longAnswer({ ...incidentJson(incident, lang), ...incident.reports.get(lang) });
+  },
+});
+
+const eventsRoute = route({
+  path: "/api/v1/events",
+  operationId: "streamEvents",
+  summary: "Server-sent events: what happens to incidents, from now on",
+  parameters: { lang: language },
+  answer: {
+    description:
+      "events opened, updated, merged and closed; the data of each is an incident as the list shows it",
+    mediaType: eventStream,
+    schema: { type: "string" },
+  },
+  errors: ["bad_request"],
+  handle: async ({ lang }, { query }) => ({
+    mediaType: eventStream,
+    body: (write) =>
+      query.onIncident(({ kind, incident }) =>
+        write(
+          `event: ${kind}\nid: ${incident.id}/${incident.version}\ndata: ${writeJson(incidentJson(incident, lang))}\n\n`,
+        ),
+      ),
+  }),
+});
+
 const metricsRoute = route({
   path: "/metrics",
   operationId: "getMetrics",
@@ -390,6 +452,9 @@ export const routes: readonly Route[] = [
   serviceRoute,
   graphRoute,
   analyzeRoute,
+  incidentsRoute,
+  incidentRoute,
+  eventsRoute,
   doctorRoute,
   ...healthRoutes(),
   metricsRoute,
@@ -475,6 +540,28 @@ function timesOf(start: TimePoint, end: TimePoint, clock: Clock, prefix = ""): T
       "Swap them.",
     );
   return window;
+}
+
+function incidentJson(incident: Incident, lang: Language): Readonly<Record<string, unknown>> {
+  const { id, status, start, end, detected, updated, version, mergedInto, services, reports } = incident;
+  const report = reports.get(lang);
+  const [cause] = report?.root_cause_candidates ?? [];
+  return {
+    id,
+    status,
+    start: formatTime(start),
+    end: end === null ? null : formatTime(end),
+    detected: formatTime(detected),
+    updated: formatTime(updated),
+    version,
+    merged_into: mergedInto,
+    services,
+    verdict: report?.verdict ?? "",
+    confidence: report?.confidence ?? null,
+    cause: cause === undefined ? null : { service: cause.service, kind: cause.kind },
+    affected_services: report?.affected_services ?? [],
+    exemplar_trace_ids: report?.exemplar_trace_ids ?? [],
+  };
 }
 
 function summaryJson(summary: TraceSummary): Readonly<Record<string, unknown>> {

@@ -101,6 +101,23 @@ const graphParts = {
   ),
 };
 
+const incidentFacts = {
+  id: text,
+  status: { ...oneOf("open", "closed", "merged"), description: "merged = part of another, see merged_into" },
+  start: { ...time, description: "the first minute that was worse than usual" },
+  end: orNull(time),
+  detected: time,
+  updated: time,
+  version: { type: "integer", minimum: 1, description: "grows with every report" },
+  merged_into: orNull(text),
+  services: { ...texts, description: "those with operations that fared worse" },
+  verdict: text,
+  confidence: orNull(ratio),
+  cause: orNull(object({ service: text, kind: text })),
+  affected_services: texts,
+  exemplar_trace_ids: listOf(traceId),
+};
+
 const failurePropagation = listOf(
   object({ failed_service: text, affected_services: texts, failure_reasons: texts }),
 );
@@ -116,6 +133,36 @@ const structuralFields = {
     critical_path: texts,
   }),
   recommendations: texts,
+};
+
+const windowFacts = {
+  window: reference("Window"),
+  baseline: orNull(reference("Window")),
+  verdict: text,
+  confidence: orNull(ratio),
+  healthy: { ...flag, description: "nothing significant: there are no candidates" },
+  root_cause_candidates: listOf(reference("Candidate")),
+  failure_propagation: failurePropagation,
+  affected_services: texts,
+  entry_points: listOf(
+    object({
+      service: text,
+      operation: text,
+      requests: number,
+      excess_failed: number,
+      added_latency_ms: number,
+      share: ratio,
+    }),
+  ),
+  blast_radius: count,
+  service_states: mapOf(reference("ServiceState")),
+  dependency_graph: reference("Graph"),
+  onset_order: listOf(object({ service: text, onset: time })),
+  recommendations: texts,
+  advice: listOf(reference("Advice")),
+  exemplar_trace_ids: listOf(traceId),
+  totals: object({ spans: count, traces: count, services: count }),
+  problems: listOf(reference("Problem")),
 };
 
 /** Everything that answers are made of, for `components/schemas`. */
@@ -228,35 +275,10 @@ export const schemas = {
     dependency_graph: reference("Graph"),
     problems: listOf(reference("Problem")),
   }),
-  WindowReport: object({
-    window: reference("Window"),
-    baseline: orNull(reference("Window")),
-    verdict: text,
-    confidence: orNull(ratio),
-    healthy: { ...flag, description: "nothing significant: there are no candidates" },
-    root_cause_candidates: listOf(reference("Candidate")),
-    failure_propagation: failurePropagation,
-    affected_services: texts,
-    entry_points: listOf(
-      object({
-        service: text,
-        operation: text,
-        requests: number,
-        excess_failed: number,
-        added_latency_ms: number,
-        share: ratio,
-      }),
-    ),
-    blast_radius: count,
-    service_states: mapOf(reference("ServiceState")),
-    dependency_graph: reference("Graph"),
-    onset_order: listOf(object({ service: text, onset: time })),
-    recommendations: texts,
-    advice: listOf(reference("Advice")),
-    exemplar_trace_ids: listOf(traceId),
-    totals: object({ spans: count, traces: count, services: count }),
-    problems: listOf(reference("Problem")),
-  }),
+  WindowReport: object(windowFacts),
+  Incident: object(incidentFacts),
+  Incidents: object({ incidents: listOf(reference("Incident")) }),
+  IncidentReport: object({ ...incidentFacts, ...windowFacts }),
   Window: object({ from: time, to: time }),
   Advice: object({ sentence: text, kind: text, service: text, spans: spanIds }),
   Problem: object({ kind: text, message: text, count, spans: spanIds }, { source: text }),

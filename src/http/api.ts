@@ -3,7 +3,7 @@ import { type ErrorCode, errorCatalogue, OperationError } from "../engine/errors
 import { writeJson } from "../wire/write-json.ts";
 import { clientOf, showsCertificate } from "./access.ts";
 import { fieldsOf, readParameters } from "./api-parameters.ts";
-import { type ApiAnswer, type ApiSources, type Route, routes } from "./api-routes.ts";
+import { type ApiAnswer, type ApiSources, type Route, routes, type Stream } from "./api-routes.ts";
 import type { HttpHandler } from "./server.ts";
 
 export interface ApiOptions extends ApiSources {
@@ -188,6 +188,12 @@ function send(
   { status = 200, mediaType, body, headers }: ApiAnswer,
 ): void {
   if (response.destroyed) return;
+  if (typeof body !== "string") {
+    response.writeHead(status, { "Content-Type": mediaType, ...securityHeaders, ...headers });
+    if (request.method === "HEAD") response.end();
+    else streamTo(response, body);
+    return;
+  }
   const bytes = Buffer.from(body);
   response.writeHead(status, {
     "Content-Type": `${mediaType}; charset=utf-8`,
@@ -196,4 +202,24 @@ function send(
     ...headers,
   });
   response.end(request.method === "HEAD" ? undefined : bytes);
+}
+
+/** A comment this often shows to both sides, and to proxies, that the connection still stands. */
+const heartbeatMs = 15_000;
+/** A client that has not read so many characters of what it was sent reads none. */
+const unreadMax = 1024 * 1024;
+
+function streamTo(response: ServerResponse, stream: Stream): void {
+  const write = (text: string): void => {
+    if (response.writableLength > unreadMax) response.destroy();
+    else response.write(text);
+  };
+  write(": events follow\n\n");
+  const end = stream(write);
+  const heartbeat = setInterval(() => write(": still here\n\n"), heartbeatMs);
+  heartbeat.unref();
+  response.on("close", () => {
+    clearInterval(heartbeat);
+    end();
+  });
 }

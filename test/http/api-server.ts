@@ -17,12 +17,15 @@ export interface Answer {
 }
 
 export interface ApiClient {
+  readonly port: number;
   get(
     path: string,
     options?: { readonly method?: string; readonly headers?: Record<string, string> },
   ): Promise<Answer>;
   /** a question in JSON */
   post(path: string, question: object, headers?: Record<string, string>): Promise<Answer>;
+  /** any body */
+  send(path: string, body: string, headers: Record<string, string>): Promise<Answer>;
 }
 
 const usualClock: Clock = {
@@ -44,31 +47,39 @@ export async function startApi(
   const table = tableOf(text);
   const received = { signal: "traces", encoding: "protobuf", body: encodeTraces(rowsOf(table)) } as const;
   await engine.ingest(received, { signal: "traces", table });
+  const client = await serveApi({ query: engine, clock, stats: () => engine.stats(), ...options }, onFault);
+  onTestFinished(async () => {
+    await engine.stop();
+    await store.close();
+  });
+  return client;
+}
+
+/** A real API on a free port; gone when the test ends. */
+export async function serveApi(
+  options: Pick<ApiOptions, "query" | "clock"> & Partial<ApiOptions>,
+  onFault: (fault: unknown) => void,
+): Promise<ApiClient> {
   const handler = createApiHandler({
-    query: engine,
-    clock,
+    stats: () => ({}),
     version: "1.2.3",
     isReady: () => true,
-    stats: () => engine.stats(),
     addresses: () => ({ grpc: "127.0.0.1:4317", http: "127.0.0.1:4318", api: "127.0.0.1:4320" }),
     allowedHosts: null,
     onFault,
     ...options,
   });
   const listener = await listenHttp(handler, { host: "127.0.0.1", port: 0 });
-  onTestFinished(async () => {
-    await listener.close(0);
-    await engine.stop();
-    await store.close();
-  });
+  onTestFinished(() => listener.close(0));
   const { port } = listener;
   return {
+    port,
     get: (path, { method = "GET", headers = {} } = {}) => ask({ port, path, method, headers }),
-    post: (path, question, headers = {}) =>
-      ask(
-        { port, path, method: "POST", headers: { "content-type": "application/json", ...headers } },
-        JSON.stringify(question),
-      ),
+    post: (path, question, headers = {}) => {
+      const sent = { "content-type": "application/json", ...headers };
+      return ask({ port, path, method: "POST", headers: sent }, JSON.stringify(question));
+    },
+    send: (path, body, headers) => ask({ port, path, method: "POST", headers }, body),
   };
 }
 

@@ -259,6 +259,9 @@ describe("OpenAPI", () => {
     return (await api.get("/openapi.json")).json() as OpenApi;
   }
 
+  /** An answer without an end, and one that is there only while something is wrong: see incidents.test.ts. */
+  const elsewhere = ["/api/v1/events", "/api/v1/incidents/{id}"];
+
   function operationsOf({ paths }: OpenApi) {
     return Object.entries(paths).flatMap(([path, operations]) =>
       Object.entries(operations).map(([method, operation]) => ({ path, method, ...operation })),
@@ -279,6 +282,7 @@ describe("OpenAPI", () => {
     const document = await describedBy(api);
     expect(document.openapi).toBe("3.1.0");
     for (const operation of operationsOf(document)) {
+      if (elsewhere.includes(operation.path)) continue;
       const answer = await ask(api, operation);
       const [mediaType, { schema }] = Object.entries(operation.responses["200"]!.content)[0]!;
       expect([operation.path, answer.status]).toEqual([operation.path, 200]);
@@ -306,13 +310,14 @@ describe("OpenAPI", () => {
       expect(Object.keys(document.components.securitySchemes)).toEqual(alternatives.flatMap(Object.keys));
       for (const operation of operationsOf(document)) {
         const { path, security, responses } = operation;
+        if (elsewhere.includes(path)) continue;
         const isOpen = ["/livez", "/readyz", "/healthz", "/ready", "/health"].includes(path);
         expect([path, security]).toEqual([path, isOpen ? [] : alternatives]);
         const stranger = await ask(api, operation);
         expect([path, stranger.status]).toEqual([path, security.length > 0 ? 401 : 200]);
-        const elsewhere = await ask(api, operation, { host: "evil.example" });
-        expect(elsewhere.status).toBe(421);
-        for (const answer of security.length > 0 ? [stranger, elsewhere] : [elsewhere]) {
+        const foreign = await ask(api, operation, { host: "evil.example" });
+        expect(foreign.status).toBe(421);
+        for (const answer of security.length > 0 ? [stranger, foreign] : [foreign]) {
           const { schema } = responses[String(answer.status)]!.content["application/json"]!;
           expect(schemaErrors(answer.json(), schema, document)).toEqual([]);
         }

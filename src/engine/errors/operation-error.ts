@@ -7,6 +7,7 @@ export const errorCatalogue = {
   input_unreadable: { exitCode: 3, status: 400 },
   trace_not_found: { exitCode: 4, status: 404 },
   service_not_found: { exitCode: 4, status: 404 },
+  incident_not_found: { exitCode: 4, status: 404 },
   not_found: { exitCode: 4, status: 404 },
   method_not_allowed: { exitCode: 2, status: 405 },
   unauthenticated: { exitCode: 2, status: 401 },

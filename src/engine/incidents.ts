@@ -1,0 +1,263 @@
+import { analyzeWindow, type WindowSums } from "../analysis/analyze-window.ts";
+import { type Anomaly, findAnomalies, groupAnomalies } from "../analysis/anomalies.ts";
+import type { Language, WindowReport } from "../analysis/report.ts";
+import type { Scope } from "../analysis/scope.ts";
+import { minuteOf, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
+import type { FoldedTraces } from "./folded-traces.ts";
+import type { EngineLimits } from "./limits.ts";
+import type { Clock, EngineStats, Incident, IncidentEvent, TimeWindow } from "./ports.ts";
+import type { StoredWindows } from "./stored-windows.ts";
+
+/** What is looked at: the minute that goes on and the one before, so that there is a whole one. */
+const recentMinutes = 2;
+/** What is compared with: up to an hour in pieces, ending a while before now, because faults begin before they are seen. */
+const usualMinutes = 60;
+const guardMinutes = 3;
+/** Pieces begin at whole multiples of their length, so that they stay the same from one look to the next. */
+const pieceMinutes = { long: 10, short: 2 } as const;
+/** A report of an incident that goes on is made anew this often. */
+const reportEveryMs = 60_000;
+/** The traces before an incident that its reports show beside what went wrong. */
+const leadNanos = 60_000_000_000n;
+
+const languages: readonly Language[] = ["en", "ko"];
+
+interface Known {
+  incident: Incident;
+  /** null once it is closed */
+  usual: WindowSums | null;
+  lastSeenMs: number;
+  reportedMs: number;
+}
+
+export interface IncidentsOptions {
+  readonly folded: FoldedTraces;
+  readonly windows: StoredWindows;
+  readonly clock: Clock;
+  readonly limits: EngineLimits;
+}
+
+/**
+ * Notices by itself that something has gone wrong: operations that fare worse than at any time of the last hour, and of
+ * which the evidence engine can say who is to blame. Anomalies of services that have to do with each other are one
+ * incident; it goes on while there are any, is closed when there have been none for a while, and keeps its last report.
+ *
+ *   look   | | | | | | | | | |          every few seconds, at the last two minutes
+ *   worse        x x x x   x
+ *   incident     [----------------]     closed after the quiet time
+ */
+export class Incidents {
+  readonly #folded: FoldedTraces;
+  readonly #windows: StoredWindows;
+  readonly #clock: Clock;
+  readonly #limits: EngineLimits;
+  readonly #known = new Map<string, Known>();
+  readonly #listeners = new Set<(event: IncidentEvent) => void>();
+  #isLooking = false;
+  readonly #counts = {
+    incident_looks_total: 0,
+    incidents_opened_total: 0,
+    incidents_merged_total: 0,
+    incidents_closed_total: 0,
+    /** anomalies for which the evidence engine found nothing significant */
+    incidents_unconfirmed_total: 0,
+    /** from the first minute that was worse to the look that said so, all together */
+    incident_detection_delay_ms_total: 0,
+  };
+
+  constructor({ folded, windows, clock, limits }: IncidentsOptions) {
+    this.#folded = folded;
+    this.#windows = windows;
+    this.#clock = clock;
+    this.#limits = limits;
+  }
+
+  /** Newest first. */
+  list(): readonly Incident[] {
+    return [...this.#known.values()].map(({ incident }) => incident).reverse();
+  }
+
+  get(id: string): Incident | null {
+    return this.#known.get(id)?.incident ?? null;
+  }
+
+  /** Calls back with everything that happens from now on; the answer ends that. */
+  subscribe(listener: (event: IncidentEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  stats(): EngineStats {
+    const open = [...this.#known.values()].filter(({ incident }) => incident.status === "open");
+    return { ...this.#counts, open_incidents: open.length };
+  }
+
+  /** Looks once; a look that is still going on is not joined by another. */
+  async look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      this.#counts.incident_looks_total += 1;
+      const now = minuteOf(this.#clock.unixNanos());
+      const recent = this.#scopeOf(now - recentMinutes + 1, now);
+      const groups = groupAnomalies(findAnomalies({ recent, usual: this.#usualPieces(now) }), recent);
+      for (const group of groups) await this.#follow(group, recent);
+      for (const known of this.#known.values()) this.#settle(known);
+      this.#forgetOldest();
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  #scopeOf(from: number, to: number): Scope {
+    return this.#folded.scope({ from: startOfMinute(from), to: startOfMinute(to) });
+  }
+
+  /** The pieces of the last hour in which nothing was known to be wrong and anything happened at all. */
+  #usualPieces(now: number): readonly Scope[] {
+    const last = now - recentMinutes - guardMinutes;
+    const long = this.#piecesBefore(last, pieceMinutes.long);
+    return long.length >= 3 ? long : this.#piecesBefore(last, pieceMinutes.short);
+  }
+
+  #piecesBefore(last: number, length: number): readonly Scope[] {
+    const pieces: Scope[] = [];
+    const times = [...this.#known.values()].map(({ incident }) => incident);
+    for (let end = last - ((last + 1) % length); end > last - usualMinutes; end -= length) {
+      const from = startOfMinute(end - length + 1);
+      const to = startOfMinute(end + 1);
+      const isTroubled = times.some(
+        ({ start, end: ended }) => to > start - leadNanos && (ended === null || from < ended + leadNanos),
+      );
+      if (isTroubled) continue;
+      const scope = this.#scopeOf(end - length + 1, end);
+      if (scope.totals.traces > 0) pieces.push(scope);
+    }
+    return pieces;
+  }
+
+  /** Finds the incidents that a group of anomalies belongs to, brings them together, or opens one. */
+  async #follow(group: readonly Anomaly[], recent: Scope): Promise<void> {
+    const services = new Set(group.map(({ service }) => service));
+    const near = new Set(services);
+    for (const { caller, callee } of recent.graph.edges) {
+      if (services.has(caller)) near.add(callee);
+      if (services.has(callee)) near.add(caller);
+    }
+    const [first, ...others] = [...this.#known.values()].filter(
+      ({ incident }) => incident.status === "open" && incident.services.some((service) => near.has(service)),
+    );
+    if (first === undefined) {
+      await this.#open(services);
+      return;
+    }
+    for (const other of others) {
+      for (const service of other.incident.services) services.add(service);
+      this.#change(other, { status: "merged", end: this.#clock.unixNanos(), mergedInto: first.incident.id });
+      other.usual = null;
+      this.#counts.incidents_merged_total += 1;
+      this.#tell("merged", other.incident);
+    }
+    first.lastSeenMs = this.#clock.monotonicMs();
+    const all = [...new Set([...first.incident.services, ...services])].sort();
+    const isWider = all.length > first.incident.services.length;
+    if (isWider) this.#change(first, { services: all });
+    if (isWider || first.lastSeenMs - first.reportedMs >= reportEveryMs) await this.#report(first);
+  }
+
+  async #open(services: ReadonlySet<string>): Promise<void> {
+    const now = this.#clock.unixNanos();
+    const start = startOfMinute(minuteOf(now) - recentMinutes + 1);
+    const { incidentSpansMax: spansMax } = this.#limits;
+    const usual = await this.#windows.usualSums(this.#usualTime(start), spansMax);
+    const reports = usual === null ? null : await this.#reportsOf(start, usual);
+    const report = reports?.get("en");
+    if (reports === null || report === undefined || report.healthy) {
+      this.#counts.incidents_unconfirmed_total += 1;
+      return;
+    }
+    const incident: Incident = {
+      id: this.#newId(now),
+      status: "open",
+      start,
+      end: null,
+      detected: now,
+      updated: now,
+      version: 1,
+      mergedInto: null,
+      services: [...services].sort(),
+      reports,
+    };
+    const nowMs = this.#clock.monotonicMs();
+    this.#known.set(incident.id, { incident, usual, lastSeenMs: nowMs, reportedMs: nowMs });
+    this.#counts.incidents_opened_total += 1;
+    this.#counts.incident_detection_delay_ms_total += Number(now - start) / NANOS_PER_MS;
+    this.#tell("opened", incident);
+  }
+
+  /** The hour before, less what was troubled at its end. */
+  #usualTime(start: UnixNanos): TimeWindow {
+    const last = minuteOf(start) - guardMinutes;
+    const troubledUntil = Math.max(
+      0,
+      ...[...this.#known.values()].map(({ incident }) =>
+        incident.end === null ? 0 : minuteOf((incident.end + leadNanos) as UnixNanos) + 1,
+      ),
+    );
+    const from = Math.max(last - usualMinutes, Math.min(troubledUntil, last - pieceMinutes.long));
+    return { from: startOfMinute(from), to: startOfMinute(last) };
+  }
+
+  async #report(known: Known): Promise<void> {
+    if (known.usual === null) return;
+    const reports = await this.#reportsOf(known.incident.start, known.usual);
+    known.reportedMs = this.#clock.monotonicMs();
+    // What is over is no reason to forget what it was.
+    if (reports.get("en")?.healthy !== false) return;
+    this.#change(known, { reports, version: known.incident.version + 1 });
+    this.#tell("updated", known.incident);
+  }
+
+  async #reportsOf(start: UnixNanos, usual: WindowSums): Promise<ReadonlyMap<Language, WindowReport>> {
+    const window = { from: (start - leadNanos) as UnixNanos, to: this.#clock.unixNanos() };
+    const { incidentSpansMax: spansMax } = this.#limits;
+    const sums = await this.#windows.sums(window, { isCompared: true, spansMax });
+    return new Map(languages.map((language) => [language, analyzeWindow(sums, usual, { language, window })]));
+  }
+
+  /** Closes what has been quiet for long enough. */
+  #settle(known: Known): void {
+    if (known.incident.status !== "open") return;
+    if (this.#clock.monotonicMs() - known.lastSeenMs < this.#limits.incidentQuietMs) return;
+    const quietNanos =
+      BigInt(Math.round(this.#clock.monotonicMs() - known.lastSeenMs)) * BigInt(NANOS_PER_MS);
+    this.#change(known, { status: "closed", end: (this.#clock.unixNanos() - quietNanos) as UnixNanos });
+    known.usual = null;
+    this.#counts.incidents_closed_total += 1;
+    this.#tell("closed", known.incident);
+  }
+
+  #change(known: Known, change: Partial<Incident>): void {
+    known.incident = { ...known.incident, ...change, updated: this.#clock.unixNanos() };
+  }
+
+  #tell(kind: IncidentEvent["kind"], incident: Incident): void {
+    for (const listener of this.#listeners) listener({ kind, incident });
+  }
+
+  /** The time of its detection, and a letter where there are several of one minute. */
+  #newId(now: UnixNanos): string {
+    const minute = new Date(Number(now / 1_000_000n)).toISOString().slice(0, 16).replaceAll(/[-:]/g, "");
+    for (let number = 1; ; number += 1) {
+      const id = `${minute}-${number}`;
+      if (!this.#known.has(id)) return id;
+    }
+  }
+
+  #forgetOldest(): void {
+    for (const [id, { incident }] of this.#known) {
+      if (this.#known.size <= this.#limits.incidentsMax) return;
+      if (incident.status !== "open") this.#known.delete(id);
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import type { Live } from "./live.ts";
+
+const minuteMs = 60_000;
+const requestsPerMinute = 30;
+
+/** One minute of traffic: web calls cart, which asks its database. */
+export interface Traffic {
+  readonly cartFails?: boolean;
+  readonly dbMs?: number;
+  /** a system of its own beside it */
+  readonly mailFails?: boolean;
+}
+
+let tracesMade = 0;
+
+/** A number that no trace has had. */
+function nextNumber(): number {
+  tracesMade += 1;
+  return tracesMade;
+}
+
+function minuteOf(live: Live, { cartFails = false, dbMs = 10, mailFails = false }: Traffic): string {
+  const lines: string[] = [];
+  for (let i = 0; i < requestsPerMinute; i += 1) {
+    const at = live.clock.nowMs + (i * minuteMs) / requestsPerMinute;
+    const trace = nextNumber();
+    const jitter = i % 4;
+    const db = dbMs + jitter;
+    const times = (start: number, length: number): string => `${at + start}..${at + start + length}ms`;
+    const failed = cartFails && i % 3 !== 0 ? "error" : "";
+    lines.push(
+      `web GET /cart ${times(0, db + 30)} server ${failed} trace=${trace}`,
+      `  web GET ${times(5, db + 20)} client ${failed} trace=${trace}`,
+      `    cart GET /items ${times(8, db + 12)} server ${failed} trace=${trace}`,
+      `      cart SELECT ${times(10, db)} client db.system.name=postgresql db.namespace=items trace=${trace}`,
+    );
+    const other = nextNumber();
+    lines.push(
+      `mail POST /send ${times(0, 20 + jitter)} server ${mailFails && i % 2 === 0 ? "error" : ""} trace=${other}`,
+    );
+  }
+  return lines.join("\n");
+}
+
+/** Minutes of traffic go by; the server looks six times a minute, as it does by itself. */
+export async function goOn(live: Live, minutes: number, traffic: Traffic = {}): Promise<void> {
+  for (let minute = 0; minute < minutes; minute += 1) {
+    await live.send(minuteOf(live, traffic));
+    for (let look = 0; look < 6; look += 1) {
+      await live.wait(minuteMs / 6);
+      await live.engine.lookForIncidents();
+    }
+  }
+}

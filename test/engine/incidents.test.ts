@@ -1,0 +1,80 @@
+import { expect, test } from "vitest";
+import type { Incident, IncidentEvent } from "../../src/engine/ports.ts";
+import { goOn } from "./incident-traffic.ts";
+import { type Live, live } from "./live.ts";
+
+function watch({ engine }: Live): readonly string[] {
+  const seen: string[] = [];
+  engine.onIncident(({ kind, incident }: IncidentEvent) => seen.push(`${kind} ${incident.id}`));
+  return seen;
+}
+
+function causeOf(incident: Incident | undefined): string | undefined {
+  return incident?.reports.get("en")?.root_cause_candidates[0]?.service;
+}
+
+test("what fails is noticed within two minutes, named, and closed when it is over", async () => {
+  const server = live();
+  const seen = watch(server);
+  await goOn(server, 20);
+  expect(server.engine.incidents()).toEqual([]);
+  await goOn(server, 2, { cartFails: true });
+  const [incident] = server.engine.incidents();
+  expect(incident).toMatchObject({ status: "open", end: null, services: ["cart", "web"] });
+  expect(causeOf(incident)).toBe("cart");
+  expect(incident?.reports.get("ko")?.verdict).toMatch(/[가-힣]/);
+  await goOn(server, 3, { cartFails: true });
+  await goOn(server, 6);
+  const [closed, ...others] = server.engine.incidents();
+  expect(others).toEqual([]);
+  expect(closed).toMatchObject({ id: incident?.id, status: "closed" });
+  expect(causeOf(closed)).toBe("cart");
+  expect([seen[0], seen.at(-1)]).toEqual([`opened ${incident?.id}`, `closed ${incident?.id}`]);
+  expect(seen.filter((event) => event.startsWith("updated")).length).toBeGreaterThanOrEqual(2);
+  expect(server.engine.stats()).toMatchObject({ incidents_opened_total: 1, open_incidents: 0 });
+  expect(server.faults).toEqual([]);
+});
+
+test("a database that becomes slow is noticed though nothing fails", async () => {
+  const server = live();
+  await goOn(server, 20);
+  await goOn(server, 3, { dbMs: 90 });
+  const [incident] = server.engine.incidents();
+  expect(incident?.status).toBe("open");
+  expect(causeOf(incident)).toBe("items");
+});
+
+test("two faults in systems that do not call each other are two incidents", async () => {
+  const server = live();
+  await goOn(server, 20);
+  await goOn(server, 3, { cartFails: true, mailFails: true });
+  expect(server.engine.incidents().map(({ services }) => services)).toEqual(
+    expect.arrayContaining([["cart", "web"], ["mail"]]),
+  );
+});
+
+test("steady traffic, also with failures that were there before, is no incident", async () => {
+  const server = live();
+  await goOn(server, 40, { mailFails: true });
+  expect(server.engine.incidents()).toEqual([]);
+  expect(server.engine.stats()).toMatchObject({ incidents_unconfirmed_total: 0 });
+});
+
+test("a server that has seen little says nothing", async () => {
+  const server = live();
+  await goOn(server, 2);
+  await goOn(server, 3, { cartFails: true });
+  expect(server.engine.incidents()).toEqual([]);
+});
+
+test("what is over longest is forgotten first", async () => {
+  const server = live({ incidentsMax: 1 });
+  await goOn(server, 20);
+  await goOn(server, 3, { cartFails: true });
+  const [first] = server.engine.incidents();
+  await goOn(server, 8);
+  await goOn(server, 3, { cartFails: true });
+  const kept = server.engine.incidents();
+  expect(kept.map(({ status }) => status)).toEqual(["open"]);
+  expect(server.engine.incident(first?.id ?? "")).toBeNull();
+});
