@@ -78,8 +78,8 @@ function httpApiPage(): string {
     "",
     generated,
     "",
-    "`hypocenter serve` answers on port 4320. The same in machine-readable form: `/openapi.json` (OpenAPI 3.1). All addresses take GET",
-    "and HEAD. Times are RFC 3339 in UTC; where a time is asked for, `now` and `now-1h` are understood too.",
+    "`hypocenter serve` answers on port 4320. The same in machine-readable form: `/openapi.json` (OpenAPI 3.1). Addresses take GET",
+    "and HEAD, or POST with a JSON object as body. Times are RFC 3339 in UTC; where a time is asked for, `now` and `now-1h` are understood too.",
     "",
     'Errors have a fitting status and the body `{"error":{"code":"…","message":"…","hint":"…"}}`. A server on a loopback address only',
     "answers requests for `localhost`, `127.0.0.1`, `[::1]` and the names in `--allowed-hosts`. There are no CORS headers.",
@@ -91,11 +91,19 @@ function httpApiPage(): string {
   ].join("\n");
 }
 
-function routeLines({ path, summary, parameters, answer, alias, errors }: Route): readonly string[] {
+function routeLines({
+  method = "GET",
+  path,
+  summary,
+  parameters,
+  answer,
+  alias,
+  errors,
+}: Route): readonly string[] {
   const rows = Object.entries(parameters).map(([name, parameter]) => parameterRow(name, parameter));
   const codes = errors.map((code) => `${errorCatalogue[code].status} \`${code}\``).join(", ");
   return [
-    `## GET ${path}`,
+    `## ${method} ${path}`,
     "",
     `${summary}.${alias === undefined ? "" : ` The same as \`${alias}\`.`}`,
     "",

@@ -163,6 +163,10 @@ function engineLimits(settings: SettingValues) {
     minutesMax: Math.ceil(settings.history / 60_000),
     historyBytesMax: settings.history_memory,
     ingestBytesMax: settings.ingest_memory,
+    windowSpansMax: settings.window_spans,
+    incidentLookMs: settings.incident_look,
+    incidentQuietMs: settings.incident_quiet,
+    incidentsMax: settings.incidents,
     drainMsMax,
   };
 }

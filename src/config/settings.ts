@@ -281,6 +281,31 @@ const table = {
     sentence: "Memory for graph and metrics, roughly; when it is full, the oldest minutes go.",
     commands: ["serve"],
   },
+  window_spans: {
+    type: { kind: "integer", min: 1000, max: 100_000_000 },
+    default: "500000",
+    sentence:
+      "Spans that the report of a window of time (POST /api/v1/analyze) reads; of more, an even choice of traces, and the report says so.",
+    commands: ["serve"],
+  },
+  incident_look: {
+    type: { kind: "duration", minMs: 1000, maxMs: 3_600_000 },
+    default: "10s",
+    sentence: "How often the server looks whether something has gone wrong.",
+    commands: ["serve"],
+  },
+  incident_quiet: {
+    type: { kind: "duration", minMs: 1000, maxMs: 86_400_000 },
+    default: "3m",
+    sentence: "An incident is over when nothing has been worse than usual for this long.",
+    commands: ["serve"],
+  },
+  incidents: {
+    type: { kind: "integer", min: 1, max: 10_000 },
+    default: "200",
+    sentence: "Incidents that are kept with their report; the oldest that is over goes first.",
+    commands: ["serve"],
+  },
   trace: {
     type: { kind: "trace_id" },
     default: null,

@@ -136,7 +136,7 @@ export interface WindowReportOptions {
 }
 
 /** Open = it goes on; merged = it turned out to be part of another. */
-export type IncidentStatus = "open" | "closed" | "merged";
+type IncidentStatus = "open" | "closed" | "merged";
 
 /** Something that went wrong, noticed by the server itself. */
 export interface Incident {
