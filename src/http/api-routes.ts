@@ -61,7 +61,7 @@ export type Stream = (write: (text: string) => void) => () => void;
 /** One address of the API: how it is asked, what it answers, and what OpenAPI says of both. */
 export interface Route {
   /** absent = GET (and so HEAD) */
-  readonly method?: "POST";
+  readonly method?: "GET" | "POST";
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
