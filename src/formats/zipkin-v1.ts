@@ -21,11 +21,11 @@ export interface V1Annotation {
 }
 
 export interface V1Tag {
-  readonly key: number;
+  key: number;
   /** -1 = it is another value */
-  readonly text: number;
-  readonly value: AnyValue;
-  readonly endpoint: ZipkinEndpoint | null;
+  text: number;
+  value: AnyValue;
+  endpoint: ZipkinEndpoint | null;
 }
 
 /** A span of the first model, or one of the two that it may be. */
@@ -38,8 +38,8 @@ export interface Half {
   readonly end: number;
   readonly local: ZipkinEndpoint | null;
   readonly remote: ZipkinEndpoint | null;
-  readonly annotations: V1Annotation[];
-  readonly tags: V1Tag[];
+  annotations: readonly V1Annotation[];
+  tags: readonly V1Tag[];
 }
 
 /** The sides that a span may have, with the key of the far side's address. */
@@ -99,9 +99,12 @@ export function halvesOf(span: V1Span, strings: StringDictionary): readonly Half
   });
   const first = halves[0] ?? localHalf(own, addresses);
   if (halves.length === 0) halves.push(first);
-  for (const annotation of annotations)
-    ownerOf(halves, first, annotation.endpoint).annotations.push(annotation);
-  for (const tag of tags) ownerOf(halves, first, tag.endpoint).tags.push(tag);
+  const isWhole = halves.length === 1;
+  for (const half of halves) {
+    const isOfHalf = ({ endpoint }: V1Annotation | V1Tag) => ownerOf(halves, first, endpoint) === half;
+    half.annotations = isWhole ? annotations : annotations.filter(isOfHalf);
+    half.tags = isWhole ? tags : tags.filter(isOfHalf);
+  }
   if (span.timestamp > 0) {
     first.timestamp = span.timestamp;
     if (!Number.isNaN(span.duration)) first.duration = span.duration;
@@ -149,6 +152,6 @@ function localHalf(own: ZipkinEndpoint | null, { sa, ca, ma }: Addresses): Half 
 
 /** Whose an annotation is: the half of its service, else the first. */
 function ownerOf(halves: readonly Half[], first: Half, endpoint: ZipkinEndpoint | null): Half {
-  if (halves.length === 1 || endpoint === null) return first;
+  if (endpoint === null) return first;
   return halves.find(({ local }) => local?.serviceName === endpoint.serviceName) ?? first;
 }

@@ -207,6 +207,19 @@ export class JsonScanner {
     return true;
   }
 
+  /** Takes the object here if it is, byte for byte, the one that stands from `start` to `end`; not one of less than four bytes. */
+  takeObjectAgain(start: number, end: number): boolean {
+    const { at } = this;
+    const last = end - start - 4;
+    if (last < 0 || at + last + 4 > this.#end || this.bytes[at] !== openObject) return false;
+    const view = this.#view;
+    for (let i = 0; i < last; i += 4)
+      if (view.getInt32(at + i, true) !== view.getInt32(start + i, true)) return false;
+    if (view.getInt32(at + last, true) !== view.getInt32(start + last, true)) return false;
+    this.at = at + last + 4;
+    return true;
+  }
+
   #key(keys: KeySet, previous: number): number {
     const bytes = this.bytes;
     const guess = keys.follower(previous);

@@ -145,6 +145,15 @@ test("an element that is too large is skipped, and memory for it given back", ()
   ]);
 });
 
+test("a string ends at its quote, wherever that stands and whatever is before it", () => {
+  const ends = ["", '\\"', "\\\\", "\t", "!", "#", "\u007f", "é", "🙂", "\u00a2", "\u00dc", "]}"];
+  for (const end of ends)
+    for (let length = 0; length < 9; length += 1) {
+      const one = `{"${"x".repeat(length)}${end}":"${end}","y":["${end}","","${end}"]}`;
+      expect(elements(`{"d":[${one},7]}`, "d")).toEqual([end === "\t" ? "1: malformed" : one, "7"]);
+    }
+});
+
 test("a million brackets are no trouble", () => {
   expect(cut({ path: ["data"] }, Buffer.from(`{"data":${"[".repeat(1e6)}`), 1 << 16)).toHaveLength(1);
 });

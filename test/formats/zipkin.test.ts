@@ -567,6 +567,46 @@ describe("the first model", () => {
     expect(trace!.spans.map((one) => one.end - one.start)).toEqual([10_000_000, 7_000_000]);
   });
 
+  test.each([
+    [{ serviceName: "web" }, { serviceName: "wec" }],
+    [
+      { serviceName: "web", port: 8_080 },
+      { serviceName: "web", port: 8_081 },
+    ],
+    [{}, { serviceName: "web" }],
+    [{ serviceName: "web" }, {}],
+  ])("endpoints that are nearly the same are told apart: %j, %j", (caller, callee) => {
+    const endpoints = new Map<object, object>([
+      [web, caller],
+      [cart, callee],
+    ]);
+    const annotations = both.annotations.map((item) => ({ ...item, endpoint: endpoints.get(item.endpoint) }));
+    const table = new SpanTable(4);
+    appendZipkinV1Spans([{ ...both, annotations, binaryAnnotations: [] }], table);
+    const seen = [new Span(table, 0), new Span(table, 1)].map(({ resourceAttributes, attributes }) => [
+      resourceAttributes.get("service.name"),
+      attributes.get("network.local.port"),
+    ]);
+    const said = [caller, callee].map(({ serviceName, port }: { serviceName?: string; port?: number }) => [
+      serviceName,
+      port === undefined ? undefined : BigInt(port),
+    ]);
+    expect(seen).toEqual(said);
+  });
+
+  test("the order of an annotation's keys says nothing", () => {
+    const reversed = (item: object) => Object.fromEntries(Object.entries(item).toReversed());
+    const annotations = both.annotations.map(reversed);
+    const binaryAnnotations = both.binaryAnnotations.map(reversed);
+    const table = new SpanTable(4);
+    appendZipkinV1Spans([both, { ...both, annotations, binaryAnnotations }], table);
+    const rows = [0, 1, 2, 3].map((row) => {
+      const { kind, statusMessage, resourceAttributes, attributes, events } = new Span(table, row);
+      return { kind, statusMessage, attributes: [...resourceAttributes, ...attributes], events };
+    });
+    expect(rows.slice(2)).toEqual(rows.slice(0, 2));
+  });
+
   test("an address without annotations tells a call", () => {
     const table = new SpanTable(4);
     const { annotations: _, ...bare } = both;
@@ -584,10 +624,14 @@ describe("the first model", () => {
     const bad = [
       { ...both, annotations: {} },
       { ...both, binaryAnnotations: [3] },
+      {
+        ...both,
+        binaryAnnotations: [12_345, 123_456].map((endpoint) => ({ key: "a", value: "b", endpoint })),
+      },
       { ...both, id: "" },
     ];
     const result = counts(appendZipkinV1Spans([...bad, both], table));
-    expect(result).toMatchObject({ accepted: 2, reasons: { malformed_span: 2, invalid_span_id: 2 } });
+    expect(result).toMatchObject({ accepted: 2, reasons: { malformed_span: 3, invalid_span_id: 2 } });
   });
 });
 
