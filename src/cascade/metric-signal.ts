@@ -1,0 +1,207 @@
+import { mapEntry } from "../base/map-entry.ts";
+import type { CoursePoint, MetricCourse } from "../metrics/metric-courses.ts";
+import type { TimeRange } from "../model/time.ts";
+import type { EvidenceFact } from "./candidate.ts";
+import {
+  amountDoublingsMin,
+  amountFloor,
+  amountPointsMin,
+  amountStrength,
+  amountTestMin,
+  commonRiseProcessesMin,
+  factCountMax,
+  metricDelayNanos,
+  metricPointsMin,
+  metricScaleMin,
+  metricTestMin,
+  shareRiseMin,
+} from "./scoring.ts";
+import type { SignalFinding, SignalFindings } from "./signals.ts";
+
+/** The metrics that there are about a window. */
+export interface MetricWindow {
+  readonly courses: readonly MetricCourse[];
+  /** when it was; null = all the time that the courses cover */
+  readonly ranges: readonly TimeRange[] | null;
+}
+
+/**
+ * Who runs short of something in an incident: of each process the rise of its metrics, as shares of a limit, beyond the
+ * rise that all processes have in common. Medians are compared, for single points spike on healthy processes too.
+ *
+ * A service's strength is its largest rise, in shares of a limit. Figures without a limit count as well, but need a rise
+ * that is more certain and at least a doubling, and are worth less (see `amountStrength`): traffic moves them at victims too.
+ *
+ * Without `baseline`, or where it has not enough points of a process, its points before the incident are compared with, and
+ * those of the service's other processes where it has none of its own: it may be new. Nothing to compare with, no finding.
+ */
+export function metricSignal(incident: MetricWindow, baseline: MetricWindow | null): SignalFindings {
+  const usual = new UsualPoints(incident, baseline);
+  const changes = incident.courses.flatMap((course) => changeOf(course, incident.ranges, usual) ?? []);
+  const families = new Map<string, Change[]>();
+  for (const change of changes) mapEntry(families, familyOf(change.course), () => []).push(change);
+  const byService = new Map<string, Rise[]>();
+  for (const family of families.values())
+    for (const rise of risesOf(family)) mapEntry(byService, rise.course.service, () => []).push(rise);
+  const findings = new Map<string, SignalFinding>();
+  for (const service of [...byService.keys()].sort())
+    findings.set(service, findingOf(service, byService.get(service) ?? []));
+  return findings;
+}
+
+/** A course in the incident against the healthy time. */
+interface Change {
+  readonly course: MetricCourse;
+  /** medians */
+  readonly before: number;
+  readonly after: number;
+  readonly z: number;
+  /** in shares of a limit, or in doublings */
+  readonly rise: number;
+}
+
+/** A change that is evidence. */
+interface Rise extends Change {
+  readonly strength: number;
+}
+
+function changeOf(
+  course: MetricCourse,
+  ranges: readonly TimeRange[] | null,
+  usual: UsualPoints,
+): Change | null {
+  const least = course.kind === "share" ? metricPointsMin : amountPointsMin;
+  const during = valuesWithin(course.points, ranges, metricDelayNanos);
+  if (during.length < least.incident) return null;
+  const healthy = usual.of(course, least.baseline);
+  if (healthy === null) return null;
+  const [before, after] = [medianOf(healthy), medianOf(during)];
+  const spread = 1.4826 * medianOf(healthy.map((value) => Math.abs(value - before)));
+  const isShare = course.kind === "share";
+  const floor = isShare ? metricScaleMin.ofLimit : floorOf(course);
+  const z = (after - before) / Math.max(spread, metricScaleMin.ofMedian * before, floor);
+  const rise = isShare ? after - before : Math.log2((after + floor) / (before + floor));
+  return { course, before, after, z, rise };
+}
+
+function floorOf({ resource }: MetricCourse): number {
+  return resource === "cpu" ? amountFloor.cores : amountFloor.any;
+}
+
+/** Courses of one resource, or of one metric, rise together when there is more to do. */
+function familyOf({ kind, resource, metric }: MetricCourse): string {
+  return [kind, kind === "share" && resource !== null ? resource : `${resource}\u0000${metric}`].join("\u0000");
+}
+
+/** The changes of a family that stand out. */
+function risesOf(family: readonly Change[]): readonly Rise[] {
+  const isLarge = family.length >= commonRiseProcessesMin;
+  const ofAll = medianOf(family.map(({ rise }) => rise));
+  return family.flatMap((change) => {
+    const others = isLarge ? [] : family.filter((other) => other !== change);
+    const common = isLarge ? ofAll : medianOf(others.map(({ rise }) => rise));
+    const strength = strengthOf(change, change.rise - Math.max(common, 0));
+    return strength > 0 ? [{ ...change, strength }] : [];
+  });
+}
+
+/** 0 = no evidence. `own` = the part of the rise that is not common. */
+function strengthOf({ course: { kind }, z }: Change, own: number): number {
+  if (kind === "share") return z >= metricTestMin && own >= shareRiseMin ? own : 0;
+  if (z < amountTestMin || own < amountDoublingsMin) return 0;
+  return amountStrength[kind] * Math.min(1, own / amountStrength.doublingsForFull);
+}
+
+function findingOf(service: string, rises: readonly Rise[]): SignalFinding {
+  const sorted = rises.toSorted((a, b) => b.strength - a.strength || (keyOf(a.course) < keyOf(b.course) ? -1 : 1));
+  const [first] = sorted;
+  return {
+    service,
+    strength: first?.strength ?? 0,
+    kind: "saturation",
+    operation: null,
+    instance: first?.course.instance === "" ? null : (first?.course.instance ?? null),
+    edge: null,
+    evidence: sorted.slice(0, factCountMax).map(factOf),
+  };
+}
+
+function factOf({ course, before, after, z }: Rise): EvidenceFact {
+  const { metric, resource, instance, kind } = course;
+  return { kind: "metric_rise", metric, resource, instance, isShare: kind === "share", before, after, z };
+}
+
+/** What was usual for each process. */
+class UsualPoints {
+  /** the values of each course in the healthy time, and in the time before the incident; then the same of whole services */
+  readonly #sources: readonly ReadonlyMap<string, readonly number[]>[];
+
+  constructor(incident: MetricWindow, baseline: MetricWindow | null) {
+    const start = startOf(incident.ranges);
+    const before = start === null ? [] : incident.courses;
+    const earlier = ({ points }: MetricCourse): readonly number[] =>
+      valuesOf(points.filter(({ time }) => start !== null && time < start));
+    const healthy = ({ points }: MetricCourse): readonly number[] =>
+      valuesWithin(points, baseline?.ranges ?? null, 0);
+    this.#sources = [keyOf, serviceKeyOf].flatMap((key) => [
+      collect(baseline?.courses ?? [], key, healthy),
+      collect(before, key, earlier),
+    ]);
+  }
+
+  /** Null where there are fewer than so many. */
+  of(course: MetricCourse, pointsMin: number): readonly number[] | null {
+    for (const [i, source] of this.#sources.entries()) {
+      const values = source.get(i < 2 ? keyOf(course) : serviceKeyOf(course));
+      if (values !== undefined && values.length >= pointsMin) return values;
+    }
+    return null;
+  }
+}
+
+function collect(
+  courses: readonly MetricCourse[],
+  keyOfCourse: (course: MetricCourse) => string,
+  valuesOfCourse: (course: MetricCourse) => readonly number[],
+): ReadonlyMap<string, readonly number[]> {
+  const values = new Map<string, number[]>();
+  for (const course of courses) {
+    const known = mapEntry(values, keyOfCourse(course), () => []);
+    for (const value of valuesOfCourse(course)) known.push(value);
+  }
+  return values;
+}
+
+function keyOf(course: MetricCourse): string {
+  return `${serviceKeyOf(course)}\u0000${course.instance}`;
+}
+
+function serviceKeyOf({ service, metric, labels, resource, kind }: MetricCourse): string {
+  return [service, kind, resource ?? "", metric, labels].join("\u0000");
+}
+
+function startOf(ranges: readonly TimeRange[] | null): number | null {
+  if (ranges === null || ranges.length === 0) return null;
+  return Math.min(...ranges.map(({ from }) => Number(from)));
+}
+
+function valuesWithin(
+  points: readonly CoursePoint[],
+  ranges: readonly TimeRange[] | null,
+  delayNanos: number,
+): readonly number[] {
+  if (ranges === null) return valuesOf(points);
+  const ends = ranges.map(({ from, to }) => [Number(from), Number(to) + delayNanos] as const);
+  return valuesOf(points.filter(({ time }) => ends.some(([from, to]) => time >= from && time <= to)));
+}
+
+function valuesOf(points: readonly CoursePoint[]): readonly number[] {
+  return points.map(({ value }) => value);
+}
+
+/** 0 of none. */
+function medianOf(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
+  return low === undefined || high === undefined ? 0 : (low + high) / 2;
+}
