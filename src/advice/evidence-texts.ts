@@ -1,7 +1,7 @@
 import type { Candidate, CauseKind, EvidenceFact } from "../cascade/candidate.ts";
 import { confidentFrom, probableFrom } from "../cascade/scoring.ts";
-import type { Resource } from "../metrics/resource-health.ts";
 import type { UsualTime } from "../cascade/usual.ts";
+import type { Resource } from "../metrics/resource-health.ts";
 import type { SpanError } from "../trace/semantics.ts";
 import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";
 import type { Language } from "./structural-texts.ts";

@@ -14,7 +14,16 @@ export interface LogQuery extends SenderNames {
 }
 
 /** The columns of a line, each one 32-bit word. */
-const Column = { Trace: 0, TimeHigh: 1, TimeLow: 2, SpanHigh: 3, SpanLow: 4, Sender: 5, Text: 6, IsError: 7 } as const;
+const Column = {
+  Trace: 0,
+  TimeHigh: 1,
+  TimeLow: 2,
+  SpanHigh: 3,
+  SpanLow: 4,
+  Sender: 5,
+  Text: 6,
+  IsError: 7,
+} as const;
 const columnCount = 8;
 
 /**
@@ -157,7 +166,8 @@ export class LogRollup {
     const words = this.#words;
     const compare = (a: number, b: number): number => {
       for (let column = 0; column < columnCount; column += 1) {
-        const [x, y] = [words[a * columnCount + column] as number, words[b * columnCount + column] as number];
+        const x = words[a * columnCount + column] as number;
+        const y = words[b * columnCount + column] as number;
         if (x !== y) return rankOf(column, x) - rankOf(column, y);
       }
       return 0;
@@ -216,7 +226,8 @@ class Interned {
   /** By id, the place of each text in their order: ids are given in the order of arrival, which must not show. */
   ranks(): Uint32Array {
     const ranks = new Uint32Array(this.#texts.length);
-    for (const [rank, id] of [...this.#ids].sort(([a], [b]) => (a < b ? -1 : 1)).entries()) ranks[id[1]] = rank;
+    for (const [rank, id] of [...this.#ids].sort(([a], [b]) => (a < b ? -1 : 1)).entries())
+      ranks[id[1]] = rank;
     return ranks;
   }
 }
@@ -230,14 +241,17 @@ class Senders {
     const { names, addresses } = senderOf(resource);
     const keys = [...names, ...addresses];
     const text = keys.join("\u0000");
-    if (!this.#interned.has(text) && this.#interned.size >= servicesMax) return this.#interned.idOf(overflowName);
+    if (!this.#interned.has(text) && this.#interned.size >= servicesMax)
+      return this.#interned.idOf(overflowName);
     const id = this.#interned.idOf(text);
     this.#keys[id] = keys;
     return id;
   }
 
   names(names: SenderNames): readonly string[] {
-    return Array.from({ length: this.#interned.size }, (_, id) => nameOfSender(this.#keys[id] ?? [overflowName], names));
+    return Array.from({ length: this.#interned.size }, (_, id) =>
+      nameOfSender(this.#keys[id] ?? [overflowName], names),
+    );
   }
 
   ranks(): Uint32Array {

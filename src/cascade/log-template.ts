@@ -1,5 +1,11 @@
 import { type AnyValue, type Attributes, textOf } from "../model/attributes.ts";
-import { logBodyLengthMax, logTemplatesMax, logTextLengthMax, logTextsMax, overflowName } from "../model/limits.ts";
+import {
+  logBodyLengthMax,
+  logTemplatesMax,
+  logTextLengthMax,
+  logTextsMax,
+  overflowName,
+} from "../model/limits.ts";
 import { exceptionKeys } from "../model/semconv.ts";
 import type { LogRecord } from "../model/telemetry.ts";
 
@@ -31,7 +37,7 @@ export class LogTemplates {
     const exception = exceptionOf(attributes);
     const { message, level } = messageOf(body);
     const template = this.#templateOf(message === "" && exception === "" ? eventName : message);
-    const text = exception === "" ? template : withCause(template.split(causeMark, 1)[0] ?? "", exception);
+    const text = exception === "" ? template : withCause(template, exception);
     return { text: this.#shared(text), isError: isError(record, level, exception !== "") };
   }
 
@@ -58,8 +64,8 @@ export class LogTemplates {
 }
 
 /** ESC is written by its code: source text has no control characters. */
-const escape = String.fromCharCode(27);
-const colours = new RegExp(`${escape}\\[[0-9;]*m`, "g");
+const escapeCode = String.fromCharCode(27);
+const colours = new RegExp(`${escapeCode}\\[[0-9;]*m`, "g");
 const leadingTime =
   /^\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d))?\]?|\d\d:\d\d:\d\d[.,]\d+)\s*/;
 const traceAndSpan = /\btrace[-_. ]?id[:=]\s*\S+\s+span[-_. ]?id[:=]\s*\S+/gi;

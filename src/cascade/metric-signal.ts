@@ -32,8 +32,8 @@ export interface MetricWindow {
  * A service's strength is its largest rise, in shares of a limit. Figures without a limit count as well, but need a rise
  * that is more certain and at least a doubling, and are worth less (see `amountStrength`): traffic moves them at victims too.
  *
- * Without `baseline`, or where it has not enough points of a process, its points before the incident are compared with, and
- * those of the service's other processes where it has none of its own: it may be new. Nothing to compare with, no finding.
+ * Where there is no baseline, or it has only few points of a process, those before the incident are taken to them. A process
+ * that still has none is new: then it is compared with the service's other processes. Nothing to compare with, no finding.
  */
 export function metricSignal(incident: MetricWindow, baseline: MetricWindow | null): SignalFindings {
   const usual = new UsualPoints(incident, baseline);
@@ -71,7 +71,7 @@ function changeOf(
   usual: UsualPoints,
 ): Change | null {
   const least = course.kind === "share" ? metricPointsMin : amountPointsMin;
-  const during = valuesWithin(course.points, ranges, metricDelayNanos);
+  const during = pointsWithin(course.points, ranges, metricDelayNanos).map(({ value }) => value);
   if (during.length < least.incident) return null;
   const healthy = usual.of(course, least.baseline);
   if (healthy === null) return null;
@@ -90,19 +90,25 @@ function floorOf({ resource }: MetricCourse): number {
 
 /** Courses of one resource, or of one metric, rise together when there is more to do. */
 function familyOf({ kind, resource, metric }: MetricCourse): string {
-  return [kind, kind === "share" && resource !== null ? resource : `${resource}\u0000${metric}`].join("\u0000");
+  return [kind, kind === "share" && resource !== null ? resource : `${resource}\u0000${metric}`].join(
+    "\u0000",
+  );
 }
 
 /** The changes of a family that stand out. */
 function risesOf(family: readonly Change[]): readonly Rise[] {
   const isLarge = family.length >= commonRiseProcessesMin;
   const ofAll = medianOf(family.map(({ rise }) => rise));
-  return family.flatMap((change) => {
+  const rises = family.flatMap((change) => {
     const others = isLarge ? [] : family.filter((other) => other !== change);
     const common = isLarge ? ofAll : medianOf(others.map(({ rise }) => rise));
     const strength = strengthOf(change, change.rise - Math.max(common, 0));
     return strength > 0 ? [{ ...change, strength }] : [];
   });
+  if (rises[0]?.course.kind !== "other") return rises;
+  // what rises at many at once (traffic, or a figure of the host that they share) points at none of them
+  const services = new Set(rises.map(({ course }) => course.service)).size;
+  return rises.map((rise) => ({ ...rise, strength: rise.strength / services }));
 }
 
 /** 0 = no evidence. `own` = the part of the rise that is not common. */
@@ -113,7 +119,9 @@ function strengthOf({ course: { kind }, z }: Change, own: number): number {
 }
 
 function findingOf(service: string, rises: readonly Rise[]): SignalFinding {
-  const sorted = rises.toSorted((a, b) => b.strength - a.strength || (keyOf(a.course) < keyOf(b.course) ? -1 : 1));
+  const sorted = rises.toSorted(
+    (a, b) => b.strength - a.strength || (keyOf(a.course) < keyOf(b.course) ? -1 : 1),
+  );
   const [first] = sorted;
   return {
     service,
@@ -133,43 +141,53 @@ function factOf({ course, before, after, z }: Rise): EvidenceFact {
 
 /** What was usual for each process. */
 class UsualPoints {
-  /** the values of each course in the healthy time, and in the time before the incident; then the same of whole services */
-  readonly #sources: readonly ReadonlyMap<string, readonly number[]>[];
+  /** by course, then by what the processes of a service have in common */
+  readonly #levels: readonly UsualLevel[];
 
   constructor(incident: MetricWindow, baseline: MetricWindow | null) {
     const start = startOf(incident.ranges);
-    const before = start === null ? [] : incident.courses;
-    const earlier = ({ points }: MetricCourse): readonly number[] =>
-      valuesOf(points.filter(({ time }) => start !== null && time < start));
-    const healthy = ({ points }: MetricCourse): readonly number[] =>
-      valuesWithin(points, baseline?.ranges ?? null, 0);
-    this.#sources = [keyOf, serviceKeyOf].flatMap((key) => [
-      collect(baseline?.courses ?? [], key, healthy),
-      collect(before, key, earlier),
-    ]);
+    const earlier = ({ points }: MetricCourse): readonly CoursePoint[] =>
+      points.filter(({ time }) => start !== null && time < start);
+    const healthy = ({ points }: MetricCourse): readonly CoursePoint[] =>
+      pointsWithin(points, baseline?.ranges ?? null, 0);
+    this.#levels = [keyOf, serviceKeyOf].map((key) => ({
+      key,
+      healthy: collect(baseline?.courses ?? [], key, healthy),
+      earlier: collect(incident.courses, key, earlier),
+    }));
   }
 
   /** Null where there are fewer than so many. */
   of(course: MetricCourse, pointsMin: number): readonly number[] | null {
-    for (const [i, source] of this.#sources.entries()) {
-      const values = source.get(i < 2 ? keyOf(course) : serviceKeyOf(course));
-      if (values !== undefined && values.length >= pointsMin) return values;
+    for (const { key, healthy, earlier } of this.#levels) {
+      let points = healthy.get(key(course)) ?? [];
+      if (points.length < metricPointsMin.enough)
+        // one window of both gives the same points twice
+        points = [...new Set([...points, ...(earlier.get(key(course)) ?? [])])];
+      if (points.length >= pointsMin) return points.map(({ value }) => value);
     }
     return null;
   }
 }
 
+interface UsualLevel {
+  readonly key: (course: MetricCourse) => string;
+  /** points of the healthy time, and of the time before the incident */
+  readonly healthy: ReadonlyMap<string, readonly CoursePoint[]>;
+  readonly earlier: ReadonlyMap<string, readonly CoursePoint[]>;
+}
+
 function collect(
   courses: readonly MetricCourse[],
-  keyOfCourse: (course: MetricCourse) => string,
-  valuesOfCourse: (course: MetricCourse) => readonly number[],
-): ReadonlyMap<string, readonly number[]> {
-  const values = new Map<string, number[]>();
+  key: (course: MetricCourse) => string,
+  choose: (course: MetricCourse) => readonly CoursePoint[],
+): ReadonlyMap<string, readonly CoursePoint[]> {
+  const chosen = new Map<string, CoursePoint[]>();
   for (const course of courses) {
-    const known = mapEntry(values, keyOfCourse(course), () => []);
-    for (const value of valuesOfCourse(course)) known.push(value);
+    const known = mapEntry(chosen, key(course), () => []);
+    for (const point of choose(course)) known.push(point);
   }
-  return values;
+  return chosen;
 }
 
 function keyOf(course: MetricCourse): string {
@@ -185,18 +203,14 @@ function startOf(ranges: readonly TimeRange[] | null): number | null {
   return Math.min(...ranges.map(({ from }) => Number(from)));
 }
 
-function valuesWithin(
+function pointsWithin(
   points: readonly CoursePoint[],
   ranges: readonly TimeRange[] | null,
   delayNanos: number,
-): readonly number[] {
-  if (ranges === null) return valuesOf(points);
+): readonly CoursePoint[] {
+  if (ranges === null) return points;
   const ends = ranges.map(({ from, to }) => [Number(from), Number(to) + delayNanos] as const);
-  return valuesOf(points.filter(({ time }) => ends.some(([from, to]) => time >= from && time <= to)));
-}
-
-function valuesOf(points: readonly CoursePoint[]): readonly number[] {
-  return points.map(({ value }) => value);
+  return points.filter(({ time }) => ends.some(([from, to]) => time >= from && time <= to));
 }
 
 /** 0 of none. */

@@ -12,7 +12,14 @@ import {
 } from "../model/metric-names.ts";
 import { nameOfSender, peerKeysOf, type Sender, type SenderNames, senderOf } from "../model/sender.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
-import { isSelected, labelsOf, type MetricReading, modeOf, type ReadingKind, readingOf } from "./metric-reading.ts";
+import {
+  isSelected,
+  labelsOf,
+  type MetricReading,
+  modeOf,
+  type ReadingKind,
+  readingOf,
+} from "./metric-reading.ts";
 import {
   type CpuModeValue,
   type InstanceValues,
@@ -33,7 +40,7 @@ export interface CoursePoint {
  * What a course is about: the `share` of a limit that is used (1 = all of it), a `pressure` that is known to mean that work
  * waits or something is used up, but has no limit to compare with, or any `other` figure. Counts are per minute.
  */
-export type CourseKind = "share" | "pressure" | "other";
+type CourseKind = "share" | "pressure" | "other";
 
 /** How one figure of one process went over time. */
 export interface MetricCourse {
@@ -92,13 +99,19 @@ export class MetricRollup {
       const service = nameOfSender(series.names, names);
       const { instance } = series;
       if (service !== "")
-        mapEntry(processes, `${service}\u0000${instance}`, () => ({ service, instance, series: [] })).series.push(
-          series,
-        );
+        mapEntry(processes, `${service}\u0000${instance}`, () => ({
+          service,
+          instance,
+          series: [],
+        })).series.push(series);
     }
     return [...processes.values()]
       .flatMap(({ service, instance, series }) =>
-        [...resourceCourses(series), ...otherCourses(series)].map((course) => ({ service, instance, ...course })),
+        [...resourceCourses(series), ...otherCourses(series)].map((course) => ({
+          service,
+          instance,
+          ...course,
+        })),
       )
       .sort(byIdentity);
   }
@@ -205,11 +218,18 @@ function otherCourses(series: readonly CourseSeries[]): readonly Course[] {
   return series
     .filter(({ rule }) => rule === null)
     .map(({ metric, labels, isUtilisation: isRatio, values }) => {
-      const points = values
-        .read()
-        .map(({ time, value, seconds, isGrowth }) => ({ time, value: isGrowth ? (value * 60) / seconds : value }));
+      const points = values.read().map(({ time, value, seconds, isGrowth }) => ({
+        time,
+        value: isGrowth ? (value * 60) / seconds : value,
+      }));
       const isShare = isRatio && points.every(({ value }) => value <= shareMax);
-      return { metric, labels, resource: null, kind: isShare ? ("share" as const) : ("other" as const), points };
+      return {
+        metric,
+        labels,
+        resource: null,
+        kind: isShare ? ("share" as const) : ("other" as const),
+        points,
+      };
     })
     .filter(({ points }) => points.length > 0);
 }
@@ -292,7 +312,12 @@ class CourseValues {
   read(): readonly CourseValue[] {
     const order = this.#order();
     if (this.#kind === "level")
-      return order.map((at) => ({ time: this.#timeAt(at), value: this.#valueAt(at), seconds: 0, isGrowth: false }));
+      return order.map((at) => ({
+        time: this.#timeAt(at),
+        value: this.#valueAt(at),
+        seconds: 0,
+        isGrowth: false,
+      }));
     return order.slice(1).map((at, i) => {
       const before = order[i] as number;
       const time = this.#timeAt(at);
