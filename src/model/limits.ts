@@ -60,7 +60,7 @@ export const logTextLengthMax = 1_024;
 export const logTemplatesMax = 20_000;
 
 /** Log lines of a window that are kept, up to 80 bytes each; of more, those of half of the traces, of a quarter, … */
-export const logLinesMax = 500_000;
+export const logLinesMax = 250_000;
 
 /** Log lines of one trace; a trace with more (a job, or an id that everything shares) is left out as a whole and counted. */
 export const logLinesPerTraceMax = 10_000;
