@@ -199,7 +199,7 @@ const rules: readonly MetricRule[] = [
     names: ["v8js.memory.heap.used", "go.memory.used"],
   },
   { measure: "memory_bytes", rank: 4, join: "max", names: ["process.memory.usage"] },
-  /** a ratio below 1, else bytes: what people mean by it differs */
+  /** a ratio where it is small, else bytes: what people mean by it differs */
   { measure: "memory_ratio", rank: 5, join: "max", names: ["*.memory.usage"] },
   {
     measure: "memory_limit",
