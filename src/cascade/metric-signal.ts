@@ -75,8 +75,8 @@ function changeOf(
   if (during.length < least.incident) return null;
   const healthy = usual.of(course, least.baseline);
   if (healthy === null) return null;
-  const [before, after] = [medianOf(healthy), medianOf(during)];
-  const spread = 1.4826 * medianOf(healthy.map((value) => Math.abs(value - before)));
+  const { median: before, spread } = healthy;
+  const after = medianOf(during);
   const isShare = course.kind === "share";
   const floor = isShare ? metricScaleMin.ofLimit : floorOf(course);
   const z = (after - before) / Math.max(spread, metricScaleMin.ofMedian * before, floor);
@@ -128,7 +128,7 @@ function findingOf(service: string, rises: readonly Rise[]): SignalFinding {
     strength: first?.strength ?? 0,
     kind: "saturation",
     operation: null,
-    instance: first?.course.instance === "" ? null : (first?.course.instance ?? null),
+    instance: first === undefined || first.course.instance === "" ? null : first.course.instance,
     edge: null,
     evidence: sorted.slice(0, factCountMax).map(factOf),
   };
@@ -154,17 +154,16 @@ class UsualPoints {
       key,
       healthy: collect(baseline?.courses ?? [], key, healthy),
       earlier: collect(incident.courses, key, earlier),
+      known: new Map(),
     }));
   }
 
-  /** Null where there are fewer than so many. */
-  of(course: MetricCourse, pointsMin: number): readonly number[] | null {
-    for (const { key, healthy, earlier } of this.#levels) {
-      let points = healthy.get(key(course)) ?? [];
-      if (points.length < metricPointsMin.enough)
-        // one window of both gives the same points twice
-        points = [...new Set([...points, ...(earlier.get(key(course)) ?? [])])];
-      if (points.length >= pointsMin) return points.map(({ value }) => value);
+  /** Null where there are fewer points than so many. */
+  of(course: MetricCourse, pointsMin: number): Usual | null {
+    for (const { key, healthy, earlier, known } of this.#levels) {
+      const name = key(course);
+      const usual = mapEntry(known, name, () => usualOf(healthy.get(name) ?? [], earlier.get(name) ?? []));
+      if (usual.points >= pointsMin) return usual;
     }
     return null;
   }
@@ -175,6 +174,24 @@ interface UsualLevel {
   /** points of the healthy time, and of the time before the incident */
   readonly healthy: ReadonlyMap<string, readonly CoursePoint[]>;
   readonly earlier: ReadonlyMap<string, readonly CoursePoint[]>;
+  /** what was asked for before: the processes of a service ask for the same */
+  readonly known: Map<string, Usual>;
+}
+
+interface Usual {
+  readonly points: number;
+  readonly median: number;
+  /** a robust standard deviation */
+  readonly spread: number;
+}
+
+function usualOf(healthy: readonly CoursePoint[], earlier: readonly CoursePoint[]): Usual {
+  // a baseline and an incident that were read together hold the same points
+  const points = healthy.length < metricPointsMin.enough ? new Set([...healthy, ...earlier]) : healthy;
+  const values = [...points].map(({ value }) => value);
+  const median = medianOf(values);
+  const spread = 1.4826 * medianOf(values.map((value) => Math.abs(value - median)));
+  return { points: values.length, median, spread };
 }
 
 function collect(
