@@ -80,9 +80,11 @@ export const durationUnits: ReadonlyMap<string, number> = new Map([
   ["h", 3600],
 ]);
 
-/** Whether a metric is the used share of a limit, as the conventions understand `utilization`. */
+/** Whether a metric is the used share of a limit, as the conventions understand `utilization`; what was requested is no limit. */
 export function isUtilisation(name: string, unit: string): boolean {
-  return plainName(name).endsWith("utilization") && ["1", "%", "percent", ""].includes(unit);
+  const plain = plainName(name);
+  if (!plain.endsWith("utilization") || plain.endsWith("request.utilization")) return false;
+  return ["1", "%", "percent", ""].includes(unit);
 }
 
 /** Lower case, dots between words, without the suffixes that Prometheus adds. */

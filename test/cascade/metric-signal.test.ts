@@ -244,6 +244,13 @@ describe("figures without a limit", () => {
     });
   });
 
+  test("more than was requested, or than all of it, is no share of a limit", () => {
+    const bursts = (name: string, value: number): MetricPoint[] =>
+      course(name, [...flat(0.2), value, value, value]);
+    checkStrengths(bursts("k8s.pod.cpu_request_utilization", 1.5), {});
+    checkStrengths(bursts("app.utilization", 15), { cart: 0.0187 });
+  });
+
   test("durations are left to traces", () => {
     checkStrengths(course("pod.latency.p99", [...flat(0.1), 90, 90, 90], { unit: "s" }), {});
   });
