@@ -13,6 +13,7 @@ export { structuralReport } from "./advice/structural-texts.ts";
 export { analyzeTrace, servicesOf, type TraceOptions } from "./analysis/analyze-trace.ts";
 export {
   analyzeWindow,
+  type WindowBounds,
   type WindowOptions,
   WindowRollup,
   type WindowSums,
@@ -38,10 +39,17 @@ export type { Problem } from "./model/problems.ts";
 export { rawNaming, ServiceDirectory } from "./model/service-directory.ts";
 export { Span } from "./model/span.ts";
 export { SpanTable } from "./model/span-table.ts";
-export { type DecodeResult, MalformedBodyError, type MetricPoint } from "./model/telemetry.ts";
+export {
+  type DecodeResult,
+  type LogRecord,
+  MalformedBodyError,
+  type MetricPoint,
+} from "./model/telemetry.ts";
 export { formatTime, parseTime, type UnixNanos } from "./model/time.ts";
+export { decodeLogsJson } from "./otlp/json-logs.ts";
 export { decodeMetricsJson } from "./otlp/json-metrics.ts";
 export { decodeTracesJson } from "./otlp/json-traces.ts";
+export { decodeLogs } from "./otlp/protobuf-logs.ts";
 export { decodeMetrics } from "./otlp/protobuf-metrics.ts";
 export { decodeTraces } from "./otlp/protobuf-traces.ts";
 export { assembleTrace } from "./trace/assemble.ts";

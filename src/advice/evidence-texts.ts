@@ -1,8 +1,9 @@
 import type { Candidate, CauseKind, EvidenceFact } from "../cascade/candidate.ts";
 import { confidentFrom, probableFrom } from "../cascade/scoring.ts";
 import type { UsualTime } from "../cascade/usual.ts";
+import type { Resource } from "../metrics/resource-health.ts";
 import type { SpanError } from "../trace/semantics.ts";
-import { formatCount, formatDuration, formatPercent } from "./format-duration.ts";
+import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";
 import type { Language } from "./structural-texts.ts";
 
 /** A fact as reports show it: the sentence, and what was measured (ms, ratio or count, as the sentence says). */
@@ -88,6 +89,8 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
         baseline: ms(fact.nanos - fact.addedNanos),
       };
     }
+    case "metric_rise":
+      return { statement: metricText(fact, ko), value: fact.after, baseline: fact.before };
     case "incomplete_trace":
       return {
         statement: ko
@@ -247,6 +250,37 @@ function windowFailuresText(fact: Extract<EvidenceFact, { kind: "window_failures
     value: failures,
     ...(expected === null ? {} : { baseline: expected }),
   };
+}
+
+/** `of its limit` or what else all of it is. */
+interface ResourceWords {
+  readonly en: readonly [name: string, whole: string];
+  readonly ko: readonly [name: string, whole: string];
+}
+
+const resourceWords: Readonly<Record<Resource, ResourceWords>> = {
+  cpu: { en: ["CPU", "of its limit"], ko: ["CPU", "한도의"] },
+  memory: { en: ["memory", "of its limit"], ko: ["메모리", "한도의"] },
+  connections: { en: ["the connection pool", "of its limit"], ko: ["연결 풀", "한도의"] },
+  threads: { en: ["the thread pool", "of its limit"], ko: ["스레드 풀", "한도의"] },
+  file_system: { en: ["the file system", "of its size"], ko: ["파일 시스템", "용량의"] },
+  event_loop: { en: ["the event loop", "of the time"], ko: ["이벤트 루프", "전체 시간의"] },
+  garbage_collection: { en: ["garbage collection", "of the time"], ko: ["가비지 컬렉션", "전체 시간의"] },
+};
+
+/** "CPU of cart-1 rises from 20 % to 72 % of its limit (robust z 35.1)" */
+function metricText(fact: Extract<EvidenceFact, { kind: "metric_rise" }>, ko: boolean): string {
+  const { metric, resource, instance, isShare, before, after, z } = fact;
+  const words = isShare && resource !== null ? resourceWords[resource][ko ? "ko" : "en"] : [metric, ""];
+  const [name = "", whole = ""] = words;
+  const [from, to] = [before, after].map(isShare ? formatPercent : formatAmount);
+  const test = `(robust z ${z.toFixed(1)})`;
+  if (ko) {
+    const whose = instance === "" ? "" : `${instance}의 `;
+    return `${whose}${name} 수치가 ${whole === "" ? "" : `${whole} `}${from}에서 ${to}(으)로 상승 ${test}`;
+  }
+  const whose = instance === "" ? "" : ` of ${instance}`;
+  return `${name}${whose} rises from ${from} to ${to}${whole === "" ? "" : ` ${whole}`} ${test}`;
 }
 
 interface FailureWords {

@@ -20,6 +20,11 @@ export function formatCount(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** A figure of any unit for people, with three significant digits where it is small: "0.25", "1.5", "48,200". */
+export function formatAmount(value: number): string {
+  return value < 1000 ? threeDigits(value) : formatCount(value);
+}
+
 function threeDigits(value: number): string {
   return String(Number(value.toPrecision(3)));
 }

@@ -2,25 +2,43 @@ import { adviceFor } from "../advice/advice.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
 import { BlameRollup, type BlameSums, entryKey } from "../cascade/blame.ts";
+import { LogRollup } from "../cascade/log-lines.ts";
+import type { MetricWindow } from "../cascade/metric-signal.ts";
 import { errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
+import type { LogLines } from "../cascade/signals.ts";
 import { type EntryFinding, type WindowEvidence, windowEvidence } from "../cascade/window-evidence.ts";
+import { MetricRollup } from "../metrics/metric-courses.ts";
+import { mergeProblems, type Problem } from "../model/problems.ts";
+import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import { formatTime, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
 import type { Trace } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
 import { graphJson } from "./graph-json.ts";
 import type { EntryPointJson, Language, WindowReport } from "./report.ts";
-import { type Scope, ScopeRollup, type SharedSums } from "./scope.ts";
+import { type Scope, ScopeRollup, type SharedSums, senderNames } from "./scope.ts";
 import { impactOf, structuralAnalysis } from "./structural-analysis.ts";
 
 /** Everything that the report of a window is made of. */
 export interface WindowSums {
   readonly scope: Scope;
   readonly blame: BlameSums;
+  readonly logLines: LogLines;
+  /** with what was measured before the window, and after it */
+  readonly metrics: MetricWindow;
+}
+
+/** The part of what was folded that a window is about; null = no bound. */
+export interface WindowBounds {
+  readonly from: UnixNanos | null;
+  readonly to: UnixNanos | null;
 }
 
 /** Folds the traces of one window, in any order, for its report. Traces are only added: a window is read when it is whole. */
 export class WindowRollup extends ScopeRollup {
   readonly #blame: BlameRollup;
+  readonly #logs = new LogRollup();
+  readonly #courses = new MetricRollup();
+  readonly #isCompared: boolean;
 
   /**
    * Without a baseline to compare with (`isCompared` = false) less has to be worked out. What is named in `shared` is used
@@ -31,6 +49,7 @@ export class WindowRollup extends ScopeRollup {
     shared: SharedSums = {},
   ) {
     super(shared);
+    this.#isCompared = isCompared;
     this.#blame = new BlameRollup({ isCompared });
   }
 
@@ -39,18 +58,61 @@ export class WindowRollup extends ScopeRollup {
     this.#blame.add(trace);
   }
 
-  /** Everything that was folded. */
-  window(): WindowSums {
-    return { scope: this.scope(null), blame: this.#blame.read(this.directory) };
+  /** Lines say something only against those of a baseline. */
+  addLogRecords(records: Iterable<LogRecord>): void {
+    if (this.#isCompared) this.#logs.add(records);
+  }
+
+  /** Points of the window and of the time around it: what is unusual in the window shows against that. */
+  addMetricCourses(points: Iterable<MetricPoint>): void {
+    this.#courses.add(points);
+  }
+
+  /**
+   * Everything that was folded. `bounds` = when the window was, for what comes without traces: log lines outside are left
+   * out. Metrics are looked at from the first to the last trace where there is no bound.
+   */
+  window(bounds: WindowBounds = { from: null, to: null }): WindowSums {
+    const scope = this.scope(null);
+    const names = senderNames(scope);
+    const { from, to } = bounds;
+    const logRange = from === null && to === null ? null : [{ from: from ?? firstTime, to: to ?? lastTime }];
+    return {
+      scope: { ...scope, problems: mergeProblems([...scope.problems, ...this.#signalProblems()]) },
+      blame: this.#blame.read(this.directory),
+      logLines: this.#logs.read({ ...names, ranges: logRange }),
+      metrics: {
+        courses: this.#courses.read(names),
+        ranges: [{ from: from ?? scope.totals.from ?? firstTime, to: to ?? scope.totals.to ?? lastTime }],
+      },
+    };
+  }
+
+  #signalProblems(): readonly Problem[] {
+    const problems: Problem[] = [];
+    const add = (kind: Problem["kind"], message: string, count: number): void => {
+      if (count > 0) problems.push({ kind, message, count, spans: [] });
+    };
+    add(
+      "missing_trace_id",
+      "log records carry no trace id: they belong to no request",
+      this.#logs.linesWithoutTrace,
+    );
+    add("overflow", "log lines were left out: too many", this.#logs.droppedLines);
+    add("overflow", "metric points were left out of comparisons: too many", this.#courses.droppedPoints);
+    return problems;
   }
 }
+
+const firstTime = 0n as UnixNanos;
+const lastTime = 0xffff_ffff_ffff_ffffn as UnixNanos;
 
 export interface WindowOptions {
   readonly language: Language;
   /** where the structural engine starts; default: the entry that suffers most */
   readonly failedService?: string;
   /** what was asked for; where it has no bound, the first or last minute that has a trace */
-  readonly window?: { readonly from: UnixNanos | null; readonly to: UnixNanos | null };
+  readonly window?: WindowBounds;
 }
 
 /** The report of a window, against a healthy time where there is one. */

@@ -5,10 +5,11 @@ import type { TraceId } from "../model/ids.ts";
 import { overflowName, problemKindsMax, servicesMax } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
+import type { SenderNames } from "../model/sender.ts";
 import { ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
-import { minuteOf, startOfMinute, type UnixNanos } from "../model/time.ts";
+import { minuteOf, startOfMinute, type TimeRange, type UnixNanos } from "../model/time.ts";
 import type { Call } from "../trace/calls.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import { observeTable } from "../trace/peers.ts";
@@ -37,11 +38,8 @@ interface ScopeTotals {
   readonly to: UnixNanos | null;
 }
 
-/** First and last instant, both included. Sums are kept by the minute, so both minutes count whole. */
-export interface ScopeWindow {
-  readonly from: UnixNanos;
-  readonly to: UnixNanos;
-}
+/** Sums are kept by the minute, so the first and the last minute count whole. */
+export type ScopeWindow = TimeRange;
 
 /** What several rollups may have in common. */
 export interface SharedSums {
@@ -153,7 +151,6 @@ export class ScopeRollup {
     const { directory } = this;
     const red = this.#red.window(from, to, directory);
     const graph = this.#graph.window(from, to, directory);
-    const names = new Set([...red.services, ...graph.nodeKinds.keys()]);
     const minutes = this.#minutes.within(from, to);
     const times = minutes
       .filter(([minute, { traces }]) => minute >= 0 && traces > 0)
@@ -164,7 +161,7 @@ export class ScopeRollup {
       red,
       graph,
       failuresLinkedTo: (traceId) => this.#links.failuresLinkedTo(traceId),
-      health: this.#health.window({ from, to, directory, isKnown: (name) => names.has(name) }),
+      health: this.#health.window({ from, to, ...senderNames({ directory, red, graph }) }),
       totals: {
         spans: minutes.reduce((sum, [, { spans }]) => sum + spans, 0),
         traces: minutes.reduce((sum, [, { traces }]) => sum + traces, 0),
@@ -195,6 +192,16 @@ export class ScopeRollup {
     add("overflow", "metric points were left out: too many series", this.#health.droppedPoints);
     return problems;
   }
+}
+
+/** Names for what services send beside spans. */
+export function senderNames({
+  directory,
+  red,
+  graph,
+}: Pick<Scope, "directory" | "red" | "graph">): SenderNames {
+  const names = new Set([...red.services, ...graph.nodeKinds.keys()]);
+  return { directory, isKnown: (name) => names.has(name) };
 }
 
 function servicesLeftOut(red: RedWindow): readonly Problem[] {

@@ -1,3 +1,4 @@
+import type { Resource } from "../metrics/resource-health.ts";
 import type { OriginReason } from "../trace/error-origin.ts";
 import { missingSpansCostMax, rivalWeight } from "./scoring.ts";
 import type { UsualTime } from "./usual.ts";
@@ -121,6 +122,22 @@ export type EvidenceFact =
       /** mean time that a request waited for the candidate, and how much of it is new */
       readonly nanos: number;
       readonly addedNanos: number;
+    }
+  | {
+      /** a metric of one process that is higher than in the healthy time */
+      readonly kind: "metric_rise";
+      readonly metric: string;
+      /** null = of no resource that is known by name */
+      readonly resource: Resource | null;
+      /** "" = unknown */
+      readonly instance: string;
+      /** whether figures are shares of a limit, 1 = all of it; else counts are per minute */
+      readonly isShare: boolean;
+      /** medians */
+      readonly before: number;
+      readonly after: number;
+      /** the rise in robust standard deviations */
+      readonly z: number;
     }
   | { readonly kind: "incomplete_trace"; readonly orphans: number; readonly spans: readonly number[] };
 

@@ -110,3 +110,35 @@ export const hiddenStrength = 0.12;
 export const unitsForConfidence = 10;
 /** No window proves more, as long as confidence is not calibrated. */
 export const windowConfidenceMax = 0.95;
+
+/**
+ * The metrics of a window against a healthy time, in robust standard deviations (1.4826 times the median deviation from the
+ * median). A share of a limit needs two of them: neighbouring faults widen the spread, and the least rise guards already.
+ */
+export const metricTestMin = 2;
+/** A rise by less than a tenth of a limit is no sign of a shortage. */
+export const shareRiseMin = 0.1;
+/** Spreads below these parts of the median, or of a limit, are taken for these: constant figures are not infinitely certain. */
+export const metricScaleMin = { ofMedian: 0.05, ofLimit: 0.01 } as const;
+/** A median of one point says nothing, and that of fewer than five (`enough`) may be that of a point from another minute. */
+export const metricPointsMin = { baseline: 2, incident: 1, enough: 5 } as const;
+/** Points are means of the time before them: half an interval after its end, they are still about the incident. */
+export const metricDelayNanos = 30e9;
+/** Below so many processes the median of all is the faulty one itself, or half of it: then that of the others is the common rise. */
+export const commonRiseProcessesMin = 3;
+
+/**
+ * Figures without a limit change with every wave of traffic, at whoever is hit as at whoever is to blame. They need more
+ * certainty, more points, and to double beyond what is common.
+ */
+export const amountTestMin = 4;
+export const amountPointsMin = { baseline: 5, incident: 2 } as const;
+export const amountDoublingsMin = 1;
+/** Added to figures before they are compared, so that a queue of one is not endlessly more than an empty one; of CPU, in cores. */
+export const amountFloor = { any: 1, cores: 0.1 } as const;
+/**
+ * And they are worth less than what nears its limit: in shares of one, when they are 16 times as high or more. What is known
+ * to mean waiting is worth what a rise by a seventh is. Of any other figure nobody knows whether more of it is bad, and of hundreds some always
+ * rise: they only tell equal services apart.
+ */
+export const amountStrength = { doublingsForFull: 4, pressure: 0.15, other: 0.02 } as const;

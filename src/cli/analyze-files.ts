@@ -1,4 +1,5 @@
 import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
+import type { WindowBounds, WindowRollup } from "../analysis/analyze-window.ts";
 import type { StructuralReport, TraceReport } from "../analysis/report.ts";
 import type { ScopeRollup } from "../analysis/scope.ts";
 import { OperationError, unknownEpisode } from "../engine/errors/operation-error.ts";
@@ -10,7 +11,7 @@ import type { Problem } from "../model/problems.ts";
 import { meaningfulAttributes } from "../model/semconv.ts";
 import { rawNaming } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
-import type { MetricPoint } from "../model/telemetry.ts";
+import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import type { UnixNanos } from "../model/time.ts";
 import { resolveTime } from "../model/time-point.ts";
 import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
@@ -28,11 +29,8 @@ export interface LoadedFiles {
   readonly traceCount: number;
 }
 
-/** Which part of the files counts; null = no bound. */
-export interface TimeBounds {
-  readonly from: UnixNanos | null;
-  readonly to: UnixNanos | null;
-}
+/** Which part of the files counts. */
+export type TimeBounds = WindowBounds;
 
 export const noBounds: TimeBounds = { from: null, to: null };
 
@@ -40,6 +38,8 @@ export const noBounds: TimeBounds = { from: null, to: null };
 interface Fold {
   readonly rollup: ScopeRollup;
   readonly bounds: TimeBounds;
+  /** where logs, and metrics of all times, are kept for comparisons; null = nothing is compared with them */
+  readonly window: WindowRollup | null;
 }
 
 /** Reads files into sums. What was wrong with them goes to standard error and into the sums' problems. */
@@ -56,7 +56,7 @@ export function loadFiles(run: CommandRun, inputs: readonly string[], fold: Fold
 async function readFiles(
   run: CommandRun,
   inputs: readonly string[],
-  { rollup, bounds }: Fold,
+  { rollup, bounds, window }: Fold,
   attributes: ReadonlySet<string> | null,
 ): Promise<LoadedFiles> {
   const { signals } = run.settings;
@@ -66,7 +66,12 @@ async function readFiles(
       rollup.observe(table);
     },
     metrics: (points) => {
-      if (signals.includes("metrics")) rollup.addMetricPoints(pointsWithin(points, bounds));
+      if (!signals.includes("metrics")) return;
+      rollup.addMetricPoints(pointsWithin(points, bounds));
+      window?.addMetricCourses(points);
+    },
+    logs: (records) => {
+      if (signals.includes("logs")) window?.addLogRecords(records);
     },
     problem: (problem) => rollup.addProblems([problem]),
   };
@@ -92,6 +97,7 @@ export interface FileUse {
   /** spans, on their way into the buffer */
   observe(table: SpanTable): void;
   metrics(points: readonly MetricPoint[]): void;
+  logs(records: readonly LogRecord[]): void;
   problem(problem: Problem): void;
 }
 
@@ -115,7 +121,7 @@ export async function bufferSpans(
           await buffer.add(table);
         },
         metrics: (points) => use.metrics(points),
-        logs() {},
+        logs: (records) => use.logs(records),
         problem(problem) {
           use.problem(problem);
           noteProblem(run, problem);

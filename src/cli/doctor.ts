@@ -30,6 +30,7 @@ async function examineFiles(run: CommandRun): Promise<DoctorReport> {
     {
       observe: (table) => observeTable(table, directory),
       metrics() {},
+      logs() {},
       problem: (problem) => problems.push(problem),
     },
     null,

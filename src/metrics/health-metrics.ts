@@ -1,21 +1,16 @@
-import { type Attributes, textOf } from "../model/attributes.ts";
-import { deltaPointsPerMinuteMax, metricSeriesMax, metricValueMax } from "../model/limits.ts";
-import {
-  cpuModeKeys,
-  cpuNumberKeys,
-  destinationKeys,
-  type MetricRule,
-  metricRuleOf,
-  peerNameKeys,
-} from "../model/metric-names.ts";
+import { mapEntry } from "../base/map-entry.ts";
+import type { Attributes } from "../model/attributes.ts";
+import { deltaPointsPerMinuteMax, metricSeriesMax } from "../model/limits.ts";
+import { type MetricRule, metricRuleOf } from "../model/metric-names.ts";
 import { Minutes } from "../model/minutes.ts";
-import { rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
-import { identityOf, unknownService } from "../model/service-identity.ts";
+import { nameOfSender, peerKeysOf, type Sender, type SenderNames, senderOf } from "../model/sender.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_SECOND, type UnixNanos } from "../model/time.ts";
+import { isSelected, labelsOf, modeOf, type ReadingKind, readingOf } from "./metric-reading.ts";
 import {
   type CpuModeValue,
   type InstanceValues,
+  isHealthMeasure,
   type ResourceHealth,
   resourceHealthOf,
 } from "./resource-health.ts";
@@ -24,13 +19,10 @@ import {
 const counterStartSlackNanos = 300_000_000_000n;
 
 /** What a window of metrics is asked for. */
-export interface HealthWindowQuery {
+export interface HealthWindowQuery extends SenderNames {
   /** first and last minute, both included; null = no end on that side */
   readonly from: number | null;
   readonly to: number | null;
-  readonly directory: ServiceDirectory;
-  /** whether a service or peer of this name is in the scope: metrics go to the first name of their sender that is */
-  readonly isKnown: (name: string) => boolean;
 }
 
 /**
@@ -54,8 +46,9 @@ export class HealthRollup {
     const senders = new Map<Attributes, Sender>();
     for (const point of points) {
       const rule = this.#ruleOf(point.name);
-      const read = rule === null || !isSelected(rule, point.attributes) ? null : readingOf(point);
-      if (rule === null || read === null) continue;
+      if (rule === null || !isHealthMeasure(rule.measure) || !isSelected(rule, point.attributes)) continue;
+      const read = readingOf(point);
+      if (read === null) continue;
       if (this.#earliest === null || point.time < this.#earliest) this.#earliest = point.time;
       const sender = mapEntry(senders, point.resource, () => senderOf(point.resource));
       this.#seriesOf(point, rule, sender, read.kind)?.add(point, read.value);
@@ -83,11 +76,11 @@ export class HealthRollup {
 
   /** The health of every sender of metrics, by the name that reports use. */
   window(query: HealthWindowQuery): HealthWindow {
-    const { from, to, directory, isKnown } = query;
+    const { from, to } = query;
     const start = from === null ? (this.#earliest ?? 0n) : BigInt(from) * 60_000_000_000n;
     const groups = new Map<string, SeriesGroup[]>();
     for (const group of this.#groups.values()) {
-      const name = nameOf(group.names, directory, isKnown);
+      const name = nameOfSender(group.names, query);
       if (name !== "") mapEntry(groups, name, () => []).push(group);
     }
     return new HealthWindow(groups, { from, to, since: start - counterStartSlackNanos });
@@ -106,8 +99,7 @@ export class HealthRollup {
   #seriesOf(point: MetricPoint, rule: MetricRule, sender: Sender, kind: ReadingKind): Series | null {
     const names = [...sender.names, ...peerKeysOf(point.name, point.attributes), ...sender.addresses];
     const group = mapEntry(this.#groups, names.join("\u0000"), () => ({ names, series: new Map() }));
-    const labels = [...point.attributes].map(([key, value]) => `${key}=${textOf(value)}`).sort();
-    const key = [sender.key, point.name, kind, ...labels].join("\u0000");
+    const key = [sender.key, point.name, kind, labelsOf(point.attributes)].join("\u0000");
     const known = group.series.get(key);
     if (known !== undefined) return known;
     if (this.#seriesCount >= metricSeriesMax) {
@@ -169,87 +161,6 @@ export class HealthWindow {
       }
     return instances.size === 0 ? undefined : resourceHealthOf([...instances.values()]);
   }
-}
-
-function mapEntry<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
-  let value = map.get(key);
-  if (value === undefined) {
-    value = make();
-    map.set(key, value);
-  }
-  return value;
-}
-
-interface Sender {
-  readonly key: string;
-  readonly instance: string;
-  /** keys as `rawNaming` makes them, the likeliest first */
-  readonly names: readonly string[];
-  /** of whoever runs at the sender's addresses */
-  readonly addresses: readonly string[];
-}
-
-function senderOf(resource: Attributes): Sender {
-  const identity = identityOf(resource);
-  const own = identity.name.startsWith(unknownService) ? [] : [rawNaming.nameOf(identity)];
-  const names = [...own, ...peerKeysOf("", resource)];
-  const addresses = identity.addresses.map((host) => peerKey("", host, "address"));
-  const instance = identity.instance || identity.host;
-  return { key: [instance, ...names, ...identity.addresses].join("\u0001"), instance, names, addresses };
-}
-
-/** The database or queue that attributes name; `kafka.…{topic=orders}` is the node `kafka:orders`. */
-function peerKeysOf(metric: string, attributes: Attributes): readonly string[] {
-  const textsOf = (keys: readonly string[]): readonly string[] =>
-    keys.map((key) => textOf(attributes.get(key))).filter((text) => text !== "");
-  const system = textOf(attributes.get("messaging.system")) || (metric.split(".", 1)[0] ?? "");
-  const host = textOf(attributes.get("server.address")).toLowerCase();
-  const names = [...textsOf(peerNameKeys), ...textsOf(destinationKeys).map((name) => `${system}:${name}`)];
-  return host === "" ? names : [...names.map((name) => peerKey(name, host, "server")), ...names];
-}
-
-function peerKey(name: string, host: string, form: "server" | "address"): string {
-  return rawNaming.nameOfPeer({ name, namespace: "", host, port: "", form });
-}
-
-function nameOf(
-  keys: readonly string[],
-  directory: ServiceDirectory,
-  isKnown: (name: string) => boolean,
-): string {
-  const names = keys.map((key) => directory.nameOfKey(key)).filter((name) => name !== "");
-  return names.find(isKnown) ?? names[0] ?? "";
-}
-
-function isSelected({ only }: MetricRule, attributes: Attributes): boolean {
-  if (only === undefined) return true;
-  const given = only.keys.filter((key) => attributes.has(key));
-  return given.length === 0 || given.some((key) => only.values.includes(textOf(attributes.get(key))));
-}
-
-function modeOf(attributes: Attributes): CpuModeValue {
-  const first = (keys: readonly string[]): string =>
-    keys.map((key) => textOf(attributes.get(key))).find((text) => text !== "") ?? "";
-  return { mode: first(cpuModeKeys), cpu: first(cpuNumberKeys) };
-}
-
-/** `level` = a value of now, `counter` = counts up from its start, `delta` = what was added since the point before */
-type ReadingKind = "level" | "counter" | "delta";
-
-/** Null for what is no number of now or a count: histograms, values marked as missing, and those that cannot be (below 0, absurd). */
-function readingOf({
-  value,
-  unit,
-}: MetricPoint): { readonly kind: ReadingKind; readonly value: number } | null {
-  if (
-    (value.kind !== "gauge" && value.kind !== "sum") ||
-    !(value.value >= 0 && value.value <= metricValueMax)
-  )
-    return null;
-  const scaled = unit === "%" || unit === "percent" ? value.value / 100 : value.value;
-  if (value.kind === "gauge") return { kind: "level", value: scaled };
-  if (value.temporality === "delta") return { kind: "delta", value: scaled };
-  return { kind: value.isMonotonic ? "counter" : "level", value: scaled };
 }
 
 interface SeriesKind {

@@ -20,7 +20,7 @@ export interface CpuModeValue {
 }
 
 /** One series of a process in a window. */
-interface SeriesValue {
+export interface SeriesValue {
   readonly rule: MetricRule;
   readonly mode: CpuModeValue;
   /** the last value, or how much a counter grew */
@@ -29,6 +29,20 @@ interface SeriesValue {
   readonly seconds: number;
   readonly isGrowth: boolean;
 }
+
+/** Measures that the health of a service is read from; the others show only in their course over time. */
+export function isHealthMeasure(measure: Measure): boolean {
+  return !courseMeasures.has(measure);
+}
+
+const courseMeasures: ReadonlySet<Measure> = new Set([
+  "threads",
+  "threads_max",
+  "waiting_requests",
+  "file_system_ratio",
+  "event_loop_ratio",
+  "gc_seconds",
+]);
 
 /** The series of one process by what they measure. */
 export type InstanceValues = Map<Measure, SeriesValue[]>;
@@ -60,6 +74,113 @@ export function resourceHealthOf(instances: readonly InstanceValues[]): Resource
   };
   // a limit next to nothing makes an endless ratio
   return Object.fromEntries(Object.entries(health).filter(([, value]) => Number.isFinite(value)));
+}
+
+/** What a process can run out of. */
+export type Resource =
+  | "cpu"
+  | "memory"
+  | "connections"
+  | "threads"
+  | "file_system"
+  | "event_loop"
+  | "garbage_collection";
+
+/** How the state of a resource is read from the metrics of one process. */
+export interface ResourceReading {
+  /** null = of no resource: a sign that work waits or was turned away */
+  readonly resource: Resource | null;
+  /** what it is read from, what counts most first; and what limits it */
+  readonly measures: readonly Measure[];
+  readonly limits: readonly Measure[];
+  /** pools of one process are apart: one of them may be full while others are not */
+  readonly isPerPool: boolean;
+  /** how much of the limit is used; null = there never is a limit */
+  readonly shareOf: ((instance: InstanceValues) => number | null) | null;
+  /** how much is used (of CPU: how many); counts as growth per minute */
+  readonly amountOf: (instance: InstanceValues) => number | null;
+}
+
+export const resourceReadings: readonly ResourceReading[] = [
+  {
+    resource: "cpu",
+    measures: ["cpu_ratio", "cpu_by_mode", "cpu_seconds", "cpu_cores"],
+    limits: ["cpu_limit"],
+    isPerPool: false,
+    shareOf: cpuOf,
+    amountOf: coresOf,
+  },
+  {
+    resource: "memory",
+    measures: ["memory_ratio", "memory_bytes"],
+    limits: ["memory_limit"],
+    isPerPool: false,
+    shareOf: memoryOf,
+    amountOf: (instance) => amountOf(instance, ["memory_bytes"]),
+  },
+  usedOf("connections", "connections", "connections_max"),
+  usedOf("threads", "threads", "threads_max"),
+  ratioReading("file_system", "file_system_ratio"),
+  ratioReading("event_loop", "event_loop_ratio"),
+  {
+    resource: "garbage_collection",
+    measures: ["gc_seconds"],
+    limits: [],
+    isPerPool: false,
+    shareOf: (instance) => {
+      const spent = joinedBest(instance.get("gc_seconds"));
+      return spent === null || !spent.isGrowth || spent.seconds <= 0 ? null : spent.value / spent.seconds;
+    },
+    amountOf: () => null,
+  },
+  ...(
+    ["queue_depth", "waiting_requests", "timeouts", "rate_limit_hits", "deadlocks", "slow_queries"] as const
+  ).map(
+    (measure): ResourceReading => ({
+      resource: null,
+      measures: [measure],
+      limits: [],
+      isPerPool: measure === "waiting_requests",
+      shareOf: null,
+      amountOf: (instance) => amountOf(instance, [measure]),
+    }),
+  ),
+];
+
+function usedOf(resource: Resource, used: Measure, limit: Measure): ResourceReading {
+  return {
+    resource,
+    measures: [used],
+    limits: [limit],
+    isPerPool: true,
+    shareOf: (instance) => {
+      const [count, most] = [levelOf(instance.get(used)), levelOf(instance.get(limit))];
+      return count === null || most === null || most <= 0 ? null : count / most;
+    },
+    amountOf: (instance) => amountOf(instance, [used]),
+  };
+}
+
+function ratioReading(resource: Resource, ratio: Measure): ResourceReading {
+  const shareOf = (instance: InstanceValues): number | null => levelOf(instance.get(ratio));
+  return { resource, measures: [ratio], limits: [], isPerPool: false, shareOf, amountOf: () => null };
+}
+
+function coresOf(instance: InstanceValues): number | null {
+  const used = joinedBest(instance.get("cpu_seconds"));
+  if (used?.isGrowth === true && used.seconds > 0) return used.value / used.seconds;
+  return levelOf(instance.get("cpu_cores"));
+}
+
+/** The first of these measures that there is: its level, or its growth per minute. */
+function amountOf(instance: InstanceValues, measures: readonly Measure[]): number | null {
+  for (const measure of measures) {
+    const joined = joinedBest(instance.get(measure));
+    if (joined === null) continue;
+    if (!joined.isGrowth) return joined.value;
+    if (joined.seconds > 0) return (joined.value * 60) / joined.seconds;
+  }
+  return null;
 }
 
 /** The series of the best metric there is, brought together as its rule says. */
@@ -117,9 +238,12 @@ function busyShare(values: readonly SeriesValue[] | undefined): number | null {
   return best.some(({ isGrowth }) => isGrowth) ? null : busy / new Set(best.map(({ mode }) => mode.cpu)).size;
 }
 
+/** Soft limits can be passed; what is called a ratio and is larger than this is bytes. */
+const memoryRatioMax = 2;
+
 function memoryOf(instance: InstanceValues): number | null {
   const ratio = levelOf(instance.get("memory_ratio"));
-  if (ratio !== null && ratio <= 1) return ratio;
+  if (ratio !== null && ratio <= memoryRatioMax) return ratio;
   const used = levelOf(instance.get("memory_bytes"));
   const limit = levelOf(instance.get("memory_limit"));
   return used === null || limit === null || limit <= 0 ? null : used / limit;

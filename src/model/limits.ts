@@ -45,6 +45,26 @@ export const metricValueMax = 1e18;
 /** Points of one series with delta temporality that are told apart in one minute; exporters send 1 to 60. */
 export const deltaPointsPerMinuteMax = 240;
 
+/** Series of metrics whose course over a window is kept, about 1 kB each, and points of them in all, 100 bytes each when they are read. */
+export const metricCoursesMax = 50_000;
+export const metricCoursePointsMax = 2_000_000;
+
+/** Characters of a log's body that are searched for the cause of a failure; what is behind them is not looked at. */
+export const logBodyLengthMax = 65_536;
+
+/** Bodies that are remembered with their template, and how long they may be: 4 MB. Forgotten together when there are more. */
+export const logTextsMax = 4_096;
+export const logTextLengthMax = 1_024;
+
+/** Kinds of log lines that are told apart in a window; more are one kind. Programs have hundreds. */
+export const logTemplatesMax = 20_000;
+
+/** Log lines of a window that are kept, 32 to 64 bytes each; of more, those of half of the traces, of a quarter, … */
+export const logLinesMax = 250_000;
+
+/** Log lines of one trace; a trace with more (a job, or an id that everything shares) is left out as a whole and counted. */
+export const logLinesPerTraceMax = 10_000;
+
 /** Earliest starts of one population of requests that are told apart, so that late spans may take some of them back. */
 export const earliestStartsMax = 8;
 

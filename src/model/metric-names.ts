@@ -14,7 +14,13 @@ export type Measure =
   | "deadlocks"
   | "slow_queries"
   | "timeouts"
-  | "rate_limit_hits";
+  | "rate_limit_hits"
+  | "threads"
+  | "threads_max"
+  | "waiting_requests"
+  | "file_system_ratio"
+  | "event_loop_ratio"
+  | "gc_seconds";
 
 export interface MetricRule {
   /** where several metrics give the same measure, the lowest number wins */
@@ -60,6 +66,26 @@ export const destinationKeys = [
 ] as const;
 export const cpuModeKeys = ["cpu.mode", "state"] as const;
 export const cpuNumberKeys = ["cpu.logical_number", "cpu"] as const;
+
+/** Attributes that tell the pools of one process apart. */
+export const poolKeys = ["db.client.connection.pool.name", "pool.name", "pool"] as const;
+
+/** Units of time, in seconds. */
+export const durationUnits: ReadonlyMap<string, number> = new Map([
+  ["ns", 1e-9],
+  ["us", 1e-6],
+  ["ms", 1e-3],
+  ["s", 1],
+  ["min", 60],
+  ["h", 3600],
+]);
+
+/** Whether a metric is the used share of a limit, as the conventions understand `utilization`; what was requested is no limit. */
+export function isUtilisation(name: string, unit: string): boolean {
+  const plain = plainName(name);
+  if (!plain.endsWith("utilization") || plain.endsWith("request.utilization")) return false;
+  return ["1", "%", "percent", ""].includes(unit);
+}
 
 /** Lower case, dots between words, without the suffixes that Prometheus adds. */
 function plainName(name: string): string {
@@ -175,7 +201,7 @@ const rules: readonly MetricRule[] = [
     names: ["v8js.memory.heap.used", "go.memory.used"],
   },
   { measure: "memory_bytes", rank: 4, join: "max", names: ["process.memory.usage"] },
-  /** a ratio below 1, else bytes: what people mean by it differs */
+  /** a ratio where it is small, else bytes: what people mean by it differs */
   { measure: "memory_ratio", rank: 5, join: "max", names: ["*.memory.usage"] },
   {
     measure: "memory_limit",
@@ -338,6 +364,56 @@ const rules: readonly MetricRule[] = [
       "*.ratelimit.hits",
       "*.rate.limit.exceeded",
       "kestrel.rejected.connections",
+    ],
+  },
+  {
+    measure: "threads",
+    rank: 1,
+    join: "sum",
+    names: ["executor.active", "*.executor.active", "*.threads.busy", "*.threads.active"],
+  },
+  {
+    measure: "threads_max",
+    rank: 1,
+    join: "sum",
+    names: ["executor.pool.max", "*.executor.pool.max", "*.threads.config.max", "*.threads.max"],
+  },
+  {
+    measure: "waiting_requests",
+    rank: 1,
+    join: "sum",
+    names: ["db.client.connection.pending.requests", "db.client.connections.pending.requests"],
+  },
+  {
+    measure: "waiting_requests",
+    rank: 2,
+    join: "sum",
+    names: [
+      "*.connections.pending",
+      "*.connections.waiting",
+      "*.pending.requests",
+      "executor.queued",
+      "*.executor.queued",
+    ],
+  },
+  {
+    measure: "file_system_ratio",
+    rank: 1,
+    join: "max",
+    names: ["*.filesystem.utilization", "*.disk.utilization", "*.volume.utilization"],
+  },
+  { measure: "event_loop_ratio", rank: 1, join: "max", names: ["nodejs.eventloop.utilization"] },
+  {
+    measure: "gc_seconds",
+    rank: 1,
+    join: "sum",
+    names: [
+      "jvm.gc.duration",
+      "process.runtime.jvm.gc.duration",
+      "jvm.gc.pause",
+      "v8js.gc.duration",
+      "go.memory.gc.pause.duration",
+      "dotnet.gc.pause.time",
     ],
   },
 ];

@@ -14,6 +14,7 @@ export type ProblemKind =
   | "repaired_time"
   | "clock_skew"
   | "missing_service_name"
+  | "missing_trace_id"
   | "ill_formed_utf8"
   | "dropped_data"
   | "truncated_trace"

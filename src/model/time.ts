@@ -3,6 +3,12 @@ import type { Brand } from "../base/brand.ts";
 /** Nanoseconds since 1970-01-01T00:00:00Z. */
 export type UnixNanos = Brand<bigint, "UnixNanos">;
 
+/** First and last instant, both included. */
+export interface TimeRange {
+  readonly from: UnixNanos;
+  readonly to: UnixNanos;
+}
+
 export const NANOS_PER_MS = 1_000_000;
 export const NANOS_PER_SECOND = 1_000_000_000;
 export const NANOS_PER_MINUTE = 60 * NANOS_PER_SECOND;

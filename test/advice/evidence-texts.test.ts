@@ -151,6 +151,31 @@ describe("what a fact says", () => {
       "shop와(과) db 중 어느 쪽 문제인지 이 연결만으로는 구분할 수 없음",
     );
   });
+  test("a metric that rose, as a share of what there is of it", () => {
+    const rise = { kind: "metric_rise", metric: "x.cpu", instance: "cart-1", z: 35.07 } as const;
+    checkTexts(
+      { ...rise, resource: "cpu", isShare: true, before: 0.2, after: 0.72 },
+      "CPU of cart-1 rises from 20 % to 72 % of its limit (robust z 35.1)",
+      "cart-1의 CPU 수치가 한도의 20 %에서 72 %(으)로 상승 (robust z 35.1)",
+    );
+    checkTexts(
+      { ...rise, resource: "garbage_collection", instance: "", isShare: true, before: 0.001, after: 0.4 },
+      "garbage collection rises from 0.1 % to 40 % of the time (robust z 35.1)",
+      "가비지 컬렉션 수치가 전체 시간의 0.1 %에서 40 %(으)로 상승 (robust z 35.1)",
+    );
+  });
+  test("a metric that rose, as it was sent", () => {
+    const queue = { kind: "metric_rise", metric: "orders.queue.depth", resource: null, z: 4.25 } as const;
+    checkTexts(
+      { ...queue, instance: "q-1", isShare: false, before: 0.25, after: 48_200 },
+      "orders.queue.depth of q-1 rises from 0.25 to 48,200 (robust z 4.3)",
+      "q-1의 orders.queue.depth 수치가 0.25에서 48,200(으)로 상승 (robust z 4.3)",
+    );
+    const cores = { ...queue, metric: "container.cpu.usage", resource: "cpu", instance: "" } as const;
+    const fact = factText({ ...cores, isShare: false, before: 0.1, after: 1.5 }, "en");
+    expect(fact).toMatchObject({ value: 1.5, baseline: 0.1 });
+    expect(fact.statement).toContain("container.cpu.usage rises from 0.1 to 1.5");
+  });
   test("a failure that is usual", () => {
     checkTexts(
       { kind: "usual_failure", operation: "GET /", ratio: 0.96, requests: 1200 },

@@ -1,7 +1,10 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { analyzeWindow, WindowRollup, type WindowSums } from "../../src/analysis/analyze-window.ts";
 import type { WindowReport } from "../../src/analysis/report.ts";
-import { tableOf } from "../notation.ts";
+import { metricSignal } from "../../src/cascade/metric-signal.ts";
+import type { LogRecord, MetricPoint } from "../../src/model/telemetry.ts";
+import type { UnixNanos } from "../../src/model/time.ts";
+import { notationStart, tableOf } from "../notation.ts";
 import { rawTracesOf } from "../scopes.ts";
 
 /** `count` requests of the shop; `lines` says what one looks like. */
@@ -121,6 +124,69 @@ test("the structural part starts at the entry that suffers most", () => {
   );
   expect([...report.service_states.keys()]).toEqual(["web", "cart", "orders"]);
   expect(report.blast_radius).toBe(3);
+});
+
+describe("beside its traces", () => {
+  const cart = new Map([
+    ["service.name", "cart"],
+    ["service.instance.id", "cart-1"],
+  ]);
+  const at = (second: number): UnixNanos => (notationStart + BigInt(second) * 1_000_000_000n) as UnixNanos;
+  const cpu = (second: number, value: number): MetricPoint => ({
+    resource: cart,
+    name: "k8s.pod.cpu_limit_utilization",
+    unit: "1",
+    attributes: new Map(),
+    startTime: 0n as UnixNanos,
+    time: at(second),
+    value: { kind: "gauge", value },
+  });
+  const line = (second: number, traceId: string): LogRecord => ({
+    resource: cart,
+    scopeName: "",
+    time: at(second),
+    observedTime: 0n as UnixNanos,
+    severityNumber: 17,
+    severityText: "",
+    body: `item ${second} is gone`,
+    attributes: new Map(),
+    traceId,
+    spanId: "",
+    eventName: "",
+  });
+  const rollupOf = (isCompared: boolean): WindowRollup => {
+    const rollup = new WindowRollup({ isCompared });
+    const table = tableOf(request(600).replace("TRACE", "trace=1"));
+    rollup.observe(table);
+    for (const trace of rawTracesOf([table])) rollup.addTrace(trace);
+    rollup.addMetricCourses([...[0, 60, 120, 180].map((second) => cpu(second, 0.2)), cpu(610, 0.9)]);
+    rollup.addLogRecords([line(601, "a".repeat(32)), line(700, "b".repeat(32)), line(601, "")]);
+    return rollup;
+  };
+
+  test("a window holds its log lines, and the metrics of the time around it to compare with", () => {
+    const rollup = rollupOf(true);
+    const whole = rollup.window();
+    expect(whole.logLines.lines).toBe(2);
+    expect(metricSignal(whole.metrics, null).get("cart")).toMatchObject({
+      instance: "cart-1",
+      strength: 0.7,
+    });
+    expect([...rollup.window({ from: at(600), to: at(660) }).logLines.byTrace]).toEqual([
+      ["a".repeat(32), [{ service: "cart", spanId: "", text: "item # is gone", isError: true }]],
+    ]);
+    expect(metricSignal(rollup.window({ from: at(0), to: at(660) }).metrics, null).size).toBe(0);
+  });
+
+  test("log records that belong to no request are a problem of the input", () => {
+    const { scope } = rollupOf(true).window();
+    expect(scope.problems.map(({ kind, count }) => [kind, count])).toEqual([["missing_trace_id", 1]]);
+  });
+
+  test("without anything to compare with, log lines are not kept", () => {
+    const { scope, logLines } = rollupOf(false).window();
+    expect([logLines.lines, scope.problems]).toEqual([0, []]);
+  });
 });
 
 test("an empty window is said to be one", () => {

@@ -2,8 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import type { LogRecord } from "../../src/model/telemetry.ts";
+import type { UnixNanos } from "../../src/model/time.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
+import { logsToJson } from "../../src/otlp/json-write-logs.ts";
 import type { RowRef } from "../../src/trace/trace.ts";
 import { notationStart, tableOf } from "../notation.ts";
 import { runInProcess } from "./in-process.ts";
@@ -112,6 +115,31 @@ test("what is not in the files is said, with what is, and exit code 4", async ()
   expect(service.stderr).toMatch(/no service nobody\nIt has cart, items, web\./);
   expect(await runInProcess(`analyze ${traces} --failed-service nobody`)).toMatchObject({ exitCode: 4 });
 });
+
+test("log records are read beside the traces of a window that is compared, unless they are not asked for", async () => {
+  const logs = file("logs.jsonl", `${logsToJson([logRecord("the cart is empty")])}\n`);
+  const kindsOf = async (more: string): Promise<readonly string[]> =>
+    (await reportOf(`analyze ${traces} ${logs} ${more}`)).problems.map(({ kind }) => kind);
+  expect(await kindsOf(`--baseline ${baseline}`)).toEqual(["missing_trace_id"]);
+  expect(await kindsOf(`--baseline ${baseline} --signals traces,metrics`)).toEqual([]);
+  expect(await kindsOf("")).toEqual([]);
+});
+
+function logRecord(body: string): LogRecord {
+  return {
+    resource: new Map([["service.name", "cart"]]),
+    scopeName: "",
+    time: (notationStart + 1n) as UnixNanos,
+    observedTime: 0n as UnixNanos,
+    severityNumber: 9,
+    severityText: "INFO",
+    body,
+    attributes: new Map(),
+    traceId: "",
+    spanId: "",
+    eventName: "",
+  };
+}
 
 test("one trace is compared with the baseline, too", async () => {
   const slow = file(

@@ -28,6 +28,7 @@ test.each([
   ["app.cpu.usage", gauge(60), { unit: "%" }, { cpu_usage: 0.6 }],
   ["process_cpu_utilization_ratio", gauge(0.6), {}, { cpu_usage: 0.6 }],
   ["process.memory.utilization", gauge(0.7), {}, { memory_usage: 0.7 }],
+  ["k8s.pod.memory_limit_utilization", gauge(1.05), {}, { memory_usage: 1.05 }],
   ["container.memory.percent", gauge(70), {}, { memory_usage: 0.7 }],
   ["memory_usage", gauge(0.7), {}, { memory_usage: 0.7 }],
   ["system.memory.utilization", gauge(0.7), { attributes: { state: "used" } }, { memory_usage: 0.7 }],
