@@ -29,7 +29,7 @@ async function traceOfFiles(run: CommandRun, trace: TraceId): Promise<ReportPrin
   const { baseline } = run.settings;
   const rollup = new ScopeRollup();
   const usual = baseline === null ? null : await baselineOfFiles(run, baseline, rollup);
-  const files = await loadFiles(run, run.operands, { rollup, bounds: timeBounds(run) });
+  const files = await loadFiles(run, run.operands, { rollup, bounds: [timeBounds(run)] });
   try {
     return printableOf(await reportOfTrace(run, files, { trace, baseline: usual }));
   } finally {
@@ -44,7 +44,7 @@ async function baselineOfFiles(
   { directory }: ScopeRollup,
 ): Promise<ScopeRollup> {
   const rollup = new ScopeRollup(directory);
-  await foldFiles(run, inputs, { rollup, bounds: noBounds });
+  await foldFiles(run, inputs, { rollup, bounds: [noBounds] });
   return rollup;
 }
 
@@ -75,7 +75,7 @@ async function sumsOfFiles(
   bounds: TimeBounds,
 ): Promise<WindowSums> {
   const rollup = new WindowRollup({ isCompared: run.settings.baseline !== null });
-  await foldFiles(run, inputs, { rollup, bounds });
+  await foldFiles(run, inputs, { rollup, bounds: [bounds] });
   return rollup.window();
 }
 

@@ -1,0 +1,147 @@
+import { analyzeWindow, WindowRollup } from "../analysis/analyze-window.ts";
+import type { RankerName } from "../evaluation/ranker-names.ts";
+import type { CaseWindows, TimeRange } from "../evaluation/truth.ts";
+import { VisitRollup } from "../evaluation/visits.ts";
+import { type CaseFigures, figuresOf, type WindowFigures } from "../evaluation/window-figures.ts";
+import { readTelemetry } from "../formats/read-telemetry.ts";
+import { rawNaming } from "../model/service-directory.ts";
+import { identityOf } from "../model/service-identity.ts";
+import type { LogRecord } from "../model/telemetry.ts";
+import type { UnixNanos } from "../model/time.ts";
+import type { Trace } from "../trace/trace.ts";
+import { foldFiles, noBounds, type TimeBounds } from "./analyze-files.ts";
+import { answerOf, noSideFigures, sideFiguresOf, type TimedAnswer } from "./case-answer.ts";
+import { type CommandRun, note, noteProblem } from "./command.ts";
+import type { CaseFile } from "./evaluation-cases.ts";
+
+/** What the analysis of a window is given: files and instants, nothing that names what is right. */
+export interface WindowCase {
+  readonly files: Readonly<Partial<Record<CaseFile, string>>>;
+  readonly windows: CaseWindows;
+  readonly rankerNames: readonly RankerName[];
+}
+
+/** Analyses one window as `analyze` does, and asks the simple rules. Everything that it read can be forgotten afterwards. */
+export async function answerWindow(run: CommandRun, input: WindowCase): Promise<TimedAnswer> {
+  const { files, windows, rankerNames } = input;
+  const startedAt = performance.now();
+  const before = files.baseline === undefined ? run.settings.baseline : [files.baseline];
+  const incident = new Side(rankerNames.length > 0, before !== null);
+  if (files.incident !== undefined) await incident.read(run, [files.incident], boundsOf(windows.incident));
+  const baseline = before === null ? null : new Side(rankerNames.length > 0, true);
+  if (before !== null)
+    await baseline?.read(run, before, files.baseline === undefined ? [noBounds] : boundsOf(windows.baseline));
+  const range = windows.incident ?? incident.extent();
+  await readOthers(run, input, (time) =>
+    sideAt(time, { ...windows, incident: range }, { incident, baseline }),
+  );
+  const sums = incident.rollup.window();
+  const report = analyzeWindow(sums, baseline?.rollup.window() ?? null, {
+    language: "en",
+    ...(range === null ? {} : { window: { from: range.from as UnixNanos, to: range.to as UnixNanos } }),
+  });
+  const seconds = (performance.now() - startedAt) / 1000;
+  const figures = (): CaseFigures => ({
+    incident: incident.figures(run),
+    baseline: baseline?.figures(run) ?? figuresOf([], noSideFigures),
+  });
+  const seen = [incident, ...(baseline === null ? [] : [baseline])];
+  const signals = ["traces", "metrics", "logs"].filter((signal) => seen.some(({ has }) => has.has(signal)));
+  return { answer: answerOf(report, { names: rankerNames, figures }), signals, seconds };
+}
+
+/** Instants of a window as bounds; null = no bounds. */
+function boundsOf(ranges: TimeRange | readonly TimeRange[] | null): readonly TimeBounds[] {
+  if (ranges === null) return [noBounds];
+  return [ranges].flat().map(({ from, to }) => ({ from: from as UnixNanos, to: to as UnixNanos }));
+}
+
+/** One side of a case while it is read. */
+class Side {
+  readonly rollup: WindowRollup;
+  /** the kinds of telemetry that came */
+  readonly has = new Set<string>();
+  readonly #visits: VisitRollup | null;
+  /** by raw key */
+  readonly #errorLogs = new Map<string, number>();
+
+  constructor(keepsVisits: boolean, isCompared: boolean) {
+    this.rollup = new WindowRollup({ isCompared });
+    this.#visits = keepsVisits ? new VisitRollup() : null;
+  }
+
+  async read(run: CommandRun, inputs: readonly string[], bounds: readonly TimeBounds[]): Promise<void> {
+    const onTrace = (trace: Trace): void => {
+      this.has.add("traces");
+      this.#visits?.add(trace);
+    };
+    await foldFiles(run, inputs, { rollup: this.rollup, bounds, onTrace });
+  }
+
+  addLog({ resource, severityNumber }: LogRecord): void {
+    this.has.add("logs");
+    if (severityNumber < errorSeverityMin) return;
+    const key = rawNaming.nameOf(identityOf(resource));
+    this.#errorLogs.set(key, (this.#errorLogs.get(key) ?? 0) + 1);
+  }
+
+  /** From the first to the last start of a trace, to the minute. */
+  extent(): TimeRange | null {
+    const { from, to } = this.rollup.scope(null).totals;
+    return from === null || to === null ? null : { from, to };
+  }
+
+  figures(run: CommandRun): WindowFigures {
+    const scope = this.rollup.scope(null);
+    const { directory } = scope;
+    const leftOut = this.#visits?.leftOut ?? 0;
+    if (leftOut > 0) note(run, `the simple rules see ${leftOut} traces less: there is no room for more`);
+    return figuresOf(this.#visits?.read(directory) ?? [], {
+      ...sideFiguresOf(scope),
+      errorLogs: new Map([...this.#errorLogs].map(([key, count]) => [directory.nameOfKey(key), count])),
+    });
+  }
+}
+
+/** OTLP's SEVERITY_NUMBER_ERROR */
+const errorSeverityMin = 17;
+
+/** Metrics and logs of both sides are in one file each: their times tell which side they belong to. */
+async function readOthers(
+  run: CommandRun,
+  { files }: WindowCase,
+  sideOf: (time: bigint) => Side | null,
+): Promise<void> {
+  const wanted = (["metrics", "logs"] as const).filter((signal) => run.settings.signals.includes(signal));
+  const inputs = wanted.map((signal) => files[signal]).filter((path) => path !== undefined);
+  if (inputs.length === 0) return;
+  await readTelemetry(inputs, {
+    traces() {},
+    metrics(points) {
+      if (!wanted.includes("metrics")) return;
+      for (const point of points) {
+        const side = sideOf(point.time);
+        side?.has.add("metrics");
+        side?.rollup.addMetricPoints([point]);
+      }
+    },
+    logs(records) {
+      if (wanted.includes("logs")) for (const record of records) sideOf(record.time)?.addLog(record);
+    },
+    problem: (problem) => noteProblem(run, problem),
+  });
+}
+
+/** The incident wins; what was before it belongs to the baseline, as does all within the baseline's own windows. */
+function sideAt(
+  time: bigint,
+  { incident, baseline }: CaseWindows,
+  sides: { readonly incident: Side; readonly baseline: Side | null },
+): Side | null {
+  if (incident === null) return sides.incident;
+  if (time >= incident.from && time <= incident.to) return sides.incident;
+  const isBefore = time < incident.from;
+  return isBefore || baseline?.some(({ from, to }) => time >= from && time <= to) === true
+    ? sides.baseline
+    : null;
+}

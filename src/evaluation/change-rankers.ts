@@ -1,0 +1,141 @@
+import { type Ranking, rankingOf } from "./ranking.ts";
+import { meanOf, quantileOf } from "./statistics.ts";
+import type { Visit } from "./visits.ts";
+import { addTo, type CaseFigures, operationKey, serviceOfKey, type WindowFigures } from "./window-figures.ts";
+
+// One figure of each service, in the incident against the baseline.
+
+/** Fewer visits of an operation on a side say nothing about its 95th percentile. */
+const visitsMin = 3;
+
+/** Knows nothing: all services are tied, so that each has the rank to be expected of chance. */
+export function random({ incident }: CaseFigures): Ranking {
+  return rankingOf(incident.services.map((service) => [service, 1]));
+}
+
+/** The largest rise of the share of failed requests. */
+export function errorRateDelta({ incident, baseline }: CaseFigures): Ranking {
+  const ratio = (visits: readonly Visit[] | undefined): number =>
+    visits === undefined ? 0 : visits.filter(({ failed }) => failed).length / visits.length;
+  return rankingOf(
+    [...incident.ofService].map(([service, visits]) => [
+      service,
+      ratio(visits) - ratio(baseline.ofService.get(service)),
+    ]),
+  );
+}
+
+/** The largest factor between the 95th percentiles of durations; without any baseline, the longest one. */
+export function p95Ratio({ incident, baseline }: CaseFigures): Ranking {
+  const p95 = (visits: readonly Visit[]): number => quantileOf(visits.map(durationOf), 0.95);
+  return rankingOf(
+    [...incident.ofService].map(([service, visits]) => {
+      if (baseline.traces.length === 0) return [service, p95(visits)];
+      const factor = p95(visits) / p95(baseline.ofService.get(service) ?? []);
+      return [service, factor > 1 ? factor : 0];
+    }),
+  );
+}
+
+/** The largest rise of the 95th percentile of time in which a service waited for nothing that was seen at work. */
+export function selfTimeP95({ incident, baseline }: CaseFigures): Ranking {
+  return largestRise(selfTimes(incident), selfTimes(baseline));
+}
+
+/** The same, with the time between caller and callee told of the callee. */
+export function selfGap({ incident, baseline }: CaseFigures): Ranking {
+  return largestRise(ownAndGap(incident), ownAndGap(baseline));
+}
+
+/** Where errors began (failed spans without a failed child), per trace, beyond what was usual. */
+export function deepestError({ incident, baseline }: CaseFigures): Ranking {
+  const perTrace = ({ ofService, traces }: WindowFigures, service: string): number =>
+    (ofService.get(service) ?? []).reduce((sum, { errorOrigins }) => sum + errorOrigins, 0) /
+    Math.max(1, traces.length);
+  return rankingOf(
+    incident.services.map((service) => [service, perTrace(incident, service) - perTrace(baseline, service)]),
+  );
+}
+
+/** The largest rise of CPU use; without any baseline, the highest use. */
+export function cpuGain({ incident, baseline }: CaseFigures): Ranking {
+  return rankingOf(
+    [...incident.cpu].map(([service, cpu]) => [service, cpu - (baseline.cpu.get(service) ?? 0)]),
+  );
+}
+
+/** No difference in numbers of calls is surer than this deviation allows: calls that never varied are no proof. */
+const callDeviationMin = 0.1;
+
+/** The surest change in how many calls an operation makes for one request, up or down, in standard errors. */
+export function callStructure({ incident, baseline }: CaseFigures): Ranking {
+  const before = callCounts(baseline);
+  const scores = new Map<string, number>();
+  for (const [key, now] of callCounts(incident)) {
+    const usual = before.get(key);
+    if (usual === undefined || now.length < visitsMin || usual.length < visitsMin) continue;
+    const all = [...now, ...usual];
+    const mean = meanOf(all);
+    const variance = meanOf(all.map((count) => (count - mean) ** 2));
+    const error = Math.sqrt(Math.max(variance, callDeviationMin ** 2) * (1 / now.length + 1 / usual.length));
+    raise(scores, serviceOfKey(key), Math.abs(meanOf(now) - meanOf(usual)) / error);
+  }
+  return rankingOf(scores);
+}
+
+function durationOf({ start, end }: Visit): number {
+  return end - start;
+}
+
+type ByOperation = ReadonlyMap<string, readonly number[]>;
+
+function largestRise(incident: ByOperation, baseline: ByOperation): Ranking {
+  const scores = new Map<string, number>();
+  for (const [key, now] of incident) {
+    const usual = baseline.get(key);
+    if (baseline.size > 0 && (now.length < visitsMin || (usual?.length ?? 0) < visitsMin)) continue;
+    raise(
+      scores,
+      serviceOfKey(key),
+      quantileOf(now, 0.95) - (usual === undefined ? 0 : quantileOf(usual, 0.95)),
+    );
+  }
+  return rankingOf(scores);
+}
+
+function raise(scores: Map<string, number>, service: string, score: number): void {
+  scores.set(service, Math.max(score, scores.get(service) ?? Number.NEGATIVE_INFINITY));
+}
+
+/** Own time and the gaps of the calls that were made, by operation. */
+function selfTimes({ traces }: WindowFigures): ByOperation {
+  return perVisit(traces, (visits) => {
+    const self = visits.map(({ own }) => own);
+    for (const { caller, gap } of visits) if (caller >= 0) self[caller] = (self[caller] ?? 0) + gap;
+    return self;
+  });
+}
+
+function ownAndGap({ traces }: WindowFigures): ByOperation {
+  return perVisit(traces, (visits) => visits.map(({ own, gap }) => own + gap));
+}
+
+function callCounts({ traces }: WindowFigures): ByOperation {
+  return perVisit(traces, (visits) => {
+    const counts = visits.map(() => 0);
+    for (const { caller } of visits) if (caller >= 0) counts[caller] = (counts[caller] ?? 0) + 1;
+    return counts;
+  });
+}
+
+/** One number of each visit, by its operation. */
+function perVisit(
+  traces: WindowFigures["traces"],
+  measure: (visits: readonly Visit[]) => readonly number[],
+): ByOperation {
+  const byOperation = new Map<string, number[]>();
+  for (const { visits } of traces)
+    for (const [index, value] of measure(visits).entries())
+      addTo(byOperation, operationKey(visits[index] as Visit), value);
+  return byOperation;
+}
