@@ -23,6 +23,7 @@ export function answerOf(
   const isWindow = "affected_services" in report;
   return {
     ranking: rankingOfCandidates(candidates),
+    healthy: isWindow ? report.healthy : candidates.length === 0,
     confidence,
     instance: first?.instance ?? null,
     operation: first?.operation ?? null,

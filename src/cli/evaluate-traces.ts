@@ -20,7 +20,7 @@ export interface TraceSet {
   readonly file: string;
   /** 32 hex digits */
   readonly traceIds: ReadonlySet<string>;
-  readonly rankerNames: readonly RankerName[];
+  readonly asked: readonly RankerName[];
 }
 
 /** A healthy time that traces are compared with. */
@@ -35,7 +35,7 @@ interface Usual {
  */
 export async function* answerTraces(
   run: CommandRun,
-  { file, traceIds, rankerNames }: TraceSet,
+  { file, traceIds, asked }: TraceSet,
 ): AsyncGenerator<readonly [traceId: string, answer: TimedAnswer | OperationError]> {
   const directory = new ServiceDirectory();
   const usual = run.settings.baseline === null ? null : await usualOf(run, run.settings.baseline, directory);
@@ -59,7 +59,7 @@ export async function* answerTraces(
       for (const i of groups.indicesByStart()) {
         const traceId = groups.traceIdOf(i);
         if (!missing.delete(traceId)) continue;
-        yield [traceId, answerTrace(run, groups.rowsOf(i), { directory, usual, rankerNames })];
+        yield [traceId, answerTrace(run, groups.rowsOf(i), { directory, usual, asked })];
       }
     }
     for (const traceId of missing)
@@ -84,13 +84,13 @@ async function usualOf(
 interface TraceQuestion {
   readonly directory: ServiceDirectory;
   readonly usual: Usual | null;
-  readonly rankerNames: readonly RankerName[];
+  readonly asked: readonly RankerName[];
 }
 
 function answerTrace(
   { settings: { trace_spans: spansMax } }: CommandRun,
   rows: readonly RowRef[],
-  { directory, usual, rankerNames }: TraceQuestion,
+  { directory, usual, asked }: TraceQuestion,
 ): TimedAnswer {
   const startedAt = performance.now();
   const rollup = new ScopeRollup(directory);
@@ -108,7 +108,7 @@ function answerTrace(
   });
   const seconds = (performance.now() - startedAt) / 1000;
   const answer = answerOf(report, {
-    names: rankerNames,
+    names: asked,
     figures: () => ({
       incident: figuresOf(visits.read(directory), sideFiguresOf(scope)),
       baseline: usual?.figures ?? figuresOf([], noSideFigures),

@@ -1,4 +1,6 @@
 import { analyzeWindow, WindowRollup } from "../analysis/analyze-window.ts";
+import type { Scope } from "../analysis/scope.ts";
+import { OperationError } from "../engine/errors/operation-error.ts";
 import type { RankerName } from "../evaluation/ranker-names.ts";
 import type { CaseWindows, TimeRange } from "../evaluation/truth.ts";
 import { VisitRollup } from "../evaluation/visits.ts";
@@ -16,38 +18,62 @@ import type { CaseFile } from "./evaluation-cases.ts";
 
 /** What the analysis of a window is given: files and instants, nothing that names what is right. */
 export interface WindowCase {
+  readonly incidentFile: string;
   readonly files: Readonly<Partial<Record<CaseFile, string>>>;
   readonly windows: CaseWindows;
-  readonly rankerNames: readonly RankerName[];
+  readonly asked: readonly RankerName[];
 }
 
 /** Analyses one window as `analyze` does, and asks the simple rules. Everything that it read can be forgotten afterwards. */
 export async function answerWindow(run: CommandRun, input: WindowCase): Promise<TimedAnswer> {
-  const { files, windows, rankerNames } = input;
+  const { windows, asked } = input;
   const startedAt = performance.now();
-  const before = files.baseline === undefined ? run.settings.baseline : [files.baseline];
-  const incident = new Side(rankerNames.length > 0, before !== null);
-  if (files.incident !== undefined) await incident.read(run, [files.incident], boundsOf(windows.incident));
-  const baseline = before === null ? null : new Side(rankerNames.length > 0, true);
-  if (before !== null)
-    await baseline?.read(run, before, files.baseline === undefined ? [noBounds] : boundsOf(windows.baseline));
+  const sides = await readSides(run, input);
+  const { incident, baseline } = sides;
   const range = windows.incident ?? incident.extent();
-  await readOthers(run, input, (time) =>
-    sideAt(time, { ...windows, incident: range }, { incident, baseline }),
-  );
-  const sums = incident.rollup.window();
-  const report = analyzeWindow(sums, baseline?.rollup.window() ?? null, {
+  await readOthers(run, input, (time) => sideAt(time, { ...windows, incident: range }, sides));
+  const [sums, usual] = [incident.rollup.window(), baseline?.rollup.window() ?? null];
+  const report = analyzeWindow(sums, usual, {
     language: "en",
     ...(range === null ? {} : { window: { from: range.from as UnixNanos, to: range.to as UnixNanos } }),
   });
   const seconds = (performance.now() - startedAt) / 1000;
   const figures = (): CaseFigures => ({
-    incident: incident.figures(run),
-    baseline: baseline?.figures(run) ?? figuresOf([], noSideFigures),
+    incident: incident.figures(run, sums.scope),
+    baseline:
+      baseline === null || usual === null ? figuresOf([], noSideFigures) : baseline.figures(run, usual.scope),
   });
-  const seen = [incident, ...(baseline === null ? [] : [baseline])];
-  const signals = ["traces", "metrics", "logs"].filter((signal) => seen.some(({ has }) => has.has(signal)));
-  return { answer: answerOf(report, { names: rankerNames, figures }), signals, seconds };
+  const signals = ["traces", "metrics", "logs"].filter(
+    (signal) => incident.has.has(signal) || baseline?.has.has(signal) === true,
+  );
+  return { answer: answerOf(report, { names: asked, figures }), signals, seconds };
+}
+
+/** Both sides of a case; null = there is nothing to compare with. */
+interface Sides {
+  readonly incident: Side;
+  readonly baseline: Side | null;
+}
+
+/** The traces of both sides. A case without a baseline of its own is compared with what `--baseline` names. */
+async function readSides(
+  run: CommandRun,
+  { incidentFile, files, windows, asked }: WindowCase,
+): Promise<Sides> {
+  const before = files.baseline === undefined ? run.settings.baseline : [files.baseline];
+  const incident = new Side(asked.length > 0, before !== null);
+  await incident.read(run, [incidentFile], boundsOf(windows.incident));
+  if (run.settings.signals.includes("traces") && !incident.has.has("traces"))
+    throw new OperationError(
+      "input_unreadable",
+      "no trace of incident.jsonl.gz starts within windows.incident",
+      "Compare the times in truth.json with those of the spans.",
+    );
+  if (before === null) return { incident, baseline: null };
+  const baseline = new Side(asked.length > 0, true);
+  const isOwn = files.baseline !== undefined;
+  await baseline.read(run, before, isOwn ? boundsOf(windows.baseline) : [noBounds]);
+  return { incident, baseline };
 }
 
 /** Instants of a window as bounds; null = no bounds. */
@@ -91,8 +117,7 @@ class Side {
     return from === null || to === null ? null : { from, to };
   }
 
-  figures(run: CommandRun): WindowFigures {
-    const scope = this.rollup.scope(null);
+  figures(run: CommandRun, scope: Scope): WindowFigures {
     const { directory } = scope;
     const leftOut = this.#visits?.leftOut ?? 0;
     if (leftOut > 0) note(run, `the simple rules see ${leftOut} traces less: there is no room for more`);
@@ -126,22 +151,21 @@ async function readOthers(
       }
     },
     logs(records) {
-      if (wanted.includes("logs")) for (const record of records) sideOf(record.time)?.addLog(record);
+      if (wanted.includes("logs")) for (const record of records) sideOf(timeOfLog(record))?.addLog(record);
     },
     problem: (problem) => noteProblem(run, problem),
   });
 }
 
+/** When it was written, or at least seen. */
+function timeOfLog({ time, observedTime }: LogRecord): bigint {
+  return time === 0n ? observedTime : time;
+}
+
 /** The incident wins; what was before it belongs to the baseline, as does all within the baseline's own windows. */
-function sideAt(
-  time: bigint,
-  { incident, baseline }: CaseWindows,
-  sides: { readonly incident: Side; readonly baseline: Side | null },
-): Side | null {
+function sideAt(time: bigint, { incident, baseline }: CaseWindows, sides: Sides): Side | null {
   if (incident === null) return sides.incident;
   if (time >= incident.from && time <= incident.to) return sides.incident;
-  const isBefore = time < incident.from;
-  return isBefore || baseline?.some(({ from, to }) => time >= from && time <= to) === true
-    ? sides.baseline
-    : null;
+  const isUsual = time < incident.from || baseline?.some(({ from, to }) => time >= from && time <= to);
+  return isUsual === true ? sides.baseline : null;
 }

@@ -33,7 +33,7 @@ function askedRankers({ settings }: CommandRun): readonly RankerName[] {
 async function* casesIn(
   run: CommandRun,
   folder: CaseFolder,
-  rankerNames: readonly RankerName[],
+  asked: readonly RankerName[],
 ): AsyncGenerator<EvaluatedCase> {
   const { name, parentName, files, truth } = folder;
   const label = truth?.kind === "window" ? truth.label : null;
@@ -43,12 +43,12 @@ async function* casesIn(
     if (truth?.kind === "traces") {
       const file = files.traces ?? files.incident;
       if (file === undefined) throw unusable("truth.json labels traces, but there is no traces.jsonl.gz");
-      yield* labelledTraces(run, { file, parentName, rankerNames, labels: truth.labels });
+      yield* labelledTraces(run, { file, parentName, asked, labels: truth.labels });
       return;
     }
     if (files.incident === undefined) throw unusable("there is a truth.json, but no incident.jsonl.gz");
     const windows = truth?.windows ?? { incident: null, baseline: null };
-    yield { ...whole, ...(await answerWindow(run, { files, windows, rankerNames })) };
+    yield { ...whole, ...(await answerWindow(run, { incidentFile: files.incident, files, windows, asked })) };
   } catch (error) {
     yield { ...whole, ...failedWith(run, error) };
   }
@@ -57,16 +57,16 @@ async function* casesIn(
 interface LabelledTraces {
   readonly file: string;
   readonly parentName: string;
-  readonly rankerNames: readonly RankerName[];
+  readonly asked: readonly RankerName[];
   readonly labels: ReadonlyMap<string, Label>;
 }
 
 async function* labelledTraces(
   run: CommandRun,
-  { file, parentName, rankerNames, labels }: LabelledTraces,
+  { file, parentName, asked, labels }: LabelledTraces,
 ): AsyncGenerator<EvaluatedCase> {
   const traceIds = new Set(labels.keys());
-  for await (const [traceId, answer] of answerTraces(run, { file, traceIds, rankerNames })) {
+  for await (const [traceId, answer] of answerTraces(run, { file, traceIds, asked })) {
     const label = labels.get(traceId) ?? null;
     const outcome = answer instanceof OperationError ? failedWith(run, answer) : answer;
     yield { caseId: traceId, dataset: label?.dataset ?? parentName, label, ...outcome };

@@ -6,7 +6,7 @@ export interface SureAnswer {
   readonly right: number;
 }
 
-export interface ReliabilityBin {
+interface ReliabilityBin {
   /** confidences from `from` up to `to`; the last bin includes 1 */
   readonly from: number;
   readonly to: number;
@@ -25,7 +25,7 @@ export interface Calibration {
 }
 
 const binCount = 10;
-export const coverage = 0.8;
+const coverage = 0.8;
 
 /** Whether confidence means what it says. null = no answers. */
 export function calibrationOf(answers: readonly SureAnswer[]): Calibration | null {

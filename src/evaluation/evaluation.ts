@@ -20,6 +20,8 @@ import type { CallEdge, Label } from "./truth.ts";
 export interface Answer {
   /** the services in the order of the report's candidates, each once */
   readonly ranking: Ranking;
+  /** it found nothing significant */
+  readonly healthy: boolean;
   readonly confidence: number | null;
   /** the first candidate below the level of the service */
   readonly instance: string | null;
@@ -53,6 +55,8 @@ export interface CaseJson {
   /** the true causes; empty where nothing is wrong or nobody knows */
   readonly truth: readonly string[];
   readonly candidates: readonly string[];
+  /** what the report says; null = there is no report */
+  readonly healthy: boolean | null;
   readonly rank: number | null;
   readonly ranks: readonly (number | null)[];
   readonly confidence: number | null;
@@ -118,7 +122,7 @@ export interface EvaluationJson {
 }
 
 /** The name of the analysis itself in the table of rankers. */
-export const ownRanker = "hypocenter";
+const ownRanker = "hypocenter";
 
 /** Scores every case, and all of them together. The order of the cases is kept; it decides nothing else. */
 export function evaluationOf(cases: readonly EvaluatedCase[]): EvaluationJson {
@@ -161,6 +165,7 @@ function caseJson(each: EvaluatedCase): CaseJson {
     fault_type: label?.faultType ?? "",
     truth: label?.isHealthy === true ? [] : (label?.causes.map(({ service }) => service) ?? []),
     candidates: ranking.map(({ name }) => name),
+    healthy: answerOf(each)?.healthy ?? null,
     rank,
     ranks,
     confidence: answerOf(each)?.confidence ?? null,
@@ -224,8 +229,11 @@ function scoredBy(cases: readonly EvaluatedCase[], ranker: string): readonly Sco
   });
 }
 
+/** Whoever names nobody raises no alarm; our own report must also say that all is well. */
 function falseAlarms(healthy: readonly EvaluatedCase[], ranker: string): number {
-  return healthy.filter((each) => rankingBy(each, ranker).length > 0).length;
+  const isAlarm = (each: EvaluatedCase): boolean =>
+    rankingBy(each, ranker).length > 0 || (ranker === ownRanker && answerOf(each)?.healthy === false);
+  return healthy.filter(isAlarm).length;
 }
 
 /** Figures of each group, by name; cases without one ("") are in none. */

@@ -42,7 +42,7 @@ export function accuracyAt({ ranks }: Score, k: number): number {
   return Math.min(1, hits / Math.min(k, ranks.length));
 }
 
-export function reciprocalRank({ rank }: Score): number {
+function reciprocalRank({ rank }: Score): number {
   return rank === null ? 0 : 1 / rank;
 }
 

@@ -127,7 +127,7 @@ function timelinesOf(pieces: readonly Piece[]): readonly Timeline[] {
  *   a  |======----|      - = added
  *   b  |====------|--|   the last stretch is b's, the one before is shared
  */
-export function shapleyShares(
+function shapleyShares(
   timelines: readonly { readonly end: number; readonly added: number }[],
 ): readonly number[] {
   const usualEnd = timelines.reduce(

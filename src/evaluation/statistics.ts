@@ -50,7 +50,7 @@ export function rankTestZ(before: readonly number[], after: readonly number[]): 
  * Random numbers from 0 up to 1 that are the same for the same seed (Marsaglia's xorshift with 32 bits): what is drawn for an
  * interval must not make two runs differ. The seed is a whole number above 0.
  */
-export function seededRandom(seed: number): () => number {
+function seededRandom(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state ^= state << 13;

@@ -66,7 +66,7 @@ export class VisitRollup {
 }
 
 /** Takes a trace apart into visits. Sampling weights are left aside: what is compared was sampled alike. */
-export function visitsOf(trace: Trace): TraceVisits {
+function visitsOf(trace: Trace): TraceVisits {
   const { spans } = trace;
   const entries = callsOf(trace).entries;
   const visits: Mutable<Visit>[] = entries.map(({ service, operation, span, failed }) => {
@@ -93,7 +93,7 @@ export function visitsOf(trace: Trace): TraceVisits {
     ownTimes[parent.index] = 0;
   }
   for (const span of spans) {
-    const visit = visits[peerAt.get(span.index) ?? (owner[span.index] as number)];
+    const visit = visits[peerAt.get(span.index) ?? owner[span.index] ?? -1];
     if (visit === undefined) continue;
     visit.own += ownTimes[span.index] as number;
     if (span.failed && !span.children.some((child) => spans[child]?.failed)) visit.errorOrigins += 1;

@@ -21,7 +21,7 @@ export interface WindowFigures {
   readonly dependencies: ReadonlyMap<string, readonly string[]>;
 }
 
-export interface EdgeGaps {
+interface EdgeGaps {
   readonly caller: string;
   readonly callee: string;
   readonly gaps: number[];

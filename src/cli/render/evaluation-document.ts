@@ -19,11 +19,11 @@ export function evaluationDocument({ cases, summary }: EvaluationJson, language:
     { title: label("figures_title", language), blocks: scored > 0 ? [figuresTable(summary, language)] : [] },
     {
       title: label("rankers_title", language),
-      blocks: rankers.length > 1 && scored > 0 ? [rankersTable(rankers, language), note(language)] : [],
+      blocks: rankers.length > 1 ? [rankersTable(summary, language), note(language)] : [],
     },
     {
       title: label("by_dataset", language),
-      blocks: rankers.length > 1 && scored > 0 ? [datasetsTable(rankers, language)] : [],
+      blocks: rankers.length > 1 ? datasetsTables(rankers, language) : [],
     },
     { title: label("further_figures", language), blocks: factBlocks(summary, language) },
     {
@@ -86,19 +86,20 @@ function figuresRow(name: string, figures: Figures & Pick<BoundedFigures, "ac1_i
   };
 }
 
-function rankersTable(rankers: readonly RankerJson[], language: Language): Block {
+function rankersTable({ rankers, healthy }: SummaryJson, language: Language): Block {
   return {
     kind: "table",
     columns: columns(
       language,
       ["ranker"],
-      ["ac1", "interval", "ac3", "ac5", "avg5", "mrr", "macro", "chance"],
+      ["ac1", "interval", "ac3", "ac5", "avg5", "mrr", "macro", "chance", "alarms"],
     ),
     rows: rankers.map((each) => {
       const { ranker, ac1, ac3, ac5, avg5, mrr, macro, beaten_by_hypocenter: pairs } = each;
       const chance = pairs === undefined ? "" : pairs.p < 0.001 ? "<.001" : pairs.p.toFixed(3);
-      const cells = [figure(ac1), interval(each), ...[ac3, ac5, avg5, mrr, macro.ac1].map(figure), chance];
-      return { outcome: null, cells: [ranker, ...cells] };
+      const alarms = healthy.windows === 0 ? "" : `${each.false_alarms}/${healthy.windows}`;
+      const figures = [ac3, ac5, avg5, mrr, macro.ac1].map(figure);
+      return { outcome: null, cells: [ranker, figure(ac1), interval(each), ...figures, chance, alarms] };
     }),
   };
 }
@@ -107,19 +108,27 @@ function note(language: Language): Block {
   return { kind: "list", ordered: false, items: [{ text: label("rankers_note", language), spans: [] }] };
 }
 
-function datasetsTable(rankers: readonly RankerJson[], language: Language): Block {
+/** As many data sets side by side as fit on a common terminal. */
+const datasetsPerTable = 4;
+
+function datasetsTables(rankers: readonly RankerJson[], language: Language): readonly Block[] {
   const names = Object.keys(rankers[0]?.datasets ?? {});
-  return {
-    kind: "table",
-    columns: [
-      ...columns(language, ["ranker"], []),
-      ...names.map((title) => ({ title, align: "right" as const })),
-    ],
-    rows: rankers.map(({ ranker, datasets }) => ({
-      outcome: null,
-      cells: [ranker, ...names.map((name) => figure(datasets[name]?.ac1 ?? Number.NaN))],
-    })),
-  };
+  const tables: Block[] = [];
+  for (let at = 0; at < names.length; at += datasetsPerTable) {
+    const shown = names.slice(at, at + datasetsPerTable);
+    tables.push({
+      kind: "table",
+      columns: [
+        ...columns(language, ["ranker"], []),
+        ...shown.map((title) => ({ title, align: "right" as const })),
+      ],
+      rows: rankers.map(({ ranker, datasets }) => ({
+        outcome: null,
+        cells: [ranker, ...shown.map((name) => figure(datasets[name]?.ac1 ?? Number.NaN))],
+      })),
+    });
+  }
+  return tables;
 }
 
 function factBlocks(summary: SummaryJson, language: Language): readonly Block[] {
