@@ -39,12 +39,12 @@ export function p95Ratio({ incident, baseline }: CaseFigures): Ranking {
 
 /** The largest rise of the 95th percentile of time in which a service waited for nothing that was seen at work. */
 export function selfTimeP95({ incident, baseline }: CaseFigures): Ranking {
-  return largestRise(selfTimes(incident), selfTimes(baseline));
+  return largestRise(incident, baseline, selfTimes);
 }
 
 /** The same, with the time between caller and callee told of the callee. */
 export function selfGap({ incident, baseline }: CaseFigures): Ranking {
-  return largestRise(ownAndGap(incident), ownAndGap(baseline));
+  return largestRise(incident, baseline, ownAndGap);
 }
 
 /** Where errors began (failed spans without a failed child), per trace, beyond what was usual. */
@@ -89,16 +89,19 @@ function durationOf({ start, end }: Visit): number {
 
 type ByOperation = ReadonlyMap<string, readonly number[]>;
 
-function largestRise(incident: ByOperation, baseline: ByOperation): Ranking {
+/** One trace has no more visits to show: it is held against the baseline all the same. */
+function largestRise(
+  incident: WindowFigures,
+  baseline: WindowFigures,
+  measure: (side: WindowFigures) => ByOperation,
+): Ranking {
+  const usual = measure(baseline);
+  const nowMin = Math.min(visitsMin, incident.traces.length);
   const scores = new Map<string, number>();
-  for (const [key, now] of incident) {
-    const usual = baseline.get(key);
-    if (baseline.size > 0 && (now.length < visitsMin || (usual?.length ?? 0) < visitsMin)) continue;
-    raise(
-      scores,
-      serviceOfKey(key),
-      quantileOf(now, 0.95) - (usual === undefined ? 0 : quantileOf(usual, 0.95)),
-    );
+  for (const [key, now] of measure(incident)) {
+    const before = usual.get(key) ?? [];
+    if (usual.size > 0 && (now.length < nowMin || before.length < visitsMin)) continue;
+    raise(scores, serviceOfKey(key), quantileOf(now, 0.95) - (usual.size > 0 ? quantileOf(before, 0.95) : 0));
   }
   return rankingOf(scores);
 }

@@ -67,14 +67,20 @@ export interface CaseJson {
   readonly rankers?: Readonly<Record<string, number | null>>;
 }
 
+interface PairsJson {
+  readonly only_hypocenter: number;
+  readonly only_ranker: number;
+  readonly p: number;
+}
+
 export interface RankerJson extends BoundedFigures {
   readonly ranker: string;
   readonly macro: Figures;
   readonly datasets: Readonly<Record<string, Figures>>;
   /** of the windows in which nothing is wrong, how many it named somebody in */
   readonly false_alarms: number;
-  /** cases in which our first candidate is right and its is not, the other way round, and how likely chance alone parts them so */
-  readonly beaten_by_hypocenter?: { readonly wins: number; readonly losses: number; readonly p: number };
+  /** cases in which only one of both has the right candidate first, and how likely chance alone parts them so (McNemar) */
+  readonly paired?: PairsJson;
 }
 
 export interface SummaryJson {
@@ -273,16 +279,16 @@ function rankersOf(
       datasets: grouped(scored, ({ dataset }) => dataset, figuresOfScores),
       false_alarms: falseAlarms(healthy, ranker),
     };
-    return ranker === ownRanker ? figures : { ...figures, beaten_by_hypocenter: pairsOf(own, scored) };
+    return ranker === ownRanker ? figures : { ...figures, paired: pairsOf(own, scored) };
   });
 }
 
-function pairsOf(own: readonly ScoredCase[], other: readonly ScoredCase[]) {
+function pairsOf(own: readonly ScoredCase[], other: readonly ScoredCase[]): PairsJson {
   const difference = (index: number): number =>
     accuracyAt((own[index] as ScoredCase).score, 1) - accuracyAt((other[index] as ScoredCase).score, 1);
   const wins = own.filter((_, index) => difference(index) > 0).length;
   const losses = own.filter((_, index) => difference(index) < 0).length;
-  return { wins, losses, p: pairedTestP(wins, losses) };
+  return { only_hypocenter: wins, only_ranker: losses, p: pairedTestP(wins, losses) };
 }
 
 type Details = Pick<SummaryJson, "calibration" | "levels" | "propagation_f1" | "blast_radius_jaccard">;

@@ -187,7 +187,7 @@ test("rankers are scored on the same cases, and compared with us case by case", 
       ac1: 1 / 3,
       false_alarms: 1,
       datasets: { shop: { ac1: 1 / 3 } },
-      beaten_by_hypocenter: { wins: 2, losses: 1, p: 1 },
+      paired: { only_hypocenter: 2, only_ranker: 1, p: 1 },
     },
   ]);
 });

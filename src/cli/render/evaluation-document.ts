@@ -25,7 +25,7 @@ export function evaluationDocument({ cases, summary }: EvaluationJson, language:
       title: label("by_dataset", language),
       blocks: rankers.length > 1 ? datasetsTables(rankers, language) : [],
     },
-    { title: label("further_figures", language), blocks: factBlocks(summary, language) },
+    { title: label("further_figures", language), blocks: furtherBlocks(summary, language) },
     {
       title: label("calibration_title", language),
       blocks: calibration === null ? [] : calibrationBlocks(calibration, language),
@@ -92,13 +92,13 @@ function rankersTable({ rankers, healthy }: SummaryJson, language: Language): Bl
     columns: columns(
       language,
       ["ranker"],
-      ["ac1", "interval", "ac3", "ac5", "avg5", "mrr", "macro", "chance", "alarms"],
+      ["ac1", "interval", "ac3", "ac5", "mrr", "macro", "chance", "alarms"],
     ),
     rows: rankers.map((each) => {
-      const { ranker, ac1, ac3, ac5, avg5, mrr, macro, beaten_by_hypocenter: pairs } = each;
+      const { ranker, ac1, ac3, ac5, mrr, macro, paired: pairs } = each;
       const chance = pairs === undefined ? "" : pairs.p < 0.001 ? "<.001" : pairs.p.toFixed(3);
       const alarms = healthy.windows === 0 ? "" : `${each.false_alarms}/${healthy.windows}`;
-      const figures = [ac3, ac5, avg5, mrr, macro.ac1].map(figure);
+      const figures = [ac3, ac5, mrr, macro.ac1].map(figure);
       return { outcome: null, cells: [ranker, figure(ac1), interval(each), ...figures, chance, alarms] };
     }),
   };
@@ -131,37 +131,39 @@ function datasetsTables(rankers: readonly RankerJson[], language: Language): rea
   return tables;
 }
 
-function factBlocks(summary: SummaryJson, language: Language): readonly Block[] {
-  const { two_causes: two, healthy, silent, levels, calibration } = summary;
-  const mean = (key: LabelKey, value: MeanJson | null): readonly (readonly [string, string])[] =>
-    value === null
-      ? []
-      : [[label(key, language), label("of_cases", language, { value: figure(value.mean), n: value.cases })]];
+/** What only some cases tell; empty where none does. */
+function furtherBlocks(summary: SummaryJson, language: Language): readonly Block[] {
+  const { two_causes: two, healthy, silent, levels, calibration: sure } = summary;
+  const row = (key: LabelKey, value: string, cases: number): TableRow => ({
+    outcome: null,
+    cells: [label(key, language), value, String(cases)],
+  });
+  const mean = (key: LabelKey, value: MeanJson | null): readonly TableRow[] =>
+    value === null ? [] : [row(key, figure(value.mean), value.cases)];
+  const { windows, false_alarms: alarms } = healthy;
   const rows = [
     ...mean("two_causes", two === null ? null : { cases: two.cases, mean: two.recall2 }),
-    ...(healthy.windows === 0
-      ? []
-      : [[label("false_alarms", language), `${healthy.false_alarms} / ${healthy.windows}`] as const]),
+    ...(windows === 0 ? [] : [row("false_alarms", String(alarms), windows)]),
     ...(silent.cases === 0
       ? []
       : [
-          [
-            label("silent_faults", language),
-            `${silent.named_nobody} / ${silent.named_cause} (${silent.cases})`,
-          ] as const,
+          row("silent_nobody", String(silent.named_nobody), silent.cases),
+          row("silent_cause", String(silent.named_cause), silent.cases),
         ]),
     ...mean("instance_ac1", levels.instance_ac1),
     ...mean("operation_ac1", levels.operation_ac1),
     ...mean("edge_ac1", levels.edge_ac1),
     ...mean("propagation_f1", summary.propagation_f1),
     ...mean("blast_radius_jaccard", summary.blast_radius_jaccard),
-    ...mean("ece", calibration === null ? null : { cases: calibration.answers, mean: calibration.ece }),
-    ...mean(
-      "covered_ac1",
-      calibration === null ? null : { cases: calibration.answers, mean: calibration.accuracy_at_coverage },
-    ),
+    ...(sure === null
+      ? []
+      : [
+          row("ece", figure(sure.ece), sure.answers),
+          row("covered_ac1", figure(sure.accuracy_at_coverage), sure.answers),
+        ]),
   ];
-  return rows.length === 0 ? [] : [{ kind: "facts", rows }];
+  if (rows.length === 0) return [];
+  return [{ kind: "table", columns: columns(language, ["figure"], ["value", "figures_number"]), rows }];
 }
 
 function calibrationBlocks(
