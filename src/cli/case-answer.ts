@@ -4,7 +4,9 @@ import type { Answer } from "../evaluation/evaluation.ts";
 import type { RankerName } from "../evaluation/ranker-names.ts";
 import { rankers } from "../evaluation/rankers.ts";
 import type { Ranked, Ranking } from "../evaluation/ranking.ts";
+import type { VisitRollup } from "../evaluation/visits.ts";
 import type { CaseFigures, SideFigures } from "../evaluation/window-figures.ts";
+import { type CommandRun, note } from "./command.ts";
 
 /** An answer with the kinds of telemetry that it was made from, and how long the analysis took. */
 export interface TimedAnswer {
@@ -62,4 +64,9 @@ export function sideFiguresOf({ health, graph, red }: Scope): SideFigures {
     if (usage !== undefined) cpu.set(service, usage);
   }
   return { cpu, errorLogs: new Map(), dependencies: graph.dependencies(red.servicesByStart) };
+}
+
+/** Says it where the rules do not see all traces. */
+export function noteLeftOut(run: CommandRun, { leftOut }: VisitRollup): void {
+  if (leftOut > 0) note(run, `the simple rules see ${leftOut} traces less: there is no room for more`);
 }

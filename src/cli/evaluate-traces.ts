@@ -12,7 +12,7 @@ import { groupByTrace } from "../trace/group-rows.ts";
 import { observeTable } from "../trace/peers.ts";
 import type { RowRef } from "../trace/trace.ts";
 import { bufferSpans, foldFiles, noBounds } from "./analyze-files.ts";
-import { answerOf, noSideFigures, sideFiguresOf, type TimedAnswer } from "./case-answer.ts";
+import { answerOf, noSideFigures, noteLeftOut, sideFiguresOf, type TimedAnswer } from "./case-answer.ts";
 import type { CommandRun } from "./command.ts";
 
 /** A set of single traces: a file, and which of its traces are asked about. */
@@ -31,14 +31,15 @@ interface Usual {
 
 /**
  * Analyses traces one by one, each as if it were the only one there is: the others of its set are faulty too, and together they
- * would show what is usual. Only `--baseline` says that. A trace that cannot be analysed is answered with the reason.
+ * would show what is usual. Only `--baseline` says that. The analysis is done when the answer is asked for, and throws if it fails.
  */
 export async function* answerTraces(
   run: CommandRun,
   { file, traceIds, asked }: TraceSet,
-): AsyncGenerator<readonly [traceId: string, answer: TimedAnswer | OperationError]> {
+): AsyncGenerator<readonly [traceId: string, answer: () => TimedAnswer]> {
   const directory = new ServiceDirectory();
-  const usual = run.settings.baseline === null ? null : await usualOf(run, run.settings.baseline, directory);
+  const { baseline } = run.settings;
+  const usual = baseline === null ? null : await usualOf(run, baseline, { directory, asked });
   const buffer = await bufferSpans(
     run,
     [file],
@@ -59,11 +60,16 @@ export async function* answerTraces(
       for (const i of groups.indicesByStart()) {
         const traceId = groups.traceIdOf(i);
         if (!missing.delete(traceId)) continue;
-        yield [traceId, answerTrace(run, groups.rowsOf(i), { directory, usual, asked })];
+        yield [traceId, () => answerTrace(run, groups.rowsOf(i), { directory, usual, asked })];
       }
     }
     for (const traceId of missing)
-      yield [traceId, new OperationError("trace_not_found", `${file} has no trace ${traceId}`)];
+      yield [
+        traceId,
+        () => {
+          throw new OperationError("trace_not_found", `${file} has no trace ${traceId}`);
+        },
+      ];
   } finally {
     await buffer.dispose();
   }
@@ -72,11 +78,16 @@ export async function* answerTraces(
 async function usualOf(
   run: CommandRun,
   inputs: readonly string[],
-  directory: ServiceDirectory,
+  { directory, asked }: Pick<TraceQuestion, "directory" | "asked">,
 ): Promise<Usual> {
   const rollup = new ScopeRollup(directory);
   const visits = new VisitRollup();
-  await foldFiles(run, inputs, { rollup, bounds: [noBounds], onTrace: (trace) => visits.add(trace) });
+  await foldFiles(run, inputs, {
+    rollup,
+    bounds: [noBounds],
+    ...(asked.length === 0 ? {} : { onTrace: (trace) => visits.add(trace) }),
+  });
+  noteLeftOut(run, visits);
   const scope = rollup.scope(null);
   return { scope, figures: figuresOf(visits.read(directory), sideFiguresOf(scope)) };
 }
@@ -97,7 +108,7 @@ function answerTrace(
   const visits = new VisitRollup();
   for (const trace of assembleEpisodes(rows, rawNaming, { spansMax })) {
     rollup.addTrace(trace);
-    visits.add(trace);
+    if (asked.length > 0) visits.add(trace);
   }
   const scope = rollup.scope(null);
   const trace = episodeToShow(assembleEpisodes(rows, directory, { spansMax }), null);

@@ -12,8 +12,8 @@ import type { LogRecord } from "../model/telemetry.ts";
 import type { UnixNanos } from "../model/time.ts";
 import type { Trace } from "../trace/trace.ts";
 import { foldFiles, noBounds, type TimeBounds } from "./analyze-files.ts";
-import { answerOf, noSideFigures, sideFiguresOf, type TimedAnswer } from "./case-answer.ts";
-import { type CommandRun, note, noteProblem } from "./command.ts";
+import { answerOf, noSideFigures, noteLeftOut, sideFiguresOf, type TimedAnswer } from "./case-answer.ts";
+import { type CommandRun, noteProblem } from "./command.ts";
 import type { CaseFile } from "./evaluation-cases.ts";
 
 /** What the analysis of a window is given: files and instants, nothing that names what is right. */
@@ -119,8 +119,7 @@ class Side {
 
   figures(run: CommandRun, scope: Scope): WindowFigures {
     const { directory } = scope;
-    const leftOut = this.#visits?.leftOut ?? 0;
-    if (leftOut > 0) note(run, `the simple rules see ${leftOut} traces less: there is no room for more`);
+    if (this.#visits !== null) noteLeftOut(run, this.#visits);
     return figuresOf(this.#visits?.read(directory) ?? [], {
       ...sideFiguresOf(scope),
       errorLogs: new Map([...this.#errorLogs].map(([key, count]) => [directory.nameOfKey(key), count])),

@@ -3,25 +3,34 @@ import { type EvaluatedCase, evaluationOf } from "../evaluation/evaluation.ts";
 import { type RankerName, rankerNames } from "../evaluation/ranker-names.ts";
 import { bestRank, ranksOf } from "../evaluation/ranking.ts";
 import type { Label } from "../evaluation/truth.ts";
+import type { TimedAnswer } from "./case-answer.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
 import { answerTraces } from "./evaluate-traces.ts";
 import { answerWindow } from "./evaluate-window.ts";
 import { type CaseFolder, findCases } from "./evaluation-cases.ts";
-import { reportBug } from "./main.ts";
+import { bugExitCode, reportBug } from "./main.ts";
 import { renderResult } from "./render-report.ts";
 
 /** `hypocenter evaluate`: how often the cause is found in cases of which it is known. */
 export async function evaluate(run: CommandRun): Promise<number> {
   const folders = await findCases(run.operands);
-  const asked = askedRankers(run);
+  const evaluation: Evaluation = { run, asked: askedRankers(run), hadBug: false };
   const cases: EvaluatedCase[] = [];
-  for (const [index, folder] of folders.entries())
-    for await (const each of casesIn(run, folder, asked)) {
-      cases.push(each);
-      note(run, `[${index + 1}/${folders.length}] ${progressText(each)}`);
-    }
+  for (const [index, folder] of folders.entries()) {
+    const found: EvaluatedCase[] = [];
+    for await (const each of casesIn(evaluation, folder)) found.push(each);
+    note(run, `[${index + 1}/${folders.length}] ${progressText(folder, found)}`);
+    cases.push(...found);
+  }
   await writeResult(run, renderResult(run, { kind: "evaluation", evaluation: evaluationOf(cases) }));
-  return 0;
+  return evaluation.hadBug ? bugExitCode : 0;
+}
+
+interface Evaluation {
+  readonly run: CommandRun;
+  readonly asked: readonly RankerName[];
+  /** a case failed by our own mistake */
+  hadBug: boolean;
 }
 
 function askedRankers({ settings }: CommandRun): readonly RankerName[] {
@@ -29,47 +38,60 @@ function askedRankers({ settings }: CommandRun): readonly RankerName[] {
   return rankerNames.filter((name) => asked.includes("all") || asked.includes(name));
 }
 
-/** What one folder stands for: a case, or as many as it labels traces. One that cannot be analysed is a failed case. */
-async function* casesIn(
-  run: CommandRun,
-  folder: CaseFolder,
-  asked: readonly RankerName[],
-): AsyncGenerator<EvaluatedCase> {
+/** What one folder stands for: a case, or as many as it labels traces. What cannot be analysed is a failed case. */
+async function* casesIn(evaluation: Evaluation, folder: CaseFolder): AsyncGenerator<EvaluatedCase> {
   const { name, parentName, files, truth } = folder;
+  if (truth?.kind === "traces" && truth.labels.size > 0) {
+    yield* labelledTraces(evaluation, folder, truth.labels);
+    return;
+  }
   const label = truth?.kind === "window" ? truth.label : null;
   const whole = { caseId: label?.caseId ?? name, dataset: label?.dataset ?? parentName, label };
   try {
     if (truth?.kind === "unusable") throw unusable(`truth.json: ${truth.complaint}`);
-    if (truth?.kind === "traces") {
-      const file = files.traces ?? files.incident;
-      if (file === undefined) throw unusable("truth.json labels traces, but there is no traces.jsonl.gz");
-      yield* labelledTraces(run, { file, parentName, asked, labels: truth.labels });
-      return;
-    }
+    if (truth?.kind === "traces") throw unusable("truth.json: traces is empty");
     if (files.incident === undefined) throw unusable("there is a truth.json, but no incident.jsonl.gz");
     const windows = truth?.windows ?? { incident: null, baseline: null };
-    yield { ...whole, ...(await answerWindow(run, { incidentFile: files.incident, files, windows, asked })) };
+    const input = { incidentFile: files.incident, files, windows, asked: evaluation.asked };
+    yield { ...whole, ...(await answerWindow(evaluation.run, input)) };
   } catch (error) {
-    yield { ...whole, ...failedWith(run, error) };
+    yield { ...whole, ...failedWith(evaluation, error) };
   }
 }
 
-interface LabelledTraces {
-  readonly file: string;
-  readonly parentName: string;
-  readonly asked: readonly RankerName[];
-  readonly labels: ReadonlyMap<string, Label>;
+/** Where the file cannot be read any further, each trace that is left is a failed case. */
+async function* labelledTraces(
+  evaluation: Evaluation,
+  { files, parentName }: CaseFolder,
+  labels: ReadonlyMap<string, Label>,
+): AsyncGenerator<EvaluatedCase> {
+  const { run, asked } = evaluation;
+  const left = new Map(labels);
+  const caseOf = (caseId: string, label: Label, outcome: Outcome): EvaluatedCase => {
+    left.delete(caseId);
+    return { caseId, dataset: label.dataset ?? parentName, label, ...outcome };
+  };
+  try {
+    const file = files.traces ?? files.incident;
+    if (file === undefined) throw unusable("truth.json labels traces, but there is no traces.jsonl.gz");
+    const traceIds = new Set(labels.keys());
+    for await (const [traceId, answer] of answerTraces(run, { file, traceIds, asked })) {
+      const label = labels.get(traceId);
+      if (label !== undefined) yield caseOf(traceId, label, outcomeOf(evaluation, answer));
+    }
+  } catch (error) {
+    const outcome = failedWith(evaluation, error);
+    for (const [traceId, label] of [...left]) yield caseOf(traceId, label, outcome);
+  }
 }
 
-async function* labelledTraces(
-  run: CommandRun,
-  { file, parentName, asked, labels }: LabelledTraces,
-): AsyncGenerator<EvaluatedCase> {
-  const traceIds = new Set(labels.keys());
-  for await (const [traceId, answer] of answerTraces(run, { file, traceIds, asked })) {
-    const label = labels.get(traceId) ?? null;
-    const outcome = answer instanceof OperationError ? failedWith(run, answer) : answer;
-    yield { caseId: traceId, dataset: label?.dataset ?? parentName, label, ...outcome };
+type Outcome = Pick<EvaluatedCase, "answer" | "signals" | "seconds">;
+
+function outcomeOf(evaluation: Evaluation, answer: () => TimedAnswer): Outcome {
+  try {
+    return answer();
+  } catch (error) {
+    return failedWith(evaluation, error);
   }
 }
 
@@ -82,22 +104,35 @@ function unusable(complaint: string): OperationError {
 }
 
 /** A case without an answer counts as one in which nothing was found. What is our own mistake is told as such. */
-function failedWith(
-  { host }: CommandRun,
-  error: unknown,
-): Pick<EvaluatedCase, "answer" | "signals" | "seconds"> {
-  if (!(error instanceof OperationError)) reportBug(error, host);
-  const hint = error instanceof OperationError ? error.hint : "This is a bug in hypocenter.";
+function failedWith(evaluation: Evaluation, error: unknown): Outcome {
+  const isBug = !(error instanceof OperationError);
+  if (isBug) {
+    reportBug(error, evaluation.run.host);
+    evaluation.hadBug = true;
+  }
+  const hint = isBug ? "This is a bug in hypocenter." : error.hint;
   const message = error instanceof Error ? error.message : String(error);
   return { answer: { error: `${message}. ${hint}`.trim() }, signals: [], seconds: 0 };
 }
 
-/** `shop/slow-database: rank 1 (0.82 s)` */
-function progressText({ caseId, label, answer, seconds }: EvaluatedCase): string {
+/** `slow-database: rank 1 (0.82 s)`, `singles: 40 traces, the cause is first in 35`, and what failed. */
+function progressText({ name }: CaseFolder, cases: readonly EvaluatedCase[]): string {
+  const [first] = cases;
+  if (first !== undefined && cases.length === 1) return caseText(first);
+  const right = cases.filter(({ label, answer }) => label !== null && rankIn(answer, label) === 1).length;
+  const failed = cases.filter(({ answer }) => "error" in answer).map((each) => `\n  ${caseText(each)}`);
+  return `${name}: ${cases.length} traces, the cause is first in ${right}${failed.join("")}`;
+}
+
+function caseText({ caseId, label, answer, seconds }: EvaluatedCase): string {
   if ("error" in answer) return `${caseId}: ${answer.error}`;
-  const { ranking } = answer;
   const time = `(${seconds.toFixed(2)} s)`;
-  if (label === null || label.causes.length === 0)
-    return `${caseId}: ${ranking.length === 0 ? "names nobody" : `names ${ranking[0]?.name}`} ${time}`;
-  return `${caseId}: rank ${bestRank(ranksOf(ranking, label.causes)) ?? "-"} ${time}`;
+  if (label !== null && label.causes.length > 0)
+    return `${caseId}: rank ${rankIn(answer, label) ?? "-"} ${time}`;
+  const named = answer.ranking[0]?.name;
+  return `${caseId}: ${named === undefined ? "names nobody" : `names ${named}`} ${time}`;
+}
+
+function rankIn(answer: EvaluatedCase["answer"], { causes }: Label): number | null {
+  return "error" in answer ? null : bestRank(ranksOf(answer.ranking, causes));
 }

@@ -1,4 +1,4 @@
-import { readdir, readFile, realpath } from "node:fs/promises";
+import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import { parseTruth, type Truth } from "../evaluation/truth.ts";
@@ -26,23 +26,8 @@ export async function findCases(folders: readonly string[]): Promise<readonly Ca
   const seen = new Set<string>();
   for (const folder of folders) {
     const before = cases.length;
-    let known = 0;
-    const waiting = [folder];
-    for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
-      const entries = await entriesOf(path);
-      const real = await realpath(path);
-      if (seen.has(real)) {
-        known += 1;
-        continue;
-      }
-      seen.add(real);
-      const names = new Set(entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name));
-      if (names.has(`incident${endOfName}`) || names.has(labelFile))
-        cases.push(await caseIn(path, folder, names));
-      const inner = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith("."));
-      for (const { name } of inner.sort((a, b) => (a.name < b.name ? 1 : -1))) waiting.push(join(path, name));
-    }
-    if (cases.length === before && known === 0)
+    const isKnown = await addCases(folder, cases, seen);
+    if (cases.length === before && !isKnown)
       throw new OperationError(
         "input_unreadable",
         `there is no case in ${folder}`,
@@ -52,10 +37,41 @@ export async function findCases(folders: readonly string[]): Promise<readonly Ca
   return cases;
 }
 
-async function entriesOf(path: string) {
-  return await readdir(path, { withFileTypes: true }).catch((cause: unknown) => {
+/** Answers whether any of it had been seen before. */
+async function addCases(root: string, cases: CaseFolder[], seen: Set<string>): Promise<boolean> {
+  let isKnown = false;
+  const waiting = [root];
+  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+    const { files, folders } = await contentOf(path);
+    const real = await realpath(path);
+    if (seen.has(real)) {
+      isKnown = true;
+      continue;
+    }
+    seen.add(real);
+    if (files.has(`incident${endOfName}`) || files.has(labelFile))
+      cases.push(await caseIn(path, root, files));
+    for (const name of folders.toSorted().reverse()) waiting.push(join(path, name));
+  }
+  return isKnown;
+}
+
+/** Names in a folder; hidden folders are left out, links are followed. */
+async function contentOf(path: string): Promise<{ files: ReadonlySet<string>; folders: readonly string[] }> {
+  try {
+    const files = new Set<string>();
+    const folders: string[] = [];
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      const { name } = entry;
+      // a link that leads nowhere is a file that cannot be read
+      const found = entry.isSymbolicLink() ? await stat(join(path, name)).catch(() => entry) : entry;
+      if (!found.isDirectory()) files.add(name);
+      else if (!name.startsWith(".")) folders.push(name);
+    }
+    return { files, folders };
+  } catch (cause) {
     throw unreadable(path, cause);
-  });
+  }
 }
 
 async function caseIn(path: string, root: string, names: ReadonlySet<string>): Promise<CaseFolder> {

@@ -1,12 +1,15 @@
 import { type Ranking, rankingOf } from "./ranking.ts";
 import { meanOf, quantileOf } from "./statistics.ts";
-import type { Visit } from "./visits.ts";
+import { nanosOf, type Visit } from "./visits.ts";
 import { addTo, type CaseFigures, operationKey, serviceOfKey, type WindowFigures } from "./window-figures.ts";
 
 // One figure of each service, in the incident against the baseline.
 
 /** Fewer visits of an operation on a side say nothing about its 95th percentile. */
 const visitsMin = 3;
+
+/** What is told as shorter was below what its clock could tell. */
+const shortestNanos = 1000;
 
 /** Knows nothing: all services are tied, so that each has the rank to be expected of chance. */
 export function random({ incident }: CaseFigures): Ranking {
@@ -27,11 +30,11 @@ export function errorRateDelta({ incident, baseline }: CaseFigures): Ranking {
 
 /** The largest factor between the 95th percentiles of durations; without any baseline, the longest one. */
 export function p95Ratio({ incident, baseline }: CaseFigures): Ranking {
-  const p95 = (visits: readonly Visit[]): number => quantileOf(visits.map(durationOf), 0.95);
+  const p95 = (visits: readonly Visit[]): number => quantileOf(visits.map(nanosOf), 0.95);
   return rankingOf(
     [...incident.ofService].map(([service, visits]) => {
       if (baseline.traces.length === 0) return [service, p95(visits)];
-      const factor = p95(visits) / p95(baseline.ofService.get(service) ?? []);
+      const factor = p95(visits) / Math.max(shortestNanos, p95(baseline.ofService.get(service) ?? []));
       return [service, factor > 1 ? factor : 0];
     }),
   );
@@ -81,10 +84,6 @@ export function callStructure({ incident, baseline }: CaseFigures): Ranking {
     raise(scores, serviceOfKey(key), Math.abs(meanOf(now) - meanOf(usual)) / error);
   }
   return rankingOf(scores);
-}
-
-function durationOf({ start, end }: Visit): number {
-  return end - start;
 }
 
 type ByOperation = ReadonlyMap<string, readonly number[]>;

@@ -1,7 +1,7 @@
 import { calleeCount, impactScore, runStructuralEngine } from "../cascade/structural-engine.ts";
 import { type Ranking, rankingOf } from "./ranking.ts";
 import { quantileOf, rankTestZ } from "./statistics.ts";
-import type { Visit } from "./visits.ts";
+import { nanosOf, type Visit } from "./visits.ts";
 import { addTo, type CaseFigures, serviceOfKey, type WindowFigures } from "./window-figures.ts";
 
 // Rules that look at who calls whom; peers without spans of their own are nodes like all others.
@@ -48,20 +48,20 @@ function anomaliesOf(incident: WindowFigures, baseline: WindowFigures): Readonly
     const before = baseline.ofOperation.get(key) ?? [];
     if (now.length < visitsMin || before.length < visitsMin) continue;
     const service = serviceOfKey(key);
-    const worst = Math.max(rankTestZ(before.map(durationOf), now.map(durationOf)), failureZ(before, now));
+    const worst = Math.max(rankTestZ(before.map(nanosOf), now.map(nanosOf)), failureZ(before, now));
     anomalies.set(service, Math.max(worst, anomalies.get(service) ?? 0));
   }
   return anomalies;
 }
 
-/** The rise of the share of failures over its standard error under one common share. */
+/** The rise of the share of failures over its standard error under one common share; 0 where all or none failed. */
 function failureZ(before: readonly Visit[], now: readonly Visit[]): number {
   const failures = (visits: readonly Visit[]): number => visits.filter(({ failed }) => failed).length;
   const [n, m] = [before.length, now.length];
   const [k0, k1] = [failures(before), failures(now)];
   const common = (k0 + k1) / (n + m);
   const error = Math.sqrt(common * (1 - common) * (1 / n + 1 / m));
-  return error > 0 ? (k1 / m - k0 / n) / error : k1 / m > k0 / n ? Number.POSITIVE_INFINITY : 0;
+  return error > 0 ? (k1 / m - k0 / n) / error : 0;
 }
 
 /** The services that requests come in at, sorted. */
@@ -101,10 +101,6 @@ function medianOwn(visits: readonly Visit[]): number {
     visits.map(({ own }) => own),
     0.5,
   );
-}
-
-function durationOf({ start, end }: Visit): number {
-  return end - start;
 }
 
 /** The structural score alone, seen from the entry with the most requests. It knows nothing of what is wrong. */

@@ -108,12 +108,18 @@ function pageRank(paths: readonly Paths[], isBad: boolean): ReadonlyMap<string, 
       );
       return damping * reached + (1 - damping) * (preference[index] ?? 0);
     });
-    const highest = Math.max(...next.values());
+    const highest = largest(next.values());
     ofOperation = new Map([...next].map(([operation, weight]) => [operation, weight / highest]));
-    const highestTrace = nextOfTrace.reduce((most, weight) => Math.max(most, weight), 0);
+    const highestTrace = largest(nextOfTrace);
     ofTrace = nextOfTrace.map((weight) => weight / highestTrace);
   }
   return ofOperation;
+}
+
+function largest(weights: Iterable<number>): number {
+  let most = 0;
+  for (const weight of weights) most = Math.max(most, weight);
+  return most;
 }
 
 /** Traces of a rare kind (what they cover) say more; among anomalous ones also those that cover little. They sum up to 1. */

@@ -1,5 +1,6 @@
 import { type Ranking, rankingOf } from "./ranking.ts";
 import { deviationOf, meanOf, quantileOf } from "./statistics.ts";
+import { nanosOf } from "./visits.ts";
 import type { CaseFigures, SliceFigures, WindowFigures } from "./window-figures.ts";
 
 // How far slices of the incident lie outside what slices of the baseline were like. Without a baseline there is nothing to say.
@@ -86,10 +87,7 @@ export function simpleRca({ incident, baseline }: CaseFigures): Ranking {
 }
 
 function p95Of({ ofService }: WindowFigures, service: string): number {
-  return quantileOf(
-    (ofService.get(service) ?? []).map(({ start, end }) => end - start),
-    0.95,
-  );
+  return quantileOf((ofService.get(service) ?? []).map(nanosOf), 0.95);
 }
 
 function errorLogsPerTrace({ errorLogs, traces }: WindowFigures, service: string): number {

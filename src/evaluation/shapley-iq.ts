@@ -1,6 +1,6 @@
 import { type Ranking, rankingOf } from "./ranking.ts";
 import { meanOf } from "./statistics.ts";
-import type { TraceVisits, Visit } from "./visits.ts";
+import { nanosOf, type TraceVisits, type Visit } from "./visits.ts";
 import { type CaseFigures, operationKey, type WindowFigures } from "./window-figures.ts";
 
 /** Two pieces of work follow each other when the pause between them is below this share of the first. */
@@ -26,9 +26,9 @@ type UsualNanos = (visit: Visit) => number;
 function meanDurations({ ofOperation, traces }: WindowFigures): UsualNanos {
   if (traces.length === 0) return () => 0;
   const means = new Map(
-    [...ofOperation].map(([operation, visits]) => [operation, meanOf(visits.map(durationOf))]),
+    [...ofOperation].map(([operation, visits]) => [operation, meanOf(visits.map(nanosOf))]),
   );
-  return (visit) => means.get(operationKey(visit)) ?? durationOf(visit);
+  return (visit) => means.get(operationKey(visit)) ?? nanosOf(visit);
 }
 
 /** A stretch in which a request worked itself, and how much of it was added. */
@@ -61,17 +61,13 @@ function positiveSum(pieces: readonly Piece[]): number {
   return pieces.reduce((sum, { added }) => sum + Math.max(0, added), 0);
 }
 
-function durationOf({ start, end }: Visit): number {
-  return end - start;
-}
-
 function piecesOf({ visits }: TraceVisits, usual: UsualNanos): readonly Piece[] {
   const callees: Visit[][] = visits.map(() => []);
   for (const visit of visits) callees[visit.caller]?.push(visit);
   return visits.flatMap((visit, index) => {
     const free = uncovered(visit, callees[index] ?? []);
     const self = free.reduce((sum, [start, end]) => sum + end - start, 0);
-    const duration = durationOf(visit);
+    const duration = nanosOf(visit);
     if (self === 0 || duration === 0) return [];
     const added = Math.min(duration, ((duration - usual(visit)) * self) / duration);
     return free.map(([start, end]) => ({

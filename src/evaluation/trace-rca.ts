@@ -1,6 +1,6 @@
 import { type Ranking, rankingOf } from "./ranking.ts";
 import { deviationOf, meanOf } from "./statistics.ts";
-import type { TraceVisits, Visit } from "./visits.ts";
+import { nanosOf, type TraceVisits, type Visit } from "./visits.ts";
 import { addTo, type CaseFigures } from "./window-figures.ts";
 
 /** Deviations from the mean that make a call anomalous. */
@@ -12,7 +12,7 @@ const supportMin = 0.1;
 
 /** What is looked at of a call; each with the least spread that it is taken to have. */
 const features: readonly { readonly of: (visit: Visit) => number; readonly spreadMin: number }[] = [
-  { of: ({ start, end }) => end - start, spreadMin: 1 },
+  { of: nanosOf, spreadMin: 1 },
   { of: ({ failed }) => (failed ? 1 : 0), spreadMin: 0.01 },
 ];
 

@@ -29,6 +29,11 @@ export interface Visit {
   readonly errorOrigins: number;
 }
 
+/** How long it took, waiting included. */
+export function nanosOf({ start, end }: Visit): number {
+  return end - start;
+}
+
 /** The visits of one trace; a caller may stand behind what it called. */
 export interface TraceVisits {
   readonly traceId: string;

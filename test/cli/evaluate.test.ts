@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -10,6 +10,7 @@ import { widthOf } from "../../src/cli/render/text-width.ts";
 import type { CaseJson, EvaluationJson } from "../../src/evaluation/evaluation.ts";
 import { rankerNames } from "../../src/evaluation/ranker-names.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
+import { recorded } from "../data-folder.ts";
 import { notationStart, rowsOf, tableOf } from "../notation.ts";
 import { runInProcess } from "./in-process.ts";
 
@@ -117,8 +118,10 @@ test("a case says what `analyze` says of the same files", async () => {
   });
 });
 
-test("a folder that is reached twice counts once", async () => {
+test("a folder that is reached twice counts once, over a link too", async () => {
+  symlinkSync(found, join(folder, "sets", "link"));
   expect((await evaluate(`${found} ${join(folder, "sets")}`)).cases).toHaveLength(4);
+  rmSync(join(folder, "sets", "link"));
 });
 
 test("neither label nor folder names reach the analysis: only the score changes with them", async () => {
@@ -281,7 +284,7 @@ test.each([
   ["label", { incident, truth: "{" }, "truth.json: "],
   ["shape", { incident, truth: { root_cause_service: 3 } }, "truth.json: root_cause_service is not a string"],
   ["nothing", { truth: {} }, "there is a truth.json, but no incident.jsonl.gz"],
-  ["no-traces", { truth: { traces: {} } }, "truth.json labels traces, but there is no traces.jsonl.gz"],
+  ["empty", { truth: { traces: {} } }, "truth.json: traces is empty"],
   [
     "elsewhen",
     { incident, truth: { windows: { incident: ["1", "2"] } } },
@@ -297,6 +300,26 @@ test.each([
   expect(stderr).toContain(`[1/2] it: ${cases[0]?.error}`);
   expect(stderr).toMatch(/\[2\/2\] found: rank 1 \(\d+\.\d\d s\)\n$/);
   expect(summary).toMatchObject({ cases: 2, failed: 1 });
+});
+
+test("where the file of a set is missing or broken, every trace of it is a failed case", async () => {
+  const truth = { dataset: "lost", traces: { a: { root_causes: ["web"] }, b: { root_causes: ["web"] } } };
+  const place = writeCase("bad/set/it", { truth });
+  const outcome = async (): Promise<readonly (readonly [string, string | undefined])[]> => {
+    const { stdout } = await runInProcess(`evaluate ${place}`);
+    return (JSON.parse(stdout) as EvaluationJson).cases.map(({ case_id, error }) => [case_id, error]);
+  };
+  const missing = expect.stringContaining("there is no traces.jsonl.gz") as string;
+  expect(await outcome()).toEqual([
+    ["a", missing],
+    ["b", missing],
+  ]);
+  writeFileSync(join(place, "traces.jsonl.gz"), "no telemetry");
+  const broken = expect.stringContaining("traces.jsonl.gz") as string;
+  expect(await outcome()).toEqual([
+    ["a", broken],
+    ["b", broken],
+  ]);
 });
 
 test("a file that cannot be read costs its case", async () => {
@@ -348,3 +371,33 @@ test("Markdown and Korean say the same, and --output writes it", async () => {
   expect(text).toContain("사례 1개 중 실제 원인이 1위 100 %");
   expect(text).toContain("| p95\\_ratio |");
 });
+
+test("the names that scripts read are there", async () => {
+  const { cases, summary } = await evaluate(`${found} --ranker random`);
+  expect(Object.keys(cases[0]!).join(" ")).toBe(
+    "case_id dataset fault_type truth candidates healthy rank ranks confidence signals seconds rankers",
+  );
+  expect(Object.keys(summary).join(" ")).toBe(
+    "cases scored failed unlabelled overall macro datasets fault_types signals impact_types two_causes healthy silent calibration levels propagation_f1 blast_radius_jaccard seconds rankers",
+  );
+  expect(Object.keys(summary.overall).join(" ")).toBe("cases ac1 ac3 ac5 avg5 mrr ac1_interval mrr_interval");
+  expect(Object.keys(summary.rankers[1]!).join(" ")).toBe(
+    "ranker cases ac1 ac3 ac5 avg5 mrr ac1_interval mrr_interval macro datasets false_alarms paired",
+  );
+});
+
+const delays = recorded("rca", "shapleyiq-tt");
+
+test.skipIf(delays.missing)(
+  `recorded delays show in self time and every case yields an entry ${delays.reason}`,
+  async () => {
+    const { cases, summary } = await evaluate(`${delays.path} --ranker self_time_p95,random`);
+    expect([cases.length, summary.failed]).toEqual([19, 0]);
+    expect(summary.rankers.map(({ ranker, cases: scored }) => [ranker, scored])).toEqual([
+      ["hypocenter", 19],
+      ["random", 19],
+      ["self_time_p95", 19],
+    ]);
+    expect(summary.rankers[2]?.ac1).toBe(1);
+  },
+);

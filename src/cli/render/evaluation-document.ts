@@ -72,7 +72,9 @@ function figuresTable(summary: SummaryJson, language: Language): Block {
     ),
     rows: [
       figuresRow(label("figures_all", language), overall),
-      figuresRow(label("figures_macro", language), { ...macro, ac1_interval: null }),
+      ...(macro.cases === 0
+        ? []
+        : [figuresRow(label("figures_macro", language), { ...macro, ac1_interval: null })]),
       ...groups.map(([name, figures]) => figuresRow(name, figures)),
     ],
   };
@@ -98,8 +100,12 @@ function rankersTable({ rankers, healthy }: SummaryJson, language: Language): Bl
       const { ranker, ac1, ac3, ac5, mrr, macro, paired: pairs } = each;
       const chance = pairs === undefined ? "" : pairs.p < 0.001 ? "<.001" : pairs.p.toFixed(3);
       const alarms = healthy.windows === 0 ? "" : `${each.false_alarms}/${healthy.windows}`;
-      const figures = [ac3, ac5, mrr, macro.ac1].map(figure);
-      return { outcome: null, cells: [ranker, figure(ac1), interval(each), ...figures, chance, alarms] };
+      const figures = [ac3, ac5, mrr].map(figure);
+      const macroAc1 = macro.cases === 0 ? "" : figure(macro.ac1);
+      return {
+        outcome: null,
+        cells: [ranker, figure(ac1), interval(each), ...figures, macroAc1, chance, alarms],
+      };
     }),
   };
 }
