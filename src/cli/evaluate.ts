@@ -81,7 +81,7 @@ async function* labelledTraces(
     }
   } catch (error) {
     const outcome = failedWith(evaluation, error);
-    for (const [traceId, label] of [...left]) yield caseOf(traceId, label, outcome);
+    for (const [traceId, label] of left) yield caseOf(traceId, label, outcome);
   }
 }
 
