@@ -77,6 +77,7 @@ export interface RankerJson extends BoundedFigures {
   readonly ranker: string;
   readonly macro: Figures;
   readonly datasets: Readonly<Record<string, Figures>>;
+  readonly fault_types: Readonly<Record<string, Figures>>;
   /** of the windows in which nothing is wrong, how many it named somebody in */
   readonly false_alarms: number;
   /** cases in which only one of both has the right candidate first, and how likely chance alone parts them so (McNemar) */
@@ -203,7 +204,7 @@ function summaryOf(cases: readonly EvaluatedCase[]): SummaryJson {
     overall: boundedFigures(scored.map(({ score }) => score)),
     macro: macroOf(scored),
     datasets: grouped(scored, ({ dataset }) => dataset, boundedFigures),
-    fault_types: grouped(scored, ({ label }) => label.faultType, boundedFigures),
+    fault_types: byFaultType(scored, boundedFigures),
     signals: grouped(scored, ({ signals }) => signals.join("+"), boundedFigures),
     impact_types: grouped(scored, ({ label }) => label.impactType ?? "", boundedFigures),
     two_causes:
@@ -261,7 +262,14 @@ function grouped<Result>(
 }
 
 function macroOf(cases: readonly ScoredCase[]): Figures {
-  return macroFigures(Object.values(grouped(cases, ({ label }) => label.faultType, figuresOfScores)));
+  return macroFigures(Object.values(byFaultType(cases, figuresOfScores)));
+}
+
+function byFaultType<Result>(
+  cases: readonly ScoredCase[],
+  figures: (scores: readonly Score[]) => Result,
+): Readonly<Record<string, Result>> {
+  return grouped(cases, ({ label }) => label.faultType, figures);
 }
 
 function rankersOf(
@@ -277,6 +285,7 @@ function rankersOf(
       ...boundedFigures(scored.map(({ score }) => score)),
       macro: macroOf(scored),
       datasets: grouped(scored, ({ dataset }) => dataset, figuresOfScores),
+      fault_types: byFaultType(scored, figuresOfScores),
       false_alarms: falseAlarms(healthy, ranker),
     };
     return ranker === ownRanker ? figures : { ...figures, paired: pairsOf(own, scored) };

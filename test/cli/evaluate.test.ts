@@ -353,9 +353,9 @@ test("the tables fit a terminal of 80 columns and hold every ranker", async () =
   const text = renderHuman(document, { width: 80, color: false, unicode: true });
   expect(boundedWidth(80)).toBe(80);
   for (const line of text.split("\n")) expect(widthOf(line)).toBeLessThanOrEqual(80);
-  // once against us, once by data set
+  // once against us, once by data set, once by fault type
   for (const name of rankerNames)
-    expect([name, text.match(new RegExp(`^ +${name} `, "gm"))?.length]).toEqual([name, 2]);
+    expect([name, text.match(new RegExp(`^ +${name} `, "gm"))?.length]).toEqual([name, 3]);
   expect(text).toContain("The true cause comes first in 100 % of 2 cases");
   expect(text).toMatch(/false alarms on healthy windows +0 +1\n/);
 });
@@ -382,7 +382,7 @@ test("the names that scripts read are there", async () => {
   );
   expect(Object.keys(summary.overall).join(" ")).toBe("cases ac1 ac3 ac5 avg5 mrr ac1_interval mrr_interval");
   expect(Object.keys(summary.rankers[1]!).join(" ")).toBe(
-    "ranker cases ac1 ac3 ac5 avg5 mrr ac1_interval mrr_interval macro datasets false_alarms paired",
+    "ranker cases ac1 ac3 ac5 avg5 mrr ac1_interval mrr_interval macro datasets fault_types false_alarms paired",
   );
 });
 

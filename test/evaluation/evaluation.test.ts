@@ -187,6 +187,7 @@ test("rankers are scored on the same cases, and compared with us case by case", 
       ac1: 1 / 3,
       false_alarms: 1,
       datasets: { shop: { ac1: 1 / 3 } },
+      fault_types: { latency: { ac1: 1 / 3 } },
       paired: { only_hypocenter: 2, only_ranker: 1, p: 1 },
     },
   ]);

@@ -23,7 +23,11 @@ export function evaluationDocument({ cases, summary }: EvaluationJson, language:
     },
     {
       title: label("by_dataset", language),
-      blocks: rankers.length > 1 ? datasetsTables(rankers, language) : [],
+      blocks: rankers.length > 1 ? groupTables(rankers, "datasets", language) : [],
+    },
+    {
+      title: label("by_fault_type", language),
+      blocks: rankers.length > 1 ? groupTables(rankers, "fault_types", language) : [],
     },
     { title: label("further_figures", language), blocks: furtherBlocks(summary, language) },
     {
@@ -114,23 +118,28 @@ function note(language: Language): Block {
   return { kind: "list", ordered: false, items: [{ text: label("rankers_note", language), spans: [] }] };
 }
 
-/** As many data sets side by side as fit on a common terminal. */
-const datasetsPerTable = 4;
+/** As many groups side by side as fit on a common terminal. */
+const groupsPerTable = 4;
 
-function datasetsTables(rankers: readonly RankerJson[], language: Language): readonly Block[] {
-  const names = Object.keys(rankers[0]?.datasets ?? {});
+/** AC@1 of every ranker in every group. */
+function groupTables(
+  rankers: readonly RankerJson[],
+  groups: "datasets" | "fault_types",
+  language: Language,
+): readonly Block[] {
+  const names = Object.keys(rankers[0]?.[groups] ?? {});
   const tables: Block[] = [];
-  for (let at = 0; at < names.length; at += datasetsPerTable) {
-    const shown = names.slice(at, at + datasetsPerTable);
+  for (let at = 0; at < names.length; at += groupsPerTable) {
+    const shown = names.slice(at, at + groupsPerTable);
     tables.push({
       kind: "table",
       columns: [
         ...columns(language, ["ranker"], []),
         ...shown.map((title) => ({ title, align: "right" as const })),
       ],
-      rows: rankers.map(({ ranker, datasets }) => ({
+      rows: rankers.map((each) => ({
         outcome: null,
-        cells: [ranker, ...shown.map((name) => figure(datasets[name]?.ac1 ?? Number.NaN))],
+        cells: [each.ranker, ...shown.map((name) => figure(each[groups][name]?.ac1 ?? Number.NaN))],
       })),
     });
   }

@@ -164,6 +164,7 @@ const table = {
   ranker: ["ranker", "규칙"],
   chance: ["p", "p"],
   by_dataset: ["AC@1 by data set", "데이터 세트별 AC@1"],
+  by_fault_type: ["AC@1 by fault type", "장애 유형별 AC@1"],
   further_figures: ["Further figures", "그 밖의 수치"],
   two_causes: ["recall@2 of two causes", "원인 2개의 recall@2"],
   alarms: ["alarms", "오탐"],
