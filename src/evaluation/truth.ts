@@ -79,24 +79,47 @@ function tracesOf(truth: Members, traces: Members): Truth {
   return { kind: "traces", labels };
 }
 
+/**
+ * What a simulator knows of each cause stands in `causes`, what its fault did in `impact`, under names of their own; flat
+ * fields of the same meaning win.
+ */
 function labelOf(truth: Members): Label {
   const faultType = textOf(truth, "fault_type") ?? "";
-  const edge = truth["root_cause_edge"] ?? null;
+  const cause = onlyCauseOf(truth);
+  const impact = isAbsent(truth["impact"]) ? {} : membersOf(truth["impact"], "impact");
+  const edge = truth["root_cause_edge"] ?? cause["edge"] ?? null;
   return {
     dataset: textOf(truth, "dataset"),
     caseId: textOf(truth, "case_id"),
     faultType,
     isHealthy: faultType.startsWith("healthy"),
     causes: causesOf(truth),
-    cluster: seedOf(truth["topology_seed"]),
-    instance: textOf(truth, "root_cause_instance") ?? textOf(truth, "root_cause_pod"),
-    operation: textOf(truth, "root_cause_operation"),
+    cluster: clusterOf(truth),
+    instance:
+      textOf(truth, "root_cause_instance") ?? textOf(truth, "root_cause_pod") ?? textOf(cause, "instance"),
+    operation: textOf(truth, "root_cause_operation") ?? textOf(cause, "operation"),
     edge: edge === null ? null : edgeOf(edge),
-    propagation: propagationOf(truth["propagation"]),
-    affectedServices: isAbsent(truth["affected_services"]) ? null : namesOf(truth, "affected_services"),
-    impactType: choiceOf(truth, "impact_type", ["I", "II", "III"]),
+    propagation: propagationOf(truth["propagation"] ?? impact["propagation"]),
+    affectedServices: affectedOf(truth, impact),
+    impactType:
+      choiceOf(truth, "impact_type", ["I", "II", "III"]) ?? choiceOf(truth, "loudness", ["I", "II", "III"]),
     visibility: choiceOf(truth, "visibility", ["visible", "masked", "silent"]),
   };
+}
+
+/** The details of the cause; of several causes nobody can say which one the first candidate should match. */
+function onlyCauseOf(truth: Members): Members {
+  if (isAbsent(truth["causes"])) return {};
+  const [first, ...more] = itemsOf(truth["causes"], "causes");
+  return first === undefined || more.length > 0 ? {} : membersOf(first, "causes[0]");
+}
+
+function affectedOf(truth: Members, { affected }: Members): readonly string[] | null {
+  if (!isAbsent(truth["affected_services"])) return namesOf(truth, "affected_services");
+  if (isAbsent(affected)) return null;
+  return itemsOf(affected, "impact.affected").map((each, i) =>
+    requiredText(each, "service", `impact.affected[${i}]`),
+  );
 }
 
 /** `root_cause_services`, or `root_causes` of a trace, else the one `root_cause_service`; `accept` speaks of that one, or the first. */
@@ -139,20 +162,29 @@ function rangeOf(value: unknown, place: string): TimeRange {
 }
 
 function edgeOf(value: unknown): CallEdge {
-  const members = membersOf(value, "root_cause_edge");
-  const [caller, callee] = [textOf(members, "caller"), textOf(members, "callee")];
-  if (caller === null || callee === null) throw new ShapeError("root_cause_edge lacks caller or callee");
-  return { caller, callee };
+  return {
+    caller: requiredText(value, "caller", "root_cause_edge"),
+    callee: requiredText(value, "callee", "root_cause_edge"),
+  };
 }
 
+/** As steps of the failure, or as the calls that it came back over. */
 function propagationOf(value: unknown): Label["propagation"] {
   if (isAbsent(value)) return null;
   return itemsOf(value, "propagation").map((each, i) => {
-    const step = membersOf(each, `propagation[${i}]`);
-    const [from, to] = [textOf(step, "from"), textOf(step, "to")];
-    if (from === null || to === null) throw new ShapeError(`propagation[${i}] lacks from or to`);
-    return { from, to };
+    const place = `propagation[${i}]`;
+    const isCall = Object.hasOwn(membersOf(each, place), "callee");
+    return {
+      from: requiredText(each, isCall ? "callee" : "from", place),
+      to: requiredText(each, isCall ? "caller" : "to", place),
+    };
   });
+}
+
+function requiredText(value: unknown, key: string, place: string): string {
+  const text = textOf(membersOf(value, place), key);
+  if (text === null) throw new ShapeError(`${place} lacks ${key}`);
+  return text;
 }
 
 function isAbsent(value: unknown): value is null | undefined {
@@ -199,6 +231,9 @@ function choiceOf<Word extends string>(members: Members, key: string, words: rea
   return found;
 }
 
-function seedOf(value: unknown): string | null {
-  return typeof value === "string" || typeof value === "number" ? String(value) : null;
+/** One seed makes one system. */
+function clusterOf(truth: Members): string | null {
+  const simulator = isAbsent(truth["simulator"]) ? {} : membersOf(truth["simulator"], "simulator");
+  const seed = truth["topology_seed"] ?? simulator["seed"];
+  return typeof seed === "string" || typeof seed === "number" ? String(seed) : null;
 }

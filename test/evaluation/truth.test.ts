@@ -93,6 +93,34 @@ test("what simulated cases know besides", () => {
   });
 });
 
+test("the words of a simulator: the cause in `causes`, what it did in `impact`", () => {
+  const label = labelOf({
+    root_cause_service: "cart",
+    causes: [
+      { name: "cart", instance: "cart-1", operation: "GET /items", edge: { caller: "web", callee: "cart" } },
+    ],
+    loudness: "II",
+    simulator: { seed: 42 },
+    impact: {
+      affected: [{ service: "web", failed: 3 }],
+      propagation: [{ caller: "web", callee: "cart", mechanism: "error" }],
+    },
+  });
+  expect(label).toMatchObject({
+    instance: "cart-1",
+    operation: "GET /items",
+    edge: { caller: "web", callee: "cart" },
+    impactType: "II",
+    cluster: "42",
+    affectedServices: ["web"],
+    propagation: [{ from: "cart", to: "web" }],
+  });
+});
+
+test("of two causes no single instance is the right one", () => {
+  expect(labelOf({ causes: [{ instance: "a" }, { instance: "b" }] }).instance).toBeNull();
+});
+
 test.each([
   ["[1]", "truth.json is not a JSON object"],
   ['{"root_cause_service":7}', "root_cause_service is not a string"],
@@ -101,7 +129,9 @@ test.each([
   ['{"windows":{"baseline":[["1"]]}}', "windows.baseline[0] is not [from, to]"],
   ['{"impact_type":"IV"}', "impact_type is none of I, II, III"],
   ['{"traces":{"a":{"root_causes":[3]}}}', "root_causes[0] is not a string"],
-  ['{"root_cause_edge":{"caller":"a"}}', "root_cause_edge lacks caller or callee"],
+  ['{"root_cause_edge":{"caller":"a"}}', "root_cause_edge lacks callee"],
+  ['{"propagation":[{"from":"a"}]}', "propagation[0] lacks to"],
+  ['{"impact":{"affected":[{}]}}', "impact.affected[0] lacks service"],
   ["{", "JSON"],
 ])("a label of a wrong shape says what is wrong: %s", (text, complaint) => {
   expect(complaintOf(text)).toContain(complaint);
