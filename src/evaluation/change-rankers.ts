@@ -1,5 +1,5 @@
 import { type Ranking, rankingOf } from "./ranking.ts";
-import { meanOf, quantileOf } from "./statistics.ts";
+import { quantileOf } from "./statistics.ts";
 import { nanosOf, type Visit } from "./visits.ts";
 import { addTo, type CaseFigures, operationKey, serviceOfKey, type WindowFigures } from "./window-figures.ts";
 
@@ -70,20 +70,56 @@ export function cpuGain({ incident, baseline }: CaseFigures): Ranking {
 /** No difference in numbers of calls is surer than this deviation allows: calls that never varied are no proof. */
 const callDeviationMin = 0.1;
 
-/** The surest change in how many calls an operation makes for one request, up or down, in standard errors. */
+/** The surest change in how often an operation makes one of its calls for one request, up or down, in standard errors. */
 export function callStructure({ incident, baseline }: CaseFigures): Ranking {
   const before = callCounts(baseline);
   const scores = new Map<string, number>();
-  for (const [key, now] of callCounts(incident)) {
-    const usual = before.get(key);
-    if (usual === undefined || now.length < visitsMin || usual.length < visitsMin) continue;
-    const all = [...now, ...usual];
-    const mean = meanOf(all);
-    const variance = meanOf(all.map((count) => (count - mean) ** 2));
-    const error = Math.sqrt(Math.max(variance, callDeviationMin ** 2) * (1 / now.length + 1 / usual.length));
-    raise(scores, serviceOfKey(key), Math.abs(meanOf(now) - meanOf(usual)) / error);
+  for (const [operation, now] of callCounts(incident)) {
+    const usual = before.get(operation);
+    if (usual === undefined || now.visits < visitsMin || usual.visits < visitsMin) continue;
+    for (const call of new Set([...now.calls.keys(), ...usual.calls.keys()]))
+      raise(scores, serviceOfKey(operation), Math.abs(changeOf(call, usual, now)));
   }
   return rankingOf(scores);
+}
+
+/** How often the visits of an operation made each of their calls. */
+interface CallCounts {
+  visits: number;
+  /** by the operation that was called */
+  readonly calls: Map<string, { sum: number; squares: number }>;
+}
+
+function callCounts({ traces }: WindowFigures): ReadonlyMap<string, CallCounts> {
+  const byOperation = new Map<string, CallCounts>();
+  for (const { visits } of traces) {
+    const made: Map<string, number>[] = visits.map(() => new Map());
+    for (const visit of visits) {
+      const calls = made[visit.caller];
+      calls?.set(operationKey(visit), (calls.get(operationKey(visit)) ?? 0) + 1);
+    }
+    for (const [index, visit] of visits.entries()) {
+      const counts = byOperation.get(operationKey(visit)) ?? { visits: 0, calls: new Map() };
+      byOperation.set(operationKey(visit), counts);
+      counts.visits += 1;
+      for (const [call, count] of made[index] ?? []) {
+        const { sum, squares } = counts.calls.get(call) ?? { sum: 0, squares: 0 };
+        counts.calls.set(call, { sum: sum + count, squares: squares + count ** 2 });
+      }
+    }
+  }
+  return byOperation;
+}
+
+/** The change of a mean count over its standard error under one common distribution. */
+function changeOf(call: string, before: CallCounts, now: CallCounts): number {
+  const [a, b] = [before, now].map(({ calls }) => calls.get(call) ?? { sum: 0, squares: 0 });
+  if (a === undefined || b === undefined) return 0;
+  const visits = before.visits + now.visits;
+  const mean = (a.sum + b.sum) / visits;
+  const variance = (a.squares + b.squares) / visits - mean ** 2;
+  const error = Math.sqrt(Math.max(variance, callDeviationMin ** 2) * (1 / before.visits + 1 / now.visits));
+  return (b.sum / now.visits - a.sum / before.visits) / error;
 }
 
 type ByOperation = ReadonlyMap<string, readonly number[]>;
@@ -120,14 +156,6 @@ function selfTimes({ traces }: WindowFigures): ByOperation {
 
 function ownAndGap({ traces }: WindowFigures): ByOperation {
   return perVisit(traces, (visits) => visits.map(({ own, gap }) => own + gap));
-}
-
-function callCounts({ traces }: WindowFigures): ByOperation {
-  return perVisit(traces, (visits) => {
-    const counts = visits.map(() => 0);
-    for (const { caller } of visits) if (caller >= 0) counts[caller] = (counts[caller] ?? 0) + 1;
-    return counts;
-  });
 }
 
 /** One number of each visit, by its operation. */

@@ -19,7 +19,10 @@ export function evaluationDocument({ cases, summary }: EvaluationJson, language:
     { title: label("figures_title", language), blocks: scored > 0 ? [figuresTable(summary, language)] : [] },
     {
       title: label("rankers_title", language),
-      blocks: rankers.length > 1 ? [rankersTable(summary, language), note(language)] : [],
+      blocks:
+        rankers.length > 1
+          ? [rankersTable(summary, language), noteBlock(label("rankers_note", language))]
+          : [],
     },
     {
       title: label("by_dataset", language),
@@ -114,12 +117,13 @@ function rankersTable({ rankers, healthy }: SummaryJson, language: Language): Bl
   };
 }
 
-function note(language: Language): Block {
-  return { kind: "list", ordered: false, items: [{ text: label("rankers_note", language), spans: [] }] };
+function noteBlock(text: string): Block {
+  return { kind: "list", ordered: false, items: [{ text, spans: [] }] };
 }
 
-/** As many groups side by side as fit on a common terminal. */
+/** As many groups side by side as fit on a common terminal, in as many tables as people read. */
 const groupsPerTable = 4;
+const groupsShownMax = 8;
 
 /** AC@1 of every ranker in every group. */
 function groupTables(
@@ -129,8 +133,8 @@ function groupTables(
 ): readonly Block[] {
   const names = Object.keys(rankers[0]?.[groups] ?? {});
   const tables: Block[] = [];
-  for (let at = 0; at < names.length; at += groupsPerTable) {
-    const shown = names.slice(at, at + groupsPerTable);
+  for (let at = 0; at < Math.min(names.length, groupsShownMax); at += groupsPerTable) {
+    const shown = names.slice(at, Math.min(at + groupsPerTable, groupsShownMax));
     tables.push({
       kind: "table",
       columns: [
@@ -143,6 +147,8 @@ function groupTables(
       })),
     });
   }
+  const more = names.length - groupsShownMax;
+  if (more > 0) tables.push(noteBlock(label("more_rows", language, { n: more })));
   return tables;
 }
 
