@@ -33,6 +33,8 @@ export interface WindowBounds {
   readonly to: UnixNanos | null;
 }
 
+const unbounded: WindowBounds = { from: null, to: null };
+
 /** Folds the traces of one window, in any order, for its report. Traces are only added: a window is read when it is whole. */
 export class WindowRollup extends ScopeRollup {
   readonly #blame: BlameRollup;
@@ -69,21 +71,25 @@ export class WindowRollup extends ScopeRollup {
   }
 
   /**
-   * Everything that was folded. `bounds` = when the window was, for what comes without traces: log lines outside are left
-   * out. Metrics are looked at from the first to the last trace where there is no bound.
+   * Everything that was folded. `bounds` = when the window was, in one piece or several, for what comes without traces: log
+   * lines outside are left out. Metrics are looked at from the first to the last trace where there is no bound.
    */
-  window(bounds: WindowBounds = { from: null, to: null }): WindowSums {
+  window(bounds: readonly WindowBounds[] = [unbounded]): WindowSums {
     const scope = this.scope(null);
     const names = senderNames(scope);
-    const { from, to } = bounds;
-    const logRange = from === null && to === null ? null : [{ from: from ?? firstTime, to: to ?? lastTime }];
+    const isUnbounded = bounds.every(({ from, to }) => from === null && to === null);
+    const logRanges = bounds.map(({ from, to }) => ({ from: from ?? firstTime, to: to ?? lastTime }));
+    const { from: first, to: last } = scope.totals;
     return {
       scope: { ...scope, problems: mergeProblems([...scope.problems, ...this.#signalProblems()]) },
       blame: this.#blame.read(this.directory),
-      logLines: this.#logs.read({ ...names, ranges: logRange }),
+      logLines: this.#logs.read({ ...names, ranges: isUnbounded ? null : logRanges }),
       metrics: {
         courses: this.#courses.read(names),
-        ranges: [{ from: from ?? scope.totals.from ?? firstTime, to: to ?? scope.totals.to ?? lastTime }],
+        ranges: bounds.map(({ from, to }) => ({
+          from: from ?? first ?? firstTime,
+          to: to ?? last ?? lastTime,
+        })),
       },
     };
   }

@@ -37,7 +37,10 @@ export const noBounds: TimeBounds = { from: null, to: null };
 /** Where the spans of files are added up, and which of them. */
 interface Fold {
   readonly rollup: ScopeRollup;
-  readonly bounds: TimeBounds;
+  /** what lies within any of them counts */
+  readonly bounds: readonly TimeBounds[];
+  /** sees each trace that counts, named by raw keys */
+  readonly onTrace?: (trace: Trace) => void;
   /** where logs, and metrics of all times, are kept for comparisons; null = nothing is compared with them */
   readonly window: WindowRollup | null;
 }
@@ -56,7 +59,7 @@ export function loadFiles(run: CommandRun, inputs: readonly string[], fold: Fold
 async function readFiles(
   run: CommandRun,
   inputs: readonly string[],
-  { rollup, bounds, window }: Fold,
+  { rollup, bounds, onTrace, window }: Fold,
   attributes: ReadonlySet<string> | null,
 ): Promise<LoadedFiles> {
   const { signals } = run.settings;
@@ -82,6 +85,7 @@ async function readFiles(
       buffer,
       rollup,
       bounds,
+      onTrace,
       spansMax: run.settings.trace_spans,
       progress: showProgress(run, "analysing"),
     });
@@ -188,11 +192,12 @@ export const foldBatch = 512;
 async function foldTraces(fold: {
   readonly buffer: TraceBuffer;
   readonly rollup: ScopeRollup;
-  readonly bounds: TimeBounds;
+  readonly bounds: readonly TimeBounds[];
+  readonly onTrace: Fold["onTrace"];
   readonly spansMax: number;
   readonly progress: Progress;
 }): Promise<Pick<LoadedFiles, "someTraceIds" | "traceCount">> {
-  const { buffer, rollup, bounds, spansMax, progress } = fold;
+  const { buffer, rollup, bounds, onTrace, spansMax, progress } = fold;
   const someTraceIds: string[] = [];
   let traceCount = 0;
   let spans = 0;
@@ -201,7 +206,9 @@ async function foldTraces(fold: {
     for (const [done, i] of groups.indicesByStart().entries()) {
       for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, { spansMax })) {
         spans += trace.spans.length + trace.omittedSpans;
-        if (isWithin(trace, bounds)) rollup.addTrace(trace);
+        if (!isWithin(trace.startTime, bounds)) continue;
+        rollup.addTrace(trace);
+        onTrace?.(trace);
       }
       if (done % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });
       if (someTraceIds.length < exampleIdsMax) someTraceIds.push(groups.traceIdOf(i));
@@ -212,13 +219,13 @@ async function foldTraces(fold: {
   return { someTraceIds, traceCount };
 }
 
-export function isWithin({ startTime }: Trace, { from, to }: TimeBounds): boolean {
-  return (from === null || startTime >= from) && (to === null || startTime <= to);
+/** Whether an instant lies within any of the bounds. */
+export function isWithin(time: UnixNanos, bounds: readonly TimeBounds[]): boolean {
+  return bounds.some(({ from, to }) => (from === null || time >= from) && (to === null || time <= to));
 }
 
-function pointsWithin(points: readonly MetricPoint[], { from, to }: TimeBounds): readonly MetricPoint[] {
-  if (from === null && to === null) return points;
-  return points.filter(({ time }) => (from === null || time >= from) && (to === null || time <= to));
+function pointsWithin(points: readonly MetricPoint[], bounds: readonly TimeBounds[]): readonly MetricPoint[] {
+  return points.filter(({ time }) => isWithin(time, bounds));
 }
 
 function checkService(name: string, trace: Trace): void {

@@ -29,7 +29,7 @@ async function traceOfFiles(run: CommandRun, trace: TraceId): Promise<ReportPrin
   const { baseline } = run.settings;
   const rollup = new ScopeRollup();
   const usual = baseline === null ? null : await baselineOfFiles(run, baseline, rollup);
-  const files = await loadFiles(run, run.operands, { rollup, bounds: timeBounds(run), window: null });
+  const files = await loadFiles(run, run.operands, { rollup, bounds: [timeBounds(run)], window: null });
   try {
     return printableOf(await reportOfTrace(run, files, { trace, baseline: usual }));
   } finally {
@@ -44,7 +44,7 @@ async function baselineOfFiles(
   { directory }: ScopeRollup,
 ): Promise<ScopeRollup> {
   const rollup = new ScopeRollup({ directory });
-  await foldFiles(run, inputs, { rollup, bounds: noBounds, window: null });
+  await foldFiles(run, inputs, { rollup, bounds: [noBounds], window: null });
   return rollup;
 }
 
@@ -75,8 +75,8 @@ async function sumsOfFiles(
   bounds: TimeBounds,
 ): Promise<WindowSums> {
   const rollup = new WindowRollup({ isCompared: run.settings.baseline !== null });
-  await foldFiles(run, inputs, { rollup, bounds, window: rollup });
-  return rollup.window(bounds);
+  await foldFiles(run, inputs, { rollup, bounds: [bounds], window: rollup });
+  return rollup.window([bounds]);
 }
 
 function checkService(name: string, { scope }: WindowSums): void {

@@ -176,6 +176,32 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     ],
     load: async () => (await import("./convert.ts")).convert,
   },
+  evaluate: {
+    summary: "say how often the cause is found in labelled cases",
+    operands: "DIR…",
+    operandsMin: 1,
+    operandsMax: Number.POSITIVE_INFINITY,
+    formats: ["human", "json", "markdown"],
+    about: [
+      "DIR is searched for cases, at any depth. A case is a folder with incident.jsonl.gz and, if there are any,",
+      "baseline.jsonl.gz, metrics.jsonl.gz, logs.jsonl.gz (OTLP JSON lines) and truth.json; or one with traces.jsonl.gz",
+      "and a truth.json that labels single traces. Of truth.json the analysis gets the windows alone; everything else,",
+      "and the names of folders, is for the scoring. Names that are tied share the mean of their ranks. The exit code",
+      "does not depend on the accuracy. docs/accuracy.md has the details.",
+    ],
+    examples: [
+      {
+        line: "hypocenter evaluate cases/",
+        says: "how often the true cause comes first, among the first 3, 5",
+      },
+      { line: "hypocenter evaluate cases/ --ranker all", says: "compared with simple rules" },
+      {
+        line: "hypocenter evaluate cases/ --signals traces --format json --output traces-only.json",
+        says: "without metrics and logs, every case with its rank",
+      },
+    ],
+    load: async () => (await import("./evaluate.ts")).evaluate,
+  },
   debug: {
     summary: "run the structural engine on a given topology",
     operands: "TOPOLOGY.json",

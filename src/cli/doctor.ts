@@ -21,7 +21,7 @@ export async function doctor(run: CommandRun): Promise<number> {
 
 /** All attributes are read, those without a meaning to us too: their names may be what is wrong. */
 async function examineFiles(run: CommandRun): Promise<DoctorReport> {
-  const bounds = timeBounds(run);
+  const bounds = [timeBounds(run)];
   const directory = new ServiceDirectory();
   const problems: Problem[] = [];
   const buffer = await bufferSpans(
@@ -44,7 +44,7 @@ async function examineFiles(run: CommandRun): Promise<DoctorReport> {
       for (let i = 0; i < groups.count; i += 1) {
         for (const { rows, episode } of episodesOf(groups.rowsOf(i))) {
           const trace = assembleTrace(rows, directory, { episode });
-          if (isWithin(trace, bounds)) rollup.add(trace, rows);
+          if (isWithin(trace.startTime, bounds)) rollup.add(trace, rows);
           spans += rows.length;
         }
         if (i % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });

@@ -22,6 +22,6 @@ export async function services(run: CommandRun): Promise<number> {
 
 async function scopeOfFiles(run: CommandRun): Promise<Scope> {
   const rollup = new ScopeRollup();
-  await foldFiles(run, run.operands, { rollup, bounds: timeBounds(run), window: null });
+  await foldFiles(run, run.operands, { rollup, bounds: [timeBounds(run)], window: null });
   return rollup.scope(null);
 }

@@ -9,7 +9,7 @@ import { type Command, commands } from "./commands.ts";
 import { version } from "./version.ts";
 
 /** The exit code for a defect of hypocenter itself. */
-const bugExitCode = 70;
+export const bugExitCode = 70;
 
 /** Runs one command line and answers with its exit code. Every failure ends here: in a message on standard error. */
 export async function main(words: readonly string[], host: Host): Promise<number> {

@@ -41,6 +41,8 @@ function plainOf(printable: Printable): unknown {
       return printable.report;
     case "doctor":
       return printable.doctor;
+    case "evaluation":
+      return printable.evaluation;
   }
 }
 

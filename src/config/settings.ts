@@ -1,3 +1,4 @@
+import { rankerNames } from "../evaluation/ranker-names.ts";
 import type { ValueByKind, ValueType } from "./value-types.ts";
 
 export const commandNames = [
@@ -9,6 +10,7 @@ export const commandNames = [
   "query",
   "replay",
   "convert",
+  "evaluate",
   "debug",
   "config",
 ] as const;
@@ -35,7 +37,7 @@ export interface Setting {
 }
 
 const files: readonly CommandName[] = ["analyze", "graph", "services", "doctor"];
-const reports: readonly CommandName[] = [...files, "query", "debug"];
+const reports: readonly CommandName[] = [...files, "query", "evaluate", "debug"];
 const everywhere = commandNames;
 const port: ValueType = { kind: "integer", min: 0, max: 65_535 };
 const time: ValueType = { kind: "time" };
@@ -317,7 +319,7 @@ const table = {
     default: "1000000",
     sentence:
       "Spans of one trace that are analysed; of more, failed ones, calls and the longest are kept, and all are counted.",
-    commands: ["serve", "analyze", "graph", "services"],
+    commands: ["serve", "analyze", "graph", "services", "evaluate"],
   },
   episode: {
     type: { kind: "integer", min: 1, max: 1_000_000_000 },
@@ -342,7 +344,14 @@ const table = {
     type: { kind: "list", placeholder: "FILE" },
     default: null,
     sentence: "Telemetry of a healthy time to compare with; may be given more than once.",
-    commands: ["analyze"],
+    commands: ["analyze", "evaluate"],
+  },
+  ranker: {
+    type: { kind: "choices", values: ["all", ...rankerNames] },
+    default: null,
+    placeholder: "NAME,…",
+    sentence: `Simple rules to score in the same table: ${rankerNames.join(", ")}, or all.`,
+    commands: ["evaluate"],
   },
   from: {
     type: time,
@@ -414,13 +423,13 @@ const table = {
     type: { kind: "choices", values: ["traces", "metrics", "logs"] },
     default: "traces,metrics,logs",
     sentence: "Which kinds of telemetry to use of what the files hold; a server refuses the others.",
-    commands: [...files, "convert", "serve"],
+    commands: [...files, "evaluate", "convert", "serve"],
   },
   memory_budget: {
     type: { kind: "size", minBytes: 2 ** 24, maxBytes: 2 ** 40 },
     default: "384MiB",
     sentence: "Memory for spans read from files; what does not fit goes to temporary files by trace id.",
-    commands: [...files, "convert"],
+    commands: [...files, "evaluate", "convert"],
   },
   server: {
     type: { kind: "url" },

@@ -146,3 +146,6 @@ export const rootOperationsMax = 2_000;
 /** Traces that one request to the doctor of a server reads, and spans after which it reads no more. */
 export const doctorTracesMax = 10_000;
 export const doctorSpansMax = 500_000;
+
+/** Requests of one side of a case that `evaluate` keeps for its simple rules, about 150 MB; of more, whole traces are left out and told. */
+export const evaluatedVisitsMax = 1_000_000;

@@ -172,10 +172,10 @@ describe("beside its traces", () => {
       instance: "cart-1",
       strength: 0.7,
     });
-    expect([...rollup.window({ from: at(600), to: at(660) }).logLines.byTrace]).toEqual([
+    expect([...rollup.window([{ from: at(600), to: at(660) }]).logLines.byTrace]).toEqual([
       ["a".repeat(32), [{ service: "cart", spanId: "", text: "item # is gone", isError: true }]],
     ]);
-    expect(metricSignal(rollup.window({ from: at(0), to: at(660) }).metrics, null).size).toBe(0);
+    expect(metricSignal(rollup.window([{ from: at(0), to: at(660) }]).metrics, null).size).toBe(0);
   });
 
   test("log records that belong to no request are a problem of the input", () => {

@@ -26,7 +26,7 @@ test("help lists every command that exists, and no other", async () => {
   const { exitCode, stdout, stderr } = await runInProcess("help");
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   for (const name of commandNames) expect(stdout).toContain(`  ${name}`);
-  expect(stdout).not.toMatch(/selfcheck|evaluate/);
+  expect(stdout).not.toMatch(/selfcheck/);
   expect((await runInProcess("")).stdout).toBe(stdout);
   expect((await runInProcess("--help")).stdout).toBe(stdout);
 });
@@ -74,8 +74,7 @@ test("wrong usage is answered with the way out", async () => {
 });
 
 test("commands of later versions do not pretend to exist", async () => {
-  for (const name of ["selfcheck", "evaluate"])
-    await checkUsageError(`${name} x`, new RegExp(`Unknown command ${name}`));
+  await checkUsageError("selfcheck x", /Unknown command selfcheck/);
 });
 
 test("a fault of hypocenter itself asks for a report, with version and stack, and exits with 70", () => {

@@ -11,7 +11,7 @@ const floors: readonly (readonly string[])[] = [
   ["health"],
   ["cascade"],
   ["advice"],
-  ["analysis"],
+  ["analysis", "evaluation"],
   ["engine"],
   ["otlp", "wire", "compression"],
   ["formats", "storage", "http", "grpc", "telemetry"],

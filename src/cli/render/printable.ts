@@ -7,8 +7,10 @@ import type {
   TraceReport,
   WindowReport,
 } from "../../analysis/report.ts";
+import type { EvaluationJson } from "../../evaluation/evaluation.ts";
 import { doctorDocument } from "./doctor-document.ts";
 import type { ReportDocument } from "./document.ts";
+import { evaluationDocument } from "./evaluation-document.ts";
 import type { GraphPicture } from "./graph-picture.ts";
 import {
   graphDocument,
@@ -25,7 +27,8 @@ export type Printable =
   | { readonly kind: "structural"; readonly report: StructuralReport }
   | { readonly kind: "graph"; readonly graph: GraphJson }
   | { readonly kind: "services"; readonly services: readonly ServiceJson[] }
-  | { readonly kind: "doctor"; readonly doctor: DoctorReport };
+  | { readonly kind: "doctor"; readonly doctor: DoctorReport }
+  | { readonly kind: "evaluation"; readonly evaluation: EvaluationJson };
 
 /** A report of a trace, by what it holds: the structural one leaves the evidence out. */
 export function printableOf(
@@ -49,6 +52,8 @@ export function documentOf(printable: Printable, language: Language): ReportDocu
       return servicesDocument(printable.services, language);
     case "doctor":
       return doctorDocument(printable.doctor, language);
+    case "evaluation":
+      return evaluationDocument(printable.evaluation, language);
   }
 }
 
