@@ -1,10 +1,19 @@
 import { adviceFor } from "../advice/advice.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
-import { BlameRollup, type BlameSums, entryKey } from "../cascade/blame.ts";
+import { BlameRollup, entryKey, type FailureSums } from "../cascade/blame.ts";
 import { errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
-import { type EntryFinding, type WindowEvidence, windowEvidence } from "../cascade/window-evidence.ts";
+import { VisitRollup } from "../cascade/visit-rollup.ts";
+import {
+  type EntryFinding,
+  type OtherSignals,
+  type WindowEvidence,
+  type WindowTraces,
+  windowEvidence,
+} from "../cascade/window-evidence.ts";
+import type { ServiceDirectory } from "../model/service-directory.ts";
 import { formatTime, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
+import { callsOf } from "../trace/extract-calls.ts";
 import type { Trace } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
 import { graphJson } from "./graph-json.ts";
@@ -13,29 +22,43 @@ import { type Scope, ScopeRollup } from "./scope.ts";
 import { impactOf, structuralAnalysis } from "./structural-analysis.ts";
 
 /** Everything that the report of a window is made of. */
-export interface WindowSums {
+export interface WindowSums extends WindowTraces {
   readonly scope: Scope;
-  readonly blame: BlameSums;
+}
+
+export interface WindowRollupOptions {
+  /** what is compared with each other shares a directory, so that the same service has the same name */
+  readonly directory?: ServiceDirectory;
+  /** without anything to compare with less has to be kept; default true */
+  readonly isCompared?: boolean;
+  /** whether log lines will be compared too; default false */
+  readonly joinsLogs?: boolean;
 }
 
 /** Folds the traces of one window, in any order, for its report. Traces are only added: a window is read when it is whole. */
 export class WindowRollup extends ScopeRollup {
-  readonly #blame: BlameRollup;
+  readonly #blame = new BlameRollup();
+  readonly #visits: VisitRollup | null;
 
-  /** Without a baseline to compare with (`isCompared` = false) less has to be worked out. */
-  constructor({ isCompared }: { readonly isCompared: boolean } = { isCompared: true }) {
-    super();
-    this.#blame = new BlameRollup({ isCompared });
+  constructor({ directory, isCompared = true, joinsLogs = false }: WindowRollupOptions = {}) {
+    super(directory);
+    this.#visits = isCompared ? new VisitRollup({ joinsLogs }) : null;
   }
 
-  override addTrace(trace: Trace): void {
-    super.addTrace(trace);
+  override addTrace(trace: Trace, calls = callsOf(trace)): void {
+    super.addTrace(trace, calls);
     this.#blame.add(trace);
+    this.#visits?.add(trace, calls);
   }
 
   /** Everything that was folded. */
   window(): WindowSums {
-    return { scope: this.scope(null), blame: this.#blame.read(this.directory) };
+    const { directory } = this;
+    return {
+      scope: this.scope(null),
+      blame: this.#blame.read(directory),
+      visits: this.#visits?.read(directory) ?? null,
+    };
   }
 }
 
@@ -43,20 +66,24 @@ export interface WindowOptions {
   readonly language: Language;
   /** where the structural engine starts; default: the entry that suffers most */
   readonly failedService?: string;
+  /** what telemetry beside traces says */
+  readonly signals?: OtherSignals;
   /** what was asked for; where it has no bound, the first or last minute that has a trace */
   readonly window?: { readonly from: UnixNanos | null; readonly to: UnixNanos | null };
 }
 
 /** The report of a window, against a healthy time where there is one. */
 export function analyzeWindow(
-  { scope, blame }: WindowSums,
+  window: WindowSums,
   baseline: WindowSums | null,
   options: WindowOptions,
 ): WindowReport {
+  const { scope, blame } = window;
   const { language } = options;
   const evidence = windowEvidence({
-    sums: blame,
-    baseline: baseline?.blame ?? null,
+    ...options.signals,
+    window,
+    baseline,
     isFailing: (service) => (scope.red.service(service)?.cell.errorRatio ?? 0) > errorRatioMax,
   });
   const { candidates, confidence, entries, requests, excessFailed, onsets } = evidence;
@@ -165,7 +192,7 @@ function onsetOrderOf(onsets: ReadonlyMap<string, number>): WindowReport["onset_
     .map(([service, minute]) => ({ service, onset: formatTime(startOfMinute(minute)) }));
 }
 
-function exemplarsOf({ candidates }: WindowEvidence, { failures }: BlameSums): readonly string[] {
+function exemplarsOf({ candidates }: WindowEvidence, { failures }: { readonly failures: ReadonlyMap<string, FailureSums> }): readonly string[] {
   const ids = candidates.flatMap(({ service }) => failures.get(service)?.exemplars ?? []);
   return [...new Set(ids)].slice(0, exemplarsInAllMax);
 }

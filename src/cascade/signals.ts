@@ -20,6 +20,12 @@ export interface SignalFinding {
 /** By service; a service without evidence is not in it. */
 export type SignalFindings = ReadonlyMap<string, SignalFinding>;
 
+/** What one kind of telemetry says, and of whom it says more than chance would. */
+export interface SignalResult {
+  readonly findings: SignalFindings;
+  readonly significant: ReadonlySet<string>;
+}
+
 /** One line of a log as it can be compared with others, joined to the span that wrote it. */
 export interface LogLine {
   readonly service: string;

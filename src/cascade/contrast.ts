@@ -1,0 +1,269 @@
+import { type Share, signedG } from "../base/count-test.ts";
+import {
+  almostAlways,
+  backgroundTestMin,
+  concentrationWeight,
+  driftFactor,
+  familyWiseBase,
+  labelCountsMin,
+  labelWeight,
+  strengthMax,
+  symptomTestMin,
+} from "./scoring.ts";
+import type { UnitLabel, UnitPair, Units } from "./units.ts";
+
+/** One thing that some units show more or less often than before. */
+export interface Symptom {
+  /** places in `UnitPair.keys` and `.labels` */
+  readonly key: number;
+  readonly label: number;
+  readonly before: Share;
+  readonly after: Share;
+  /** above 0 = more often; visits of one trace are not counted as independent */
+  readonly g: number;
+  /** `|g|` by how much such a change says */
+  readonly strength: number;
+  /** whether it would stand out among all that were looked at */
+  readonly isSignificant: boolean;
+}
+
+/** An operation whose units show troubles more often that are usual in the system as a whole. */
+export interface Concentration {
+  readonly key: number;
+  readonly before: Share;
+  readonly after: Share;
+  readonly strength: number;
+}
+
+export interface Contrast {
+  /** in the order of keys, then labels */
+  readonly symptoms: readonly Symptom[];
+  readonly concentrations: readonly Concentration[];
+  /** whether a unit of the window was set aside, so that it stands for no symptom */
+  readonly isSetAside: (row: number) => boolean;
+}
+
+/**
+ * What units of two windows show differently, operation by operation, so that another mix of requests changes nothing.
+ * Errors that are new, and what nearly all units showed and some now lack, count in full; what only some showed depends on
+ * their input and counts a quarter. Troubles that were there before and did not become more frequent in the system as a
+ * whole are set aside with the units that show them. `hasDrift` = the time before may be cut in halves, to see what changes anyway.
+ */
+export function contrast(pair: UnitPair, { hasDrift }: { readonly hasDrift: boolean }): Contrast {
+  const groups = errorGroupsOf(pair);
+  const setAside = setAsideOf(pair, groups);
+  const before = countUnits(pair.before, setAside.before);
+  const after = countUnits(pair.after, setAside.after);
+  const looked: Symptom[] = [];
+  for (const key of pair.keys.keys()) {
+    const sides = { before: before[key] ?? noCounts, after: after[key] ?? noCounts };
+    if (sides.before.units < labelCountsMin.before || sides.after.units < labelCountsMin.after) continue;
+    const labels = new Set([...sides.before.labels.keys(), ...sides.after.labels.keys()]);
+    for (const label of [...labels].sort((a, b) => a - b)) {
+      const groupG = groups.get(pair.labels[label]?.group ?? "")?.g;
+      looked.push(symptomOf({ key, label, is: pair.labels[label] as UnitLabel }, sides, { hasDrift, groupG }));
+    }
+  }
+  const bar = 2 * Math.log(Math.max(1, looked.length)) + familyWiseBase;
+  const symptoms = looked
+    .filter(({ strength }) => strength >= symptomTestMin)
+    .map((symptom) => ({ ...symptom, isSignificant: symptom.strength >= bar }));
+  return {
+    symptoms,
+    concentrations: concentrationsOf(before, after),
+    isSetAside: (row) => setAside.after.has(codeOf(pair.after, row)),
+  };
+}
+
+interface ErrorGroup {
+  /** traces that show it */
+  readonly before: Share;
+  readonly after: Share;
+  /** how it changed in the system as a whole */
+  readonly g: number;
+}
+
+/** The troubles of both windows, by the group of their labels. */
+function errorGroupsOf({ labels, before, after }: UnitPair): ReadonlyMap<string, ErrorGroup> {
+  const [was, is] = [tracesWithGroups(before), tracesWithGroups(after)];
+  const groups = new Map<string, ErrorGroup>();
+  for (const { isError, group } of labels) {
+    if (!isError || groups.has(group)) continue;
+    const shares = {
+      before: { count: was.byGroup.get(group) ?? 0, of: was.traces },
+      after: { count: is.byGroup.get(group) ?? 0, of: is.traces },
+    };
+    groups.set(group, { ...shares, g: signedG(shares.before, shares.after) });
+  }
+  return groups;
+}
+
+function tracesWithGroups({ labels, shapes, shape, trace }: Units): {
+  readonly traces: number;
+  readonly byGroup: ReadonlyMap<string, number>;
+} {
+  const groupsOfShape = shapes.map((each) => errorGroupsOfShape(labels, each.labels));
+  const byGroup = new Map<string, number>();
+  let traces = 0;
+  let seen = new Set<string>();
+  for (let row = 0; row < trace.length; row += 1) {
+    if (row === 0 || trace[row] !== trace[row - 1]) {
+      traces += 1;
+      seen = new Set();
+    }
+    for (const group of groupsOfShape[shape[row] as number] ?? []) {
+      if (seen.has(group)) continue;
+      seen.add(group);
+      byGroup.set(group, (byGroup.get(group) ?? 0) + 1);
+    }
+  }
+  return { traces, byGroup };
+}
+
+function errorGroupsOfShape(labels: readonly UnitLabel[], shown: readonly number[]): readonly string[] {
+  const groups = new Set<string>();
+  for (const label of shown) {
+    const { isError, group } = labels[label] as UnitLabel;
+    if (isError) groups.add(group);
+  }
+  return [...groups];
+}
+
+/** An operation and what its units show, as one number. */
+function codeOf({ key, shape, shapes }: Units, row: number): number {
+  return (key[row] as number) * shapes.length + (shape[row] as number);
+}
+
+/** The codes of units that are set aside: they show a background trouble that is not usual for their operation. */
+interface SetAside {
+  readonly before: ReadonlySet<number>;
+  readonly after: ReadonlySet<number>;
+}
+
+function setAsideOf(pair: UnitPair, groups: ReadonlyMap<string, ErrorGroup>): SetAside {
+  const background = new Set<string>();
+  for (const [group, { before, g }] of groups)
+    if (before.count > 0 && g < backgroundTestMin) background.add(group);
+  if (background.size === 0) return { before: new Set(), after: new Set() };
+  const usual = usualGroups(pair.before);
+  const codes = (units: Units): ReadonlySet<number> => {
+    const found = new Set<number>();
+    const groupsOfShape = units.shapes.map(({ labels }) => errorGroupsOfShape(units.labels, labels));
+    for (const [row, key] of units.key.entries()) {
+      const shown = groupsOfShape[units.shape[row] as number] ?? [];
+      if (shown.some((group) => background.has(group) && !usual.has(`${key};${group}`)))
+        found.add(codeOf(units, row));
+    }
+    return found;
+  };
+  return { before: codes(pair.before), after: codes(pair.after) };
+}
+
+/** `key;group` of the troubles that nearly all units of an operation show. */
+function usualGroups({ key, shape, shapes, labels }: Units): ReadonlySet<string> {
+  const groupsOfShape = shapes.map((each) => errorGroupsOfShape(labels, each.labels));
+  const units = new Map<number, number>();
+  const shown = new Map<string, { readonly key: number; count: number }>();
+  for (const [row, at] of key.entries()) {
+    units.set(at, (units.get(at) ?? 0) + 1);
+    for (const group of groupsOfShape[shape[row] as number] ?? []) {
+      const known = shown.get(`${at};${group}`);
+      if (known === undefined) shown.set(`${at};${group}`, { key: at, count: 1 });
+      else known.count += 1;
+    }
+  }
+  const usual = new Set<string>();
+  for (const [text, { key: at, count }] of shown)
+    if (count >= almostAlways * (units.get(at) ?? 0)) usual.add(text);
+  return usual;
+}
+
+/** The units of one operation in one window. */
+interface KeyCounts {
+  /** that were not set aside, and in how many traces they are */
+  units: number;
+  traces: number;
+  setAside: number;
+  /** of the first half of the traces */
+  unitsOfFirstHalf: number;
+  readonly labels: Map<number, { units: number; ofFirstHalf: number }>;
+}
+
+const noCounts: KeyCounts = { units: 0, traces: 0, setAside: 0, unitsOfFirstHalf: 0, labels: new Map() };
+
+function countUnits(units: Units, setAside: ReadonlySet<number>): readonly (KeyCounts | undefined)[] {
+  const counts: (KeyCounts | undefined)[] = new Array(units.keys.length);
+  const lastTrace = new Map<number, number>();
+  for (let row = 0; row < units.key.length; row += 1) {
+    const key = units.key[row] as number;
+    const cell = counts[key] ?? { ...noCounts, labels: new Map() };
+    counts[key] = cell;
+    if (setAside.has(codeOf(units, row))) {
+      cell.setAside += 1;
+      continue;
+    }
+    const trace = units.trace[row] as number;
+    const ofFirstHalf = trace < units.traces / 2 ? 1 : 0;
+    cell.units += 1;
+    cell.unitsOfFirstHalf += ofFirstHalf;
+    if (lastTrace.get(key) !== trace) cell.traces += 1;
+    lastTrace.set(key, trace);
+    for (const label of units.shapes[units.shape[row] as number]?.labels ?? []) {
+      const known = cell.labels.get(label);
+      if (known === undefined) cell.labels.set(label, { units: 1, ofFirstHalf });
+      else {
+        known.units += 1;
+        known.ofFirstHalf += ofFirstHalf;
+      }
+    }
+  }
+  return counts;
+}
+
+/** The change of one label at one operation; its strength is 0 where it says nothing. */
+function symptomOf(
+  { key, label, is }: { readonly key: number; readonly label: number; readonly is: UnitLabel },
+  sides: { readonly before: KeyCounts; readonly after: KeyCounts },
+  { hasDrift, groupG }: { readonly hasDrift: boolean; readonly groupG: number | undefined },
+): Symptom {
+  const before = { count: sides.before.labels.get(label)?.units ?? 0, of: sides.before.units };
+  const after = { count: sides.after.labels.get(label)?.units ?? 0, of: sides.after.units };
+  const independent = (sides.before.traces + sides.after.traces) / (before.of + after.of);
+  let g = signedG(before, after) * independent;
+  const isRecovery = is.isError && g < 0;
+  if (is.isError && before.count > 0 && groupG !== undefined) g = Math.min(g, Math.max(groupG, 0));
+  const isDrift = hasDrift && driftFactor * driftOf(sides.before, label) >= Math.abs(g);
+  const strength = isRecovery || isDrift ? 0 : weightOf(is, { g, before }) * Math.abs(g);
+  return { key, label, before, after, g, strength, isSignificant: false };
+}
+
+function driftOf({ units, unitsOfFirstHalf, labels }: KeyCounts, label: number): number {
+  const ofSecondHalf = units - unitsOfFirstHalf;
+  if (Math.min(unitsOfFirstHalf, ofSecondHalf) < 2) return 0;
+  const shown = labels.get(label) ?? { units: 0, ofFirstHalf: 0 };
+  const first = { count: shown.ofFirstHalf, of: unitsOfFirstHalf };
+  return Math.abs(signedG(first, { count: shown.units - shown.ofFirstHalf, of: ofSecondHalf }));
+}
+
+function weightOf({ isError }: UnitLabel, { g, before }: { readonly g: number; readonly before: Share }): number {
+  if (g > 0) return isError ? labelWeight.invariant : labelWeight.sometimes;
+  return before.count >= almostAlways * before.of ? labelWeight.invariant : labelWeight.sometimes;
+}
+
+function concentrationsOf(
+  before: readonly (KeyCounts | undefined)[],
+  after: readonly (KeyCounts | undefined)[],
+): readonly Concentration[] {
+  const found: Concentration[] = [];
+  for (const [key, cell] of before.entries()) {
+    const [was, is] = [cell ?? noCounts, after[key] ?? noCounts];
+    const shares = {
+      before: { count: was.setAside, of: was.units + was.setAside },
+      after: { count: is.setAside, of: is.units + is.setAside },
+    };
+    if (shares.before.of < labelCountsMin.before) continue;
+    const strength = concentrationWeight * signedG(shares.before, shares.after);
+    if (strength > 1) found.push({ key, ...shares, strength: Math.min(strength, strengthMax) });
+  }
+  return found;
+}

@@ -1,0 +1,207 @@
+import { quantileOf } from "../base/quantile.ts";
+import type { EvidenceFact } from "./candidate.ts";
+import { carrierOf } from "./carrier.ts";
+import type { LatencySide, Series } from "./latency-series.ts";
+import {
+  factsPerSignalMax,
+  familyWiseBase,
+  latencyFloorNanos,
+  legFactor,
+  legShareMin,
+  valuesPerSeriesMin,
+} from "./scoring.ts";
+import { type Shift, shiftOf } from "./shift.ts";
+import type { SignalFinding, SignalResult } from "./signals.ts";
+
+/** Where slower times show: in the work of a service, in what calls to it take, or in what its calls take. */
+export type SlowRole = "own" | "called" | "calling";
+
+/**
+ * Which services became slower, as a share of what a request took before. Own work speaks for its service. What a call
+ * loses on the way speaks for both ends: more for the end whose connections all became slower together, and a little more
+ * for the one on whose side the time is lost (the callee, where answers arrive late).
+ */
+export function latencySignal(before: LatencySide, after: LatencySide): SignalResult {
+  const compared: Compared[] = [];
+  for (const key of [...before.series.keys()].sort()) {
+    const pair = { before: before.series.get(key), after: after.series.get(key) };
+    const found = compare(pair, { before, after });
+    if (found !== null) compared.push(found);
+  }
+  const groups = groupsOf(compared);
+  const requestNanos = Math.max(before.requestNanos, latencyFloorNanos);
+  const findings = new Map<string, SignalFinding>();
+  const significant = new Set<string>();
+  const zMin = Math.sqrt(2 * Math.log(Math.max(1, compared.length)) + familyWiseBase);
+  for (const [service, roles] of groups) {
+    const finding = findingOf(service, roles, requestNanos);
+    if (finding === null) continue;
+    findings.set(service, finding);
+    const members = [...roles.values()].flat();
+    if (members.some(({ shift, effectNanos }) => effectNanos > 0 && (shift.z >= zMin || shift.isApart)))
+      significant.add(service);
+  }
+  return { findings, significant };
+}
+
+/** One series before and after. */
+interface Compared {
+  readonly series: Series;
+  readonly shift: Shift;
+  /** added to a request of the window on average */
+  readonly effectNanos: number;
+  /** whether answers arrive late, rather than requests */
+  readonly isAnswerLate: boolean;
+  /** the only instances at either end that carry the shift */
+  readonly callerInstance: string | null;
+  readonly calleeInstance: string | null;
+}
+
+/** A series as it counts for one end. */
+interface Member extends Compared {
+  readonly factor: number;
+  readonly instance: string | null;
+}
+
+interface Sides {
+  readonly before: LatencySide;
+  readonly after: LatencySide;
+}
+
+function compare(
+  { before, after }: { readonly before: Series | undefined; readonly after: Series | undefined },
+  sides: Sides,
+): Compared | null {
+  if (before === undefined || after === undefined) return null;
+  if (Math.min(before.values.length, after.values.length) < valuesPerSeriesMin) return null;
+  const middle = sides.before.traces / 2;
+  const halves = [
+    before.values.filter((_, i) => (before.traces[i] as number) < middle).sort(),
+    before.values.filter((_, i) => (before.traces[i] as number) >= middle).sort(),
+  ] as const;
+  const shift = shiftOf(before.values.toSorted(), after.values.toSorted(), halves);
+  const pair = { before, after, sides, halves, shift };
+  const callee = carrierOf(pair, "calleeInstances");
+  const caller = after.kind === "own" ? callee : carrierOf(pair, "callerInstances");
+  const carried = shift.isShifted ? null : (callee ?? caller);
+  const counted = carried === null ? shift : carried.shift;
+  return {
+    series: after,
+    shift: counted,
+    effectNanos: counted.isShifted ? (counted.quartileNanos * counted.m) / sides.after.traces : 0,
+    isAnswerLate: isAnswerLate(before, after, counted),
+    calleeInstance: callee?.instance ?? null,
+    callerInstance: caller?.instance ?? null,
+  };
+}
+
+function isAnswerLate(before: Series, after: Series, { beforeNanos, afterNanos }: Shift): boolean {
+  const grown = afterNanos - beforeNanos;
+  const known = before.requestNanos !== null && after.requestNanos !== null;
+  const requests = known
+    ? quantileOf(after.requestNanos.toSorted(), 0.5) - quantileOf(before.requestNanos.toSorted(), 0.5)
+    : 0;
+  return grown - requests >= legShareMin * grown;
+}
+
+type Roles = ReadonlyMap<SlowRole, readonly Member[]>;
+
+/** By service, in order of name, and by role, all series that count for it, shifted or not. */
+function groupsOf(compared: readonly Compared[]): ReadonlyMap<string, Roles> {
+  const groups = new Map<string, Map<SlowRole, Member[]>>();
+  const put = (service: string, role: SlowRole, member: Member): void => {
+    const roles = groups.get(service) ?? new Map<SlowRole, Member[]>();
+    groups.set(service, roles);
+    roles.set(role, [...(roles.get(role) ?? []), member]);
+  };
+  for (const each of compared) {
+    const { series, isAnswerLate: isCallee, calleeInstance, callerInstance } = each;
+    if (series.kind === "own") {
+      put(series.callee, "own", { ...each, factor: 1, instance: calleeInstance });
+      continue;
+    }
+    // a peer's time is its own, and a message waits for who works on it
+    const calleeLeads = isCallee || series.kind !== "call";
+    put(series.callee, "called", { ...each, factor: calleeLeads ? 1 : legFactor, instance: calleeInstance });
+    if (series.kind === "message") continue;
+    put(series.caller, "calling", { ...each, factor: calleeLeads ? legFactor : 1, instance: callerInstance });
+  }
+  return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function findingOf(service: string, roles: Roles, requestNanos: number): SignalFinding | null {
+  let strength = 0;
+  const parts: { readonly part: number; readonly role: SlowRole; readonly members: readonly Member[] }[] = [];
+  for (const role of ["own", "called", "calling"] as const) {
+    const members = roles.get(role) ?? [];
+    const part = consistencyOf(members) * sumOf(members.map(({ effectNanos, factor }) => effectNanos * factor));
+    if (part <= 0) continue;
+    strength += part;
+    parts.push({ part, role, members });
+  }
+  const [first] = parts.sort((a, b) => b.part - a.part);
+  if (first === undefined) return null;
+  const largest = largestOf(first.members);
+  const isOwn = parts.some(({ role }) => role === "own") || largest.series.kind === "peer";
+  const isEdge = first.role !== "own" && first.members.filter(({ effectNanos }) => effectNanos > 0).length === 1;
+  const { caller, callee, operation } = largest.series;
+  return {
+    service,
+    strength: strength / requestNanos,
+    kind: isOwn || largest.series.kind !== "call" ? "latency" : "network",
+    operation: callee === service ? operation : null,
+    instance: commonInstance(parts.flatMap(({ members }) => members)),
+    edge: isEdge ? { caller, callee } : null,
+    evidence: parts.map(({ role, members }) => factOf(service, role, members)).slice(0, factsPerSignalMax),
+  };
+}
+
+/** The part of the series that became slower, those of many values counting more. */
+function consistencyOf(members: readonly Member[]): number {
+  let shifted = 0;
+  let all = 0;
+  for (const { shift, effectNanos } of members) {
+    const weight = Math.sqrt(Math.min(shift.n, shift.m));
+    all += weight;
+    if (effectNanos > 0) shifted += weight;
+  }
+  return all === 0 ? 0 : shifted / all;
+}
+
+function largestOf(members: readonly Member[]): Member {
+  return members.reduce((a, b) => (b.effectNanos * b.factor > a.effectNanos * a.factor ? b : a));
+}
+
+/** The instance that all slower series of a service share, null where there are several. */
+function commonInstance(members: readonly Member[]): string | null {
+  const instances = new Set(members.filter(({ effectNanos }) => effectNanos > 0).map(({ instance }) => instance));
+  const [only] = instances;
+  return instances.size === 1 ? (only ?? null) : null;
+}
+
+function factOf(service: string, role: SlowRole, members: readonly Member[]): EvidenceFact {
+  const { series, shift } = largestOf(members);
+  return {
+    kind: "became_slower",
+    role,
+    service,
+    caller: series.caller,
+    callee: series.callee,
+    operation: series.operation,
+    isPeer: series.kind === "peer",
+    isMessage: series.kind === "message",
+    addedNanos: sumOf(members.map(({ effectNanos }) => effectNanos)),
+    slower: members.filter(({ effectNanos }) => effectNanos > 0).length,
+    series: members.length,
+    beforeNanos: shift.beforeNanos,
+    afterNanos: shift.afterNanos,
+    before: shift.n,
+    after: shift.m,
+    z: shift.z,
+  };
+}
+
+/** In the order of names, so that the last bits stay the same. */
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
+}
