@@ -2,9 +2,10 @@ import { type Share, signedG } from "../base/count-test.ts";
 import {
   almostAlways,
   backgroundTestMin,
+  chanceOf,
+  concentrationMin,
   concentrationWeight,
   driftFactor,
-  familyWiseBase,
   labelCountsMin,
   labelWeight,
   strengthMax,
@@ -23,8 +24,8 @@ export interface Symptom {
   readonly g: number;
   /** `|g|` by how much such a change says */
   readonly strength: number;
-  /** whether it would stand out among all that were looked at */
-  readonly isSignificant: boolean;
+  /** see `SignalResult.margins` */
+  readonly margin: number;
 }
 
 /** An operation whose units show troubles more often that are usual in the system as a whole. */
@@ -33,6 +34,8 @@ export interface Concentration {
   readonly before: Share;
   readonly after: Share;
   readonly strength: number;
+  /** see `SignalResult.margins` */
+  readonly margin: number;
 }
 
 export interface Contrast {
@@ -64,10 +67,10 @@ export function contrast(pair: UnitPair, { hasDrift }: { readonly hasDrift: bool
       looked.push(symptomOf({ key, label, is: pair.labels[label] as UnitLabel }, sides, { hasDrift, groupG }));
     }
   }
-  const bar = 2 * Math.log(Math.max(1, looked.length)) + familyWiseBase;
+  const chance = chanceOf(looked.length);
   const symptoms = looked
     .filter(({ strength }) => strength >= symptomTestMin)
-    .map((symptom) => ({ ...symptom, isSignificant: symptom.strength >= bar }));
+    .map((symptom) => ({ ...symptom, margin: symptom.strength - chance }));
   return {
     symptoms,
     concentrations: concentrationsOf(before, after),
@@ -234,7 +237,7 @@ function symptomOf(
   if (is.isError && before.count > 0 && groupG !== undefined) g = Math.min(g, Math.max(groupG, 0));
   const isDrift = hasDrift && driftFactor * driftOf(sides.before, label) >= Math.abs(g);
   const strength = isRecovery || isDrift ? 0 : weightOf(is, { g, before }) * Math.abs(g);
-  return { key, label, before, after, g, strength, isSignificant: false };
+  return { key, label, before, after, g, strength, margin: 0 };
 }
 
 function driftOf({ units, unitsOfFirstHalf, labels }: KeyCounts, label: number): number {
@@ -261,9 +264,13 @@ function concentrationsOf(
       before: { count: was.setAside, of: was.units + was.setAside },
       after: { count: is.setAside, of: is.units + is.setAside },
     };
-    if (shares.before.of < labelCountsMin.before) continue;
-    const strength = concentrationWeight * signedG(shares.before, shares.after);
-    if (strength > 1) found.push({ key, ...shares, strength: Math.min(strength, strengthMax) });
+    if (shares.before.of < labelCountsMin.before || was.setAside + is.setAside === 0) continue;
+    const g = signedG(shares.before, shares.after);
+    const strength = Math.min(concentrationWeight * g, strengthMax);
+    found.push({ key, ...shares, strength, margin: g });
   }
-  return found;
+  const chance = chanceOf(found.length);
+  return found
+    .filter(({ strength }) => strength > concentrationMin)
+    .map((each) => ({ ...each, margin: each.margin - chance }));
 }

@@ -3,11 +3,12 @@ import type { EvidenceFact } from "./candidate.ts";
 import { carrierOf } from "./carrier.ts";
 import type { LatencySide, Series } from "./latency-series.ts";
 import {
+  chanceOf,
   factsPerSignalMax,
-  familyWiseBase,
   latencyFloorNanos,
   legFactor,
   legShareMin,
+  marginMin,
   valuesPerSeriesMin,
 } from "./scoring.ts";
 import { type Shift, shiftOf } from "./shift.ts";
@@ -31,17 +32,19 @@ export function latencySignal(before: LatencySide, after: LatencySide): SignalRe
   const groups = groupsOf(compared);
   const requestNanos = Math.max(before.requestNanos, latencyFloorNanos);
   const findings = new Map<string, SignalFinding>();
-  const significant = new Set<string>();
-  const zMin = Math.sqrt(2 * Math.log(Math.max(1, compared.length)) + familyWiseBase);
+  const margins = new Map<string, number>();
+  const chance = chanceOf(compared.length);
   for (const [service, roles] of groups) {
     const finding = findingOf(service, roles, requestNanos);
     if (finding === null) continue;
     findings.set(service, finding);
-    const members = [...roles.values()].flat();
-    if (members.some(({ shift, effectNanos }) => effectNanos > 0 && (shift.z >= zMin || shift.isApart)))
-      significant.add(service);
+    const slower = [...roles.values()].flat().filter(({ effectNanos }) => effectNanos > 0);
+    // what is clearly apart was asked for more than a rank test of few values can say
+    const ratios = slower.map(({ shift }) => shift.z ** 2 - chance);
+    const floor = slower.some(({ shift }) => shift.isApart) ? marginMin.finding : Number.NEGATIVE_INFINITY;
+    margins.set(service, Math.max(floor, ...ratios));
   }
-  return { findings, significant };
+  return { findings, margins };
 }
 
 /** One series before and after. */

@@ -133,6 +133,7 @@ export const almostAlways = 0.9;
 export const labelWeight = { invariant: 1, sometimes: 0.25 } as const;
 /** Usual troubles that gather at one operation break ties, no more. */
 export const concentrationWeight = 0.25;
+export const concentrationMin = 1;
 /** Symptoms beyond this are all as good as certain, and large counts shall not outweigh other signals. */
 export const strengthMax = 60;
 /** Visits of an operation that are needed before and in the window. */
@@ -143,8 +144,15 @@ export const stopAfterCall = { shareMin: 0.5, oneCallerPart: 0.5 } as const;
 export const errorWord = /error|exception|fail|fault|abort|panic|reject/i;
 /** Below this share of lines that find their visit, logs and spans are of different times, and lines are compared by trace. */
 export const joinedLinesMin = 0.5;
-/** A first candidate must pass `2 ln(what was looked at)` and this, as a likelihood ratio: about 0.014 false ones a window. */
-export const familyWiseBase = 6;
+/** The likelihood ratio that the largest of so many comparisons comes near by chance. */
+export function chanceOf(comparisons: number): number {
+  return 2 * Math.log(Math.max(1, comparisons));
+}
+/**
+ * How far above that the first candidate must be: from 0 on it is a hint (measured: 3 of 134 windows of exchangeable healthy
+ * traces have one), from the second on a finding (about 0.014 false ones a window).
+ */
+export const marginMin = { hint: 0, finding: 6 } as const;
 
 /**
  * How signals are put together: at `half` a signal is half convinced, and alone it never makes more than `most` of a score.
@@ -162,6 +170,8 @@ export const fusion = {
 /** Scores below are hints; from the second on it is called the root cause (59 of 59 recorded ones were right). */
 export const windowProbableFrom = 0.3;
 export const windowConfidentFrom = 0.4;
+/** What may be chance gets no verdict, however high its score. */
+export const hintConfidenceMax = 0.25;
 /** Facts of one signal that a candidate shows. */
 export const factsPerSignalMax = 3;
 

@@ -52,7 +52,7 @@ interface Claim {
   readonly score: number;
   readonly kind: CauseKind;
   readonly operation: string | null;
-  readonly isSignificant: boolean;
+  readonly margin: number;
   readonly fact: EvidenceFact;
 }
 
@@ -105,7 +105,7 @@ function claimOf(pair: UnitPair, scored: Scored, { signal }: SymptomReading): Cl
     score,
     kind: isCallee ? "unreachable" : kindOf(label, symptom.g),
     operation: isCallee ? null : (key?.operation ?? null),
-    isSignificant: symptom.isSignificant,
+    margin: symptom.margin,
     fact: symptomFact(pair, scored, signal),
   };
 }
@@ -203,7 +203,7 @@ function calledLast(pair: UnitPair, stops: readonly Stop[]): readonly Claim[] {
       score: partOfCallee(stops, service, pair) * sum,
       kind: "error",
       operation,
-      isSignificant: own.some((stop) => stop.scored.symptom.isSignificant),
+      margin: Math.max(...own.map((stop) => stop.scored.symptom.margin)),
       fact: { kind: "stops_after", caller: caller.service, service, operation, before, after },
     };
   });
@@ -211,12 +211,12 @@ function calledLast(pair: UnitPair, stops: readonly Stop[]): readonly Claim[] {
 
 function claimOfConcentration(
   { keys }: UnitPair,
-  { key, before, after, strength }: Concentration,
+  { key, before, after, strength, margin }: Concentration,
   { signal }: SymptomReading,
 ): Claim {
   const { service, operation } = keys[key] as UnitPair["keys"][number];
   const fact = { kind: "more_troubles", signal, service, operation, before, after } as const;
-  return { service, score: strength, kind: "error", operation, isSignificant: false, fact };
+  return { service, score: strength, kind: "error", operation, margin, fact };
 }
 
 /** By service its strongest claim, because symptoms of one fault are not independent; what stops after it say comes on top. */
@@ -234,16 +234,16 @@ function resultOf(claims: readonly Claim[], onTop: readonly Claim[]): SignalResu
     entry.added += claim.score;
   }
   const findings = new Map<string, SignalFinding>();
-  const significant = new Set<string>();
+  const margins = new Map<string, number>();
   for (const [service, entry] of [...byService].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const ordered = entry.claims.toSorted((a, b) => b.score - a.score);
     const [first] = ordered;
     const strength = Math.min(strengthMax, (first?.score ?? 0) + entry.added);
     if (first === undefined || strength <= 0) continue;
-    if (ordered.some(({ isSignificant }) => isSignificant)) significant.add(service);
+    margins.set(service, Math.max(...ordered.map(({ margin }) => margin)));
     const { kind, operation } = first;
     const evidence = ordered.slice(0, factsPerSignalMax).map(({ fact }) => fact);
     findings.set(service, { service, strength, kind, operation, instance: null, edge: null, evidence });
   }
-  return { findings, significant };
+  return { findings, margins };
 }

@@ -11,7 +11,9 @@ import {
   candidateCountMax,
   excessTestMin,
   factCountMax,
+  hintConfidenceMax,
   latencyTestMin,
+  marginMin,
   unreferencedErrorRatio,
   usualRequestsMin,
   windowConfidenceMax,
@@ -75,10 +77,11 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
   const errors = errorSignal({ sums, baseline, isFailing: question.isFailing });
   const signals = { ...comparedSignals(question, errors.findings.size > 0), errors: certain(errors.findings) };
   const fused = fuse(findingsOf(signals));
-  const candidates = isSignificant(fused[0], signals) ? fused.slice(0, candidateCountMax).map(candidateOf) : [];
+  const margin = marginOf(fused[0], signals);
+  const candidates = margin >= marginMin.hint ? fused.slice(0, candidateCountMax).map(candidateOf) : [];
   return {
     candidates,
-    confidence: confidenceOf(candidates, sums),
+    confidence: confidenceOf(candidates, margin, sums),
     entries,
     requests: requestsOf(sums),
     excessFailed: errors.excessFailed,
@@ -106,15 +109,18 @@ function comparedSignals({ window, baseline, metrics, logLines }: WindowQuestion
 
 /** Of findings that were tested before. */
 function certain(findings: SignalFindings): SignalResult {
-  return { findings, significant: new Set(findings.keys()) };
+  return { findings, margins: new Map([...findings.keys()].map((service) => [service, marginMin.finding])) };
 }
 
 function findingsOf(signals: Signals): Partial<Record<SignalName, SignalFindings>> {
   return Object.fromEntries(Object.entries(signals).map(([name, { findings }]) => [name, findings]));
 }
 
-function isSignificant(first: FusedFinding | undefined, signals: Signals): boolean {
-  return first?.terms.some(({ signal }) => signals[signal]?.significant.has(first.service) === true) === true;
+/** Of the signal that is surest of the first service. */
+function marginOf(first: FusedFinding | undefined, signals: Signals): number {
+  const none = Number.NEGATIVE_INFINITY;
+  if (first === undefined) return none;
+  return Math.max(...first.terms.map(({ signal }) => signals[signal]?.margins.get(first.service) ?? none));
 }
 
 function findingOf(entry: EntrySums, baseline: BlameSums | null): EntryFinding {
@@ -150,10 +156,18 @@ function candidateOf(fused: FusedFinding): Candidate {
   };
 }
 
-/** The score of the first candidate, which those share that are as strong. Not calibrated: it is no probability. */
-function confidenceOf(candidates: readonly Candidate[], { completeness }: BlameSums): number | null {
+/**
+ * The score of the first candidate, which those share that are as strong; of what may be chance it stays below a verdict.
+ * Not calibrated: it is no probability.
+ */
+function confidenceOf(
+  candidates: readonly Candidate[],
+  margin: number,
+  { completeness }: BlameSums,
+): number | null {
   const score = candidates[0]?.score;
   if (score === undefined) return null;
   const equals = candidates.filter((candidate) => candidate.score === score).length;
-  return Math.round(Math.min(windowConfidenceMax, (score / equals) * completeness) * 1000) / 1000;
+  const most = margin >= marginMin.finding ? windowConfidenceMax : hintConfidenceMax;
+  return Math.round(Math.min(most, (score / equals) * completeness) * 1000) / 1000;
 }
