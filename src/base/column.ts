@@ -16,6 +16,10 @@ export class Column<T extends NumericArray> {
     return this.#length;
   }
 
+  at(row: number): number {
+    return this.#values[row] as number;
+  }
+
   push(value: number): void {
     if (this.#length === this.#values.length) this.#values = grow(this.#values, this.#length + 1);
     this.#values[this.#length] = value;

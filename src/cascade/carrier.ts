@@ -8,43 +8,55 @@ export interface Carrier {
   readonly shift: Shift;
 }
 
+/** A series before and after. */
+export interface SeriesPair {
+  readonly before: Series;
+  readonly after: Series;
+  readonly sides: { readonly before: LatencySide; readonly after: LatencySide };
+  /** all values before, sorted, and those of its halves */
+  readonly sorted: Float64Array;
+  readonly halves: readonly [Float64Array, Float64Array];
+}
+
 /**
  * The one instance at an end of a series that became slower while the others together did not; null where there is none,
  * or nothing to tell it from. An instance is compared with its own past, a new one with that of all.
  */
-export function carrierOf(
-  { before, after, sides, halves }: {
-    readonly before: Series;
-    readonly after: Series;
-    readonly sides: { readonly before: LatencySide; readonly after: LatencySide };
-    readonly halves: readonly [Float64Array, Float64Array];
-  },
-  end: "callerInstances" | "calleeInstances",
-): Carrier | null {
-  const places = [...new Set(after[end])].filter((place) => place >= 0);
-  if (places.length < 2) return null;
-  const all = before.values.toSorted();
-  const found: Carrier[] = [];
-  for (const place of places) {
+export function carrierOf(pair: SeriesPair, end: "callerInstances" | "calleeInstances"): Carrier | null {
+  const { before, after, sides, sorted, halves } = pair;
+  const now = valuesByPlace(after, end);
+  if (now.size < 2) return null;
+  const past = valuesByPlace(before, end);
+  const placeOf = new Map(sides.before.instances.map((instance, place) => [instance, place]));
+  const found: (Carrier & { readonly place: number })[] = [];
+  for (const [place, values] of now) {
     const instance = sides.after.instances[place] ?? "";
-    const own = valuesAt(after, end, (each) => each === place);
-    if (instance === "" || own.length < valuesPerSeriesMin) continue;
-    const known = sides.before.instances.indexOf(instance);
-    const past = known < 0 ? all : valuesAt(before, end, (each) => each === known);
-    const shift = shiftOf(past.length < valuesPerSeriesMin ? all : past, own, halves);
-    if (!shift.isShifted || shift.z < latencyShift.zMin) continue;
-    const others = valuesAt(after, end, (each) => each !== place);
-    if (others.length < valuesPerSeriesMin || shiftOf(all, others, halves).isShifted) continue;
-    found.push({ instance, shift });
+    if (instance === "" || values.length < valuesPerSeriesMin) continue;
+    const own = past.get(placeOf.get(instance) ?? -1) ?? [];
+    const usual = own.length < valuesPerSeriesMin ? sorted : Float64Array.from(own).sort();
+    const shift = shiftOf(usual, Float64Array.from(values).sort(), halves);
+    if (shift.isShifted && shift.z >= latencyShift.zMin) found.push({ instance, shift, place });
+    if (found.length > 1) return null;
   }
-  const [only, ...more] = found;
-  return only === undefined || more.length > 0 ? null : only;
+  const [only] = found;
+  if (only === undefined) return null;
+  const others = [...now].filter(([place]) => place !== only.place).flatMap(([, values]) => values);
+  if (others.length < valuesPerSeriesMin) return null;
+  return shiftOf(sorted, Float64Array.from(others).sort(), halves).isShifted ? null : only;
 }
 
-function valuesAt(
+function valuesByPlace(
   { values, ...series }: Series,
   end: "callerInstances" | "calleeInstances",
-  isAt: (place: number) => boolean,
-): Float64Array {
-  return values.filter((_, i) => isAt(series[end][i] as number)).sort();
+): ReadonlyMap<number, readonly number[]> {
+  const byPlace = new Map<number, number[]>();
+  const places = series[end];
+  for (let i = 0; i < values.length; i += 1) {
+    const place = places[i] as number;
+    if (place < 0) continue;
+    const known = byPlace.get(place);
+    if (known === undefined) byPlace.set(place, [values[i] as number]);
+    else known.push(values[i] as number);
+  }
+  return byPlace;
 }

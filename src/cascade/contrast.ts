@@ -11,7 +11,7 @@ import {
   strengthMax,
   symptomTestMin,
 } from "./scoring.ts";
-import type { UnitLabel, UnitPair, Units } from "./units.ts";
+import type { SortedUnits, UnitLabel, UnitPair } from "./units.ts";
 
 /** One thing that some units show more or less often than before. */
 export interface Symptom {
@@ -74,7 +74,7 @@ export function contrast(pair: UnitPair, { hasDrift }: { readonly hasDrift: bool
   return {
     symptoms,
     concentrations: concentrationsOf(before, after),
-    isSetAside: (row) => setAside.after.has(codeOf(pair.after, row)),
+    isSetAside: (row) => setAside.after[pair.after.sort[row] as number] === 1,
   };
 }
 
@@ -101,11 +101,11 @@ function errorGroupsOf({ labels, before, after }: UnitPair): ReadonlyMap<string,
   return groups;
 }
 
-function tracesWithGroups({ labels, shapes, shape, trace }: Units): {
+function tracesWithGroups({ labels, sorts, sort, trace }: SortedUnits): {
   readonly traces: number;
   readonly byGroup: ReadonlyMap<string, number>;
 } {
-  const groupsOfShape = shapes.map((each) => errorGroupsOfShape(labels, each.labels));
+  const groupsOfSort = sorts.map((each) => groupsAmong(labels, each.labels));
   const byGroup = new Map<string, number>();
   let traces = 0;
   let seen = new Set<string>();
@@ -114,7 +114,7 @@ function tracesWithGroups({ labels, shapes, shape, trace }: Units): {
       traces += 1;
       seen = new Set();
     }
-    for (const group of groupsOfShape[shape[row] as number] ?? []) {
+    for (const group of groupsOfSort[sort[row] as number] ?? []) {
       if (seen.has(group)) continue;
       seen.add(group);
       byGroup.set(group, (byGroup.get(group) ?? 0) + 1);
@@ -123,7 +123,7 @@ function tracesWithGroups({ labels, shapes, shape, trace }: Units): {
   return { traces, byGroup };
 }
 
-function errorGroupsOfShape(labels: readonly UnitLabel[], shown: readonly number[]): readonly string[] {
+function groupsAmong(labels: readonly UnitLabel[], shown: readonly number[]): readonly string[] {
   const groups = new Set<string>();
   for (const label of shown) {
     const { isError, group } = labels[label] as UnitLabel;
@@ -132,52 +132,44 @@ function errorGroupsOfShape(labels: readonly UnitLabel[], shown: readonly number
   return [...groups];
 }
 
-/** An operation and what its units show, as one number. */
-function codeOf({ key, shape, shapes }: Units, row: number): number {
-  return (key[row] as number) * shapes.length + (shape[row] as number);
-}
-
-/** The codes of units that are set aside: they show a background trouble that is not usual for their operation. */
+/** By sort of unit, 1 = set aside: it shows a background trouble that is not usual for its operation. */
 interface SetAside {
-  readonly before: ReadonlySet<number>;
-  readonly after: ReadonlySet<number>;
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
 }
 
 function setAsideOf(pair: UnitPair, groups: ReadonlyMap<string, ErrorGroup>): SetAside {
   const background = new Set<string>();
   for (const [group, { before, g }] of groups)
     if (before.count > 0 && g < backgroundTestMin) background.add(group);
-  if (background.size === 0) return { before: new Set(), after: new Set() };
-  const usual = usualGroups(pair.before);
-  const codes = (units: Units): ReadonlySet<number> => {
-    const found = new Set<number>();
-    const groupsOfShape = units.shapes.map(({ labels }) => errorGroupsOfShape(units.labels, labels));
-    for (const [row, key] of units.key.entries()) {
-      const shown = groupsOfShape[units.shape[row] as number] ?? [];
-      if (shown.some((group) => background.has(group) && !usual.has(`${key};${group}`)))
-        found.add(codeOf(units, row));
-    }
-    return found;
-  };
-  return { before: codes(pair.before), after: codes(pair.after) };
+  const usual = background.size === 0 ? new Set<string>() : usualGroups(pair.before);
+  const marks = ({ sorts, labels }: SortedUnits): Uint8Array =>
+    Uint8Array.from(sorts, ({ key, labels: shown }) =>
+      groupsAmong(labels, shown).some((group) => background.has(group) && !usual.has(`${key};${group}`))
+        ? 1
+        : 0,
+    );
+  return { before: marks(pair.before), after: marks(pair.after) };
 }
 
 /** `key;group` of the troubles that nearly all units of an operation show. */
-function usualGroups({ key, shape, shapes, labels }: Units): ReadonlySet<string> {
-  const groupsOfShape = shapes.map((each) => errorGroupsOfShape(labels, each.labels));
+function usualGroups({ sorts, sort, labels }: SortedUnits): ReadonlySet<string> {
+  const ofSort = new Int32Array(sorts.length);
+  for (const each of sort) ofSort[each] = (ofSort[each] as number) + 1;
   const units = new Map<number, number>();
   const shown = new Map<string, { readonly key: number; count: number }>();
-  for (const [row, at] of key.entries()) {
-    units.set(at, (units.get(at) ?? 0) + 1);
-    for (const group of groupsOfShape[shape[row] as number] ?? []) {
-      const known = shown.get(`${at};${group}`);
-      if (known === undefined) shown.set(`${at};${group}`, { key: at, count: 1 });
-      else known.count += 1;
+  for (const [i, { key, labels: own }] of sorts.entries()) {
+    const size = ofSort[i] as number;
+    units.set(key, (units.get(key) ?? 0) + size);
+    for (const group of groupsAmong(labels, own)) {
+      const known = shown.get(`${key};${group}`);
+      if (known === undefined) shown.set(`${key};${group}`, { key, count: size });
+      else known.count += size;
     }
   }
   const usual = new Set<string>();
-  for (const [text, { key: at, count }] of shown)
-    if (count >= almostAlways * (units.get(at) ?? 0)) usual.add(text);
+  for (const [text, { key, count }] of shown)
+    if (count >= almostAlways * (units.get(key) ?? 0)) usual.add(text);
   return usual;
 }
 
@@ -189,35 +181,46 @@ interface KeyCounts {
   setAside: number;
   /** of the first half of the traces */
   unitsOfFirstHalf: number;
-  readonly labels: Map<number, { units: number; ofFirstHalf: number }>;
+  readonly labels: Map<number, LabelCount>;
+}
+
+interface LabelCount {
+  readonly units: number;
+  readonly ofFirstHalf: number;
 }
 
 const noCounts: KeyCounts = { units: 0, traces: 0, setAside: 0, unitsOfFirstHalf: 0, labels: new Map() };
 
-function countUnits(units: Units, setAside: ReadonlySet<number>): readonly (KeyCounts | undefined)[] {
+function countUnits(units: SortedUnits, setAside: Uint8Array): readonly (KeyCounts | undefined)[] {
+  const { sort, sorts, trace } = units;
   const counts: (KeyCounts | undefined)[] = new Array(units.keys.length);
-  const lastTrace = new Map<number, number>();
-  for (let row = 0; row < units.key.length; row += 1) {
+  const ofSort = { units: new Int32Array(sorts.length), firstHalf: new Int32Array(sorts.length) };
+  const lastTrace = new Int32Array(units.keys.length).fill(-1);
+  const middle = units.traces / 2;
+  for (let row = 0; row < sort.length; row += 1) {
+    const at = sort[row] as number;
     const key = units.key[row] as number;
     const cell = counts[key] ?? { ...noCounts, labels: new Map() };
     counts[key] = cell;
-    if (setAside.has(codeOf(units, row))) {
+    if (setAside[at] === 1) {
       cell.setAside += 1;
       continue;
     }
-    const trace = units.trace[row] as number;
-    const ofFirstHalf = trace < units.traces / 2 ? 1 : 0;
+    const ofFirstHalf = (trace[row] as number) < middle ? 1 : 0;
     cell.units += 1;
     cell.unitsOfFirstHalf += ofFirstHalf;
-    if (lastTrace.get(key) !== trace) cell.traces += 1;
-    lastTrace.set(key, trace);
-    for (const label of units.shapes[units.shape[row] as number]?.labels ?? []) {
-      const known = cell.labels.get(label);
-      if (known === undefined) cell.labels.set(label, { units: 1, ofFirstHalf });
-      else {
-        known.units += 1;
-        known.ofFirstHalf += ofFirstHalf;
-      }
+    if (lastTrace[key] !== trace[row]) cell.traces += 1;
+    lastTrace[key] = trace[row] as number;
+    ofSort.units[at] = (ofSort.units[at] as number) + 1;
+    ofSort.firstHalf[at] = (ofSort.firstHalf[at] as number) + ofFirstHalf;
+  }
+  for (const [at, { key, labels }] of sorts.entries()) {
+    const [all, ofFirstHalf] = [ofSort.units[at] as number, ofSort.firstHalf[at] as number];
+    const cell = counts[key];
+    if (cell === undefined || all === 0) continue;
+    for (const label of labels) {
+      const known = cell.labels.get(label) ?? { units: 0, ofFirstHalf: 0 };
+      cell.labels.set(label, { units: known.units + all, ofFirstHalf: known.ofFirstHalf + ofFirstHalf });
     }
   }
   return counts;

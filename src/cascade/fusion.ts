@@ -1,3 +1,4 @@
+import { overflowName } from "../model/limits.ts";
 import type { EvidenceFact } from "./candidate.ts";
 import { fusion } from "./scoring.ts";
 import { type SignalFinding, type SignalFindings, type SignalName, signalNames } from "./signals.ts";
@@ -31,6 +32,7 @@ export function fuse(signals: Partial<Readonly<Record<SignalName, SignalFindings
     const { half, most } = fusion[signal];
     const largest = Math.max(...[...findings.values()].map(({ strength }) => strength));
     for (const [service, finding] of findings) {
+      if (service === overflowName) continue;
       const { strength } = finding;
       const part = (most * (strength / (strength + half)) * strength) / largest;
       terms.set(service, [...(terms.get(service) ?? []), { signal, part, finding }]);

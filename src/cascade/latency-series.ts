@@ -1,9 +1,9 @@
-import type { VisitSums } from "./visit-rollup.ts";
-import type { VisitCall } from "./visits.ts";
+import { gather, gatherNumbers } from "../base/gather.ts";
+import type { StepName, VisitSums } from "./visit-rollup.ts";
 
 /** Times of one thing that happened many times: own time of an operation, or what calls of one operation took. */
 export interface Series {
-  readonly kind: "own" | VisitCall["kind"];
+  readonly kind: "own" | StepName["kind"];
   /** for own time, both are the service */
   readonly caller: string;
   readonly callee: string;
@@ -38,97 +38,113 @@ export interface SeriesOptions {
 
 /** The times of all visits and calls, by what they are of. */
 export function latencySideOf(sums: VisitSums, options: SeriesOptions): LatencySide {
-  const drafts = new Map<string, Draft>();
-  addOwn(drafts, sums, options);
-  addCalls(drafts, sums, options);
-  const series = new Map<string, Series>();
-  for (const [key, draft] of drafts) series.set(key, finished(draft));
-  return {
-    traces: sums.traceIds.length,
-    requestNanos: meanRequestNanos(sums),
-    series,
-    instances: sums.instances,
-  };
+  const { traceIds, instances } = sums;
+  const series = new Map([...ownSeries(sums, options), ...callSeries(sums, options)]);
+  return { traces: traceIds.length, requestNanos: meanRequestNanos(sums), series, instances };
 }
 
-interface Draft extends Pick<Series, "kind" | "caller" | "callee" | "operation"> {
-  readonly rows: { value: number; trace: number; request: number; caller: number; callee: number }[];
-}
+type NamedSeries = readonly [key: string, series: Series];
 
-function addOwn(drafts: Map<string, Draft>, sums: VisitSums, { withFailed, byEntry }: SeriesOptions): void {
+function ownSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): readonly NamedSeries[] {
   const { visits, operations } = sums;
-  for (const [row, value] of visits.ownNanos.entries()) {
-    const at = operations[visits.operation[row] as number];
-    if (at === undefined || Number.isNaN(value) || (!withFailed && visits.failed[row] === 1)) continue;
-    const { service, operation } = at;
-    const entry = byEntry ? entryOf(sums, row) : "";
-    const names = { kind: "own", caller: service, callee: service, operation } as const;
-    const instance = visits.instance[row] as number;
-    const trace = visits.trace[row] as number;
-    draftOf(drafts, names, entry).rows.push({
-      value,
-      trace,
-      request: Number.NaN,
-      caller: instance,
-      callee: instance,
-    });
-  }
+  const isCounted = (row: number): boolean =>
+    !Number.isNaN(visits.ownNanos[row] as number) && (withFailed || visits.failed[row] === 0);
+  const entryOf = byEntry ? (row: number) => visits.entry[row] as number : null;
+  return groupRows({ name: visits.operation, entryOf, isCounted }).map(({ name, entry, rows }) => {
+    const { service, operation } = operations[name] as (typeof operations)[number];
+    const instances = gather(visits.instance, rows);
+    const series: Series = {
+      kind: "own",
+      caller: service,
+      callee: service,
+      operation,
+      values: gatherNumbers(visits.ownNanos, rows),
+      traces: gather(visits.trace, rows),
+      requestNanos: null,
+      callerInstances: instances,
+      calleeInstances: instances,
+    };
+    return [seriesKey(series, entryText(sums, entry)), series] as const;
+  });
 }
 
-function addCalls(drafts: Map<string, Draft>, sums: VisitSums, { withFailed, byEntry }: SeriesOptions): void {
+function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): readonly NamedSeries[] {
   const { visits, calls, callNames } = sums;
-  for (const [row, value] of calls.nanos.entries()) {
-    const names = callNames[calls.name[row] as number];
-    if (names === undefined || Number.isNaN(value) || (!withFailed && calls.failed[row] === 1)) continue;
-    const callerVisit = calls.callerVisit[row] as number;
-    const entry = byEntry ? entryOf(sums, callerVisit) : "";
-    draftOf(drafts, names, entry).rows.push({
-      value,
-      trace: visits.trace[callerVisit] as number,
-      request: calls.requestNanos[row] as number,
-      caller: visits.instance[callerVisit] as number,
-      callee: visits.instance[calls.calleeVisit[row] as number] ?? -1,
-    });
+  const { callerVisit, calleeVisit } = calls;
+  const isCounted = (row: number): boolean =>
+    !Number.isNaN(calls.nanos[row] as number) && (withFailed || calls.failed[row] === 0);
+  const entryOf = byEntry ? (row: number) => visits.entry[callerVisit[row] as number] as number : null;
+  return groupRows({ name: calls.name, entryOf, isCounted }).map(({ name, entry, rows }) => {
+    const names = callNames[name] as (typeof callNames)[number];
+    const requestNanos = gatherNumbers(calls.requestNanos, rows);
+    const callers = gather(callerVisit, rows);
+    const series: Series = {
+      ...names,
+      values: gatherNumbers(calls.nanos, rows),
+      traces: gather(visits.trace, callers),
+      requestNanos: requestNanos.some((nanos) => Number.isNaN(nanos)) ? null : requestNanos,
+      callerInstances: gather(visits.instance, callers),
+      calleeInstances: gather(visits.instance, gather(calleeVisit, rows), -1),
+    };
+    return [seriesKey(series, entryText(sums, entry)), series] as const;
+  });
+}
+
+interface Group {
+  readonly name: number;
+  /** -1 = of any */
+  readonly entry: number;
+  readonly rows: Int32Array;
+}
+
+/** The rows that count, by name (and entry): two passes, because lists of numbers take several times as much. */
+function groupRows({
+  name,
+  entryOf,
+  isCounted,
+}: {
+  readonly name: Int32Array;
+  readonly entryOf: ((row: number) => number) | null;
+  readonly isCounted: (row: number) => boolean;
+}): readonly Group[] {
+  const codeOf = (row: number): string | number =>
+    entryOf === null ? (name[row] as number) : `${name[row]};${entryOf(row)}`;
+  const sizes = new Map<string | number, { readonly name: number; readonly entry: number; size: number }>();
+  for (let row = 0; row < name.length; row += 1) {
+    if (!isCounted(row)) continue;
+    const code = codeOf(row);
+    const known = sizes.get(code);
+    if (known !== undefined) known.size += 1;
+    else sizes.set(code, { name: name[row] as number, entry: entryOf?.(row) ?? -1, size: 1 });
   }
+  const groups = new Map<string | number, Group & { filled: number }>();
+  for (const [code, { size, ...group }] of sizes)
+    groups.set(code, { ...group, rows: new Int32Array(size), filled: 0 });
+  for (let row = 0; row < name.length; row += 1) {
+    const group = isCounted(row) ? groups.get(codeOf(row)) : undefined;
+    if (group === undefined) continue;
+    group.rows[group.filled] = row;
+    group.filled += 1;
+  }
+  return [...groups.values()];
 }
 
-function entryOf({ visits, operations }: VisitSums, row: number): string {
-  const at = operations[visits.entry[row] as number];
+function seriesKey({ kind, caller, callee, operation }: Series, entry: string): string {
+  return [kind, caller, callee, operation, entry].join("\u0000");
+}
+
+function entryText({ operations }: VisitSums, entry: number): string {
+  const at = operations[entry];
   return at === undefined ? "" : `${at.service}\u0000${at.operation}`;
-}
-
-function draftOf(drafts: Map<string, Draft>, names: Omit<Draft, "rows">, entry: string): Draft {
-  const { kind, caller, callee, operation } = names;
-  const key = [kind, caller, callee, operation, entry].join("\u0000");
-  const known = drafts.get(key);
-  if (known !== undefined) return known;
-  const draft = { kind, caller, callee, operation, rows: [] };
-  drafts.set(key, draft);
-  return draft;
-}
-
-function finished({ kind, caller, callee, operation, rows }: Draft): Series {
-  const requestNanos = Float64Array.from(rows, ({ request }) => request);
-  return {
-    kind,
-    caller,
-    callee,
-    operation,
-    values: Float64Array.from(rows, ({ value }) => value),
-    traces: Int32Array.from(rows, ({ trace }) => trace),
-    requestNanos: requestNanos.some((nanos) => Number.isNaN(nanos)) ? null : requestNanos,
-    callerInstances: Int32Array.from(rows, (row) => row.caller),
-    calleeInstances: Int32Array.from(rows, (row) => row.callee),
-  };
 }
 
 /** Over the visits that nobody of the trace called. */
 function meanRequestNanos({ visits }: VisitSums): number {
   let sum = 0;
   let count = 0;
-  for (const [row, parent] of visits.parent.entries()) {
+  for (let row = 0; row < visits.parent.length; row += 1) {
     const nanos = visits.durationNanos[row] as number;
-    if (parent >= 0 || Number.isNaN(nanos)) continue;
+    if ((visits.parent[row] as number) >= 0 || Number.isNaN(nanos)) continue;
     sum += nanos;
     count += 1;
   }

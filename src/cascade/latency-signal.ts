@@ -78,12 +78,10 @@ function compare(
   if (before === undefined || after === undefined) return null;
   if (Math.min(before.values.length, after.values.length) < valuesPerSeriesMin) return null;
   const middle = sides.before.traces / 2;
-  const halves = [
-    before.values.filter((_, i) => (before.traces[i] as number) < middle).sort(),
-    before.values.filter((_, i) => (before.traces[i] as number) >= middle).sort(),
-  ] as const;
-  const shift = shiftOf(before.values.toSorted(), after.values.toSorted(), halves);
-  const pair = { before, after, sides, halves, shift };
+  const halves = [valuesOf(before, (trace) => trace < middle), valuesOf(before, (trace) => trace >= middle)] as const;
+  const sorted = before.values.toSorted();
+  const shift = shiftOf(sorted, after.values.toSorted(), halves);
+  const pair = { before, after, sides, halves, sorted };
   const callee = carrierOf(pair, "calleeInstances");
   const caller = after.kind === "own" ? callee : carrierOf(pair, "callerInstances");
   const carried = shift.isShifted ? null : (callee ?? caller);
@@ -96,6 +94,18 @@ function compare(
     calleeInstance: callee?.instance ?? null,
     callerInstance: caller?.instance ?? null,
   };
+}
+
+/** The values in some of the traces, sorted. */
+function valuesOf({ values, traces }: Series, isIn: (trace: number) => boolean): Float64Array {
+  const found = new Float64Array(values.length);
+  let count = 0;
+  for (let i = 0; i < values.length; i += 1) {
+    if (!isIn(traces[i] as number)) continue;
+    found[count] = values[i] as number;
+    count += 1;
+  }
+  return found.subarray(0, count).sort();
 }
 
 function isAnswerLate(before: Series, after: Series, { beforeNanos, afterNanos }: Shift): boolean {

@@ -177,9 +177,9 @@ export const factsPerSignalMax = 3;
 
 /** Visits of a window that are kept: 60 MB. Of more, traces are thinned evenly and counted. */
 export const visitsMax = 1_000_000;
-/** Distinct operations, calls, steps and instances in them; what does not fit is left out of comparisons. */
-export const stepNamesMax = 50_000;
-/** Distinct sets of steps; visits with further ones are not compared by what they did. */
-export const shapesMax = 200_000;
+/** Distinct names in them (of services, operations, instances); further ones are put together as `overflowName`. */
+export const visitNamesMax = 200_000;
+/** Distinct sets of steps, 100 bytes each; visits with further ones are known to have done something else, no more. */
+export const shapesMax = 500_000;
 /** No window proves more, as long as confidence is not calibrated. */
 export const windowConfidenceMax = 0.95;

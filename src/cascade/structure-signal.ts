@@ -39,12 +39,18 @@ function visitUnits(sums: VisitSums, { services, withStatus }: UnitOptions): Uni
     shapes: [...plain, ...failing],
     key: visits.operation,
     trace: visits.trace,
-    shape: visits.shape.map((shape, row) =>
-      withStatus && visits.failed[row] === 1 ? shape + plain.length : shape,
-    ),
+    shape: withStatus ? shapesWithStatus(visits, plain.length) : visits.shape,
     parent: visits.parent,
     traces: traceIds.length,
   };
+}
+
+/** The second half of the shapes is that of failing visits. */
+function shapesWithStatus({ shape, failed }: VisitSums["visits"], plain: number): Int32Array {
+  const shown = new Int32Array(shape.length);
+  for (let row = 0; row < shape.length; row += 1)
+    shown[row] = (shape[row] as number) + (failed[row] === 1 ? plain : 0);
+  return shown;
 }
 
 const statusLabel = {

@@ -1,3 +1,6 @@
+import { gather } from "../base/gather.ts";
+import { PairInterner } from "../base/pair-interner.ts";
+
 /** Something that a unit shows: a step of a visit, or a kind of log line. */
 export interface UnitLabel {
   /** what tells it from others; labels are put in order by it */
@@ -43,12 +46,19 @@ export interface Units {
   readonly traces: number;
 }
 
+/** Units in which those that show the same at the same operation are known to be alike. */
+export interface SortedUnits extends Units {
+  /** by unit, what it is like */
+  readonly sort: Int32Array;
+  readonly sorts: readonly { readonly key: number; readonly labels: readonly number[] }[];
+}
+
 /** Units of two windows, with one numbering of keys and labels in their order. */
 export interface UnitPair {
   readonly keys: readonly UnitKey[];
   readonly labels: readonly UnitLabel[];
-  readonly before: Units;
-  readonly after: Units;
+  readonly before: SortedUnits;
+  readonly after: SortedUnits;
 }
 
 /** Numbers the keys and labels of two windows alike. */
@@ -72,18 +82,20 @@ function renumber(
   units: Units,
   shared: Pick<Units, "keys" | "labels">,
   numbers: { readonly keys: ReadonlyMap<string, number>; readonly labels: ReadonlyMap<string, number> },
-): Units {
-  const keyOf = units.keys.map((key) => numbers.keys.get(keyText(key)) as number);
+): SortedUnits {
+  const keyOf = Int32Array.from(units.keys.map((key) => numbers.keys.get(keyText(key)) as number));
   const labelOf = units.labels.map(({ text }) => numbers.labels.get(text) as number);
-  return {
-    ...units,
-    ...shared,
-    key: units.key.map((key) => keyOf[key] as number),
-    shapes: units.shapes.map(({ labels, lastCall }) => ({
-      labels: [...new Set(labels.map((label) => labelOf[label] as number))].sort((a, b) => a - b),
-      lastCall: labelOf[lastCall] ?? -1,
-    })),
-  };
+  const key = gather(keyOf, units.key);
+  const shapes = units.shapes.map(({ labels, lastCall }) => ({
+    labels: [...new Set(labels.map((label) => labelOf[label] as number))].sort((a, b) => a - b),
+    lastCall: labelOf[lastCall] ?? -1,
+  }));
+  const pairs = new PairInterner();
+  const sort = new Int32Array(key.length);
+  for (let row = 0; row < key.length; row += 1)
+    sort[row] = pairs.idOf(key[row] as number, units.shape[row] as number);
+  const sorts = pairs.pairs().map(([each, shape]) => ({ key: each, labels: shapes[shape]?.labels ?? [] }));
+  return { ...units, ...shared, key, shapes, sort, sorts };
 }
 
 function keyText({ service, operation }: UnitKey): string {

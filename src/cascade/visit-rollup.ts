@@ -1,12 +1,14 @@
 import { Column } from "../base/column.ts";
+import { gather } from "../base/gather.ts";
 import { Interner } from "../base/interner.ts";
+import { PairInterner } from "../base/pair-interner.ts";
 import { overflowName } from "../model/limits.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import type { UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { Trace } from "../trace/trace.ts";
 import { spanIdOf } from "../trace/trace.ts";
-import { shapesMax, stepNamesMax, visitsMax } from "./scoring.ts";
+import { shapesMax, visitNamesMax, visitsMax } from "./scoring.ts";
 import { type Step, type TraceVisits, type Visit, type VisitCall, visitsOf } from "./visits.ts";
 
 /** An operation of a service. */
@@ -24,8 +26,8 @@ export interface Shape {
   readonly lastCall: number;
 }
 
-/** The kind of a `VisitCall`, and its ends. */
-export interface CallName extends Pick<VisitCall, "kind" | "callee" | "operation"> {
+/** A step that is a call, and who makes it. */
+export interface CallName extends StepName {
   readonly caller: string;
 }
 
@@ -73,11 +75,18 @@ export interface VisitSums {
  * are more visits than there is room for, traces are thinned by a hash of their id: the same ones remain whatever the order.
  */
 export class VisitRollup {
-  readonly #operations = new Interner(stepNamesMax);
-  readonly #instances = new Interner(stepNamesMax);
-  readonly #steps = new Interner(stepNamesMax);
-  readonly #shapes = new Interner(shapesMax);
-  readonly #callNames = new Interner(stepNamesMax);
+  /** of services, peers, operations and instances */
+  readonly #names = new Interner(visitNamesMax);
+  /** service and operation */
+  readonly #operations = new PairInterner(visitNamesMax);
+  /** callee and operation, kind and target, caller and step */
+  readonly #targets = new PairInterner(visitNamesMax);
+  readonly #steps = new PairInterner(visitNamesMax);
+  readonly #callNames = new PairInterner(visitNamesMax);
+  /** sets of steps: place + 1 of the set without the last one (0 = nothing), and the last one */
+  readonly #stepSets = new PairInterner(shapesMax);
+  /** set, and call that began last + 1 */
+  readonly #shapes = new PairInterner(shapesMax);
   readonly #visits = visitColumns();
   readonly #calls = callColumns();
   readonly #spanVisits = new Column(new Int32Array(0));
@@ -91,6 +100,16 @@ export class VisitRollup {
   /** `joinsLogs` = the visits of spans will be asked for by id */
   constructor({ joinsLogs }: { readonly joinsLogs: boolean }) {
     this.#joinsLogs = joinsLogs;
+    // what there is no room for any more goes by the first number
+    this.#names.idOf(overflowName);
+    for (const pairs of [
+      this.#operations,
+      this.#targets,
+      this.#steps,
+      this.#callNames,
+      this.#stepSets,
+      this.#shapes,
+    ]) pairs.idOf(0, 0);
   }
 
   /** `calls` = those of the trace. */
@@ -101,25 +120,23 @@ export class VisitRollup {
     }
     const found = visitsOf(trace, calls);
     const firstVisit = this.#visits.trace.length;
-    const entries = entriesOf(found.visits);
-    for (const [i, visit] of found.visits.entries()) {
-      const entry = found.visits[entries[i] as number] as Visit;
-      this.#addVisit(visit, { firstVisit, entry });
-    }
+    for (const visit of found.visits) this.#addVisit(visit, firstVisit);
     for (const call of found.calls) this.#addCall(call, found, firstVisit);
     if (this.#joinsLogs) this.#addSpans(trace, found, firstVisit);
     this.#traces.push({ id: trace.traceId, startTime: trace.startTime });
     while (this.#visits.trace.length > visitsMax && this.#traces.length > 1) this.#thinOut();
   }
 
-  #addVisit(visit: Visit, { firstVisit, entry }: { readonly firstVisit: number; readonly entry: Visit }): void {
+  #addVisit(visit: Visit, firstVisit: number): void {
     const columns = this.#visits;
+    const operation = this.#operationOf(visit);
+    const parent = visit.parent < 0 ? -1 : firstVisit + visit.parent;
     columns.trace.push(this.#traces.length);
-    columns.operation.push(this.#operationOf(visit));
-    columns.entry.push(this.#operationOf(entry));
-    columns.instance.push(this.#instances.idOf(visit.instance));
+    columns.operation.push(operation);
+    columns.entry.push(parent < 0 ? operation : columns.entry.at(parent));
+    columns.instance.push(this.#nameOf(visit.instance));
     columns.shape.push(this.#shapeOf(visit.steps));
-    columns.parent.push(visit.parent < 0 ? -1 : firstVisit + visit.parent);
+    columns.parent.push(parent);
     columns.durationNanos.push(visit.durationNanos ?? Number.NaN);
     columns.ownNanos.push(visit.ownNanos ?? Number.NaN);
     columns.failed.push(visit.failed ? 1 : 0);
@@ -128,7 +145,7 @@ export class VisitRollup {
   #addCall(call: VisitCall, { visits }: TraceVisits, firstVisit: number): void {
     const { service: caller } = visits[call.callerVisit] as Visit;
     const columns = this.#calls;
-    columns.name.push(this.#callNames.idOf(joined(call.kind, caller, call.callee, call.operation)));
+    columns.name.push(this.#callNames.idOf(this.#nameOf(caller), this.#stepOf(call)));
     columns.callerVisit.push(firstVisit + call.callerVisit);
     columns.calleeVisit.push(call.calleeVisit < 0 ? -1 : firstVisit + call.calleeVisit);
     columns.nanos.push(call.nanos ?? Number.NaN);
@@ -143,25 +160,33 @@ export class VisitRollup {
     }
   }
 
+  #nameOf(name: string): number {
+    return Math.max(0, this.#names.idOf(name));
+  }
+
   #operationOf({ service, operation }: ServiceOperation): number {
-    const id = this.#operations.idOf(joined(service, operation));
-    return id >= 0 ? id : this.#operations.idOf(joined(service, overflowName));
+    return this.#operations.idOf(this.#nameOf(service), this.#nameOf(operation));
   }
 
   #shapeOf(steps: readonly Step[]): number {
     const ids = new Set<number>();
     let last: Step | null = null;
+    let lastCall = -1;
     for (const step of steps) {
       const id = this.#stepOf(step);
-      if (id >= 0) ids.add(id);
-      if (isCall(step) && (last === null || isLater(step, last))) last = step;
+      ids.add(id);
+      if (!isCall(step) || (last !== null && !isLater(step, last))) continue;
+      last = step;
+      lastCall = id;
     }
-    const sorted = [...ids].sort((a, b) => a - b);
-    return this.#shapes.idOf(`${last === null ? -1 : this.#stepOf(last)};${sorted.join(",")}`);
+    let set = 0;
+    for (const id of ids.size < 2 ? ids : [...ids].sort((a, b) => a - b)) set = this.#stepSets.idOf(set, id) + 1;
+    return this.#shapes.idOf(set, lastCall + 1);
   }
 
-  #stepOf({ kind, callee, operation }: Step): number {
-    return this.#steps.idOf(joined(kind, callee, operation));
+  #stepOf({ kind, callee, operation }: StepName): number {
+    const target = this.#targets.idOf(this.#nameOf(callee), this.#nameOf(operation));
+    return this.#steps.idOf(stepKinds.indexOf(kind), target);
   }
 
   /** Lets half of the traces go. */
@@ -191,33 +216,84 @@ export class VisitRollup {
 
   /** Everything that was added, by the names that reports use. */
   read(directory: ServiceDirectory): VisitSums {
-    const name = (key: string): string => directory.nameOfKey(key);
     const ranks = ranksOf(this.#traces);
     const visitOfSpan = new Map<string, number>();
     for (const [row, visit] of this.#spanVisits.values.entries())
       visitOfSpan.set(this.#spanIds[row] as string, visit);
+    const nodes = this.#names.texts.map((key) => directory.nameOfKey(key));
+    const [operations, steps, callNames] = this.#readNames(nodes);
+    const { trace, operation, entry, ...visits } = valuesOf(this.#visits);
+    const { name, ...calls } = valuesOf(this.#calls);
     return {
       traceIds: ranks.ids,
       omittedTraces: this.#omitted,
-      operations: this.#operations.texts.map((text) => {
-        const [service = "", operation = ""] = text.split(separator);
-        return { service: name(service), operation };
-      }),
-      instances: this.#instances.texts,
-      steps: this.#steps.texts.map((text) => {
-        const [kind, callee = "", operation = ""] = text.split(separator);
-        return { kind: kind as Step["kind"], callee: callee === "" ? "" : name(callee), operation };
-      }),
-      shapes: this.#shapes.texts.map(shapeOfText),
-      callNames: this.#callNames.texts.map((text) => {
-        const [kind, caller = "", callee = "", operation = ""] = text.split(separator);
-        return { kind: kind as VisitCall["kind"], caller: name(caller), callee: name(callee), operation };
-      }),
-      visits: { ...valuesOf(this.#visits), trace: this.#visits.trace.values.map((i) => ranks.of[i] as number) },
-      calls: valuesOf(this.#calls),
+      operations: operations.items,
+      instances: this.#names.texts,
+      steps: steps.items,
+      shapes: this.#readShapes(steps.placeOf),
+      callNames: callNames.items,
+      visits: {
+        ...visits,
+        trace: gather(ranks.of, trace),
+        operation: gather(operations.placeOf, operation),
+        entry: gather(operations.placeOf, entry),
+      },
+      calls: { ...calls, name: gather(callNames.placeOf, name) },
       visitOfSpan,
     };
   }
+
+  #readShapes(placeOf: Int32Array): readonly Shape[] {
+    const sets = this.#stepSets.pairs();
+    return this.#shapes.pairs().map(([set, last]) => {
+      const steps = new Set<number>();
+      for (let at = sets[set - 1]; at !== undefined; at = sets[at[0] - 1]) steps.add(placeOf[at[1]] as number);
+      return { steps: [...steps], lastCall: placeOf[last - 1] ?? -1 };
+    });
+  }
+
+  /** What keys stand for: two keys may have one name. */
+  #readNames(
+    nodes: readonly string[],
+  ): readonly [Distinct<ServiceOperation>, Distinct<StepName>, Distinct<CallName>] {
+    const texts = this.#names.texts;
+    const targets = this.#targets
+      .pairs()
+      .map(([node, operation]) => ({ callee: nodes[node] ?? "", operation: texts[operation] ?? "" }));
+    const steps = this.#steps
+      .pairs()
+      .map(([kind, target]) => ({ kind: stepKinds[kind] ?? "step", callee: "", operation: "", ...targets[target] }));
+    const operations = this.#operations
+      .pairs()
+      .map(([node, operation]) => ({ service: nodes[node] ?? "", operation: texts[operation] ?? "" }));
+    const calls = this.#callNames
+      .pairs()
+      .map(([caller, step]) => ({ ...(steps[step] as StepName), caller: nodes[caller] ?? "" }));
+    return [
+      distinct(operations, ({ service, operation }) => joined(service, operation)),
+      distinct(steps, ({ kind, callee, operation }) => joined(kind, callee, operation)),
+      distinct(calls, ({ kind, caller, callee, operation }) => joined(kind, caller, callee, operation)),
+    ];
+  }
+}
+
+const stepKinds: readonly Step["kind"][] = ["step", "call", "peer", "message"];
+
+interface Distinct<T> {
+  readonly items: readonly T[];
+  /** by old place */
+  readonly placeOf: Int32Array;
+}
+
+function distinct<T>(all: readonly T[], textOf: (item: T) => string): Distinct<T> {
+  const texts = new Interner();
+  const items: T[] = [];
+  const placeOf = new Int32Array(all.length);
+  for (const [i, item] of all.entries()) {
+    placeOf[i] = texts.idOf(textOf(item));
+    if (placeOf[i] === items.length) items.push(item);
+  }
+  return { items, placeOf };
 }
 
 const separator = "\u0000";
@@ -261,13 +337,6 @@ function valuesOf<T extends Record<string, Column<Int32Array | Float64Array | Ui
   ) as ValuesOf<T>;
 }
 
-/** By visit, the one at which its request came in. */
-function entriesOf(visits: readonly Visit[]): Int32Array {
-  const entries = new Int32Array(visits.length);
-  for (const [i, { parent }] of visits.entries()) entries[i] = parent < 0 ? i : (entries[parent] as number);
-  return entries;
-}
-
 function isCall({ kind }: Step): boolean {
   return kind === "call" || kind === "peer";
 }
@@ -275,11 +344,6 @@ function isCall({ kind }: Step): boolean {
 function isLater(a: Step, b: Step): boolean {
   if (a.start !== b.start) return a.start > b.start;
   return joined(a.callee, a.operation) > joined(b.callee, b.operation);
-}
-
-function shapeOfText(text: string): Shape {
-  const [lastCall = "-1", steps = ""] = text.split(";");
-  return { lastCall: Number(lastCall), steps: steps === "" ? [] : steps.split(",").map(Number) };
 }
 
 /** By old number the new one, -1 = gone. */
@@ -318,9 +382,3 @@ function isKept(traceId: string, level: number): boolean {
   hash ^= hash >>> 12;
   return (hash & (2 ** level - 1)) === 0;
 }
-
-/** Rows of all visits. */
-export function visitCount({ visits }: VisitSums): number {
-  return visits.trace.length;
-}
-
