@@ -21,7 +21,8 @@ export function slowerText(fact: SlowerFact, ko: boolean): FactText {
 }
 
 function roleText({ role, isMessage, isPeer, service }: SlowerFact, ko: boolean): string {
-  if (isMessage) return ko ? `메시지가 ${service}의 처리를 기다리는 시간:` : `messages that wait for ${service} add`;
+  if (isMessage)
+    return ko ? `메시지가 ${service}의 처리를 기다리는 시간:` : `messages that wait for ${service} add`;
   if (role === "own") return ko ? "자체 처리 시간:" : "its own work adds";
   if (role === "called" && isPeer) return ko ? "이 대상으로의 호출 시간:" : "calls to it add";
   if (role === "called") return ko ? "이 서비스로의 호출 구간:" : "the way of calls to it adds";

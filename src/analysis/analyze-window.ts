@@ -192,7 +192,10 @@ function onsetOrderOf(onsets: ReadonlyMap<string, number>): WindowReport["onset_
     .map(([service, minute]) => ({ service, onset: formatTime(startOfMinute(minute)) }));
 }
 
-function exemplarsOf({ candidates }: WindowEvidence, { failures }: { readonly failures: ReadonlyMap<string, FailureSums> }): readonly string[] {
+function exemplarsOf(
+  { candidates }: WindowEvidence,
+  { failures }: { readonly failures: ReadonlyMap<string, FailureSums> },
+): readonly string[] {
   const ids = candidates.flatMap(({ service }) => failures.get(service)?.exemplars ?? []);
   return [...new Set(ids)].slice(0, exemplarsInAllMax);
 }

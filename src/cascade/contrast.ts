@@ -64,7 +64,9 @@ export function contrast(pair: UnitPair, { hasDrift }: { readonly hasDrift: bool
     const labels = new Set([...sides.before.labels.keys(), ...sides.after.labels.keys()]);
     for (const label of [...labels].sort((a, b) => a - b)) {
       const groupG = groups.get(pair.labels[label]?.group ?? "")?.g;
-      looked.push(symptomOf({ key, label, is: pair.labels[label] as UnitLabel }, sides, { hasDrift, groupG }));
+      looked.push(
+        symptomOf({ key, label, is: pair.labels[label] as UnitLabel }, sides, { hasDrift, groupG }),
+      );
     }
   }
   const chance = chanceOf(looked.length);
@@ -251,7 +253,10 @@ function driftOf({ units, unitsOfFirstHalf, labels }: KeyCounts, label: number):
   return Math.abs(signedG(first, { count: shown.units - shown.ofFirstHalf, of: ofSecondHalf }));
 }
 
-function weightOf({ isError }: UnitLabel, { g, before }: { readonly g: number; readonly before: Share }): number {
+function weightOf(
+  { isError }: UnitLabel,
+  { g, before }: { readonly g: number; readonly before: Share },
+): number {
   if (g > 0) return isError ? labelWeight.invariant : labelWeight.sometimes;
   return before.count >= almostAlways * before.of ? labelWeight.invariant : labelWeight.sometimes;
 }

@@ -24,7 +24,9 @@ export interface FusedTerm {
  * Puts signals together, strongest service first, equal ones by name. Independent reasons add up (noisy-or): each takes its
  * part of the doubt that the others leave. How much a signal convinces grows with its strength, and is shared out by it.
  */
-export function fuse(signals: Partial<Readonly<Record<SignalName, SignalFindings>>>): readonly FusedFinding[] {
+export function fuse(
+  signals: Partial<Readonly<Record<SignalName, SignalFindings>>>,
+): readonly FusedFinding[] {
   const terms = new Map<string, FusedTerm[]>();
   for (const signal of signalNames) {
     const findings = signals[signal];

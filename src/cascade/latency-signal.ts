@@ -78,7 +78,10 @@ function compare(
   if (before === undefined || after === undefined) return null;
   if (Math.min(before.values.length, after.values.length) < valuesPerSeriesMin) return null;
   const middle = sides.before.traces / 2;
-  const halves = [valuesOf(before, (trace) => trace < middle), valuesOf(before, (trace) => trace >= middle)] as const;
+  const halves = [
+    valuesOf(before, (trace) => trace < middle),
+    valuesOf(before, (trace) => trace >= middle),
+  ] as const;
   const sorted = before.values.toSorted();
   const shift = shiftOf(sorted, after.values.toSorted(), halves);
   const pair = { before, after, sides, halves, sorted };
@@ -147,7 +150,8 @@ function findingOf(service: string, roles: Roles, requestNanos: number): SignalF
   const parts: { readonly part: number; readonly role: SlowRole; readonly members: readonly Member[] }[] = [];
   for (const role of ["own", "called", "calling"] as const) {
     const members = roles.get(role) ?? [];
-    const part = consistencyOf(members) * sumOf(members.map(({ effectNanos, factor }) => effectNanos * factor));
+    const part =
+      consistencyOf(members) * sumOf(members.map(({ effectNanos, factor }) => effectNanos * factor));
     if (part <= 0) continue;
     strength += part;
     parts.push({ part, role, members });
@@ -156,7 +160,8 @@ function findingOf(service: string, roles: Roles, requestNanos: number): SignalF
   if (first === undefined) return null;
   const largest = largestOf(first.members);
   const isOwn = parts.some(({ role }) => role === "own") || largest.series.kind === "peer";
-  const isEdge = first.role !== "own" && first.members.filter(({ effectNanos }) => effectNanos > 0).length === 1;
+  const isEdge =
+    first.role !== "own" && first.members.filter(({ effectNanos }) => effectNanos > 0).length === 1;
   const { caller, callee, operation } = largest.series;
   return {
     service,
@@ -187,7 +192,9 @@ function largestOf(members: readonly Member[]): Member {
 
 /** The instance that all slower series of a service share, null where there are several. */
 function commonInstance(members: readonly Member[]): string | null {
-  const instances = new Set(members.filter(({ effectNanos }) => effectNanos > 0).map(({ instance }) => instance));
+  const instances = new Set(
+    members.filter(({ effectNanos }) => effectNanos > 0).map(({ instance }) => instance),
+  );
   const [only] = instances;
   return instances.size === 1 ? (only ?? null) : null;
 }

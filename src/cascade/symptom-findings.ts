@@ -61,7 +61,11 @@ interface Showings {
   readonly rowsOf: readonly (readonly number[])[];
 }
 
-function showingsOf(units: Units, labels: readonly UnitLabel[], { symptoms, isSetAside }: Contrast): Showings {
+function showingsOf(
+  units: Units,
+  labels: readonly UnitLabel[],
+  { symptoms, isSetAside }: Contrast,
+): Showings {
   const byKey = new Map<number, number[]>();
   for (const [i, { key }] of symptoms.entries()) byKey.set(key, [...(byKey.get(key) ?? []), i]);
   const rowsOf: number[][] = symptoms.map(() => []);
@@ -127,7 +131,11 @@ function kindOf({ kind, isError }: UnitLabel, g: number): CauseKind {
   return g < 0 ? "missing_call" : "error";
 }
 
-function symptomFact(pair: UnitPair, { symptom, leaf }: Scored, signal: SymptomReading["signal"]): SymptomFact {
+function symptomFact(
+  pair: UnitPair,
+  { symptom, leaf }: Scored,
+  signal: SymptomReading["signal"],
+): SymptomFact {
   const { service = "", operation = "" } = pair.keys[symptom.key] ?? {};
   const { kind, callee, name } = pair.labels[symptom.label] as UnitLabel;
   const { before, after, g } = symptom;

@@ -96,10 +96,18 @@ export class VisitRollup {
   /** traces are kept whose hash ends with so many zeros */
   #level = 0;
   readonly #joinsLogs: boolean;
+  readonly #capacity: number;
 
-  /** `joinsLogs` = the visits of spans will be asked for by id */
-  constructor({ joinsLogs }: { readonly joinsLogs: boolean }) {
+  /** `joinsLogs` = the visits of spans will be asked for by id; `capacity` = visits that are kept */
+  constructor({
+    joinsLogs,
+    capacity = visitsMax,
+  }: {
+    readonly joinsLogs: boolean;
+    readonly capacity?: number;
+  }) {
     this.#joinsLogs = joinsLogs;
+    this.#capacity = capacity;
     // what there is no room for any more goes by the first number
     this.#names.idOf(overflowName);
     for (const pairs of [
@@ -109,7 +117,8 @@ export class VisitRollup {
       this.#callNames,
       this.#stepSets,
       this.#shapes,
-    ]) pairs.idOf(0, 0);
+    ])
+      pairs.idOf(0, 0);
   }
 
   /** `calls` = those of the trace. */
@@ -124,7 +133,7 @@ export class VisitRollup {
     for (const call of found.calls) this.#addCall(call, found, firstVisit);
     if (this.#joinsLogs) this.#addSpans(trace, found, firstVisit);
     this.#traces.push({ id: trace.traceId, startTime: trace.startTime });
-    while (this.#visits.trace.length > visitsMax && this.#traces.length > 1) this.#thinOut();
+    while (this.#visits.trace.length > this.#capacity && this.#traces.length > 1) this.#thinOut();
   }
 
   #addVisit(visit: Visit, firstVisit: number): void {
@@ -180,7 +189,8 @@ export class VisitRollup {
       lastCall = id;
     }
     let set = 0;
-    for (const id of ids.size < 2 ? ids : [...ids].sort((a, b) => a - b)) set = this.#stepSets.idOf(set, id) + 1;
+    for (const id of ids.size < 2 ? ids : [...ids].sort((a, b) => a - b))
+      set = this.#stepSets.idOf(set, id) + 1;
     return this.#shapes.idOf(set, lastCall + 1);
   }
 
@@ -210,7 +220,12 @@ export class VisitRollup {
     this.#spanIds = this.#spanIds.filter((_, row) => isSpanKept(row));
     this.#visits.trace.replace((trace) => numbers[trace] as number);
     const renumber = (row: number): number => (row < 0 ? -1 : (visits[row] as number));
-    for (const column of [this.#visits.parent, this.#calls.callerVisit, this.#calls.calleeVisit, this.#spanVisits])
+    for (const column of [
+      this.#visits.parent,
+      this.#calls.callerVisit,
+      this.#calls.calleeVisit,
+      this.#spanVisits,
+    ])
       column.replace(renumber);
   }
 
@@ -247,7 +262,8 @@ export class VisitRollup {
     const sets = this.#stepSets.pairs();
     return this.#shapes.pairs().map(([set, last]) => {
       const steps = new Set<number>();
-      for (let at = sets[set - 1]; at !== undefined; at = sets[at[0] - 1]) steps.add(placeOf[at[1]] as number);
+      for (let at = sets[set - 1]; at !== undefined; at = sets[at[0] - 1])
+        steps.add(placeOf[at[1]] as number);
       return { steps: [...steps], lastCall: placeOf[last - 1] ?? -1 };
     });
   }
@@ -262,7 +278,12 @@ export class VisitRollup {
       .map(([node, operation]) => ({ callee: nodes[node] ?? "", operation: texts[operation] ?? "" }));
     const steps = this.#steps
       .pairs()
-      .map(([kind, target]) => ({ kind: stepKinds[kind] ?? "step", callee: "", operation: "", ...targets[target] }));
+      .map(([kind, target]) => ({
+        kind: stepKinds[kind] ?? "step",
+        callee: "",
+        operation: "",
+        ...targets[target],
+      }));
     const operations = this.#operations
       .pairs()
       .map(([node, operation]) => ({ service: nodes[node] ?? "", operation: texts[operation] ?? "" }));

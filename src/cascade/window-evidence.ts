@@ -75,7 +75,10 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
   const baseline = question.baseline?.blame ?? null;
   const entries = [...sums.entries.values()].map((entry) => findingOf(entry, baseline));
   const errors = errorSignal({ sums, baseline, isFailing: question.isFailing });
-  const signals = { ...comparedSignals(question, errors.findings.size > 0), errors: certain(errors.findings) };
+  const signals = {
+    ...comparedSignals(question, errors.findings.size > 0),
+    errors: certain(errors.findings),
+  };
   const fused = fuse(findingsOf(signals));
   const margin = marginOf(fused[0], signals);
   const candidates = margin >= marginMin.hint ? fused.slice(0, candidateCountMax).map(candidateOf) : [];
@@ -92,7 +95,10 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
 type Signals = Partial<Readonly<Record<SignalName, SignalResult>>>;
 
 /** What two populations tell. Failures cut requests short and make callers wait; where they are found, they are told once. */
-function comparedSignals({ window, baseline, metrics, logLines }: WindowQuestion, hasErrors: boolean): Signals {
+function comparedSignals(
+  { window, baseline, metrics, logLines }: WindowQuestion,
+  hasErrors: boolean,
+): Signals {
   const [before, after] = [baseline?.visits ?? null, window.visits];
   const others = metrics === undefined ? {} : { metrics: certain(metrics) };
   if (before === null || after === null) return others;

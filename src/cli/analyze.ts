@@ -1,4 +1,9 @@
-import { analyzeWindow, WindowRollup, type WindowRollupOptions, type WindowSums } from "../analysis/analyze-window.ts";
+import {
+  analyzeWindow,
+  WindowRollup,
+  type WindowRollupOptions,
+  type WindowSums,
+} from "../analysis/analyze-window.ts";
 import { ScopeRollup } from "../analysis/scope.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { TraceId } from "../model/ids.ts";
