@@ -3,7 +3,7 @@ import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
 import { BlameRollup, entryKey, type FailureSums } from "../cascade/blame.ts";
 import { errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
-import { VisitRollup } from "../cascade/visit-rollup.ts";
+import { VisitRollup, type VisitSums } from "../cascade/visit-rollup.ts";
 import {
   type EntryFinding,
   type OtherSignals,
@@ -11,6 +11,7 @@ import {
   type WindowTraces,
   windowEvidence,
 } from "../cascade/window-evidence.ts";
+import { mergeProblems, type Problem } from "../model/problems.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { formatTime, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { callsOf } from "../trace/extract-calls.ts";
@@ -135,8 +136,16 @@ export function analyzeWindow(
       traces: scope.totals.traces,
       services: scope.red.services.filter((name) => scope.red.service(name)?.isInferred === false).length,
     },
-    problems: scope.problems,
+    problems: mergeProblems([...scope.problems, ...thinnedProblems(window.visits)]),
   };
+}
+
+function thinnedProblems(visits: VisitSums | null): readonly Problem[] {
+  const count = visits?.omittedTraces ?? 0;
+  if (count === 0) return [];
+  const message =
+    "There are more visits of services than are compared with the baseline: traces were left out evenly, only from that comparison";
+  return [{ kind: "overflow", message, count, spans: [] }];
 }
 
 function slowestEntry({ entry: { service, operation }, addedNanos }: EntryFinding): WindowOutcome["slowest"] {

@@ -1,6 +1,6 @@
 import type { LatencySide, Series } from "./latency-series.ts";
 import { latencyShift, valuesPerSeriesMin } from "./scoring.ts";
-import { type Shift, shiftOf } from "./shift.ts";
+import { type Shift, shiftOf, type UsualChange } from "./shift.ts";
 
 /** One of several instances that alone became slower. */
 export interface Carrier {
@@ -12,18 +12,20 @@ export interface Carrier {
 export interface SeriesPair {
   readonly before: Series;
   readonly after: Series;
+  /** all values, sorted */
+  readonly sorted: { readonly before: Float64Array; readonly after: Float64Array };
   readonly sides: { readonly before: LatencySide; readonly after: LatencySide };
-  /** all values before, sorted, and those of its halves */
-  readonly sorted: Float64Array;
-  readonly halves: readonly [Float64Array, Float64Array];
 }
 
 /**
  * The one instance at an end of a series that became slower while the others together did not; null where there is none,
  * or nothing to tell it from. An instance is compared with its own past, a new one with that of all.
  */
-export function carrierOf(pair: SeriesPair, end: "callerInstances" | "calleeInstances"): Carrier | null {
-  const { before, after, sides, sorted, halves } = pair;
+export function carrierOf(
+  { before, after, sides, sorted }: SeriesPair,
+  end: "callerInstances" | "calleeInstances",
+  change: UsualChange,
+): Carrier | null {
   const now = valuesByPlace(after, end);
   if (now.size < 2) return null;
   const past = valuesByPlace(before, end);
@@ -33,8 +35,8 @@ export function carrierOf(pair: SeriesPair, end: "callerInstances" | "calleeInst
     const instance = sides.after.instances[place] ?? "";
     if (instance === "" || values.length < valuesPerSeriesMin) continue;
     const own = past.get(placeOf.get(instance) ?? -1) ?? [];
-    const usual = own.length < valuesPerSeriesMin ? sorted : Float64Array.from(own).sort();
-    const shift = shiftOf(usual, Float64Array.from(values).sort(), halves);
+    const usual = own.length < valuesPerSeriesMin ? sorted.before : Float64Array.from(own).sort();
+    const shift = shiftOf(usual, Float64Array.from(values).sort(), change);
     if (shift.isShifted && shift.z >= latencyShift.zMin) found.push({ instance, shift, place });
     if (found.length > 1) return null;
   }
@@ -42,7 +44,7 @@ export function carrierOf(pair: SeriesPair, end: "callerInstances" | "calleeInst
   if (only === undefined) return null;
   const others = [...now].filter(([place]) => place !== only.place).flatMap(([, values]) => values);
   if (others.length < valuesPerSeriesMin) return null;
-  return shiftOf(sorted, Float64Array.from(others).sort(), halves).isShifted ? null : only;
+  return shiftOf(sorted.before, Float64Array.from(others).sort(), change).isShifted ? null : only;
 }
 
 function valuesByPlace(

@@ -195,7 +195,7 @@ const noCounts: KeyCounts = { units: 0, traces: 0, setAside: 0, unitsOfFirstHalf
 
 function countUnits(units: SortedUnits, setAside: Uint8Array): readonly (KeyCounts | undefined)[] {
   const { sort, sorts, trace } = units;
-  const counts: (KeyCounts | undefined)[] = new Array(units.keys.length);
+  const counts: (KeyCounts | undefined)[] = Array.from({ length: units.keys.length });
   const ofSort = { units: new Int32Array(sorts.length), firstHalf: new Int32Array(sorts.length) };
   const lastTrace = new Int32Array(units.keys.length).fill(-1);
   const middle = units.traces / 2;

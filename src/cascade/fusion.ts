@@ -13,7 +13,7 @@ export interface FusedFinding {
 }
 
 /** What one signal adds. */
-export interface FusedTerm {
+interface FusedTerm {
   readonly signal: SignalName;
   /** 0..1 */
   readonly part: number;

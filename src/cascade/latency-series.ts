@@ -48,7 +48,7 @@ type NamedSeries = readonly [key: string, series: Series];
 function ownSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): readonly NamedSeries[] {
   const { visits, operations } = sums;
   const isCounted = (row: number): boolean =>
-    !Number.isNaN(visits.ownNanos[row] as number) && (withFailed || visits.failed[row] === 0);
+    !Number.isNaN(visits.ownNanos[row]) && (withFailed || visits.failed[row] === 0);
   const entryOf = byEntry ? (row: number) => visits.entry[row] as number : null;
   return groupRows({ name: visits.operation, entryOf, isCounted }).map(({ name, entry, rows }) => {
     const { service, operation } = operations[name] as (typeof operations)[number];
@@ -72,7 +72,7 @@ function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): re
   const { visits, calls, callNames } = sums;
   const { callerVisit, calleeVisit } = calls;
   const isCounted = (row: number): boolean =>
-    !Number.isNaN(calls.nanos[row] as number) && (withFailed || calls.failed[row] === 0);
+    !Number.isNaN(calls.nanos[row]) && (withFailed || calls.failed[row] === 0);
   const entryOf = byEntry ? (row: number) => visits.entry[callerVisit[row] as number] as number : null;
   return groupRows({ name: calls.name, entryOf, isCounted }).map(({ name, entry, rows }) => {
     const names = callNames[name] as (typeof callNames)[number];

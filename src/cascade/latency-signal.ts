@@ -1,11 +1,13 @@
-import { quantileOf } from "../base/quantile.ts";
-import type { EvidenceFact } from "./candidate.ts";
-import { carrierOf } from "./carrier.ts";
+import { quantileOf, quartileShift } from "../base/quantile.ts";
+import type { EvidenceFact, SlowerFact } from "./candidate.ts";
+import { carrierOf, type SeriesPair } from "./carrier.ts";
 import type { LatencySide, Series } from "./latency-series.ts";
 import {
   chanceOf,
+  commonServicesMin,
   factsPerSignalMax,
   latencyFloorNanos,
+  latencyShift,
   legFactor,
   legShareMin,
   marginMin,
@@ -14,21 +16,15 @@ import {
 import { type Shift, shiftOf } from "./shift.ts";
 import type { SignalFinding, SignalResult } from "./signals.ts";
 
-/** Where slower times show: in the work of a service, in what calls to it take, or in what its calls take. */
-export type SlowRole = "own" | "called" | "calling";
-
 /**
  * Which services became slower, as a share of what a request took before. Own work speaks for its service. What a call
  * loses on the way speaks for both ends: more for the end whose connections all became slower together, and a little more
  * for the one on whose side the time is lost (the callee, where answers arrive late).
  */
 export function latencySignal(before: LatencySide, after: LatencySide): SignalResult {
-  const compared: Compared[] = [];
-  for (const key of [...before.series.keys()].sort()) {
-    const pair = { before: before.series.get(key), after: after.series.get(key) };
-    const found = compare(pair, { before, after });
-    if (found !== null) compared.push(found);
-  }
+  const pairs = pairsOf(before, after);
+  const commonShare = commonShareOf(pairs);
+  const compared = pairs.map((pair) => compare(pair, commonShare));
   const groups = groupsOf(compared);
   const requestNanos = Math.max(before.requestNanos, latencyFloorNanos);
   const findings = new Map<string, SignalFinding>();
@@ -60,39 +56,61 @@ interface Compared {
   readonly calleeInstance: string | null;
 }
 
+type SlowRole = SlowerFact["role"];
+
 /** A series as it counts for one end. */
 interface Member extends Compared {
   readonly factor: number;
   readonly instance: string | null;
 }
 
-interface Sides {
-  readonly before: LatencySide;
-  readonly after: LatencySide;
+/** The series of both windows that can be compared, in order of their names. */
+function pairsOf(before: LatencySide, after: LatencySide): readonly SeriesPair[] {
+  const pairs: SeriesPair[] = [];
+  for (const key of [...before.series.keys()].sort()) {
+    const [was, is] = [before.series.get(key), after.series.get(key)];
+    if (was === undefined || is === undefined) continue;
+    if (Math.min(was.values.length, is.values.length) < valuesPerSeriesMin) continue;
+    const sorted = { before: was.values.toSorted(), after: is.values.toSorted() };
+    pairs.push({ before: was, after: is, sorted, sides: { before, after } });
+  }
+  return pairs;
 }
 
-function compare(
-  { before, after }: { readonly before: Series | undefined; readonly after: Series | undefined },
-  sides: Sides,
-): Compared | null {
-  if (before === undefined || after === undefined) return null;
-  if (Math.min(before.values.length, after.values.length) < valuesPerSeriesMin) return null;
+/**
+ * By what share of itself the own work of half of the services became slower: more load on shared machines slows down
+ * everybody a little, and that is nobody's fault. 0 where there are too few services to tell.
+ */
+function commonShareOf(pairs: readonly SeriesPair[]): number {
+  const shares = new Map<string, number[]>();
+  for (const { before, sorted } of pairs) {
+    if (before.kind !== "own") continue;
+    const usual = Math.max(quantileOf(sorted.before, 0.5), latencyShift.floorNanos);
+    const share = quartileShift(sorted.before, sorted.after) / usual;
+    shares.set(before.callee, [...(shares.get(before.callee) ?? []), share]);
+  }
+  if (shares.size < commonServicesMin) return 0;
+  const ofServices = [...shares.values()].map((own) => quantileOf(Float64Array.from(own).sort(), 0.5));
+  return Math.max(0, quantileOf(Float64Array.from(ofServices).sort(), 0.5));
+}
+
+function compare(pair: SeriesPair, commonShare: number): Compared {
+  const { before, after, sorted, sides } = pair;
   const middle = sides.before.traces / 2;
   const halves = [
     valuesOf(before, (trace) => trace < middle),
     valuesOf(before, (trace) => trace >= middle),
   ] as const;
-  const sorted = before.values.toSorted();
-  const shift = shiftOf(sorted, after.values.toSorted(), halves);
-  const pair = { before, after, sides, halves, sorted };
-  const callee = carrierOf(pair, "calleeInstances");
-  const caller = after.kind === "own" ? callee : carrierOf(pair, "callerInstances");
+  const usual = { halves, commonShare };
+  const shift = shiftOf(sorted.before, sorted.after, usual);
+  const callee = carrierOf(pair, "calleeInstances", usual);
+  const caller = after.kind === "own" ? callee : carrierOf(pair, "callerInstances", usual);
   const carried = shift.isShifted ? null : (callee ?? caller);
   const counted = carried === null ? shift : carried.shift;
   return {
     series: after,
     shift: counted,
-    effectNanos: counted.isShifted ? (counted.quartileNanos * counted.m) / sides.after.traces : 0,
+    effectNanos: counted.isShifted ? (counted.addedNanos * counted.m) / sides.after.traces : 0,
     isAnswerLate: isAnswerLate(before, after, counted),
     calleeInstance: callee?.instance ?? null,
     callerInstance: caller?.instance ?? null,

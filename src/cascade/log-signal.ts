@@ -40,7 +40,7 @@ function serviceMask(before: LogSide, after: LogSide): (text: string) => string 
     for (const { callee } of visits.callNames) names.add(callee);
   }
   // templates have written digits as #
-  for (const name of [...names]) names.add(name.replace(/\d+/g, "#"));
+  for (const name of Array.from(names)) names.add(name.replace(/\d+/g, "#"));
   names.delete("");
   const longestFirst = [...names].sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
   return (text) => longestFirst.reduce((masked, name) => masked.replaceAll(name, "<svc>"), text);

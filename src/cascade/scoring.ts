@@ -114,6 +114,10 @@ export const valuesPerHalfMin = 5;
 export const latencyShift = { zMin: 3.5, deltaMin: 0.147, shareMin: 0.2, floorNanos: 1000 } as const;
 /** Six calls against eight can never reach that: then p 0.01 is enough, if they are three times as slow and clearly apart. */
 export const smallSample = { zMin: 2.3, factorMin: 3 } as const;
+/** Of fewer services, half may be the victims of one. */
+export const commonServicesMin = 5;
+/** Requests are of another mix if the share of an entry operation moved by a fifth, and by more than chance (p 5e-4). */
+export const mixShift = { shareMin: 0.2, testMin: 12 } as const;
 /** A change counts if it is more than twice what the time before changed by itself. */
 export const driftFactor = 2;
 /** Where at least this share of what a call lost came after its callee was done, the callee answers late. */
@@ -170,6 +174,8 @@ export const fusion = {
 /** Scores below are hints; from the second on it is called the root cause (59 of 59 recorded ones were right). */
 export const windowProbableFrom = 0.3;
 export const windowConfidentFrom = 0.4;
+/** A lower score is no hint: of latency it stands for a thousandth of a request. */
+export const hintScoreMin = 0.02;
 /** What may be chance gets no verdict, however high its score. */
 export const hintConfidenceMax = 0.25;
 /** Facts of one signal that a candidate shows. */

@@ -13,8 +13,8 @@ export interface Shift {
   /** medians */
   readonly beforeNanos: number;
   readonly afterNanos: number;
-  /** mean change of the quartiles */
-  readonly quartileNanos: number;
+  /** mean change of the quartiles, beyond what is common */
+  readonly addedNanos: number;
   /** interquartile range before */
   readonly spreadNanos: number;
   /** change between the two halves of the time before */
@@ -25,17 +25,25 @@ export interface Shift {
   readonly isApart: boolean;
 }
 
-/** `before` and `after` are sorted; `halves` are the values of the first and second half of the traces before, sorted. */
+/** What a shift must exceed. */
+export interface UsualChange {
+  /** the values of the first and second half of the traces before, sorted */
+  readonly halves: readonly [Float64Array, Float64Array];
+  /** by what share of itself everything became slower */
+  readonly commonShare: number;
+}
+
+/** `before` and `after` are sorted. */
 export function shiftOf(
   before: Float64Array,
   after: Float64Array,
-  halves: readonly [Float64Array, Float64Array],
+  { halves, commonShare }: UsualChange,
 ): Shift {
   const [n, m] = [before.length, after.length];
   const z = rankTest(before, after);
   const delta = cliffsDelta(z, { n, m });
   const [beforeNanos, afterNanos] = [quantileOf(before, 0.5), quantileOf(after, 0.5)];
-  const quartileNanos = quartileShift(before, after);
+  const addedNanos = quartileShift(before, after) - commonShare * Math.max(0, beforeNanos);
   const spreadNanos = quantileOf(before, 0.75) - quantileOf(before, 0.25);
   const driftNanos = driftOf(halves);
   const grown = afterNanos - beforeNanos;
@@ -45,8 +53,8 @@ export function shiftOf(
     grown >= smallSample.factorMin * spreadNanos;
   const isShifted =
     delta >= latencyShift.deltaMin &&
-    quartileNanos > latencyShift.shareMin * Math.max(beforeNanos, latencyShift.floorNanos) &&
-    quartileNanos > driftFactor * driftNanos &&
+    addedNanos > latencyShift.shareMin * Math.max(beforeNanos, latencyShift.floorNanos) &&
+    addedNanos > driftFactor * driftNanos &&
     (z >= latencyShift.zMin || isApart);
   return {
     n,
@@ -55,7 +63,7 @@ export function shiftOf(
     delta,
     beforeNanos,
     afterNanos,
-    quartileNanos,
+    addedNanos,
     spreadNanos,
     driftNanos,
     isShifted,

@@ -19,14 +19,14 @@ export interface UnitLabel {
 export type LabelKind = "step" | "call" | "unanswered" | "message" | "status" | "line";
 
 /** What several units show alike. */
-export interface UnitShape {
+interface UnitShape {
   /** places in `Units.labels`, each once */
   readonly labels: readonly number[];
   /** the call that began last, -1 = none */
   readonly lastCall: number;
 }
 
-export interface UnitKey {
+interface UnitKey {
   readonly service: string;
   readonly operation: string;
 }

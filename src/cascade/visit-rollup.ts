@@ -276,14 +276,12 @@ export class VisitRollup {
     const targets = this.#targets
       .pairs()
       .map(([node, operation]) => ({ callee: nodes[node] ?? "", operation: texts[operation] ?? "" }));
-    const steps = this.#steps
-      .pairs()
-      .map(([kind, target]) => ({
-        kind: stepKinds[kind] ?? "step",
-        callee: "",
-        operation: "",
-        ...targets[target],
-      }));
+    const steps = this.#steps.pairs().map(([kind, target]) => ({
+      kind: stepKinds[kind] ?? "step",
+      callee: "",
+      operation: "",
+      ...targets[target],
+    }));
     const operations = this.#operations
       .pairs()
       .map(([node, operation]) => ({ service: nodes[node] ?? "", operation: texts[operation] ?? "" }));

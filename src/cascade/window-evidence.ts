@@ -1,3 +1,4 @@
+import { signedG } from "../base/count-test.ts";
 import type { BlameSums, EntrySums } from "./blame.ts";
 import { entryKey } from "./blame.ts";
 import type { Candidate } from "./candidate.ts";
@@ -12,8 +13,10 @@ import {
   excessTestMin,
   factCountMax,
   hintConfidenceMax,
+  hintScoreMin,
   latencyTestMin,
   marginMin,
+  mixShift,
   unreferencedErrorRatio,
   usualRequestsMin,
   windowConfidenceMax,
@@ -81,7 +84,8 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
   };
   const fused = fuse(findingsOf(signals));
   const margin = marginOf(fused[0], signals);
-  const candidates = margin >= marginMin.hint ? fused.slice(0, candidateCountMax).map(candidateOf) : [];
+  const isHint = margin >= marginMin.hint && (fused[0]?.score ?? 0) >= hintScoreMin;
+  const candidates = isHint ? fused.slice(0, candidateCountMax).map(candidateOf) : [];
   return {
     candidates,
     confidence: confidenceOf(candidates, margin, sums),
@@ -102,7 +106,7 @@ function comparedSignals(
   const [before, after] = [baseline?.visits ?? null, window.visits];
   const others = metrics === undefined ? {} : { metrics: certain(metrics) };
   if (before === null || after === null) return others;
-  const options = { withFailed: !hasErrors, byEntry: false };
+  const options = { withFailed: !hasErrors, byEntry: hasOtherMix(before, after) };
   const latency = latencySignal(latencySideOf(before, options), latencySideOf(after, options));
   const structure = structureSignal(before, after, { withStatus: !hasErrors });
   if (logLines === undefined) return { ...others, latency, structure };
@@ -111,6 +115,38 @@ function comparedSignals(
     { visits: after, lines: logLines.window },
   );
   return { ...others, latency, structure, logs };
+}
+
+/** Whether the shares of the operations at which requests come in have changed: then each is compared with itself. */
+function hasOtherMix(before: VisitSums, after: VisitSums): boolean {
+  const [was, is] = [entryCounts(before), entryCounts(after)];
+  return [...new Set([...was.counts.keys(), ...is.counts.keys()])].some((entry) => {
+    const shares = {
+      before: { count: was.counts.get(entry) ?? 0, of: was.all },
+      after: { count: is.counts.get(entry) ?? 0, of: is.all },
+    };
+    const [x, y] = [shares.before.count / shares.before.of, shares.after.count / shares.after.of];
+    return (
+      Math.abs(y - x) > mixShift.shareMin * x &&
+      Math.abs(signedG(shares.before, shares.after)) >= mixShift.testMin
+    );
+  });
+}
+
+function entryCounts({ visits, operations }: VisitSums): {
+  readonly counts: ReadonlyMap<string, number>;
+  readonly all: number;
+} {
+  const counts = new Map<string, number>();
+  let all = 0;
+  for (let row = 0; row < visits.parent.length; row += 1) {
+    const at = operations[visits.operation[row] as number];
+    if ((visits.parent[row] as number) >= 0 || at === undefined) continue;
+    const key = entryKey(at.service, at.operation);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+    all += 1;
+  }
+  return { counts, all };
 }
 
 /** Of findings that were tested before. */
