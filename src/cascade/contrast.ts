@@ -69,7 +69,7 @@ export function contrast(pair: UnitPair, { hasDrift }: { readonly hasDrift: bool
       );
     }
   }
-  const chance = chanceOf(looked.length);
+  const chance = chanceOf(looked.filter((each) => couldTell(each, pair)).length);
   const symptoms = looked
     .filter(({ strength }) => strength >= symptomTestMin)
     .map((symptom) => ({ ...symptom, margin: symptom.strength - chance }));
@@ -243,6 +243,21 @@ function symptomOf(
   const isDrift = hasDrift && driftFactor * driftOf(sides.before, label) >= Math.abs(g);
   const strength = isRecovery || isDrift ? 0 : weightOf(is, { g, before }) * Math.abs(g);
   return { key, label, before, after, g, strength, margin: 0 };
+}
+
+/**
+ * Whether a label could have become a symptom, as often as it was seen in both windows together. What could not, because it
+ * is too rare or always there, is no comparison that may be right by chance (Tarone 1990).
+ */
+function couldTell({ label, before, after }: Symptom, { labels }: UnitPair): boolean {
+  const is = labels[label] as UnitLabel;
+  const seen = before.count + after.count;
+  const reaches = (countBefore: number): boolean => {
+    const was = { count: countBefore, of: before.of };
+    const g = signedG(was, { count: seen - countBefore, of: after.of });
+    return !(is.isError && g < 0) && weightOf(is, { g, before: was }) * Math.abs(g) >= symptomTestMin;
+  };
+  return reaches(Math.max(0, seen - after.of)) || reaches(Math.min(seen, before.of));
 }
 
 function driftOf({ units, unitsOfFirstHalf, labels }: KeyCounts, label: number): number {
