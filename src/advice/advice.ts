@@ -1,4 +1,4 @@
-import type { Candidate, Edge, EvidenceFact } from "../cascade/candidate.ts";
+import type { Candidate, Edge, EvidenceFact, SlowerFact } from "../cascade/candidate.ts";
 import { usualText } from "./evidence-texts.ts";
 import { formatDuration, formatPercent } from "./format-duration.ts";
 import type { Language } from "./structural-texts.ts";
@@ -50,15 +50,36 @@ function adviceOn(candidate: Candidate, fact: EvidenceFact, ko: boolean): Advice
       : null;
   if (fact.kind === "path_share") return adviceOnPath(candidate, fact, ko);
   if (fact.kind === "window_failures") return adviceOnFailures(candidate, ko);
-  if (fact.kind === "window_latency") {
-    const entry = `${fact.service} ${fact.operation}`;
-    const added = formatDuration(fact.addedNanos);
-    const sentence = ko
-      ? `${service}: ${entry} 요청이 ${added} 더 기다리는 원인 조사`
-      : `${service}: find out what makes requests to ${entry} wait ${added} longer for it`;
-    return { kind: "slow_operation", service, sentence, spans: [] };
-  }
+  if (fact.kind === "became_slower") return adviceOnSlower(candidate, fact, ko);
+  if (fact.kind === "symptom" || fact.kind === "stops_after") return adviceOnSymptom(candidate, fact, ko);
   return fact.kind === "origin" ? adviceOnOrigin(fact, ko) : null;
+}
+
+/** What became slower by most says where to look; its other parts get no advice of their own. */
+function adviceOnSlower({ service, evidence }: Candidate, fact: SlowerFact, ko: boolean): Advice | null {
+  if (fact !== evidence.find(({ kind }) => kind === "became_slower")) return null;
+  const { role, operation, caller, callee, beforeNanos, afterNanos } = fact;
+  if (role === "calling" || (role === "called" && !fact.isMessage && !fact.isPeer))
+    return networkAdvice(service, { caller, callee }, [], ko);
+  const [before, after] = [formatDuration(beforeNanos), formatDuration(afterNanos)];
+  const sentence = ko
+    ? `${service}: ${operation}이(가) ${before}에서 ${after}(으)로 느려진 원인 조사`
+    : `${service}: find out why ${operation} takes ${after} instead of ${before}`;
+  return { kind: "slow_operation", service, sentence, spans: [] };
+}
+
+/** The strongest change of what requests do. */
+function adviceOnSymptom(
+  { service, evidence }: Candidate,
+  fact: Extract<EvidenceFact, { kind: "symptom" | "stops_after" }>,
+  ko: boolean,
+): Advice | null {
+  if (fact !== evidence.find(({ kind }) => kind === "symptom" || kind === "stops_after")) return null;
+  const { operation } = fact;
+  const sentence = ko
+    ? `${service}: ${operation}의 처리 과정이 달라진 원인 조사 (배포, 설정, 입력 변경)`
+    : `${service}: find out what made requests of ${operation} take another course (deploy, configuration, input)`;
+  return { kind: "changed_behaviour", service, sentence, spans: [] };
 }
 
 /** The heaviest part of the critical path that a service answers for; its smaller parts get no advice of their own. */

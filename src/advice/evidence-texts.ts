@@ -1,9 +1,10 @@
 import type { Candidate, CauseKind, EvidenceFact } from "../cascade/candidate.ts";
-import { confidentFrom, probableFrom } from "../cascade/scoring.ts";
+import { confidentFrom, probableFrom, windowConfidentFrom, windowProbableFrom } from "../cascade/scoring.ts";
 import type { UsualTime } from "../cascade/usual.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import type { SpanError } from "../trace/semantics.ts";
 import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";
+import { slowerText, stopText, symptomText, troublesText } from "./population-texts.ts";
 import type { Language } from "./structural-texts.ts";
 
 /** A fact as reports show it: the sentence, and what was measured (ms, ratio or count, as the sentence says). */
@@ -78,17 +79,14 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
       };
     case "window_failures":
       return windowFailuresText(fact, ko);
-    case "window_latency": {
-      const entry = `${fact.service} ${fact.operation}`;
-      const [nanos, added] = [formatDuration(fact.nanos), formatDuration(fact.addedNanos)];
-      return {
-        statement: ko
-          ? `${entry} 요청은 평균 ${nanos} 동안 이를 기다림, 이전보다 ${added} 증가`
-          : `requests to ${entry} wait ${nanos} for it on average, ${added} more than before`,
-        value: ms(fact.nanos),
-        baseline: ms(fact.nanos - fact.addedNanos),
-      };
-    }
+    case "became_slower":
+      return slowerText(fact, ko);
+    case "symptom":
+      return symptomText(fact, ko);
+    case "more_troubles":
+      return troublesText(fact, ko);
+    case "stops_after":
+      return stopText(fact, ko);
     case "metric_rise":
       return { statement: metricText(fact, ko), value: fact.after, baseline: fact.before };
     case "incomplete_trace":
@@ -404,13 +402,22 @@ export function traceVerdict(
     const lead = ko ? "시간을 가장 많이 쓴 곳:" : "Most of its time went to";
     return `${what}. ${lead} ${first.service} - ${why}.`;
   }
-  return `${what}. ${certainty(confidence, ko)}: ${first.service} (${kindText(first.kind, language)}) - ${why}.`;
+  return `${what}. ${certainty(confidence, traceBars, ko)}: ${first.service} (${kindText(first.kind, language)}) - ${why}.`;
 }
 
+/** From which confidences on we say so. */
+interface Bars {
+  readonly confident: number;
+  readonly probable: number;
+}
+
+const traceBars: Bars = { confident: confidentFrom, probable: probableFrom };
+const windowBars: Bars = { confident: windowConfidentFrom, probable: windowProbableFrom };
+
 /** How sure we are, as the start of a sentence. */
-function certainty(confidence: number | null, ko: boolean): string {
-  if (confidence !== null && confidence >= confidentFrom) return ko ? "근본 원인" : "Root cause";
-  if (confidence !== null && confidence >= probableFrom) return ko ? "유력한 원인" : "Probable cause";
+function certainty(confidence: number | null, { confident, probable }: Bars, ko: boolean): string {
+  if (confidence !== null && confidence >= confident) return ko ? "근본 원인" : "Root cause";
+  if (confidence !== null && confidence >= probable) return ko ? "유력한 원인" : "Probable cause";
   return ko ? "가능성 있는 원인 (증거 부족)" : "Possible cause (little evidence)";
 }
 
@@ -453,6 +460,10 @@ function timeText(
     : `${took} is no slower than other requests to it here (${time}, of ${all})`;
 }
 
+function isHiddenFailure(fact: EvidenceFact): boolean {
+  return fact.kind === "window_failures" && !fact.isVisible;
+}
+
 /** What became of the requests of a window. */
 export interface WindowOutcome {
   readonly requests: number;
@@ -489,8 +500,15 @@ export function windowVerdict(
     const added = formatDuration(slowest.addedNanos);
     what.push(ko ? `${entry} ${added} 지연` : `${entry} became ${added} slower`);
   }
-  if (what.length === 0) what.push(ko ? "사용자에게 감춰진 실패 발생" : "Failures were hidden from users");
+  if (what.length === 0 && first.evidence.some(isHiddenFailure))
+    what.push(ko ? "사용자에게 감춰진 실패 발생" : "Failures were hidden from users");
+  if (what.length === 0)
+    what.push(
+      ko
+        ? `요청 ${all}건이 실패나 눈에 띄는 지연 없이 평소와 다름`
+        : `${all} requests went another way than usual, without failing or taking noticeably longer`,
+    );
   const why = first.evidence[0] === undefined ? "" : ` - ${factText(first.evidence[0], language).statement}`;
-  const cause = `${certainty(confidence, ko)}: ${first.service} (${kindText(first.kind, language)})${why}`;
+  const cause = `${certainty(confidence, windowBars, ko)}: ${first.service} (${kindText(first.kind, language)})${why}`;
   return `${what.join(ko ? ", " : "; ")}. ${cause}.`;
 }

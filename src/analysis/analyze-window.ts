@@ -1,16 +1,24 @@
 import { adviceFor } from "../advice/advice.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
-import { BlameRollup, type BlameSums, entryKey } from "../cascade/blame.ts";
+import { BlameRollup, entryKey, type FailureSums } from "../cascade/blame.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
-import type { MetricWindow } from "../cascade/metric-signal.ts";
+import { type MetricWindow, metricSignal } from "../cascade/metric-signal.ts";
 import { errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
-import type { LogLines } from "../cascade/signals.ts";
-import { type EntryFinding, type WindowEvidence, windowEvidence } from "../cascade/window-evidence.ts";
+import type { LogLines, SignalFindings } from "../cascade/signals.ts";
+import { VisitRollup, type VisitSums } from "../cascade/visit-rollup.ts";
+import {
+  type EntryFinding,
+  type OtherSignals,
+  type WindowEvidence,
+  type WindowTraces,
+  windowEvidence,
+} from "../cascade/window-evidence.ts";
 import { MetricRollup } from "../metrics/metric-courses.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import { formatTime, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
+import { callsOf } from "../trace/extract-calls.ts";
 import type { Trace } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
 import { graphJson } from "./graph-json.ts";
@@ -19,12 +27,18 @@ import { type Scope, ScopeRollup, type SharedSums, senderNames } from "./scope.t
 import { impactOf, structuralAnalysis } from "./structural-analysis.ts";
 
 /** Everything that the report of a window is made of. */
-export interface WindowSums {
+export interface WindowSums extends WindowTraces {
   readonly scope: Scope;
-  readonly blame: BlameSums;
   readonly logLines: LogLines;
   /** with what was measured before the window, and after it */
   readonly metrics: MetricWindow;
+}
+
+export interface WindowRollupOptions extends SharedSums {
+  /** without anything to compare with less has to be kept; default true */
+  readonly isCompared?: boolean;
+  /** whether log lines come when traces have been added already; default false */
+  readonly logsComeLast?: boolean;
 }
 
 /** The part of what was folded that a window is about; null = no bound. */
@@ -37,32 +51,31 @@ const unbounded: WindowBounds = { from: null, to: null };
 
 /** Folds the traces of one window, in any order, for its report. Traces are only added: a window is read when it is whole. */
 export class WindowRollup extends ScopeRollup {
-  readonly #blame: BlameRollup;
+  readonly #blame = new BlameRollup();
   readonly #logs = new LogRollup();
   readonly #courses = new MetricRollup();
   readonly #isCompared: boolean;
+  #joinsLogs: boolean;
+  /** made with the first trace, when it is known whether there are logs to join */
+  #visits: VisitRollup | null = null;
 
-  /**
-   * Without a baseline to compare with (`isCompared` = false) less has to be worked out. What is named in `shared` is used
-   * instead of something of its own.
-   */
-  constructor(
-    { isCompared }: { readonly isCompared: boolean } = { isCompared: true },
-    shared: SharedSums = {},
-  ) {
+  constructor({ isCompared = true, logsComeLast = false, ...shared }: WindowRollupOptions = {}) {
     super(shared);
     this.#isCompared = isCompared;
-    this.#blame = new BlameRollup({ isCompared });
+    this.#joinsLogs = logsComeLast;
   }
 
-  override addTrace(trace: Trace): void {
-    super.addTrace(trace);
+  override addTrace(trace: Trace, calls = callsOf(trace)): void {
+    super.addTrace(trace, calls);
     this.#blame.add(trace);
+    if (this.#isCompared) this.#visitRollup().add(trace, calls);
   }
 
   /** Lines say something only against those of a baseline. */
   addLogRecords(records: Iterable<LogRecord>): void {
-    if (this.#isCompared) this.#logs.add(records);
+    if (!this.#isCompared) return;
+    this.#joinsLogs = true;
+    this.#logs.add(records);
   }
 
   /** Points of the window and of the time around it: what is unusual in the window shows against that. */
@@ -76,13 +89,15 @@ export class WindowRollup extends ScopeRollup {
    */
   window(bounds: readonly WindowBounds[] = [unbounded]): WindowSums {
     const scope = this.scope(null);
+    const { directory } = this;
     const names = senderNames(scope);
     const isUnbounded = bounds.every(({ from, to }) => from === null && to === null);
     const logRanges = bounds.map(({ from, to }) => ({ from: from ?? firstTime, to: to ?? lastTime }));
     const { from: first, to: last } = scope.totals;
     return {
       scope: { ...scope, problems: mergeProblems([...scope.problems, ...this.#signalProblems()]) },
-      blame: this.#blame.read(this.directory),
+      blame: this.#blame.read(directory),
+      visits: this.#isCompared ? this.#visitRollup().read(directory) : null,
       logLines: this.#logs.read({ ...names, ranges: isUnbounded ? null : logRanges }),
       metrics: {
         courses: this.#courses.read(names),
@@ -92,6 +107,11 @@ export class WindowRollup extends ScopeRollup {
         })),
       },
     };
+  }
+
+  #visitRollup(): VisitRollup {
+    this.#visits ??= new VisitRollup({ joinsLogs: this.#joinsLogs });
+    return this.#visits;
   }
 
   #signalProblems(): readonly Problem[] {
@@ -123,14 +143,16 @@ export interface WindowOptions {
 
 /** The report of a window, against a healthy time where there is one. */
 export function analyzeWindow(
-  { scope, blame }: WindowSums,
+  window: WindowSums,
   baseline: WindowSums | null,
   options: WindowOptions,
 ): WindowReport {
+  const { scope, blame } = window;
   const { language } = options;
   const evidence = windowEvidence({
-    sums: blame,
-    baseline: baseline?.blame ?? null,
+    ...otherSignals(window, baseline),
+    window,
+    baseline,
     isFailing: (service) => (scope.red.service(service)?.cell.errorRatio ?? 0) > errorRatioMax,
   });
   const { candidates, confidence, entries, requests, excessFailed, onsets } = evidence;
@@ -182,8 +204,28 @@ export function analyzeWindow(
       traces: scope.totals.traces,
       services: scope.red.services.filter((name) => scope.red.service(name)?.isInferred === false).length,
     },
-    problems: scope.problems,
+    problems: mergeProblems([...scope.problems, ...thinnedProblems(window.visits)]),
   };
+}
+
+function thinnedProblems(visits: VisitSums | null): readonly Problem[] {
+  const count = visits?.omittedTraces ?? 0;
+  if (count === 0) return [];
+  const message =
+    "There are more visits of services than are compared with the baseline: traces were left out evenly, only from that comparison";
+  return [{ kind: "overflow", message, count, spans: [] }];
+}
+
+/** What logs and metrics say; of metrics only those of services that traces know, for others cannot be placed. */
+function otherSignals(window: WindowSums, baseline: WindowSums | null): OtherSignals {
+  const { red, graph } = window.scope;
+  const known = new Set([...red.services, ...graph.nodeKinds.keys()]);
+  const metrics: SignalFindings = new Map(
+    [...metricSignal(window.metrics, baseline?.metrics ?? null)].filter(([service]) => known.has(service)),
+  );
+  const hasLines = window.logLines.lines > 0 && (baseline?.logLines.lines ?? 0) > 0;
+  if (baseline === null || !hasLines) return { metrics };
+  return { metrics, logLines: { baseline: baseline.logLines, window: window.logLines } };
 }
 
 function slowestEntry({ entry: { service, operation }, addedNanos }: EntryFinding): WindowOutcome["slowest"] {
@@ -239,7 +281,10 @@ function onsetOrderOf(onsets: ReadonlyMap<string, number>): WindowReport["onset_
     .map(([service, minute]) => ({ service, onset: formatTime(startOfMinute(minute)) }));
 }
 
-function exemplarsOf({ candidates }: WindowEvidence, { failures }: BlameSums): readonly string[] {
+function exemplarsOf(
+  { candidates }: WindowEvidence,
+  { failures }: { readonly failures: ReadonlyMap<string, FailureSums> },
+): readonly string[] {
   const ids = candidates.flatMap(({ service }) => failures.get(service)?.exemplars ?? []);
   return [...new Set(ids)].slice(0, exemplarsInAllMax);
 }

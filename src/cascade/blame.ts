@@ -3,30 +3,22 @@ import { minutesMax, overflowName, servicesMax } from "../model/limits.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
-import { criticalPath } from "../trace/critical-path.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { kindOf } from "./origin-facts.ts";
 import { blameEntriesMax, exemplarCountMax } from "./scoring.ts";
-import { ownerOf } from "./time-owner.ts";
 
 /**
- * Who is to blame for the failures of many traces, and where their time went, request by request: what one trace says is
- * added up. Traces are assembled with `rawNaming`. All sums are exact, so that the order of traces never shows.
+ * Who is to blame for the failures of many traces, request by request, and how requests fared: what one trace says is added
+ * up. Traces are assembled with `rawNaming`. All sums are exact, so that the order of traces never shows.
  */
 export class BlameRollup {
   readonly #entries = new Map<string, EntrySums>();
   readonly #failures = new Map<string, FailureSums>();
-  readonly #isCompared: boolean;
   #traces = 0;
   #orphans = 0;
   #spans = 0;
-
-  /** `isCompared` = against a baseline: only then it matters where requests spent their time */
-  constructor({ isCompared }: { readonly isCompared: boolean }) {
-    this.#isCompared = isCompared;
-  }
 
   add(trace: Trace): void {
     this.#traces += 1;
@@ -36,11 +28,7 @@ export class BlameRollup {
     const known = roots.filter(({ isOrphan }) => !isOrphan);
     this.#orphans += roots.length - known.length;
     // of a trace without a root, what is left of it has to do
-    for (const root of known.length > 0 ? known : roots) {
-      const entry = this.#entryOf(root);
-      entry.add(trace, root);
-      if (this.#isCompared) entry.addPath(trace, root);
-    }
+    for (const root of known.length > 0 ? known : roots) this.#entryOf(root).add(trace, root);
     for (const origin of origins) this.#addOrigin(trace, origin);
   }
 
@@ -51,7 +39,7 @@ export class BlameRollup {
       const service = directory.nameOfKey(sums.service);
       const key = entryKey(service, sums.operation);
       const known = entries.get(key) ?? new EntrySums(service, sums.operation);
-      known.merge(sums, directory);
+      known.merge(sums);
       entries.set(key, known);
     }
     const failures = new Map<string, FailureSums>();
@@ -104,14 +92,12 @@ export function entryKey(service: string, operation: string): string {
   return `${service}\u0000${operation}`;
 }
 
-/** One operation at which requests come in: how they went, and which services they waited for. */
+/** One operation at which requests come in, and how they went. */
 export class EntrySums {
   readonly service: string;
   readonly operation: string;
   /** how they went */
   cell = new RedCell();
-  /** service -> time on the critical path, in units of µs / 1024 */
-  readonly path = new Map<string, number>();
   /** in µs and µs², each as often as its weight says, in units of 1 / 1024 */
   readonly #duration = new ExactSum();
   readonly #durationSquared = new ExactSum();
@@ -135,25 +121,11 @@ export class EntrySums {
     this.#durationSquared.addProduct(micros, micros, parts);
   }
 
-  addPath(trace: Trace, root: TraceSpan): void {
-    if (root.isUnfinished) return;
-    const weight = exactWeight(trace.weight);
-    for (const { span, start, end } of criticalPath(trace, root.index)) {
-      const { service } = ownerOf(trace, trace.spans[span] as TraceSpan);
-      const spent = Math.round((end - start) / 1000) * weight * 1024;
-      this.path.set(service, (this.path.get(service) ?? 0) + spent);
-    }
-  }
-
-  merge(other: EntrySums, directory: ServiceDirectory): void {
+  merge(other: EntrySums): void {
     this.cell = RedCell.sum([this.cell, other.cell]);
     this.#weight.addSum(other.#weight);
     this.#duration.addSum(other.#duration);
     this.#durationSquared.addSum(other.#durationSquared);
-    for (const [key, spent] of other.path) {
-      const service = directory.nameOfKey(key);
-      this.path.set(service, (this.path.get(service) ?? 0) + spent);
-    }
   }
 
   /** Finished requests, adjusted for sampling. */
@@ -173,12 +145,6 @@ export class EntrySums {
     const meanSquare = Number(this.#durationSquared.value) / weight;
     return Math.max(0, meanSquare - mean * mean) * 1e6;
   }
-
-  /** Mean time that a request waited for a service. */
-  pathNanosOf(service: string): number {
-    const weight = Number(this.#weight.value);
-    return weight === 0 ? 0 : ((this.path.get(service) ?? 0) / weight) * 1000;
-  }
 }
 
 /** The failures that began at one service. A failure with several causes counts in parts. */
@@ -190,6 +156,8 @@ export class FailureSums {
   readonly kinds = new Map<CauseKind, number>();
   readonly operations = new Map<string, number>();
   readonly edges = new Map<string, Edge & { count: number }>();
+  /** by instance of the span that shows the cause, in the service that is blamed */
+  readonly instances = new Map<string, number>();
   /** visible ones, by minute */
   readonly minutes = new Map<number, number>();
   /** hex ids of traces, the smallest few: any choice would do, but it must not depend on order */
@@ -207,6 +175,8 @@ export class FailureSums {
     } else this.hidden += weight;
     countIn(this.kinds, kindOf(reason), weight);
     countIn(this.operations, this.operations.size < blameEntriesMax ? at.operation : overflowName, weight);
+    if (!origin.isPeer && at.service === origin.service && this.instances.size < blameEntriesMax)
+      countIn(this.instances, at.instance, weight);
     if (edge !== null) this.#countEdge(edge, weight);
     this.#exemplify([trace.traceId]);
   }
@@ -216,6 +186,7 @@ export class FailureSums {
     this.hidden += other.hidden;
     for (const [kind, count] of other.kinds) countIn(this.kinds, kind, count);
     for (const [operation, count] of other.operations) countIn(this.operations, operation, count);
+    for (const [instance, count] of other.instances) countIn(this.instances, instance, count);
     for (const { caller, callee, count } of other.edges.values())
       this.#countEdge({ caller: directory.nameOfKey(caller), callee: directory.nameOfKey(callee) }, count);
     for (const [minute, count] of other.minutes) countIn(this.minutes, minute, count);

@@ -1,6 +1,8 @@
+import type { Share } from "../base/count-test.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import type { OriginReason } from "../trace/error-origin.ts";
 import { missingSpansCostMax, rivalWeight } from "./scoring.ts";
+import type { LabelKind } from "./units.ts";
 import type { UsualTime } from "./usual.ts";
 
 /** What sort of fault a candidate is blamed for. */
@@ -114,14 +116,25 @@ export type EvidenceFact =
       /** in a healthy time of as many requests; null where none was given */
       readonly expected: number | null;
     }
+  | SlowerFact
+  | SymptomFact
+  /** troubles that are usual in the system as a whole show more often at one operation */
   | {
-      readonly kind: "window_latency";
-      /** the entry that became slower */
+      readonly kind: "more_troubles";
+      readonly signal: "structure" | "logs";
       readonly service: string;
       readonly operation: string;
-      /** mean time that a request waited for the candidate, and how much of it is new */
-      readonly nanos: number;
-      readonly addedNanos: number;
+      readonly before: Share;
+      readonly after: Share;
+    }
+  /** requests of a caller do nothing more after the call of one operation */
+  | {
+      readonly kind: "stops_after";
+      readonly caller: string;
+      readonly service: string;
+      readonly operation: string;
+      readonly before: Share;
+      readonly after: Share;
     }
   | {
       /** a metric of one process that is higher than in the healthy time */
@@ -140,6 +153,52 @@ export type EvidenceFact =
       readonly z: number;
     }
   | { readonly kind: "incomplete_trace"; readonly orphans: number; readonly spans: readonly number[] };
+
+/** A part of what a service does, or of what calls on its side take, became slower. */
+export interface SlowerFact {
+  readonly kind: "became_slower";
+  /** own work, calls to it, or its calls */
+  readonly role: "own" | "called" | "calling";
+  readonly service: string;
+  /** of what became slower by most; for own work both are the service */
+  readonly caller: string;
+  readonly callee: string;
+  readonly operation: string;
+  /** the callee has no spans of its own, and all of its time counts */
+  readonly isPeer: boolean;
+  /** what waited was a message */
+  readonly isMessage: boolean;
+  /** to a request on average, all parts together */
+  readonly addedNanos: number;
+  /** parts that became slower, of all that were compared */
+  readonly slower: number;
+  readonly series: number;
+  /** medians, of so many values */
+  readonly beforeNanos: number;
+  readonly afterNanos: number;
+  readonly before: number;
+  readonly after: number;
+  /** of the rank test */
+  readonly z: number;
+}
+
+/** Visits of an operation show something more or less often than before. */
+export interface SymptomFact {
+  readonly kind: "symptom";
+  readonly signal: "structure" | "logs";
+  readonly service: string;
+  readonly operation: string;
+  readonly label: LabelKind;
+  readonly name: string;
+  /** of a call or message; else "" */
+  readonly callee: string;
+  readonly before: Share;
+  readonly after: Share;
+  /** above 0 = more often */
+  readonly g: number;
+  /** share of those visits below which nothing shows a symptom too */
+  readonly leaf: number;
+}
 
 /** How the end of a late connection stands apart from the other one. */
 interface LateEnd {

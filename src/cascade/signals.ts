@@ -20,6 +20,16 @@ export interface SignalFinding {
 /** By service; a service without evidence is not in it. */
 export type SignalFindings = ReadonlyMap<string, SignalFinding>;
 
+/** What one kind of telemetry says, and how sure it is that this is no chance. */
+export interface SignalResult {
+  readonly findings: SignalFindings;
+  /**
+   * by service, how far its strongest evidence (a likelihood ratio) is above `2 ln(n)`, which the largest of so many
+   * comparisons as were made comes near by chance
+   */
+  readonly margins: ReadonlyMap<string, number>;
+}
+
 /** One line of a log as it can be compared with others, joined to the span that wrote it. */
 export interface LogLine {
   readonly service: string;

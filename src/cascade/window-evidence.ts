@@ -1,23 +1,29 @@
-import type { BlameSums, EntrySums, FailureSums } from "./blame.ts";
-import { entryKey, mostFrequent } from "./blame.ts";
-import { type Candidate, type CauseKind, type EvidenceFact, leadOf } from "./candidate.ts";
+import { signedG } from "../base/count-test.ts";
+import type { BlameSums, EntrySums } from "./blame.ts";
+import { entryKey } from "./blame.ts";
+import type { Candidate } from "./candidate.ts";
+import { errorSignal, requestsOf, significantExcess } from "./error-signal.ts";
+import { type FusedFinding, factsOf, fuse } from "./fusion.ts";
+import { latencySideOf } from "./latency-series.ts";
+import { latencySignal } from "./latency-signal.ts";
+import { logSignal } from "./log-signal.ts";
 import {
   addedLatencyShareMin,
   candidateCountMax,
-  errorStrength,
   excessTestMin,
-  expectedCountFloor,
   factCountMax,
-  hiddenStrength,
-  latencyStrength,
+  hintConfidenceMax,
+  hintScoreMin,
   latencyTestMin,
-  manyServicesMin,
-  manyServicesTestBase,
-  unitsForConfidence,
+  marginMin,
+  mixShift,
   unreferencedErrorRatio,
   usualRequestsMin,
   windowConfidenceMax,
 } from "./scoring.ts";
+import type { LogLines, SignalFindings, SignalName, SignalResult } from "./signals.ts";
+import { structureSignal } from "./structure-signal.ts";
+import type { VisitSums } from "./visit-rollup.ts";
 
 /** What the evidence engine says of many traces, against a healthy time where there is one. */
 export interface WindowEvidence {
@@ -31,10 +37,24 @@ export interface WindowEvidence {
   readonly onsets: ReadonlyMap<string, number>;
 }
 
-export interface WindowQuestion {
-  readonly sums: BlameSums;
+/** What traces of one window add up to. */
+export interface WindowTraces {
+  readonly blame: BlameSums;
+  /** null where nothing is compared */
+  readonly visits: VisitSums | null;
+}
+
+/** Telemetry beside traces that says something about a window. */
+export interface OtherSignals {
+  readonly metrics?: SignalFindings;
+  /** of the healthy time and of the window */
+  readonly logLines?: { readonly baseline: LogLines; readonly window: LogLines };
+}
+
+export interface WindowQuestion extends OtherSignals {
+  readonly window: WindowTraces;
   /** a healthy time, null where none is known */
-  readonly baseline: BlameSums | null;
+  readonly baseline: WindowTraces | null;
   /** whether so many of a service's own requests fail that it is unhealthy by itself */
   readonly isFailing: (service: string) => boolean;
 }
@@ -46,132 +66,103 @@ export interface EntryFinding {
   readonly excessFailed: number;
   /** growth of the mean latency; 0 where not significant or nothing to compare with */
   readonly addedNanos: number;
-  readonly usualNanos: number;
 }
 
 /**
- * Ranks services by their part in what went wrong: excess failures that began at them, excess time that slower entries
- * waited for them, and failures that were hidden from users, each weighed by how strongly users feel it. What is not
- * significant counts nothing: a quiet window has no candidates.
+ * Ranks services by what all signals say of them: failures that began at them, request by request, and what only two
+ * populations can tell, which of their times, steps, resources and log lines changed. Without anything that many
+ * comparisons would not show by chance there are no candidates.
  */
-export function windowEvidence({ sums, baseline, isFailing }: WindowQuestion): WindowEvidence {
-  const requests = requestsOf(sums);
-  const ratio = baseline === null ? null : requests / Math.max(1, requestsOf(baseline));
+export function windowEvidence(question: WindowQuestion): WindowEvidence {
+  const sums = question.window.blame;
+  const baseline = question.baseline?.blame ?? null;
   const entries = [...sums.entries.values()].map((entry) => findingOf(entry, baseline));
-  const scores = new Map<string, number>();
-  const failures = failureBlames({ sums, baseline, isFailing }, { requests, ratio });
-  const latency = latencyBlames(entries, baseline);
-  const excessFailed = sumOf(failures.visible.values());
-  const requestsSlowed = sumOf(
-    entries.filter(({ addedNanos }) => addedNanos > 0).map(({ entry }) => entry.finished),
-  );
-  const hiddenUnits = sumOf(failures.hidden.values()) * hiddenStrength;
-  const strengths = {
-    errors:
-      excessFailed > 0
-        ? Math.min(1, errorStrength.base + excessFailed / requests / errorStrength.fullAtRatio)
-        : 0,
-    latency: latencyStrengthOf(entries),
-    hidden: failures.hidden.size > 0 ? hiddenStrength : 0,
+  const errors = errorSignal({ sums, baseline, isFailing: question.isFailing });
+  const signals = {
+    ...comparedSignals(question, errors.findings.size > 0),
+    errors: certain(errors.findings),
   };
-  spread(scores, failures.visible, strengths.errors);
-  spread(scores, failures.hidden, strengths.hidden);
-  spread(scores, latency.added, strengths.latency);
-  const total = strengths.errors + strengths.latency + strengths.hidden;
-  const candidates = [...scores]
-    .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
-    .slice(0, candidateCountMax)
-    .map(([service, score]) =>
-      candidateOf({ service, score: score / total, sums, failures, latency, requests }),
-    );
+  const fused = fuse(findingsOf(signals));
+  const margin = marginOf(fused[0], signals);
+  const isHint = margin >= marginMin.hint && (fused[0]?.score ?? 0) >= hintScoreMin;
+  const candidates = isHint ? fused.slice(0, candidateCountMax).map(candidateOf) : [];
   return {
     candidates,
-    confidence: confidenceOf(candidates, excessFailed + requestsSlowed + hiddenUnits, sums),
+    confidence: confidenceOf(candidates, margin, sums),
     entries,
-    requests,
-    excessFailed,
-    onsets: onsetsOf(sums, failures, { ratio, baseline }),
+    requests: requestsOf(sums),
+    excessFailed: errors.excessFailed,
+    onsets: errors.onsets,
   };
 }
 
-/** Shares `strength` out in proportion. */
-function spread(scores: Map<string, number>, parts: ReadonlyMap<string, number>, strength: number): void {
-  const total = sumOf(parts.values());
-  for (const [service, part] of parts)
-    scores.set(service, (scores.get(service) ?? 0) + (strength * part) / total);
+type Signals = Partial<Readonly<Record<SignalName, SignalResult>>>;
+
+/** What two populations tell. Failures cut requests short and make callers wait; where they are found, they are told once. */
+function comparedSignals(
+  { window, baseline, metrics, logLines }: WindowQuestion,
+  hasErrors: boolean,
+): Signals {
+  const [before, after] = [baseline?.visits ?? null, window.visits];
+  const others = metrics === undefined ? {} : { metrics: certain(metrics) };
+  if (before === null || after === null) return others;
+  const options = { withFailed: !hasErrors, byEntry: hasOtherMix(before, after) };
+  const latency = latencySignal(latencySideOf(before, options), latencySideOf(after, options));
+  const structure = structureSignal(before, after, { withStatus: !hasErrors });
+  if (logLines === undefined) return { ...others, latency, structure };
+  const logs = logSignal(
+    { visits: before, lines: logLines.baseline },
+    { visits: after, lines: logLines.window },
+  );
+  return { ...others, latency, structure, logs };
 }
 
-interface Comparison {
-  readonly requests: number;
-  /** requests of the window for one of the baseline; null where there is none */
-  readonly ratio: number | null;
-}
-
-interface FailureBlames {
-  /** excess by service; only significant ones */
-  readonly visible: Map<string, number>;
-  readonly hidden: Map<string, number>;
-  readonly expected: Map<string, { readonly visible: number | null; readonly hidden: number | null }>;
-}
-
-function failureBlames(
-  { sums, baseline, isFailing }: WindowQuestion,
-  { requests, ratio }: Comparison,
-): FailureBlames {
-  const visible = new Map<string, number>();
-  const hidden = new Map<string, number>();
-  const expected: FailureBlames["expected"] = new Map();
-  const bar = excessBar(sums.failures.size);
-  for (const [service, failures] of [...sums.failures].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const before = baseline?.failures.get(service);
-    const usual = {
-      visible: ratio === null ? null : (before?.visible ?? 0) * ratio,
-      hidden: ratio === null ? null : (before?.hidden ?? 0) * ratio,
+/** Whether the shares of the operations at which requests come in have changed: then each is compared with itself. */
+function hasOtherMix(before: VisitSums, after: VisitSums): boolean {
+  const [was, is] = [entryCounts(before), entryCounts(after)];
+  return [...new Set([...was.counts.keys(), ...is.counts.keys()])].some((entry) => {
+    const shares = {
+      before: { count: was.counts.get(entry) ?? 0, of: was.all },
+      after: { count: is.counts.get(entry) ?? 0, of: is.all },
     };
-    expected.set(service, usual);
-    const reference = usual.visible ?? requests * unreferencedErrorRatio;
-    const excess = significantExcess(failures.visible, reference, bar);
-    if (excess > 0) visible.set(service, excess);
-    // what retries and fallbacks usually hide is not known without a healthy time: then only what is unhealthy counts
-    if (usual.hidden === null && !isFailing(service)) continue;
-    const hiddenReference = usual.hidden ?? requests * unreferencedErrorRatio;
-    const hiddenExcess = significantExcess(failures.hidden, hiddenReference, bar);
-    if (hiddenExcess > 0) hidden.set(service, hiddenExcess);
+    const [x, y] = [shares.before.count / shares.before.of, shares.after.count / shares.after.of];
+    return (
+      Math.abs(y - x) > mixShift.shareMin * x &&
+      Math.abs(signedG(shares.before, shares.after)) >= mixShift.testMin
+    );
+  });
+}
+
+function entryCounts({ visits, operations }: VisitSums): {
+  readonly counts: ReadonlyMap<string, number>;
+  readonly all: number;
+} {
+  const counts = new Map<string, number>();
+  let all = 0;
+  for (let row = 0; row < visits.parent.length; row += 1) {
+    const at = operations[visits.operation[row] as number];
+    if ((visits.parent[row] as number) >= 0 || at === undefined) continue;
+    const key = entryKey(at.service, at.operation);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+    all += 1;
   }
-  if (visible.size === 0) addTogether(visible, { sums, expected, requests, bar });
-  return { visible, hidden, expected };
+  return { counts, all };
 }
 
-function excessBar(services: number): number {
-  return services > manyServicesMin ? 2 * Math.log(services) + manyServicesTestBase : excessTestMin;
+/** Of findings that were tested before. */
+function certain(findings: SignalFindings): SignalResult {
+  return { findings, margins: new Map([...findings.keys()].map((service) => [service, marginMin.finding])) };
 }
 
-/** Few failures at each of several services may be many in all: then each that has more than usual has its part. */
-function addTogether(
-  visible: Map<string, number>,
-  {
-    sums,
-    expected,
-    requests,
-    bar,
-  }: { sums: BlameSums; requests: number; bar: number } & Pick<FailureBlames, "expected">,
-): void {
-  const total = sumOf([...sums.failures.values()].map((failures) => failures.visible));
-  const known = [...expected.values()].map((usual) => usual.visible).filter((count) => count !== null);
-  const reference = known.length > 0 ? sumOf(known) : requests * unreferencedErrorRatio;
-  if (significantExcess(total, reference, bar) === 0) return;
-  for (const [service, failures] of sums.failures) {
-    const excess = failures.visible - (expected.get(service)?.visible ?? 0);
-    if (excess > 0) visible.set(service, excess);
-  }
+function findingsOf(signals: Signals): Partial<Record<SignalName, SignalFindings>> {
+  return Object.fromEntries(Object.entries(signals).map(([name, { findings }]) => [name, findings]));
 }
 
-/** Poisson likelihood ratio against the expected count; the excess, or 0 where it may be chance. */
-function significantExcess(count: number, expected: number, bar: number): number {
-  const mean = expected + expectedCountFloor;
-  if (count <= mean) return 0;
-  const g = 2 * (count * Math.log(count / mean) - (count - mean));
-  return g > bar ? count - expected : 0;
+/** Of the signal that is surest of the first service. */
+function marginOf(first: FusedFinding | undefined, signals: Signals): number {
+  const none = Number.NEGATIVE_INFINITY;
+  if (first === undefined) return none;
+  return Math.max(...first.terms.map(({ signal }) => signals[signal]?.margins.get(first.service) ?? none));
 }
 
 function findingOf(entry: EntrySums, baseline: BlameSums | null): EntryFinding {
@@ -179,11 +170,10 @@ function findingOf(entry: EntrySums, baseline: BlameSums | null): EntryFinding {
   const { requests, failed } = entry.cell;
   const usualRatio = baseline === null ? unreferencedErrorRatio : (before?.cell.errorRatio ?? 0);
   const excessFailed = significantExcess(failed, requests * usualRatio, excessTestMin);
-  const usualNanos = before?.meanNanos ?? 0;
   const isComparable =
     before !== undefined && before.finished >= usualRequestsMin && entry.finished >= usualRequestsMin;
   const addedNanos = isComparable ? significantlyAdded(entry, before) : 0;
-  return { entry, excessFailed, addedNanos, usualNanos };
+  return { entry, excessFailed, addedNanos };
 }
 
 /** Welch's test of the means; 0 where the difference may be chance or too small to notice. */
@@ -193,127 +183,33 @@ function significantlyAdded(entry: EntrySums, before: EntrySums): number {
   return added > before.meanNanos * addedLatencyShareMin && added > error * latencyTestMin ? added : 0;
 }
 
-interface LatencyBlames {
-  /** added time of all requests by service */
-  readonly added: Map<string, number>;
-  readonly facts: Map<string, EvidenceFact[]>;
-}
-
-/** Of each slower entry, the services that its requests wait longer for share the added time. */
-function latencyBlames(entries: readonly EntryFinding[], baseline: BlameSums | null): LatencyBlames {
-  const added = new Map<string, number>();
-  const facts = new Map<string, EvidenceFact[]>();
-  const slower = entries.filter(({ addedNanos }) => addedNanos > 0);
-  slower.sort((a, b) => b.addedNanos * b.entry.finished - a.addedNanos * a.entry.finished);
-  for (const { entry, addedNanos } of slower) {
-    const before = baseline?.entries.get(entryKey(entry.service, entry.operation));
-    const growth = [...entry.path.keys()]
-      .sort()
-      .map((service) => [service, entry.pathNanosOf(service) - (before?.pathNanosOf(service) ?? 0)] as const)
-      .filter(([, grown]) => grown > addedNanos * addedLatencyShareMin);
-    const total = sumOf(growth.map(([, grown]) => grown));
-    for (const [service, grown] of growth) {
-      added.set(service, (added.get(service) ?? 0) + (entry.finished * addedNanos * grown) / total);
-      const { service: entryService, operation } = entry;
-      const fact = {
-        kind: "window_latency",
-        service: entryService,
-        operation,
-        nanos: entry.pathNanosOf(service),
-        addedNanos: grown,
-      } as const;
-      facts.set(service, [...(facts.get(service) ?? []), fact]);
-    }
-  }
-  return { added, facts };
-}
-
-/** Weighted by traffic: the maximum over entries would let one rare noisy entry outweigh a crash. */
-function latencyStrengthOf(entries: readonly EntryFinding[]): number {
-  const added = sumOf(entries.map(({ entry, addedNanos }) => entry.finished * addedNanos));
-  if (added <= 0) return 0;
-  const usual = sumOf(entries.map(({ entry, usualNanos }) => entry.finished * usualNanos));
-  return Math.min(1, latencyStrength.base + added / Math.max(1, usual) / latencyStrength.fullAtShare);
-}
-
-interface CandidateParts {
-  readonly service: string;
-  readonly score: number;
-  readonly sums: BlameSums;
-  readonly failures: FailureBlames;
-  readonly latency: LatencyBlames;
-  readonly requests: number;
-}
-
-function candidateOf({ service, score, sums, failures, latency, requests }: CandidateParts): Candidate {
-  const own = sums.failures.get(service);
-  const expected = failures.expected.get(service);
-  const evidence: EvidenceFact[] = [];
-  const cause = own === undefined ? null : onlyKind(own);
-  const add = (isVisible: boolean, count: number, usual: number | null): void => {
-    evidence.push({ kind: "window_failures", isVisible, cause, failures: count, requests, expected: usual });
-  };
-  if (own !== undefined && failures.visible.has(service)) add(true, own.visible, expected?.visible ?? null);
-  evidence.push(...(latency.facts.get(service) ?? []));
-  if (own !== undefined && failures.hidden.has(service)) add(false, own.hidden, expected?.hidden ?? null);
-  const failed = failures.visible.has(service) || failures.hidden.has(service) ? own : undefined;
+/** The strongest signal says what sort of fault it is, and where the others are silent, the next one. */
+function candidateOf(fused: FusedFinding): Candidate {
+  const findings = fused.terms.map(({ finding }) => finding);
+  const place = findings.find(({ operation, edge }) => operation !== null || edge !== null);
   return {
-    service,
-    kind: failed === undefined ? "latency" : (mostFrequent(failed.kinds) ?? "error"),
-    score,
-    operation: failed === undefined ? null : mostFrequent(failed.operations),
-    instance: null,
-    edge: failed === undefined ? null : commonEdge(failed),
-    evidence: evidence.slice(0, factCountMax),
+    service: fused.service,
+    kind: findings[0]?.kind ?? "error",
+    score: fused.score,
+    operation: place?.operation ?? null,
+    instance: findings.find(({ instance }) => instance !== null)?.instance ?? null,
+    edge: place?.edge ?? null,
+    evidence: factsOf(fused).slice(0, factCountMax),
   };
 }
 
-/** The sort of fault that all failures of a service began with; null where there are several. */
-function onlyKind({ kinds }: FailureSums): CauseKind | null {
-  const [only, ...others] = kinds.keys();
-  return only === undefined || others.length > 0 ? null : only;
-}
-
-/** The edge that all failures of a service crossed; null where there are several. */
-function commonEdge({ edges }: FailureSums): Candidate["edge"] {
-  const [only, ...others] = edges.values();
-  return only === undefined || others.length > 0 ? null : { caller: only.caller, callee: only.callee };
-}
-
-function onsetsOf(
-  sums: BlameSums,
-  { visible }: FailureBlames,
-  { ratio, baseline }: Pick<Comparison, "ratio"> & { readonly baseline: BlameSums | null },
-): ReadonlyMap<string, number> {
-  const onsets = new Map<string, number>();
-  for (const service of visible.keys()) {
-    const minutes = [...(sums.failures.get(service)?.minutes ?? [])].sort(([a], [b]) => a - b);
-    const [first, last] = [minutes[0]?.[0] ?? 0, minutes.at(-1)?.[0] ?? 0];
-    const before = (baseline?.failures.get(service)?.visible ?? 0) * (ratio ?? 0);
-    const usual = before / (last - first + 1);
-    const onset = minutes.find(([, count]) => significantExcess(count, usual, 0) > 0);
-    if (onset !== undefined) onsets.set(service, onset[0]);
-  }
-  return onsets;
-}
-
-/** Not calibrated yet: it orders windows, it is no probability. */
+/**
+ * The score of the first candidate, which those share that are as strong; of what may be chance it stays below a verdict.
+ * Not calibrated: it is no probability.
+ */
 function confidenceOf(
   candidates: readonly Candidate[],
-  units: number,
+  margin: number,
   { completeness }: BlameSums,
 ): number | null {
-  const lead = leadOf(candidates);
-  if (lead === null) return null;
-  const enough = 1 - Math.exp(-units / unitsForConfidence);
-  return Math.round(Math.min(windowConfidenceMax, lead * enough * completeness) * 1000) / 1000;
-}
-
-function requestsOf({ entries }: BlameSums): number {
-  return sumOf([...entries.values()].map(({ cell }) => cell.requests));
-}
-
-/** Smallest first, so that the sum does not depend on order. */
-function sumOf(values: Iterable<number>): number {
-  return [...values].sort((a, b) => a - b).reduce((sum, value) => sum + value, 0);
+  const score = candidates[0]?.score;
+  if (score === undefined) return null;
+  const equals = candidates.filter((candidate) => candidate.score === score).length;
+  const most = margin >= marginMin.finding ? windowConfidenceMax : hintConfidenceMax;
+  return Math.round(Math.min(most, (score / equals) * completeness) * 1000) / 1000;
 }

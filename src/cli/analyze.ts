@@ -1,4 +1,9 @@
-import { analyzeWindow, WindowRollup, type WindowSums } from "../analysis/analyze-window.ts";
+import {
+  analyzeWindow,
+  WindowRollup,
+  type WindowRollupOptions,
+  type WindowSums,
+} from "../analysis/analyze-window.ts";
 import { ScopeRollup } from "../analysis/scope.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { TraceId } from "../model/ids.ts";
@@ -58,8 +63,16 @@ async function windowOfFiles(run: CommandRun): Promise<ReportPrintable> {
       "The structural report is about one trace; the report of everything has its figures too.",
     );
   const window = timeBounds(run);
-  const sums = await sumsOfFiles(run, run.operands, window);
-  const usual = baseline === null ? null : await sumsOfFiles(run, baseline, noBounds);
+  const isCompared = baseline !== null;
+  const rollup = await rollupOfFiles(run, run.operands, { window, isCompared });
+  const { directory } = rollup;
+  const usualRollup =
+    baseline === null
+      ? null
+      : await rollupOfFiles(run, baseline, { window: noBounds, isCompared, directory });
+  // names are settled when both have been read
+  const sums = rollup.window([window]);
+  const usual = usualRollup?.window() ?? null;
   if (failedService !== null) checkService(failedService, sums);
   const report = analyzeWindow(sums, usual, {
     language,
@@ -69,14 +82,14 @@ async function windowOfFiles(run: CommandRun): Promise<ReportPrintable> {
   return { kind: "window", report };
 }
 
-async function sumsOfFiles(
+async function rollupOfFiles(
   run: CommandRun,
   inputs: readonly string[],
-  bounds: TimeBounds,
-): Promise<WindowSums> {
-  const rollup = new WindowRollup({ isCompared: run.settings.baseline !== null });
-  await foldFiles(run, inputs, { rollup, bounds: [bounds], window: rollup });
-  return rollup.window([bounds]);
+  { window, ...options }: WindowRollupOptions & { readonly window: TimeBounds },
+): Promise<WindowRollup> {
+  const rollup = new WindowRollup(options);
+  await foldFiles(run, inputs, { rollup, bounds: [window], window: rollup });
+  return rollup;
 }
 
 function checkService(name: string, { scope }: WindowSums): void {

@@ -1,4 +1,4 @@
-import { analyzeWindow, WindowRollup } from "../analysis/analyze-window.ts";
+import { analyzeWindow, WindowRollup, type WindowRollupOptions } from "../analysis/analyze-window.ts";
 import type { Scope } from "../analysis/scope.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { RankerName } from "../evaluation/ranker-names.ts";
@@ -66,7 +66,8 @@ async function readSides(
   { incidentFile, files, windows, asked }: WindowCase,
 ): Promise<Sides> {
   const before = files.baseline === undefined ? run.settings.baseline : [files.baseline];
-  const incident = new Side(asked.length > 0, before !== null);
+  const logsComeLast = files.logs !== undefined && run.settings.signals.includes("logs");
+  const incident = new Side(asked.length > 0, { isCompared: before !== null, logsComeLast });
   await incident.read(run, [incidentFile], boundsOf(windows.incident));
   if (run.settings.signals.includes("traces") && !incident.has.has("traces"))
     throw new OperationError(
@@ -75,7 +76,8 @@ async function readSides(
       "Compare the times in truth.json with those of the spans.",
     );
   if (before === null) return { incident, baseline: null };
-  const baseline = new Side(asked.length > 0, true);
+  const { directory } = incident.rollup;
+  const baseline = new Side(asked.length > 0, { directory, logsComeLast });
   const isOwn = files.baseline !== undefined;
   await baseline.read(run, before, isOwn ? boundsOf(windows.baseline) : [noBounds]);
   return { incident, baseline };
@@ -96,8 +98,8 @@ class Side {
   /** by raw key */
   readonly #errorLogs = new Map<string, number>();
 
-  constructor(keepsVisits: boolean, isCompared: boolean) {
-    this.rollup = new WindowRollup({ isCompared });
+  constructor(keepsVisits: boolean, options: WindowRollupOptions) {
+    this.rollup = new WindowRollup(options);
     this.#visits = keepsVisits ? new VisitRollup() : null;
   }
 

@@ -77,7 +77,7 @@ export class StoredWindows {
       spansMax = this.#limits.windowSpansMax,
     }: { readonly isCompared: boolean; readonly spansMax?: number },
   ): Promise<WindowSums> {
-    const rollup = new WindowRollup({ isCompared }, this.#folded.shared);
+    const rollup = new WindowRollup({ isCompared, ...this.#folded.shared });
     const summaries = await this.#summariesOf(window);
     const total = summaries.length;
     const chosen = this.#choose(summaries, spansMax);

@@ -328,7 +328,8 @@ function sideOf(span: TraceSpan): CallSide {
   return { span: span.index, durationNanos: durationNanosOf(span), failed: span.failed };
 }
 
-function durationNanosOf(span: TraceSpan): number | null {
+/** How long one of the requests that a span stands for took; null where that says nothing: unfinished, or a stream. */
+export function durationNanosOf(span: TraceSpan): number | null {
   const semantics = semanticsOf(span.table);
   if (span.isUnfinished || semantics.isStream(span.row)) return null;
   return semantics.isSummary(span.row) ? semantics.summaryMeanNanosOf(span.row) : span.end - span.start;

@@ -232,3 +232,81 @@ test("the order of traces does not show", () => {
   });
   expect(reports[1]).toEqual(reports[0]);
 });
+
+/** `count` requests of a shop of six services; `ms` = how long each of them works itself. */
+function shop(
+  count: number,
+  ms: (service: string, i: number) => number,
+  entry = (i: number) => i % 2,
+): WindowSums {
+  return windowOf(count, (i) => {
+    const at = i * 1000;
+    const took = (service: string): number => ms(service, i) * (1 + (i % 7) / 20);
+    const line = (depth: number, what: string, start: number, length: number, kind: string): string =>
+      `${"  ".repeat(depth)}${what} ${(at + start).toFixed(3)}..${(at + start + length).toFixed(3)}ms ${kind}`;
+    const callees = entry(i) === 0 ? ["cart", "price"] : ["user", "mail", "stock"];
+    let end = took("web");
+    const calls = callees.flatMap((service) => {
+      const own = took(service);
+      const start = end;
+      end += own + 2;
+      return [
+        line(1, "web call", start, own + 2, `client server.address=${service}`),
+        line(2, `${service} work`, start + 1, own, `server instance=${service}-${i % 3}`),
+      ];
+    });
+    const root = entry(i) === 0 ? "web GET /" : "web POST /";
+    return [line(0, root, 0, end, "server TRACE"), ...calls].join("\n");
+  });
+}
+
+const usual = shop(200, () => 10);
+
+test("one slow instance of a service is named", () => {
+  const report = reportOf(
+    shop(200, (service, i) => (service === "user" && i % 3 === 1 ? 90 : 10)),
+    usual,
+  );
+  expect(report.root_cause_candidates[0]).toMatchObject({
+    service: "user",
+    instance: "user-1",
+    kind: "latency",
+  });
+});
+
+test.each([
+  ["the same", shop(150, () => 10)],
+  [
+    "another mix of requests",
+    shop(
+      200,
+      () => 10,
+      (i) => (i % 8 === 0 ? 1 : 0),
+    ),
+  ],
+  ["a little slower everywhere, as with more load", shop(300, () => 13)],
+])("%s: healthy", (_, window) => {
+  expect(reportOf(window, usual)).toMatchObject({ healthy: true, root_cause_candidates: [] });
+});
+
+test("a call that is left out is told, though nothing failed or took longer", () => {
+  const isThere = (i: number): string => `\n  cart DELETE /items ${i * 1000 + 30}..${i * 1000 + 40}ms server`;
+  const order = (count: number, hasCall: (i: number) => boolean): WindowSums =>
+    windowOf(
+      count,
+      (i) => `\nweb POST /order ${i * 1000}..${i * 1000 + 90}ms server TRACE${hasCall(i) ? isThere(i) : ""}`,
+    );
+  const report = reportOf(
+    order(40, (i) => i < 4),
+    order(60, () => true),
+  );
+  expect(report.root_cause_candidates[0]).toMatchObject({ service: "web", kind: "missing_call" });
+  expect(report.verdict).toContain("call web → cart DELETE /items less often in POST /order: 60/60 → 4/40");
+  expect(
+    analyzeWindow(
+      order(40, (i) => i < 4),
+      order(60, () => true),
+      { language: "ko" },
+    ).verdict,
+  ).toContain("60/60 → 4/40");
+});

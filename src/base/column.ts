@@ -1,0 +1,49 @@
+import { grow } from "./grow.ts";
+
+type NumericArray = Uint8Array | Uint32Array | Int32Array | Float64Array;
+
+/** A column of numbers that grows, and from which rows can be taken out. */
+export class Column<T extends NumericArray> {
+  #values: T;
+  #length = 0;
+
+  /** `empty` says what is stored */
+  constructor(empty: T) {
+    this.#values = empty;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  at(row: number): number {
+    return this.#values[row] as number;
+  }
+
+  push(value: number): void {
+    if (this.#length === this.#values.length) this.#values = grow(this.#values, this.#length + 1);
+    this.#values[this.#length] = value;
+    this.#length += 1;
+  }
+
+  /** A view of all rows; rows that are added later are not in it. */
+  get values(): T {
+    return this.#values.subarray(0, this.#length) as T;
+  }
+
+  /** Keeps only some rows, in their order. */
+  retain(isKept: (row: number) => boolean): void {
+    let kept = 0;
+    for (let row = 0; row < this.#length; row += 1) {
+      if (!isKept(row)) continue;
+      this.#values[kept] = this.#values[row] as number;
+      kept += 1;
+    }
+    this.#length = kept;
+  }
+
+  /** Puts another number in place of each. */
+  replace(by: (value: number) => number): void {
+    for (let row = 0; row < this.#length; row += 1) this.#values[row] = by(this.#values[row] as number);
+  }
+}

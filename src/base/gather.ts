@@ -1,0 +1,16 @@
+/**
+ * The values at some places; `missing` for a place that there is none at. A plain loop: `map` and `from` of typed arrays take
+ * ten times as long.
+ */
+export function gather(values: Int32Array, places: Int32Array, missing = 0): Int32Array {
+  const gathered = new Int32Array(places.length);
+  for (let i = 0; i < places.length; i += 1) gathered[i] = values[places[i] as number] ?? missing;
+  return gathered;
+}
+
+/** The same for fractions, NaN where there is none. */
+export function gatherNumbers(values: Float64Array, places: Int32Array): Float64Array {
+  const gathered = new Float64Array(places.length);
+  for (let i = 0; i < places.length; i += 1) gathered[i] = values[places[i] as number] ?? Number.NaN;
+  return gathered;
+}

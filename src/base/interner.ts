@@ -1,0 +1,19 @@
+/** Numbers texts from 0 in the order in which they were first seen; of more than it has room for, further ones are -1. */
+export class Interner {
+  readonly texts: string[] = [];
+  readonly #ids = new Map<string, number>();
+  readonly #capacity: number;
+
+  constructor(capacity = Number.POSITIVE_INFINITY) {
+    this.#capacity = capacity;
+  }
+
+  idOf(text: string): number {
+    const known = this.#ids.get(text);
+    if (known !== undefined) return known;
+    if (this.texts.length >= this.#capacity) return -1;
+    this.#ids.set(text, this.texts.length);
+    this.texts.push(text);
+    return this.texts.length - 1;
+  }
+}

@@ -1,0 +1,194 @@
+import type { BlameSums, FailureSums } from "./blame.ts";
+import { mostFrequent } from "./blame.ts";
+import type { Candidate, CauseKind, EvidenceFact } from "./candidate.ts";
+import {
+  almostAlways,
+  excessTestMin,
+  expectedCountFloor,
+  hiddenStrength,
+  manyServicesMin,
+  manyServicesTestBase,
+  unreferencedErrorRatio,
+} from "./scoring.ts";
+import type { SignalFinding, SignalFindings } from "./signals.ts";
+
+export interface ErrorQuestion {
+  readonly sums: BlameSums;
+  /** a healthy time, null where none is known */
+  readonly baseline: BlameSums | null;
+  /** whether so many of a service's own requests fail that it is unhealthy by itself */
+  readonly isFailing: (service: string) => boolean;
+}
+
+/** Failures beyond what is usual, by the service (or peer) where they began. */
+export interface ErrorSignal {
+  /** strength = share of requests that failed beyond what is usual; hidden failures count a part */
+  readonly findings: SignalFindings;
+  readonly excessFailed: number;
+  /** whose failures users saw, and in which minute they first exceeded what was to be expected */
+  readonly onsets: ReadonlyMap<string, number>;
+}
+
+/** Every excess is significant by itself; what may be chance is not in the answer. */
+export function errorSignal(question: ErrorQuestion): ErrorSignal {
+  const { sums, baseline } = question;
+  const requests = requestsOf(sums);
+  const ratio = baseline === null ? null : requests / Math.max(1, requestsOf(baseline));
+  const failures = failureBlames(question, { requests, ratio });
+  const findings = new Map<string, SignalFinding>();
+  for (const service of [...new Set([...failures.visible.keys(), ...failures.hidden.keys()])].sort())
+    findings.set(service, findingOf(service, { sums, failures, requests }));
+  return {
+    findings,
+    excessFailed: sumOf(failures.visible.values()),
+    onsets: onsetsOf(sums, failures, { ratio, baseline }),
+  };
+}
+
+interface Comparison {
+  readonly requests: number;
+  /** requests of the window for one of the baseline; null where there is none */
+  readonly ratio: number | null;
+}
+
+interface FailureBlames {
+  /** excess by service; only significant ones */
+  readonly visible: Map<string, number>;
+  readonly hidden: Map<string, number>;
+  readonly expected: Map<string, { readonly visible: number | null; readonly hidden: number | null }>;
+}
+
+function failureBlames(
+  { sums, baseline, isFailing }: ErrorQuestion,
+  { requests, ratio }: Comparison,
+): FailureBlames {
+  const visible = new Map<string, number>();
+  const hidden = new Map<string, number>();
+  const expected: FailureBlames["expected"] = new Map();
+  const bar = excessBar(sums.failures.size);
+  for (const [service, failures] of [...sums.failures].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const before = baseline?.failures.get(service);
+    const usual = {
+      visible: ratio === null ? null : (before?.visible ?? 0) * ratio,
+      hidden: ratio === null ? null : (before?.hidden ?? 0) * ratio,
+    };
+    expected.set(service, usual);
+    const reference = usual.visible ?? requests * unreferencedErrorRatio;
+    const excess = significantExcess(failures.visible, reference, bar);
+    if (excess > 0) visible.set(service, excess);
+    // what retries and fallbacks usually hide is not known without a healthy time: then only what is unhealthy counts
+    if (usual.hidden === null && !isFailing(service)) continue;
+    const hiddenReference = usual.hidden ?? requests * unreferencedErrorRatio;
+    const hiddenExcess = significantExcess(failures.hidden, hiddenReference, bar);
+    if (hiddenExcess > 0) hidden.set(service, hiddenExcess);
+  }
+  if (visible.size === 0) addTogether(visible, { sums, expected, requests, bar });
+  return { visible, hidden, expected };
+}
+
+function excessBar(services: number): number {
+  return services > manyServicesMin ? 2 * Math.log(services) + manyServicesTestBase : excessTestMin;
+}
+
+/** Few failures at each of several services may be many in all: then each that has more than usual has its part. */
+function addTogether(
+  visible: Map<string, number>,
+  {
+    sums,
+    expected,
+    requests,
+    bar,
+  }: { sums: BlameSums; requests: number; bar: number } & Pick<FailureBlames, "expected">,
+): void {
+  const total = sumOf([...sums.failures.values()].map((failures) => failures.visible));
+  const known = [...expected.values()].map((usual) => usual.visible).filter((count) => count !== null);
+  const reference = known.length > 0 ? sumOf(known) : requests * unreferencedErrorRatio;
+  if (significantExcess(total, reference, bar) === 0) return;
+  for (const [service, failures] of sums.failures) {
+    const excess = failures.visible - (expected.get(service)?.visible ?? 0);
+    if (excess > 0) visible.set(service, excess);
+  }
+}
+
+/** Poisson likelihood ratio against the expected count; the excess, or 0 where it may be chance. */
+export function significantExcess(count: number, expected: number, bar: number): number {
+  const mean = expected + expectedCountFloor;
+  if (count <= mean) return 0;
+  const g = 2 * (count * Math.log(count / mean) - (count - mean));
+  return g > bar ? count - expected : 0;
+}
+
+function findingOf(
+  service: string,
+  {
+    sums,
+    failures,
+    requests,
+  }: { readonly sums: BlameSums; readonly failures: FailureBlames; readonly requests: number },
+): SignalFinding {
+  const { visible, hidden, expected } = failures;
+  const own = sums.failures.get(service) as FailureSums;
+  const usual = expected.get(service);
+  const evidence: EvidenceFact[] = [];
+  const add = (isVisible: boolean, count: number, before: number | null): void => {
+    const cause = onlyKind(own);
+    evidence.push({ kind: "window_failures", isVisible, cause, failures: count, requests, expected: before });
+  };
+  if (visible.has(service)) add(true, own.visible, usual?.visible ?? null);
+  if (hidden.has(service)) add(false, own.hidden, usual?.hidden ?? null);
+  const excess = (visible.get(service) ?? 0) + hiddenStrength * (hidden.get(service) ?? 0);
+  return {
+    service,
+    strength: excess / Math.max(1, requests),
+    kind: mostFrequent(own.kinds) ?? "error",
+    operation: mostFrequent(own.operations),
+    instance: failingInstance(own),
+    edge: commonEdge(own),
+    evidence,
+  };
+}
+
+/** The sort of fault that all failures of a service began with; null where there are several. */
+function onlyKind({ kinds }: FailureSums): CauseKind | null {
+  const [only, ...others] = kinds.keys();
+  return only === undefined || others.length > 0 ? null : only;
+}
+
+/** The instance that nearly all failures began at; null where it is not known, or nothing says that it is not the only one. */
+function failingInstance({ instances, visible, hidden }: FailureSums): string | null {
+  const most = mostFrequent(instances);
+  if (most === null || most === "") return null;
+  return (instances.get(most) ?? 0) >= almostAlways * (visible + hidden) ? most : null;
+}
+
+/** The edge that all failures of a service crossed; null where there are several. */
+function commonEdge({ edges }: FailureSums): Candidate["edge"] {
+  const [only, ...others] = edges.values();
+  return only === undefined || others.length > 0 ? null : { caller: only.caller, callee: only.callee };
+}
+
+function onsetsOf(
+  sums: BlameSums,
+  { visible }: FailureBlames,
+  { ratio, baseline }: Pick<Comparison, "ratio"> & { readonly baseline: BlameSums | null },
+): ReadonlyMap<string, number> {
+  const onsets = new Map<string, number>();
+  for (const service of visible.keys()) {
+    const minutes = [...(sums.failures.get(service)?.minutes ?? [])].sort(([a], [b]) => a - b);
+    const [first, last] = [minutes[0]?.[0] ?? 0, minutes.at(-1)?.[0] ?? 0];
+    const before = (baseline?.failures.get(service)?.visible ?? 0) * (ratio ?? 0);
+    const usual = before / (last - first + 1);
+    const onset = minutes.find(([, count]) => significantExcess(count, usual, 0) > 0);
+    if (onset !== undefined) onsets.set(service, onset[0]);
+  }
+  return onsets;
+}
+
+export function requestsOf({ entries }: BlameSums): number {
+  return sumOf([...entries.values()].map(({ cell }) => cell.requests));
+}
+
+/** Smallest first, so that the sum does not depend on order. */
+function sumOf(values: Iterable<number>): number {
+  return [...values].sort((a, b) => a - b).reduce((sum, value) => sum + value, 0);
+}

@@ -1,0 +1,152 @@
+import { gather, gatherNumbers } from "../base/gather.ts";
+import type { StepName, VisitSums } from "./visit-rollup.ts";
+
+/** Times of one thing that happened many times: own time of an operation, or what calls of one operation took. */
+export interface Series {
+  readonly kind: "own" | StepName["kind"];
+  /** for own time, both are the service */
+  readonly caller: string;
+  readonly callee: string;
+  /** of the callee; for a peer, the caller's words */
+  readonly operation: string;
+  /** in nanoseconds, in the order of `traces` */
+  readonly values: Float64Array;
+  /** places of traces in the order of their start */
+  readonly traces: Int32Array;
+  /** of what calls lost, the time before the callee began; null where that is not measured */
+  readonly requestNanos: Float64Array | null;
+  /** by value, places in `LatencySide.instances`; -1 = unknown */
+  readonly callerInstances: Int32Array;
+  readonly calleeInstances: Int32Array;
+}
+
+/** The times of one window. */
+export interface LatencySide {
+  readonly traces: number;
+  /** how long a request takes on average */
+  readonly requestNanos: number;
+  readonly series: ReadonlyMap<string, Series>;
+  readonly instances: readonly string[];
+}
+
+export interface SeriesOptions {
+  /** failures shorten requests and make callers wait: where they are a finding of their own, they are left out */
+  readonly withFailed: boolean;
+  /** requests that came in at different operations are told apart */
+  readonly byEntry: boolean;
+}
+
+/** The times of all visits and calls, by what they are of. */
+export function latencySideOf(sums: VisitSums, options: SeriesOptions): LatencySide {
+  const { traceIds, instances } = sums;
+  const series = new Map([...ownSeries(sums, options), ...callSeries(sums, options)]);
+  return { traces: traceIds.length, requestNanos: meanRequestNanos(sums), series, instances };
+}
+
+type NamedSeries = readonly [key: string, series: Series];
+
+function ownSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): readonly NamedSeries[] {
+  const { visits, operations } = sums;
+  const isCounted = (row: number): boolean =>
+    !Number.isNaN(visits.ownNanos[row]) && (withFailed || visits.failed[row] === 0);
+  const entryOf = byEntry ? (row: number) => visits.entry[row] as number : null;
+  return groupRows({ name: visits.operation, entryOf, isCounted }).map(({ name, entry, rows }) => {
+    const { service, operation } = operations[name] as (typeof operations)[number];
+    const instances = gather(visits.instance, rows);
+    const series: Series = {
+      kind: "own",
+      caller: service,
+      callee: service,
+      operation,
+      values: gatherNumbers(visits.ownNanos, rows),
+      traces: gather(visits.trace, rows),
+      requestNanos: null,
+      callerInstances: instances,
+      calleeInstances: instances,
+    };
+    return [seriesKey(series, entryText(sums, entry)), series] as const;
+  });
+}
+
+function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): readonly NamedSeries[] {
+  const { visits, calls, callNames } = sums;
+  const { callerVisit, calleeVisit } = calls;
+  const isCounted = (row: number): boolean =>
+    !Number.isNaN(calls.nanos[row]) && (withFailed || calls.failed[row] === 0);
+  const entryOf = byEntry ? (row: number) => visits.entry[callerVisit[row] as number] as number : null;
+  return groupRows({ name: calls.name, entryOf, isCounted }).map(({ name, entry, rows }) => {
+    const names = callNames[name] as (typeof callNames)[number];
+    const requestNanos = gatherNumbers(calls.requestNanos, rows);
+    const callers = gather(callerVisit, rows);
+    const series: Series = {
+      ...names,
+      values: gatherNumbers(calls.nanos, rows),
+      traces: gather(visits.trace, callers),
+      requestNanos: requestNanos.some((nanos) => Number.isNaN(nanos)) ? null : requestNanos,
+      callerInstances: gather(visits.instance, callers),
+      calleeInstances: gather(visits.instance, gather(calleeVisit, rows), -1),
+    };
+    return [seriesKey(series, entryText(sums, entry)), series] as const;
+  });
+}
+
+interface Group {
+  readonly name: number;
+  /** -1 = of any */
+  readonly entry: number;
+  readonly rows: Int32Array;
+}
+
+/** The rows that count, by name (and entry): two passes, because lists of numbers take several times as much. */
+function groupRows({
+  name,
+  entryOf,
+  isCounted,
+}: {
+  readonly name: Int32Array;
+  readonly entryOf: ((row: number) => number) | null;
+  readonly isCounted: (row: number) => boolean;
+}): readonly Group[] {
+  const codeOf = (row: number): string | number =>
+    entryOf === null ? (name[row] as number) : `${name[row]};${entryOf(row)}`;
+  const sizes = new Map<string | number, { readonly name: number; readonly entry: number; size: number }>();
+  for (let row = 0; row < name.length; row += 1) {
+    if (!isCounted(row)) continue;
+    const code = codeOf(row);
+    const known = sizes.get(code);
+    if (known !== undefined) known.size += 1;
+    else sizes.set(code, { name: name[row] as number, entry: entryOf?.(row) ?? -1, size: 1 });
+  }
+  const groups = new Map<string | number, Group & { filled: number }>();
+  for (const [code, { size, ...group }] of sizes)
+    groups.set(code, { ...group, rows: new Int32Array(size), filled: 0 });
+  for (let row = 0; row < name.length; row += 1) {
+    const group = isCounted(row) ? groups.get(codeOf(row)) : undefined;
+    if (group === undefined) continue;
+    group.rows[group.filled] = row;
+    group.filled += 1;
+  }
+  return [...groups.values()];
+}
+
+function seriesKey({ kind, caller, callee, operation }: Series, entry: string): string {
+  return [kind, caller, callee, operation, entry].join("\u0000");
+}
+
+function entryText({ operations }: VisitSums, entry: number): string {
+  const at = operations[entry];
+  return at === undefined ? "" : `${at.service}\u0000${at.operation}`;
+}
+
+/** Over the visits that nobody of the trace called. */
+function meanRequestNanos({ visits }: VisitSums): number {
+  let sum = 0;
+  let count = 0;
+  for (let row = 0; row < visits.parent.length; row += 1) {
+    const nanos = visits.durationNanos[row] as number;
+    if ((visits.parent[row] as number) >= 0 || Number.isNaN(nanos)) continue;
+    sum += nanos;
+    count += 1;
+  }
+  return count === 0 ? 0 : sum / count;
+}

@@ -1,0 +1,245 @@
+import { quantileOf, quartileShift } from "../base/quantile.ts";
+import type { EvidenceFact, SlowerFact } from "./candidate.ts";
+import { carrierOf, type SeriesPair } from "./carrier.ts";
+import type { LatencySide, Series } from "./latency-series.ts";
+import {
+  chanceOf,
+  commonServicesMin,
+  factsPerSignalMax,
+  latencyFloorNanos,
+  latencyShift,
+  legFactor,
+  legShareMin,
+  marginMin,
+  valuesPerSeriesMin,
+} from "./scoring.ts";
+import { type Shift, shiftOf } from "./shift.ts";
+import type { SignalFinding, SignalResult } from "./signals.ts";
+
+/**
+ * Which services became slower, as a share of what a request took before. Own work speaks for its service. What a call
+ * loses on the way speaks for both ends: more for the end whose connections all became slower together, and a little more
+ * for the one on whose side the time is lost (the callee, where answers arrive late).
+ */
+export function latencySignal(before: LatencySide, after: LatencySide): SignalResult {
+  const pairs = pairsOf(before, after);
+  const commonShare = commonShareOf(pairs);
+  const compared = pairs.map((pair) => compare(pair, commonShare));
+  const groups = groupsOf(compared);
+  const requestNanos = Math.max(before.requestNanos, latencyFloorNanos);
+  const findings = new Map<string, SignalFinding>();
+  const margins = new Map<string, number>();
+  const chance = chanceOf(compared.length);
+  for (const [service, roles] of groups) {
+    const finding = findingOf(service, roles, requestNanos);
+    if (finding === null) continue;
+    findings.set(service, finding);
+    const slower = [...roles.values()].flat().filter(({ effectNanos }) => effectNanos > 0);
+    // what is clearly apart was asked for more than a rank test of few values can say
+    const ratios = slower.map(({ shift }) => shift.z ** 2 - chance);
+    const floor = slower.some(({ shift }) => shift.isApart) ? marginMin.finding : Number.NEGATIVE_INFINITY;
+    margins.set(service, Math.max(floor, ...ratios));
+  }
+  return { findings, margins };
+}
+
+/** One series before and after. */
+interface Compared {
+  readonly series: Series;
+  readonly shift: Shift;
+  /** added to a request of the window on average */
+  readonly effectNanos: number;
+  /** whether answers arrive late, rather than requests */
+  readonly isAnswerLate: boolean;
+  /** the only instances at either end that carry the shift */
+  readonly callerInstance: string | null;
+  readonly calleeInstance: string | null;
+}
+
+type SlowRole = SlowerFact["role"];
+
+/** A series as it counts for one end. */
+interface Member extends Compared {
+  readonly factor: number;
+  readonly instance: string | null;
+}
+
+/** The series of both windows that can be compared, in order of their names. */
+function pairsOf(before: LatencySide, after: LatencySide): readonly SeriesPair[] {
+  const pairs: SeriesPair[] = [];
+  for (const key of [...before.series.keys()].sort()) {
+    const [was, is] = [before.series.get(key), after.series.get(key)];
+    if (was === undefined || is === undefined) continue;
+    if (Math.min(was.values.length, is.values.length) < valuesPerSeriesMin) continue;
+    const sorted = { before: was.values.toSorted(), after: is.values.toSorted() };
+    pairs.push({ before: was, after: is, sorted, sides: { before, after } });
+  }
+  return pairs;
+}
+
+/**
+ * By what share of itself the own work of half of the services became slower: more load on shared machines slows down
+ * everybody a little, and that is nobody's fault. 0 where there are too few services to tell.
+ */
+function commonShareOf(pairs: readonly SeriesPair[]): number {
+  const shares = new Map<string, number[]>();
+  for (const { before, sorted } of pairs) {
+    if (before.kind !== "own") continue;
+    const usual = Math.max(quantileOf(sorted.before, 0.5), latencyShift.floorNanos);
+    const share = quartileShift(sorted.before, sorted.after) / usual;
+    shares.set(before.callee, [...(shares.get(before.callee) ?? []), share]);
+  }
+  if (shares.size < commonServicesMin) return 0;
+  const ofServices = [...shares.values()].map((own) => quantileOf(Float64Array.from(own).sort(), 0.5));
+  return Math.max(0, quantileOf(Float64Array.from(ofServices).sort(), 0.5));
+}
+
+function compare(pair: SeriesPair, commonShare: number): Compared {
+  const { before, after, sorted, sides } = pair;
+  const middle = sides.before.traces / 2;
+  const halves = [
+    valuesOf(before, (trace) => trace < middle),
+    valuesOf(before, (trace) => trace >= middle),
+  ] as const;
+  const usual = { halves, commonShare };
+  const shift = shiftOf(sorted.before, sorted.after, usual);
+  const callee = carrierOf(pair, "calleeInstances", usual);
+  const caller = after.kind === "own" ? callee : carrierOf(pair, "callerInstances", usual);
+  const carried = shift.isShifted ? null : (callee ?? caller);
+  const counted = carried === null ? shift : carried.shift;
+  return {
+    series: after,
+    shift: counted,
+    effectNanos: counted.isShifted ? (counted.addedNanos * counted.m) / sides.after.traces : 0,
+    isAnswerLate: isAnswerLate(before, after, counted),
+    calleeInstance: callee?.instance ?? null,
+    callerInstance: caller?.instance ?? null,
+  };
+}
+
+/** The values in some of the traces, sorted. */
+function valuesOf({ values, traces }: Series, isIn: (trace: number) => boolean): Float64Array {
+  const found = new Float64Array(values.length);
+  let count = 0;
+  for (let i = 0; i < values.length; i += 1) {
+    if (!isIn(traces[i] as number)) continue;
+    found[count] = values[i] as number;
+    count += 1;
+  }
+  return found.subarray(0, count).sort();
+}
+
+function isAnswerLate(before: Series, after: Series, { beforeNanos, afterNanos }: Shift): boolean {
+  const grown = afterNanos - beforeNanos;
+  const known = before.requestNanos !== null && after.requestNanos !== null;
+  const requests = known
+    ? quantileOf(after.requestNanos.toSorted(), 0.5) - quantileOf(before.requestNanos.toSorted(), 0.5)
+    : 0;
+  return grown - requests >= legShareMin * grown;
+}
+
+type Roles = ReadonlyMap<SlowRole, readonly Member[]>;
+
+/** By service, in order of name, and by role, all series that count for it, shifted or not. */
+function groupsOf(compared: readonly Compared[]): ReadonlyMap<string, Roles> {
+  const groups = new Map<string, Map<SlowRole, Member[]>>();
+  const put = (service: string, role: SlowRole, member: Member): void => {
+    const roles = groups.get(service) ?? new Map<SlowRole, Member[]>();
+    groups.set(service, roles);
+    roles.set(role, [...(roles.get(role) ?? []), member]);
+  };
+  for (const each of compared) {
+    const { series, isAnswerLate: isCallee, calleeInstance, callerInstance } = each;
+    if (series.kind === "own") {
+      put(series.callee, "own", { ...each, factor: 1, instance: calleeInstance });
+      continue;
+    }
+    // a peer's time is its own, and a message waits for who works on it
+    const calleeLeads = isCallee || series.kind !== "call";
+    put(series.callee, "called", { ...each, factor: calleeLeads ? 1 : legFactor, instance: calleeInstance });
+    if (series.kind === "message") continue;
+    put(series.caller, "calling", { ...each, factor: calleeLeads ? legFactor : 1, instance: callerInstance });
+  }
+  return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function findingOf(service: string, roles: Roles, requestNanos: number): SignalFinding | null {
+  let strength = 0;
+  const parts: { readonly part: number; readonly role: SlowRole; readonly members: readonly Member[] }[] = [];
+  for (const role of ["own", "called", "calling"] as const) {
+    const members = roles.get(role) ?? [];
+    const part =
+      consistencyOf(members) * sumOf(members.map(({ effectNanos, factor }) => effectNanos * factor));
+    if (part <= 0) continue;
+    strength += part;
+    parts.push({ part, role, members });
+  }
+  const [first] = parts.sort((a, b) => b.part - a.part);
+  if (first === undefined) return null;
+  const largest = largestOf(first.members);
+  const isOwn = parts.some(({ role }) => role === "own") || largest.series.kind === "peer";
+  const isEdge =
+    first.role !== "own" && first.members.filter(({ effectNanos }) => effectNanos > 0).length === 1;
+  const { caller, callee, operation } = largest.series;
+  return {
+    service,
+    strength: strength / requestNanos,
+    kind: isOwn || largest.series.kind !== "call" ? "latency" : "network",
+    operation: callee === service ? operation : null,
+    instance: commonInstance(parts.flatMap(({ members }) => members)),
+    edge: isEdge ? { caller, callee } : null,
+    evidence: parts.map(({ role, members }) => factOf(service, role, members)).slice(0, factsPerSignalMax),
+  };
+}
+
+/** The part of the series that became slower, those of many values counting more. */
+function consistencyOf(members: readonly Member[]): number {
+  let shifted = 0;
+  let all = 0;
+  for (const { shift, effectNanos } of members) {
+    const weight = Math.sqrt(Math.min(shift.n, shift.m));
+    all += weight;
+    if (effectNanos > 0) shifted += weight;
+  }
+  return all === 0 ? 0 : shifted / all;
+}
+
+function largestOf(members: readonly Member[]): Member {
+  return members.reduce((a, b) => (b.effectNanos * b.factor > a.effectNanos * a.factor ? b : a));
+}
+
+/** The instance that all slower series of a service share, null where there are several. */
+function commonInstance(members: readonly Member[]): string | null {
+  const instances = new Set(
+    members.filter(({ effectNanos }) => effectNanos > 0).map(({ instance }) => instance),
+  );
+  const [only] = instances;
+  return instances.size === 1 ? (only ?? null) : null;
+}
+
+function factOf(service: string, role: SlowRole, members: readonly Member[]): EvidenceFact {
+  const { series, shift } = largestOf(members);
+  return {
+    kind: "became_slower",
+    role,
+    service,
+    caller: series.caller,
+    callee: series.callee,
+    operation: series.operation,
+    isPeer: series.kind === "peer",
+    isMessage: series.kind === "message",
+    addedNanos: sumOf(members.map(({ effectNanos }) => effectNanos)),
+    slower: members.filter(({ effectNanos }) => effectNanos > 0).length,
+    series: members.length,
+    beforeNanos: shift.beforeNanos,
+    afterNanos: shift.afterNanos,
+    before: shift.n,
+    after: shift.m,
+    z: shift.z,
+  };
+}
+
+/** In the order of names, so that the last bits stay the same. */
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
+}

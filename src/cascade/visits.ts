@@ -1,0 +1,250 @@
+import { SpanKind } from "../model/span-table.ts";
+import type { Call, TraceCalls } from "../trace/calls.ts";
+import { durationNanosOf } from "../trace/extract-calls.ts";
+import type { Trace, TraceSpan } from "../trace/trace.ts";
+import { isAsynchronous } from "../trace/waiting.ts";
+
+/** One request as one service worked on it: the span that received it, and the local work below. */
+export interface Visit {
+  readonly service: string;
+  /** of the span that received it */
+  readonly operation: string;
+  /** which process of the service; "" = unknown */
+  readonly instance: string;
+  /** the visit that it was called from, which comes before it; -1 = none */
+  readonly parent: number;
+  /** null where a duration says nothing (unfinished, streams) */
+  readonly durationNanos: number | null;
+  /** what of it was not spent waiting for others; null as above */
+  readonly ownNanos: number | null;
+  /** whether any of its spans failed */
+  readonly failed: boolean;
+  /** what it did, in the order of spans; one thing may come several times */
+  readonly steps: readonly Step[];
+}
+
+/**
+ * One thing that a visit did: local work (`step`), a call that another service answered (`call`) or that no span answers
+ * (`peer`), or a message that was worked on elsewhere (`message`).
+ */
+export interface Step {
+  readonly kind: "step" | "call" | "peer" | "message";
+  /** "" for local work */
+  readonly callee: string;
+  readonly operation: string;
+  readonly start: number;
+}
+
+/** A call between two visits, or to a peer without spans of its own, or the way of a message. */
+export interface VisitCall {
+  readonly kind: "call" | "peer" | "message";
+  readonly callerVisit: number;
+  /** -1 for a peer */
+  readonly calleeVisit: number;
+  readonly callee: string;
+  readonly operation: string;
+  /**
+   * what it lost beyond the callee's work; for a peer how long it took in all, for a message from its sending until work
+   * on it began. Null = unknown
+   */
+  readonly nanos: number | null;
+  /** of what a call lost, the time before the callee began, by the clocks as they were sent; null = unknown */
+  readonly requestNanos: number | null;
+  readonly failed: boolean;
+}
+
+export interface TraceVisits {
+  readonly visits: readonly Visit[];
+  readonly calls: readonly VisitCall[];
+  /** by index of the span, its visit */
+  readonly visitOf: Int32Array;
+}
+
+/**
+ * A trace as visits of services, and calls between them. A call loses time on the way there and on the way back; both are
+ * read from the clocks as they were sent, because correcting clocks would make them equal.
+ *
+ *   web     |==========---------------====|     a visit; waiting (---) is not its own time
+ *     web             [===============]         the call
+ *       cart             |========|             another visit
+ *                     ^^^          ^^^^         request and response
+ *
+ * Where no kinds are known, a span that does nothing but have another service work is the call. `calls` = those of the trace.
+ */
+export function visitsOf(trace: Trace, { calls }: TraceCalls): TraceVisits {
+  const walk: Walk = {
+    trace,
+    peers: peerCallsOf(calls),
+    drafts: [],
+    calls: [],
+    visitOf: new Int32Array(trace.spans.length),
+  };
+  const open: number[] = [];
+  for (const root of trace.roots) {
+    open.push(root);
+    for (let index = open.pop(); index !== undefined; index = open.pop()) {
+      const span = trace.spans[index] as TraceSpan;
+      enter(walk, span);
+      for (let i = span.children.length - 1; i >= 0; i -= 1) open.push(span.children[i] as number);
+    }
+  }
+  // calls go between visits, so all visits come first
+  for (const draft of walk.drafts) for (const span of draft.spans) leave(walk, draft, span);
+  return { visits: walk.drafts.map(finished), calls: walk.calls, visitOf: walk.visitOf };
+}
+
+interface Walk {
+  readonly trace: Trace;
+  /** by index of the calling span */
+  readonly peers: ReadonlyMap<number, Call>;
+  readonly drafts: Draft[];
+  readonly calls: VisitCall[];
+  readonly visitOf: Int32Array;
+}
+
+interface Draft {
+  readonly index: number;
+  readonly entry: TraceSpan;
+  readonly parent: number;
+  readonly spans: TraceSpan[];
+  readonly steps: Step[];
+  /** when it waited for others */
+  readonly waits: { start: number; end: number }[];
+  failed: boolean;
+}
+
+/** The calls that no span answers, by the span that made them. */
+function peerCallsOf(calls: readonly Call[]): ReadonlyMap<number, Call> {
+  const peers = new Map<number, Call>();
+  for (const call of calls)
+    if (call.server === null && call.client !== null && call.calleeKind !== "unknown")
+      peers.set(call.client.span, call);
+  return peers;
+}
+
+function enter(walk: Walk, span: TraceSpan): void {
+  const parent = walk.trace.spans[span.parent];
+  const above = parent === undefined ? -1 : (walk.visitOf[parent.index] as number);
+  let draft = walk.drafts[above];
+  if (draft === undefined || isEntry(parent, span)) {
+    const index = walk.drafts.length;
+    draft = { index, entry: span, parent: above, spans: [], steps: [], waits: [], failed: false };
+    walk.drafts.push(draft);
+  }
+  walk.visitOf[span.index] = draft.index;
+  draft.spans.push(span);
+  if (span.failed) draft.failed = true;
+}
+
+/** Whether a span received a request: from another service, or from a client of its own one. */
+function isEntry(parent: TraceSpan | undefined, { service, kind }: TraceSpan): boolean {
+  if (parent === undefined || parent.service !== service) return true;
+  return (
+    (kind === SpanKind.Server && parent.kind === SpanKind.Client) ||
+    (kind === SpanKind.Consumer && parent.kind === SpanKind.Producer)
+  );
+}
+
+/** What a span adds to its visit: a step, or calls and the time that it waited for them. */
+function leave(walk: Walk, draft: Draft, span: TraceSpan): void {
+  const { trace, peers } = walk;
+  let answered = 0;
+  for (const child of span.children) {
+    const remote = trace.spans[child] as TraceSpan;
+    if (!isEntry(span, remote)) continue;
+    if (isAsynchronous(span, remote)) addMessage(walk, draft, { from: span, to: remote });
+    else addCall(walk, draft, { from: span, to: remote });
+    answered += 1;
+  }
+  const peer = peers.get(span.index);
+  if (peer !== undefined) addPeer(walk, draft, { span, peer });
+  else if (answered === 0 && span !== draft.entry)
+    draft.steps.push({ kind: "step", callee: "", operation: span.operation, start: span.start });
+}
+
+interface Ends {
+  readonly from: TraceSpan;
+  readonly to: TraceSpan;
+}
+
+function addCall({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): void {
+  const { service: callee, operation, start, end } = to;
+  const hasGap = from.children.length === 1 && mayBeCall(from);
+  const [outer, inner] = [durationNanosOf(from), durationNanosOf(to)];
+  calls.push({
+    kind: "call",
+    callerVisit: draft.index,
+    calleeVisit: visitOf[to.index] as number,
+    callee,
+    operation,
+    nanos: hasGap && outer !== null && inner !== null ? outer - inner : null,
+    requestNanos: hasGap ? sentStart(to) - sentStart(from) : null,
+    failed: from.failed || to.failed,
+  });
+  draft.waits.push(hasGap ? { start: from.start, end: from.end } : { start, end });
+  draft.steps.push({ kind: "call", callee, operation, start });
+}
+
+function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): void {
+  const { service: callee, operation, start, failed } = to;
+  const waited = sentStart(to) - sentStart(from);
+  calls.push({
+    kind: "message",
+    callerVisit: draft.index,
+    calleeVisit: visitOf[to.index] as number,
+    callee,
+    operation,
+    nanos: waited,
+    requestNanos: null,
+    failed,
+  });
+  draft.steps.push({ kind: "message", callee, operation, start });
+}
+
+function addPeer({ calls }: Walk, draft: Draft, { span, peer }: { span: TraceSpan; peer: Call }): void {
+  const { start, end, operation, failed } = span;
+  calls.push({
+    kind: "peer",
+    callerVisit: draft.index,
+    calleeVisit: -1,
+    callee: peer.callee,
+    operation,
+    nanos: durationNanosOf(span),
+    requestNanos: null,
+    failed,
+  });
+  draft.waits.push({ start, end });
+  draft.steps.push({ kind: "peer", callee: peer.callee, operation, start });
+}
+
+/** Whether a span may be the caller's half of a call: a client, or work of which no kind is known. */
+function mayBeCall({ kind, table, row }: TraceSpan): boolean {
+  if (kind === SpanKind.Client || kind === SpanKind.Producer) return true;
+  return kind === SpanKind.Internal && table.kind[row] === SpanKind.Unspecified;
+}
+
+function sentStart({ start, clockShift }: TraceSpan): number {
+  return start - clockShift;
+}
+
+function finished({ entry, parent, steps, waits, failed }: Draft): Visit {
+  const durationNanos = durationNanosOf(entry);
+  const { service, operation, instance } = entry;
+  const ownNanos = durationNanos === null ? null : Math.max(0, durationNanos - waitedNanos(entry, waits));
+  return { service, operation, instance, parent, durationNanos, ownNanos, failed, steps };
+}
+
+/** The length of the union of all waits, within the visit. `waits` is sorted in place. */
+function waitedNanos({ start, end }: TraceSpan, waits: { start: number; end: number }[]): number {
+  if (waits.length > 1) waits.sort((a, b) => a.start - b.start);
+  let waited = 0;
+  let until = start;
+  for (const wait of waits) {
+    const to = Math.min(end, wait.end);
+    const from = Math.max(until, wait.start);
+    if (to <= from) continue;
+    waited += to - from;
+    until = to;
+  }
+  return waited;
+}

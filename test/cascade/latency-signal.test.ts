@@ -1,0 +1,181 @@
+import { describe, expect, test } from "vitest";
+import { fuse } from "../../src/cascade/fusion.ts";
+import type { LatencySide, Series } from "../../src/cascade/latency-series.ts";
+import { latencySignal } from "../../src/cascade/latency-signal.ts";
+
+const nanosPerMs = 1_000_000;
+
+interface SeriesText {
+  readonly values: (i: number) => number;
+  readonly request?: (i: number) => number;
+  /** which instance of the callee */
+  readonly instance?: (i: number) => number;
+  readonly kind?: Series["kind"];
+}
+
+/** One value a trace; names are `service operation` for own time and `caller > callee operation` for calls. */
+function sideOf(traces: number, texts: Readonly<Record<string, SeriesText>>): LatencySide {
+  const series = new Map<string, Series>();
+  const ofTraces = (value: (i: number) => number): number[] =>
+    Array.from({ length: traces }, (_, i) => value(i));
+  for (const [name, { values, request, instance = () => -1, kind }] of Object.entries(texts)) {
+    const [from, to] = name.split(" > ") as [string, string?];
+    const [service = "", operation = ""] = (to ?? from).split(" ");
+    series.set(name, {
+      kind: kind ?? (to === undefined ? "own" : "call"),
+      caller: to === undefined ? service : from,
+      callee: service,
+      operation,
+      values: Float64Array.from(ofTraces((i) => values(i) * nanosPerMs)),
+      traces: Int32Array.from(ofTraces((i) => i)),
+      requestNanos:
+        request === undefined ? null : Float64Array.from(ofTraces((i) => request(i) * nanosPerMs)),
+      callerInstances: new Int32Array(traces).fill(-1),
+      calleeInstances: Int32Array.from(ofTraces(instance)),
+    });
+  }
+  return {
+    traces,
+    requestNanos: 100 * nanosPerMs,
+    series,
+    instances: ["cart-0", "cart-1", "cart-2", "cart-3"],
+  };
+}
+
+const jitter = (i: number): number => 0.5 * (i % 4);
+
+interface Gaps {
+  readonly get?: readonly [gap: number, request: number];
+  readonly put?: readonly [gap: number, request: number];
+  readonly me?: readonly [gap: number, request: number];
+}
+
+/** web calls two operations of cart and one of user; usual gaps are 2 ms with 1 ms on the way there. */
+function shop(traces: number, { get = [2, 1], put = [2, 1], me = [2, 1] }: Gaps = {}): LatencySide {
+  const calls = ([gap, request]: readonly [number, number]): SeriesText => ({
+    values: (i) => gap + jitter(i),
+    request: (i) => request + jitter(i) / 2,
+  });
+  return sideOf(traces, {
+    "web /cart": { values: (i) => 20 + (i % 5) },
+    "cart GET": { values: (i) => 10 + jitter(i) },
+    "cart PUT": { values: (i) => 12 + jitter(i) },
+    "user ME": { values: (i) => 5 + jitter(i) },
+    "web > cart GET": calls(get),
+    "web > cart PUT": calls(put),
+    "web > user ME": calls(me),
+  });
+}
+
+function strengthsOf(after: LatencySide, before = shop(20)): Readonly<Record<string, number>> {
+  const { findings } = latencySignal(before, after);
+  return Object.fromEntries(
+    [...findings].map(([service, { strength }]) => [service, Math.round(strength * 1e5) / 1e5]),
+  );
+}
+
+describe("calls that lose time speak for the end", () => {
+  test.each<readonly [string, Gaps, Readonly<Record<string, number>>]>([
+    [
+      "where answers arrive late, on all its connections",
+      { get: [52, 1], put: [52, 1] },
+      { web: 0.5975, cart: 0.99583 },
+    ],
+    [
+      "whose connections are all late, even if requests arrive late",
+      { get: [52, 51], put: [52, 51] },
+      { web: 0.66389, cart: 0.89625 },
+    ],
+    [
+      "that sends all its requests late",
+      { get: [52, 51], put: [52, 51], me: [52, 51] },
+      { web: 1.49375, cart: 0.89625, user: 0.44813 },
+    ],
+    [
+      "whose only late connection is one of two rather than of three",
+      { get: [52, 1] },
+      { web: 0.14938, cart: 0.24896 },
+    ],
+  ])("%s", (_, gaps, strengths) => {
+    expect(strengthsOf(shop(10, gaps))).toEqual(
+      Object.fromEntries(
+        Object.entries(strengths).map(([name, strength]) => [name, expect.closeTo(strength, 4)]),
+      ),
+    );
+  });
+});
+
+test("the sentence tells what was measured", () => {
+  const { findings } = latencySignal(shop(20), shop(10, { get: [52, 1], put: [52, 1] }));
+  expect(findings.get("cart")?.kind).toBe("network");
+  expect(findings.get("cart")?.evidence[0]).toMatchObject({
+    kind: "became_slower",
+    role: "called",
+    caller: "web",
+    callee: "cart",
+    operation: "GET",
+    slower: 2,
+    series: 2,
+    before: 20,
+    after: 10,
+    beforeNanos: 2.75 * nanosPerMs,
+    afterNanos: 52.5 * nanosPerMs,
+    z: expect.closeTo(4.4441, 4),
+    addedNanos: expect.closeTo(99.583 * nanosPerMs, -4),
+  });
+  expect(
+    fuse({ latency: findings }).map(({ service, score }) => [service, Number(score.toFixed(5))]),
+  ).toEqual([
+    ["cart", 0.76175],
+    ["web", 0.44293],
+  ]);
+});
+
+test("nothing has changed", () => {
+  expect(latencySignal(shop(20), shop(20)).findings.size).toBe(0);
+});
+
+test("times that are twice as long everywhere, a power of two, change no share", () => {
+  const twice = (side: LatencySide): LatencySide => ({
+    ...side,
+    requestNanos: side.requestNanos * 2,
+    series: new Map(
+      [...side.series].map(([name, series]) => [
+        name,
+        {
+          ...series,
+          values: series.values.map((value) => value * 2),
+          requestNanos: series.requestNanos?.map((value) => value * 2) ?? null,
+        },
+      ]),
+    ),
+  });
+  const slow = shop(10, { get: [52, 1], put: [52, 1] });
+  expect(strengthsOf(twice(slow), twice(shop(20)))).toEqual(strengthsOf(slow));
+});
+
+test("what became slower within the healthy time already is no finding", () => {
+  const drifting = (traces: number, from: number): LatencySide =>
+    sideOf(traces, { "web /cart": { values: (i) => (i < from ? 20 : 30) + (i % 5) } });
+  expect(strengthsOf(drifting(20, 0), drifting(20, 10))).toEqual({});
+  expect(strengthsOf(drifting(20, 0), drifting(20, 20))).toHaveProperty("web");
+});
+
+test("a database without spans of its own is slow itself; its caller counts a little less", () => {
+  const db = (traces: number, ms: number): LatencySide =>
+    sideOf(traces, { "web > orders SELECT": { values: (i) => ms + jitter(i), kind: "peer" } });
+  const { findings } = latencySignal(db(20, 5), db(10, 40));
+  expect([...findings.keys()]).toEqual(["orders", "web"]);
+  expect(findings.get("orders")).toMatchObject({ kind: "latency", operation: "SELECT" });
+  expect(findings.get("web")?.strength).toBeCloseTo(0.9 * (findings.get("orders")?.strength ?? 0), 9);
+});
+
+test("one slow instance of four is named, though the service as a whole is no slower by the quartiles", () => {
+  const cart = (slow: number): LatencySide =>
+    sideOf(80, {
+      "cart GET": { values: (i) => (i % 4 === 1 ? slow : 10) + (i % 5), instance: (i) => i % 4 },
+    });
+  const { findings } = latencySignal(cart(10), cart(90));
+  expect(findings.get("cart")).toMatchObject({ kind: "latency", instance: "cart-1", operation: "GET" });
+  expect(latencySignal(cart(10), cart(10)).findings.size).toBe(0);
+});
