@@ -304,10 +304,17 @@ function placeUntimed(order: readonly SpanNode[], spans: readonly SpanNode[], pr
 
 function linkChildren(spans: readonly SpanNode[]): void {
   let isSorted = true;
+  const toCome = new Int32Array(spans.length);
   for (let i = 0; i < spans.length; i += 1) {
-    const span = spans[i] as SpanNode;
-    if (i > 0 && span.start < (spans[i - 1] as SpanNode).start) isSorted = false;
-    if (span.parent >= 0) (spans[span.parent] as SpanNode).addChild(i);
+    const { start, parent } = spans[i] as SpanNode;
+    if (i > 0 && start < (spans[i - 1] as SpanNode).start) isSorted = false;
+    if (parent >= 0) toCome[parent] = (toCome[parent] as number) + 1;
+  }
+  for (let i = 0; i < spans.length; i += 1) {
+    const { parent } = spans[i] as SpanNode;
+    if (parent < 0) continue;
+    (spans[parent] as SpanNode).addChild(i, toCome[parent] as number);
+    toCome[parent] = (toCome[parent] as number) - 1;
   }
   if (isSorted) return;
   for (const { children } of spans)
