@@ -1,4 +1,4 @@
-import { type TraceId, traceIdFromWords } from "../model/ids.ts";
+import { spanIdHash, type TraceId, traceIdFromWords } from "../model/ids.ts";
 import { traceSpansMax } from "../model/limits.ts";
 import { exactWeight } from "../model/red.ts";
 import type { NodeNaming } from "../model/service-directory.ts";
@@ -198,14 +198,11 @@ class SpanIdIndex {
   #slotOf(high: number, low: number): number {
     const slots = this.#slots;
     const mask = slots.length - 1;
-    let slot = Math.imul(high ^ Math.imul(low, 0x85ebca6b), 0xc2b2ae35);
-    slot = (slot ^ (slot >>> 15)) & mask;
-    for (;;) {
+    for (let slot = spanIdHash(high, low) & mask; ; slot = (slot + 1) & mask) {
       const entry = slots[slot] as number;
       if (entry === 0) return slot;
       const span = this.#spans[entry - 1] as SpanNode;
       if (span.idLow === low && span.idHigh === high) return slot;
-      slot = (slot + 1) & mask;
     }
   }
 }
