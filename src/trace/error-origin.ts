@@ -1,6 +1,6 @@
 import { SpanKind } from "../model/span-table.ts";
 import { criticalPath } from "./critical-path.ts";
-import { calleeOf, peerOf, remoteChild } from "./peers.ts";
+import { calleeNameOf, peerOf, remoteChild } from "./peers.ts";
 import { semanticsOf } from "./semantics.ts";
 import { isConnectionLost, isRejection, type SpanError } from "./span-error.ts";
 import { durationOf, type Trace, type TraceSpan } from "./trace.ts";
@@ -186,7 +186,7 @@ class Retries {
       successes = this.#successesBelow(this.#trace.spans[failed.parent] as TraceSpan);
       this.#lastSuccess.set(failed.parent, successes);
     }
-    const last = successes.get(calleeOf(this.#trace, failed))?.get(failed.operation);
+    const last = successes.get(calleeNameOf(this.#trace, failed))?.get(failed.operation);
     return last !== undefined && last >= failed.end;
   }
 
@@ -196,7 +196,7 @@ class Retries {
     for (const index of children) {
       const child = this.#trace.spans[index] as TraceSpan;
       if (child.failed) continue;
-      const callee = calleeOf(this.#trace, child);
+      const callee = calleeNameOf(this.#trace, child);
       const known = successes.get(callee);
       if (known === undefined) successes.set(callee, new Map([[child.operation, child.start]]));
       else known.set(child.operation, child.start);
@@ -229,7 +229,7 @@ function failedCauses({ trace, retries }: Search, span: TraceSpan): readonly Cau
   }
   const byCall = new Map<string, TraceSpan[]>();
   for (const child of lasting) {
-    const call = `${calleeOf(trace, child)}\u0000${child.operation}`;
+    const call = `${calleeNameOf(trace, child)}\u0000${child.operation}`;
     const attempts = byCall.get(call);
     if (attempts === undefined) byCall.set(call, [child]);
     else attempts.push(child);

@@ -41,9 +41,9 @@ export function remoteChild(trace: Trace, span: TraceSpan): TraceSpan | undefine
 }
 
 /**
- * Whom a span calls, itself if nobody. With the operation, that tells one call of a parent from another. Attempts of one call
+ * Whom a span calls; its own service if nobody. With the operation, that tells one call of a parent from another. Attempts of one call
  * share it, whether they were answered or not, so what the call itself says of its callee comes first.
  */
-export function calleeOf(trace: Trace, span: TraceSpan): string {
+export function calleeNameOf(trace: Trace, span: TraceSpan): string {
   return peerOf(trace, span)?.name ?? remoteChild(trace, span)?.service ?? span.service;
 }
