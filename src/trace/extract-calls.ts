@@ -20,8 +20,8 @@ export function callsOf(trace: Trace): TraceCalls {
   return callsBetween(walkOf(trace), 0, trace.spans.length);
 }
 
-/** Spans whose calls are found together. */
-const partSpans = 4096;
+/** Spans whose calls are found together: few enough to be forgotten soon, and no less than the small columns are for. */
+const partSpans = 1024;
 
 /**
  * The same in parts: who only adds calls up need not hold those of a huge trace all at once, which take more memory than its
