@@ -1,6 +1,7 @@
 import { adviceFor } from "../advice/advice.ts";
 import { type Outcome, traceVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
+import { selectRank } from "../base/select-rank.ts";
 import type { Candidate, LinkedFailure } from "../cascade/candidate.ts";
 import { slowFactorMin } from "../cascade/scoring.ts";
 import { isFailure, type TraceEvidence, traceEvidence } from "../cascade/trace-evidence.ts";
@@ -8,10 +9,9 @@ import { Usual } from "../cascade/usual.ts";
 import { pathSectionsMax } from "../model/limits.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
-import type { TraceCalls } from "../trace/calls.ts";
 import type { PathSection } from "../trace/critical-path.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
-import { callsOf } from "../trace/extract-calls.ts";
+import { callsInParts, isEntry } from "../trace/extract-calls.ts";
 import { selfTimes } from "../trace/self-time.ts";
 import { durationOf, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
@@ -56,11 +56,10 @@ export function analyzeTrace(
   options: TraceOptions,
 ): TraceReport | StructuralReport {
   const { language } = options;
-  const calls = callsOf(trace);
-  const own = ownGraphOf(calls, scope);
+  const own = ownGraphOf(trace, scope);
   const usual = new Usual(scope, options.baseline ?? null);
   const origins = failureOrigins(trace, (service, operation) => usual.durationNanos(service, operation));
-  const failedService = options.failedService ?? serviceOfSymptom(trace, calls, origins);
+  const failedService = options.failedService ?? serviceOfSymptom(trace, origins);
   const structural = structuralAnalysis({ traceId: trace.traceId, failedService, own, scope });
   const base = structuralReport(structural.result, language);
   if (options.scoring === "structural") return base;
@@ -87,24 +86,24 @@ function linkedFailures(trace: Trace, scope: Scope): readonly LinkedFailure[] {
 
 /** The names that a trace knows: its services and the peers that they call; sorted. */
 export function servicesOf(trace: Trace): readonly string[] {
-  const { entries, calls } = callsOf(trace);
-  const names = new Set(trace.spans.map(({ service }) => service));
-  for (const { service } of entries) names.add(service);
-  for (const { caller, callee } of calls) names.add(caller).add(callee);
+  const names = new Set<string>();
+  for (const { service } of trace.spans) names.add(service);
+  for (const { entries, calls } of callsInParts(trace)) {
+    for (const { service } of entries) names.add(service);
+    for (const { caller, callee } of calls) names.add(caller).add(callee);
+  }
   return [...names].sort();
 }
 
 /** The service of the failed, else slowest, entry span nearest the root on the path to the (most visible) error origin. */
-function serviceOfSymptom(trace: Trace, { entries }: TraceCalls, origins: readonly FailureOrigin[]): string {
-  const isEntry = new Uint8Array(trace.spans.length);
-  for (const { isInferred, span } of entries) if (!isInferred) isEntry[span] = 1;
+function serviceOfSymptom(trace: Trace, origins: readonly FailureOrigin[]): string {
   const [first] = byVisibility(origins);
   const root = trace.spans[trace.roots[0] ?? -1];
   let failed: TraceSpan | undefined;
   let slowest: TraceSpan | undefined;
   for (let at = first?.span ?? -1; at >= 0; at = (trace.spans[at] as TraceSpan).parent) {
-    if (isEntry[at] === 0) continue;
     const span = trace.spans[at] as TraceSpan;
+    if (!isEntry(trace, span)) continue;
     if (span.failed) failed = span;
     if (slowest === undefined || durationOf(span) >= durationOf(slowest)) slowest = span;
   }
@@ -184,16 +183,24 @@ function outcomeOf(trace: Trace, { origins, usualRoot, candidates }: TraceEviden
 function summaryOf(trace: Trace): TraceReport["trace"] {
   const root = trace.spans[trace.roots[0] ?? -1];
   // A clock that was corrected may have shown the earliest time of all: the trace begins where its spans do now.
-  const start = trace.spans.reduce((earliest, span) => Math.min(earliest, span.start), Infinity);
-  const end = trace.spans.reduce((latest, span) => Math.max(latest, span.end), start);
+  let start = Number.POSITIVE_INFINITY;
+  let end = Number.NEGATIVE_INFINITY;
+  let failedCount = 0;
+  const services = new Set<string>();
+  for (const span of trace.spans) {
+    start = Math.min(start, span.start);
+    end = Math.max(end, span.end);
+    if (span.failed) failedCount += 1;
+    services.add(span.service);
+  }
   return {
     root_service: root?.service ?? "",
     root_operation: root?.operation ?? "",
     start: formatTime((trace.startTime + BigInt(Math.round(root === undefined ? 0 : start))) as UnixNanos),
     duration_ms: root === undefined ? 0 : (end - start) / NANOS_PER_MS,
     span_count: trace.spans.length + trace.omittedSpans,
-    error_count: trace.spans.reduce((count, { failed }) => count + (failed ? 1 : 0), 0),
-    services: [...new Set(trace.spans.map(({ service }) => service))].sort(),
+    error_count: failedCount,
+    services: [...services].sort(),
     ...(trace.episode === null ? {} : { episode: trace.episode }),
   };
 }
@@ -201,9 +208,10 @@ function summaryOf(trace: Trace): TraceReport["trace"] {
 function criticalPathJson(trace: Trace, { path }: TraceEvidence): readonly PathSectionJson[] {
   const root = trace.spans[trace.roots[0] ?? -1];
   if (root === undefined) return [];
-  const self = selfTimes(trace);
+  const shown = longestSections(path);
+  const self = selfTimes(trace, new Set(shown.map(({ span }) => span)));
   const rootNanos = durationOf(root);
-  return longestSections(path).map(({ span: index, start, end }) => {
+  return shown.map(({ span: index, start, end }) => {
     const span = trace.spans[index] as TraceSpan;
     return {
       span_id: spanIdOf(span),
@@ -211,7 +219,7 @@ function criticalPathJson(trace: Trace, { path }: TraceEvidence): readonly PathS
       operation: span.operation,
       start: formatTime((trace.startTime + BigInt(Math.round(start))) as UnixNanos),
       duration_ms: (end - start) / NANOS_PER_MS,
-      self_time_ms: (self[index] ?? 0) / NANOS_PER_MS,
+      self_time_ms: (self.get(index) ?? 0) / NANOS_PER_MS,
       share: rootNanos > 0 ? (end - start) / rootNanos : 0,
     };
   });
@@ -227,12 +235,16 @@ function graphOfTrace(scope: Scope, own: OwnGraph): GraphJson {
 /** What a report shows of a path, in its order: a trace of 100,000 spans may have 200,000 sections. */
 function longestSections(path: readonly PathSection[]): readonly PathSection[] {
   if (path.length <= pathSectionsMax) return path;
-  const durationAt = path.map(({ start, end }) => end - start);
-  return Array.from(durationAt.keys())
-    .sort((a, b) => (durationAt[b] as number) - (durationAt[a] as number) || a - b)
-    .slice(0, pathSectionsMax)
-    .sort((a, b) => a - b)
-    .map((at) => path[at] as PathSection);
+  const durations = new Float64Array(path.length);
+  for (const [i, { start, end }] of path.entries()) durations[i] = end - start;
+  const least = selectRank(durations, path.length - pathSectionsMax);
+  // of those that are as long as the shortest one shown, the earliest
+  let room = pathSectionsMax - durations.reduce((longer, nanos) => longer + (nanos > least ? 1 : 0), 0);
+  return path.filter(({ start, end }) => {
+    if (end - start !== least) return end - start > least;
+    room -= 1;
+    return room >= 0;
+  });
 }
 
 function omittedSections({ length }: readonly PathSection[]): readonly Problem[] {

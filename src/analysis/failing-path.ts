@@ -91,27 +91,45 @@ const groupsShownMax = 3;
 
 function groupsOf(trace: Trace, hidden: readonly number[]): Pick<FailingPathJson, "hidden_groups"> {
   if (hidden.length < 2) return {};
-  const groups = new Map<string, { -readonly [Key in keyof HiddenGroupJson]: HiddenGroupJson[Key] }>();
+  const groups = new Map<string, Map<string, HiddenGroup>>();
   for (const index of hidden) {
     const span = trace.spans[index] as TraceSpan;
-    const { service, operation } = span;
-    const key = `${service}\u0000${operation}`;
-    let group = groups.get(key);
-    if (group === undefined) {
-      group = { service, operation, spans: 0, failed: 0, total_ms: 0, max_ms: 0 };
-      groups.set(key, group);
-    }
+    const group = groupOf(groups, span);
     const ms = durationOf(span) / NANOS_PER_MS;
     group.spans += 1;
     group.failed += span.failed ? 1 : 0;
     group.total_ms += ms;
     group.max_ms = Math.max(group.max_ms, ms);
   }
-  const alike = [...groups].filter(([, { spans }]) => spans > 1);
-  alike.sort(([a, m], [b, n]) => n.total_ms - m.total_ms || (a < b ? -1 : 1));
-  return alike.length === 0
-    ? {}
-    : { hidden_groups: alike.slice(0, groupsShownMax).map(([, group]) => group) };
+  const alike = [...groups.values()].flatMap((byOperation) =>
+    [...byOperation.values()].filter(({ spans }) => spans > 1),
+  );
+  alike.sort((a, b) => b.total_ms - a.total_ms || (keyOf(a) < keyOf(b) ? -1 : 1));
+  return alike.length === 0 ? {} : { hidden_groups: alike.slice(0, groupsShownMax) };
+}
+
+type HiddenGroup = { -readonly [Key in keyof HiddenGroupJson]: HiddenGroupJson[Key] };
+
+/** By service, then operation: a key for each of many spans would cost more than all else here. */
+function groupOf(
+  groups: Map<string, Map<string, HiddenGroup>>,
+  { service, operation }: TraceSpan,
+): HiddenGroup {
+  let byOperation = groups.get(service);
+  if (byOperation === undefined) {
+    byOperation = new Map();
+    groups.set(service, byOperation);
+  }
+  let group = byOperation.get(operation);
+  if (group === undefined) {
+    group = { service, operation, spans: 0, failed: 0, total_ms: 0, max_ms: 0 };
+    byOperation.set(operation, group);
+  }
+  return group;
+}
+
+function keyOf({ service, operation }: HiddenGroup): string {
+  return `${service}\u0000${operation}`;
 }
 
 function* inTreeOrder(trace: Trace, shown: ReadonlySet<number>): Iterable<ShownSpan> {

@@ -7,21 +7,24 @@ import {
 import { GraphRollup, type ServiceGraph } from "../graph/service-graph.ts";
 import type { HealthCheck } from "../health/health.ts";
 import { RedRollup, type RedWindow } from "../metrics/red-metrics.ts";
-import type { TraceCalls } from "../trace/calls.ts";
+import { callsInParts } from "../trace/extract-calls.ts";
+import type { Trace } from "../trace/trace.ts";
 import type { Scope } from "./scope.ts";
 import { healthCheckOf } from "./service-health.ts";
 
-/** What the calls of some traces show by themselves, apart from the rest of the scope. */
+/** What the calls of a trace show by themselves, apart from the rest of the scope. */
 export interface OwnGraph {
   readonly red: RedWindow;
   readonly graph: ServiceGraph;
 }
 
-export function ownGraphOf(calls: TraceCalls, { directory }: Scope): OwnGraph {
+export function ownGraphOf(trace: Trace, { directory }: Scope): OwnGraph {
   const red = new RedRollup();
   const graph = new GraphRollup();
-  red.add(calls);
-  graph.add(calls);
+  for (const calls of callsInParts(trace)) {
+    red.add(calls);
+    graph.add(calls);
+  }
   return { red: red.window(null, null, directory), graph: graph.window(null, null, directory) };
 }
 

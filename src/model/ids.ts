@@ -25,6 +25,12 @@ export function spanIdFromWords(high: number, low: number): SpanId {
   return (hexOfWord(high) + hexOfWord(low)) as SpanId;
 }
 
+/** Spreads span ids over the slots of an index, by their words; some senders count their ids up. */
+export function spanIdHash(high: number, low: number): number {
+  const hash = Math.imul(high ^ Math.imul(low, 0x85ebca6b), 0xc2b2ae35);
+  return hash ^ (hash >>> 15);
+}
+
 /** The four (trace) or two (span) big-endian 32-bit words of an id in hex. */
 export function wordsOfHex(hex: string): readonly number[] {
   const words: number[] = [];

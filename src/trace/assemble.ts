@@ -1,4 +1,4 @@
-import { type TraceId, traceIdFromWords } from "../model/ids.ts";
+import { spanIdHash, type TraceId, traceIdFromWords } from "../model/ids.ts";
 import { traceSpansMax } from "../model/limits.ts";
 import { exactWeight } from "../model/red.ts";
 import type { NodeNaming } from "../model/service-directory.ts";
@@ -198,14 +198,11 @@ class SpanIdIndex {
   #slotOf(high: number, low: number): number {
     const slots = this.#slots;
     const mask = slots.length - 1;
-    let slot = Math.imul(high ^ Math.imul(low, 0x85ebca6b), 0xc2b2ae35);
-    slot = (slot ^ (slot >>> 15)) & mask;
-    for (;;) {
+    for (let slot = spanIdHash(high, low) & mask; ; slot = (slot + 1) & mask) {
       const entry = slots[slot] as number;
       if (entry === 0) return slot;
       const span = this.#spans[entry - 1] as SpanNode;
       if (span.idLow === low && span.idHigh === high) return slot;
-      slot = (slot + 1) & mask;
     }
   }
 }
@@ -304,10 +301,17 @@ function placeUntimed(order: readonly SpanNode[], spans: readonly SpanNode[], pr
 
 function linkChildren(spans: readonly SpanNode[]): void {
   let isSorted = true;
+  const toCome = new Int32Array(spans.length);
   for (let i = 0; i < spans.length; i += 1) {
-    const span = spans[i] as SpanNode;
-    if (i > 0 && span.start < (spans[i - 1] as SpanNode).start) isSorted = false;
-    if (span.parent >= 0) (spans[span.parent] as SpanNode).addChild(i);
+    const { start, parent } = spans[i] as SpanNode;
+    if (i > 0 && start < (spans[i - 1] as SpanNode).start) isSorted = false;
+    if (parent >= 0) toCome[parent] = (toCome[parent] as number) + 1;
+  }
+  for (let i = 0; i < spans.length; i += 1) {
+    const { parent } = spans[i] as SpanNode;
+    if (parent < 0) continue;
+    (spans[parent] as SpanNode).addChild(i, toCome[parent] as number);
+    toCome[parent] = (toCome[parent] as number) - 1;
   }
   if (isSorted) return;
   for (const { children } of spans)

@@ -1,4 +1,4 @@
-import { callIdentity } from "./peers.ts";
+import { calleeNameOf } from "./peers.ts";
 import type { Trace, TraceSpan } from "./trace.ts";
 import { waitedUntil, wasCutOff } from "./waiting.ts";
 
@@ -154,7 +154,7 @@ class Frame {
       later !== null &&
       later.operation === child.operation &&
       later.service === child.service &&
-      callIdentity(trace, later) === callIdentity(trace, child);
+      calleeNameOf(trace, later) === calleeNameOf(trace, child);
     return isRetry ? child : this.span;
   }
 

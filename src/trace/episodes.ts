@@ -1,3 +1,5 @@
+import { grow } from "../base/grow.ts";
+import { spanIdHash } from "../model/ids.ts";
 import type { NodeNaming } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import { type AssemblyOptions, assembleTrace } from "./assemble.ts";
@@ -107,9 +109,12 @@ function groupsOf(rows: readonly RowRef[]): Group[] {
   return [...groups.values()];
 }
 
-/** Which span ids belong together. */
+/** Which span ids belong together. Ids are numbered as they come: open addressing over their two words. */
 class IdSets {
-  readonly #numbers = new Map<number, Map<number, number>>();
+  #count = 0;
+  #ids = new Uint32Array(1024);
+  /** number + 1, 0 = free; at most half full */
+  #slots = new Int32Array(1024);
   /** by number of an id: another one of its set, nearer to the one that stands for the set */
   readonly #next: number[] = [];
 
@@ -117,17 +122,17 @@ class IdSets {
   of(ids: Uint32Array, at: number): number {
     const high = ids[at * 2] as number;
     const low = ids[at * 2 + 1] as number;
-    let byLow = this.#numbers.get(high);
-    if (byLow === undefined) {
-      byLow = new Map();
-      this.#numbers.set(high, byLow);
-    }
-    let number = byLow.get(low);
-    if (number === undefined) {
-      number = this.#next.length;
-      this.#next.push(number);
-      byLow.set(low, number);
-    }
+    const slot = this.#slotOf(high, low);
+    const known = (this.#slots[slot] as number) - 1;
+    if (known >= 0) return known;
+    const number = this.#count;
+    this.#count += 1;
+    this.#next.push(number);
+    if (this.#count * 2 > this.#ids.length) this.#ids = grow(this.#ids, this.#count * 2);
+    this.#ids[number * 2] = high;
+    this.#ids[number * 2 + 1] = low;
+    this.#slots[slot] = this.#count;
+    if (this.#count * 2 > this.#slots.length) this.#rehash();
     return number;
   }
 
@@ -143,6 +148,22 @@ class IdSets {
       at = after;
     }
     return at;
+  }
+
+  /** Where an id is, or belongs. */
+  #slotOf(high: number, low: number): number {
+    const mask = this.#slots.length - 1;
+    for (let slot = spanIdHash(high, low) & mask; ; slot = (slot + 1) & mask) {
+      const at = (this.#slots[slot] as number) * 2 - 2;
+      if (at < 0 || (this.#ids[at + 1] === low && this.#ids[at] === high)) return slot;
+    }
+  }
+
+  #rehash(): void {
+    this.#slots = new Int32Array(this.#slots.length * 2);
+    for (let number = 0; number < this.#count; number += 1)
+      this.#slots[this.#slotOf(this.#ids[number * 2] as number, this.#ids[number * 2 + 1] as number)] =
+        number + 1;
   }
 }
 

@@ -1,6 +1,6 @@
 import { SpanKind } from "../model/span-table.ts";
 import { criticalPath } from "./critical-path.ts";
-import { callIdentity, peerOf, remoteChild } from "./peers.ts";
+import { calleeNameOf, peerOf, remoteChild } from "./peers.ts";
 import { semanticsOf } from "./semantics.ts";
 import { isConnectionLost, isRejection, type SpanError } from "./span-error.ts";
 import { durationOf, type Trace, type TraceSpan } from "./trace.ts";
@@ -172,8 +172,8 @@ function branchTo(branch: Branch, { span, attempts }: Cause, branchCount: number
 /** Which failed calls a later call of the same kind under the same parent made good. */
 class Retries {
   readonly #trace: Trace;
-  /** parent -> call -> latest start of one that went well */
-  readonly #lastSuccess = new Map<number, Map<string, number>>();
+  /** parent -> callee -> operation -> latest start of one that went well */
+  readonly #lastSuccess = new Map<number, Map<string, Map<string, number>>>();
 
   constructor(trace: Trace) {
     this.#trace = trace;
@@ -183,14 +183,25 @@ class Retries {
     if (failed.parent < 0) return false;
     let successes = this.#lastSuccess.get(failed.parent);
     if (successes === undefined) {
-      successes = new Map();
-      for (const index of (this.#trace.spans[failed.parent] as TraceSpan).children) {
-        const child = this.#trace.spans[index] as TraceSpan;
-        if (!child.failed) successes.set(callIdentity(this.#trace, child), child.start);
-      }
+      successes = this.#successesBelow(this.#trace.spans[failed.parent] as TraceSpan);
       this.#lastSuccess.set(failed.parent, successes);
     }
-    return (successes.get(callIdentity(this.#trace, failed)) ?? Number.NEGATIVE_INFINITY) >= failed.end;
+    const last = successes.get(calleeNameOf(this.#trace, failed))?.get(failed.operation);
+    return last !== undefined && last >= failed.end;
+  }
+
+  #successesBelow({ children }: TraceSpan): Map<string, Map<string, number>> {
+    const successes = new Map<string, Map<string, number>>();
+    // children come by start: the latest one stays
+    for (const index of children) {
+      const child = this.#trace.spans[index] as TraceSpan;
+      if (child.failed) continue;
+      const callee = calleeNameOf(this.#trace, child);
+      const known = successes.get(callee);
+      if (known === undefined) successes.set(callee, new Map([[child.operation, child.start]]));
+      else known.set(child.operation, child.start);
+    }
+    return successes;
   }
 }
 
@@ -218,7 +229,7 @@ function failedCauses({ trace, retries }: Search, span: TraceSpan): readonly Cau
   }
   const byCall = new Map<string, TraceSpan[]>();
   for (const child of lasting) {
-    const call = callIdentity(trace, child);
+    const call = `${calleeNameOf(trace, child)}\u0000${child.operation}`;
     const attempts = byCall.get(call);
     if (attempts === undefined) byCall.set(call, [child]);
     else attempts.push(child);

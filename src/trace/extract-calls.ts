@@ -17,10 +17,37 @@ import type { Trace, TraceSpan } from "./trace.ts";
  *       cart    [====]          entry of `cart`: a call web -> cart with both sides
  */
 export function callsOf(trace: Trace): TraceCalls {
+  return callsBetween(walkOf(trace), 0, trace.spans.length);
+}
+
+/** Spans whose calls are found together: few enough to be forgotten soon, and no less than the small columns are for. */
+const partSpans = 1024;
+
+/**
+ * The same in parts: who only adds calls up need not hold those of a huge trace all at once, which take more memory than its
+ * spans do.
+ */
+export function* callsInParts(trace: Trace): Iterable<TraceCalls> {
   const walk = walkOf(trace);
-  for (const span of trace.spans) {
+  for (let from = 0; from < trace.spans.length; from += partSpans)
+    yield callsBetween(walk, from, Math.min(from + partSpans, trace.spans.length));
+}
+
+/** Whether a span began the work of its service on the request: its parent, if there is one, belongs to another. */
+export function isEntry(trace: Trace, { service, parent }: TraceSpan): boolean {
+  return trace.spans[parent]?.service !== service;
+}
+
+/** What the spans from `from` to `to` - 1 show. */
+function callsBetween(walk: Walk, from: number, to: number): TraceCalls {
+  const { trace } = walk;
+  walk.entries = [];
+  walk.calls = [];
+  walk.openLinks = [];
+  for (let i = from; i < to; i += 1) {
+    const span = trace.spans[i] as TraceSpan;
     const parent = trace.spans[span.parent];
-    if (parent?.service !== span.service) addEntry(walk, span, parent);
+    if (isEntry(trace, span)) addEntry(walk, span, parent);
     let source: NamedPeer | null = null;
     if (isOutgoing(span)) source = addOutgoing(walk, span);
     else if (span.kind === SpanKind.Consumer) source = addConsumer(walk, span, parent);
@@ -81,9 +108,10 @@ interface Walk {
   readonly outgoing: Int32Array;
   /** `callBelow`, `answerBelow` */
   readonly below: Uint8Array;
-  readonly entries: Entry[];
-  readonly calls: Call[];
-  readonly openLinks: OpenLink[];
+  /** what the spans that are looked at have shown so far */
+  entries: Entry[];
+  calls: Call[];
+  openLinks: OpenLink[];
 }
 
 /** Columns of the walk through a small trace: making them anew for each would cost more than filling them. */

@@ -41,10 +41,9 @@ export function remoteChild(trace: Trace, span: TraceSpan): TraceSpan | undefine
 }
 
 /**
- * What tells one call of a span from another: operation and callee. Attempts of one call share it, whether they were
- * answered or not, so what the call itself says of its callee comes first.
+ * Whom a span calls; its own service if nobody. With the operation, that tells one call of a parent from another. Attempts of one call
+ * share it, whether they were answered or not, so what the call itself says of its callee comes first.
  */
-export function callIdentity(trace: Trace, span: TraceSpan): string {
-  const callee = peerOf(trace, span)?.name ?? remoteChild(trace, span)?.service ?? span.service;
-  return `${callee}\u0000${span.operation}`;
+export function calleeNameOf(trace: Trace, span: TraceSpan): string {
+  return peerOf(trace, span)?.name ?? remoteChild(trace, span)?.service ?? span.service;
 }

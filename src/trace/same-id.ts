@@ -35,14 +35,10 @@ export function resolveSameId<T extends SameIdRecord>(
 ): SameIdResult<T> {
   const versions = new Map<string, T[]>();
   for (const record of records) if (!isOpen(record)) addTo(versions, identityKey(record), record);
-  const owners = new Map<string, T[][]>();
-  for (const group of versions.values()) {
-    const { kind, service } = group[0] as T;
-    for (const key of [service, `${kind} ${service}`]) addTo(owners, key, group);
-  }
+  const open = records.filter(isOpen);
+  const owners = ownersOf(open.length > 0 ? versions.values() : []);
   const strays: T[] = [];
-  for (const record of records) {
-    if (!isOpen(record)) continue;
+  for (const record of open) {
     const [owner, ...others] = owners.get(partialKey(record)) ?? [];
     if (owner === undefined) addTo(versions, identityKey(record), record);
     else if (others.length === 0) owner.push(record);
@@ -51,6 +47,11 @@ export function resolveSameId<T extends SameIdRecord>(
   let conflicts = distinctCount(strays);
   const kept: T[] = [];
   for (const group of versions.values()) {
+    const [only, ...rest] = group;
+    if (only !== undefined && rest.length === 0) {
+      kept.push(only);
+      continue;
+    }
     const best = group.reduce((first, record) => (compareVersions(record, first) > 0 ? record : first));
     const others = group.filter((record) => record !== best);
     const parts = others.filter((record) => isPartOf(record, best));
@@ -58,6 +59,16 @@ export function resolveSameId<T extends SameIdRecord>(
     conflicts += distinctCount([best, ...others.filter((record) => !isPartOf(record, best))]) - 1;
   }
   return { kept, conflicts, collisions: collisionsOf(kept) };
+}
+
+/** The groups that a record may belong to which does not say enough, by `partialKey`. */
+function ownersOf<T extends SameIdRecord>(groups: Iterable<T[]>): ReadonlyMap<string, readonly T[][]> {
+  const owners = new Map<string, T[][]>();
+  for (const group of groups) {
+    const { kind, service } = group[0] as T;
+    for (const key of [service, `${kind} ${service}`]) addTo(owners, key, group);
+  }
+  return owners;
 }
 
 function addTo<T>(groups: Map<string, T[]>, key: string, item: T): void {
@@ -111,7 +122,7 @@ function compareVersions(a: SameIdRecord, b: SameIdRecord): number {
   return (
     Number(a.hasStart) - Number(b.hasStart) ||
     Number(a.hasEnd) - Number(b.hasEnd) ||
-    attributesOf(a, true).length - attributesOf(b, true).length ||
+    meaningCount(a) - meaningCount(b) ||
     a.end - b.end ||
     compareContent(a, b)
   );
@@ -191,6 +202,15 @@ function attributesOf({ table, row }: RowRef, isMeaningOnly: boolean): readonly 
     table.attributeEnd[row] as number,
     isMeaningOnly,
   );
+}
+
+/** How many of a record's own attributes matter. */
+function meaningCount({ table, row }: RowRef): number {
+  const end = table.attributeEnd[row] as number;
+  let count = 0;
+  for (let i = table.attributeStart[row] as number; i < end; i += 1)
+    if (meaningfulAttributes.has(table.attributes.keyAt(i))) count += 1;
+  return count;
 }
 
 /** Each attribute of a range as a text. */

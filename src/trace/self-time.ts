@@ -2,17 +2,17 @@ import type { Trace, TraceSpan } from "./trace.ts";
 import { waitedUntil } from "./waiting.ts";
 
 /**
- * How long each span worked itself: its duration without the time in which it waited for children, in nanoseconds, by
- * span index. Children count as far as they lie within the span; where they overlap, once.
+ * How long spans worked themselves: their duration without the time in which they waited for children, in nanoseconds.
+ * Asked for and answered by span index. Children count as far as they lie within the span; where they overlap, once.
  *
  *   span   [==================]        self: 1 + 2
  *     a      [=====]
  *     b         [======]
  *           1          2
  */
-export function selfTimes(trace: Trace): Float64Array {
-  const self = new Float64Array(trace.spans.length);
-  for (const span of trace.spans) self[span.index] = selfTimeOf(trace, span);
+export function selfTimes(trace: Trace, wanted: ReadonlySet<number>): ReadonlyMap<number, number> {
+  const self = new Map<number, number>();
+  for (const index of wanted) self.set(index, selfTimeOf(trace, trace.spans[index] as TraceSpan));
   return self;
 }
 

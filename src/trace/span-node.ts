@@ -70,8 +70,9 @@ export class SpanNode implements TraceSpan {
     this.isUnfinished = !this.hasEnd || !this.hasStart;
   }
 
-  addChild(index: number): void {
-    if (this.children === noChildren) this.children = [index];
-    else this.children.push(index);
+  /** `toCome` children are still to be added, this one included: an array that grows would take several times their room. */
+  addChild(index: number, toCome: number): void {
+    if (this.children === noChildren) this.children = Array<number>(toCome);
+    this.children[this.children.length - toCome] = index;
   }
 }

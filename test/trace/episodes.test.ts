@@ -34,6 +34,16 @@ test("work in between joins what is far apart, though it hangs on neither", () =
   checkEpisodes(`${apart}\na idle ${0.9 * hour}..${1.1 * hour}ms parent=none`, ["one idle two"]);
 });
 
+test("requests of thousands of spans are told apart as well", () => {
+  const request = (from: number): readonly string[] =>
+    Array.from({ length: 3_000 }, (_, i) => {
+      const parent = i === 0 ? "none" : from + 1 + ((i - 1) >> 1);
+      return `a x ${from * hour}..${from * hour + 5}ms id=${from + i + 1} parent=${parent}`;
+    });
+  const rows = rowsOf(tableOf([...request(0), ...request(5_000)].join("\n")));
+  expect(episodesOf(rows).map(({ rows: own }) => own.length)).toEqual([3_000, 3_000]);
+});
+
 test("the latest request that failed is shown, else the latest, else the one asked for", () => {
   const at = (hours: number, failed = ""): string =>
     `a at${hours} ${hours * hour}..${hours * hour + 5}ms ${failed} parent=none`;

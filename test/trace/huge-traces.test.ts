@@ -4,7 +4,7 @@ import { SpanKind, type SpanTable } from "../../src/model/span-table.ts";
 import { assembleTrace } from "../../src/trace/assemble.ts";
 import { criticalPath } from "../../src/trace/critical-path.ts";
 import { failureOrigins } from "../../src/trace/error-origin.ts";
-import { callsOf } from "../../src/trace/extract-calls.ts";
+import { callsInParts, callsOf } from "../../src/trace/extract-calls.ts";
 import { selfTimes } from "../../src/trace/self-time.ts";
 import { hugeTrace, type Shape } from "../huge-trace.ts";
 import { rowsOf } from "../notation.ts";
@@ -31,8 +31,13 @@ function checkAll(table: SpanTable): void {
   expect(trace.spans.length).toBe(count);
   const path = criticalPath(trace, trace.roots[0]!);
   expect(path.reduce((sum, { start, end }) => sum + end - start, 0)).toBe(trace.spans[trace.roots[0]!]!.end);
-  expect(selfTimes(trace).length).toBe(count);
-  expect(callsOf(trace).entries.length).toBeGreaterThan(count / 2);
+  expect(selfTimes(trace, new Set(trace.spans.keys())).size).toBe(count);
+  const calls = callsOf(trace);
+  expect(calls.entries.length).toBeGreaterThan(count / 2);
+  const parts = [...callsInParts(trace)];
+  expect(parts.length).toBeGreaterThan(1);
+  expect(parts.flatMap(({ entries }) => entries)).toEqual(calls.entries);
+  expect(parts.flatMap((part) => part.calls)).toEqual(calls.calls);
   expect(failureOrigins(trace, () => null).length).toBeGreaterThan(0);
 }
 
