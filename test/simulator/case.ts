@@ -41,27 +41,27 @@ export interface SimulatedCase {
 
 const drawsMax = 12;
 
-/** Draws topology and culprit until the fault shows as its kind should, but not for ever: the last draw counts then. */
+/** Draws topology and culprit until the fault shows as its kind should, but not for ever: after that anything that shows at all is taken. */
 export function simulateCase(options: CaseOptions): SimulatedCase {
   const healthy = healthyKinds[options.faultType];
   const fault = faultKinds[options.faultType];
   if (healthy !== undefined) return drawCase(options, healthy, 1);
   if (fault === undefined) throw new Error(`no fault is called "${options.faultType}"`);
-  let last: SimulatedCase | null = null;
+  let best: SimulatedCase | null = null;
   let reason: NoTargetError | null = null;
   for (let draw = 1; draw <= drawsMax; draw += 1) {
     try {
-      last = drawCase(options, fault, draw);
+      const drawn = drawCase(options, fault, draw);
+      const shown = drawn.impact?.visibility;
+      if (shown === fault.wanted || (fault.wanted === "noticed" && shown !== "silent")) return drawn;
+      if (best === null || best.impact?.visibility === "silent") best = drawn;
     } catch (error) {
       if (!(error instanceof NoTargetError)) throw error;
       reason = error;
-      continue;
     }
-    const shown = last.impact?.visibility;
-    if (shown === fault.wanted || (fault.wanted === "noticed" && shown !== "silent")) return last;
   }
-  if (last === null) throw reason ?? new NoTargetError("no draw was made");
-  return last;
+  if (best === null) throw reason ?? new Error("no draw was made");
+  return best;
 }
 
 function drawCase(options: CaseOptions, kind: Pick<FaultKind, "build">, draw: number): SimulatedCase {

@@ -5,6 +5,7 @@ import { tracesToJson } from "../../src/otlp/json-write.ts";
 import type { RowRef } from "../../src/trace/trace.ts";
 import { attributesOf, nameOf } from "./emit-attributes.ts";
 import { type Clock, type Resources, spanIdOf, traceIdOf } from "./emit-identity.ts";
+import { mix, Purpose, uniform } from "./random.ts";
 import { hasEnded, type Recording, type SimSpan } from "./recording.ts";
 
 const spansPerLine = 500;
@@ -16,10 +17,21 @@ const kinds = {
   internal: SpanKind.Internal,
 } as const;
 
+export interface SpanOutput {
+  readonly clock: Clock;
+  readonly resources: Resources;
+  /** the share of spans that never arrive, as with exporters that drop what they cannot send in time */
+  readonly lostShare: number;
+}
+
 /** Export requests in OTLP JSON, one a line: whole traces in the order of their starts. */
-export function spanLines({ spans, requests }: Recording, clock: Clock, resources: Resources): string[] {
+export function spanLines(
+  { spans, requests }: Recording,
+  { clock, resources, lostShare }: SpanOutput,
+): string[] {
   const byRequest = new Map(requests.map((request) => [request, [] as SimSpan[]]));
-  for (const span of spans) if (hasEnded(span)) byRequest.get(span.request)?.push(span);
+  for (const span of spans)
+    if (hasEnded(span) && !isLost(span, lostShare)) byRequest.get(span.request)?.push(span);
   const traces = Array.from(byRequest.values(), (list) => list.sort((a, b) => a.start - b.start))
     .filter((list) => list.length > 0)
     .sort((a, b) => (a[0]?.start ?? 0) - (b[0]?.start ?? 0));
@@ -35,6 +47,10 @@ export function spanLines({ spans, requests }: Recording, clock: Clock, resource
   }
   flush();
   return lines;
+}
+
+function isLost({ key, request }: SimSpan, share: number): boolean {
+  return share > 0 && uniform(mix(request.key, key), Purpose.Lost) < share;
 }
 
 function rowsOf(spans: readonly SimSpan[], clock: Clock, resources: Resources): RowRef[] {

@@ -32,6 +32,8 @@ export interface Cause {
   readonly instance?: number;
   readonly version?: string;
   readonly edge?: { readonly caller: string; readonly callee: string };
+  /** of an overload: where the traffic comes from */
+  readonly entry?: Operation;
   readonly effects: readonly Effect[];
 }
 

@@ -31,7 +31,7 @@ export function overloadByTraffic(context: FaultContext): Cause {
   const cause = inService({ service }, "overload", [
     { kind: "arrivals", from: onset, to: durationMs, entry, factor },
   ]);
-  return { ...cause, operation: operation.name };
+  return { ...cause, operation: operation.name, entry: entry.operation };
 }
 
 /** Operations of which one entry causes so much that a surge of it can be too much, with what that takes. */

@@ -174,9 +174,11 @@ function cacheDown(context: FaultContext): Scenario {
   if (call.to.kind !== "cache" || database?.kind !== "database") throw new Error("the call goes to a cache");
   const peer = call.to;
   for (const other of context.callsTo(peer)) other.missRatio = 0.04;
-  const rate = context.callsTo(peer).reduce((sum, other) => sum + (context.rates.ofCall.get(other) ?? 0), 0);
+  const misses = context
+    .callsTo(peer)
+    .reduce((sum, other) => sum + (context.rates.ofCall.get(other) ?? 0), 0);
   database.workers = 1;
-  database.workMs = Math.min(120, 800 / rate);
+  database.workMs = Math.min(120, 800 / (misses + (context.rates.ofPeer[database.index] ?? 0)));
   const isSilent = context.random.chance(0.3);
   return one(inPeer(peer, "unreachable", [{ kind: "peer_down", ...context.during, peer, isSilent }]));
 }

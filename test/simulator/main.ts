@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
-import { simulateCase } from "./case.ts";
+import { type CaseOptions, simulateCase } from "./case.ts";
 import { faultKinds, healthyKinds } from "./faults.ts";
-import { writeCase } from "./write-case.ts";
+import { type CaseOutput, writeCase } from "./write-case.ts";
 
 const usage = `Simulates incidents with exact truth, one folder each, as \`hypocenter evaluate\` reads them.
 
@@ -14,6 +14,7 @@ npm run simulate -- --out DIR [options]
   --requests N   requests of users in each window, about (default 600)
   --window S     seconds of each window (default 300)
   --metrics S    seconds between two points of a metric (default 30)
+  --lost-spans P percent of spans that never arrive (default 0)
   --dataset NAME name of the set (default simulated-<services>)
   --list         only lists the kinds
 `;
@@ -21,12 +22,9 @@ npm run simulate -- --out DIR [options]
 interface Settings {
   readonly out: string;
   readonly faultTypes: readonly string[];
-  readonly services: number;
   readonly seed: number;
-  readonly requests: number;
-  readonly windowMs: number;
-  readonly sampleEveryMs: number;
-  readonly dataset: string;
+  readonly scale: Omit<CaseOptions, "seed" | "faultType">;
+  readonly output: CaseOutput;
 }
 
 main(process.argv.slice(2));
@@ -35,12 +33,14 @@ function main(args: readonly string[]): void {
   const options = {
     out: { type: "string" }, cases: { type: "string" }, healthy: { type: "string" }, kinds: { type: "string" },
     services: { type: "string" }, seed: { type: "string" }, requests: { type: "string" }, window: { type: "string" },
-    metrics: { type: "string" }, dataset: { type: "string" }, list: { type: "boolean" }, help: { type: "boolean" },
+    metrics: { type: "string" }, dataset: { type: "string" }, "lost-spans": { type: "string" }, list: { type: "boolean" }, help: { type: "boolean" },
   } as const; // biome-ignore format: a list
   try {
     const { values } = parseArgs({ args: [...args], options });
     if (values.list === true) process.stdout.write(listOfKinds());
-    else if (values.help === true || values.out === undefined) process.stdout.write(usage);
+    else if (values.help === true) process.stdout.write(usage);
+    else if (values.out === undefined)
+      throw new Error("--out is missing: where to write the cases (--help tells more)");
     else simulateAll(settingsOf({ ...values, out: values.out }));
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
@@ -68,36 +68,25 @@ function settingsOf(
   return {
     out: values.out,
     faultTypes: [...turn(kinds, number("cases", kinds.length, 0)), ...turn(healthy, number("healthy", 0, 0))],
-    services,
     seed: number("seed", 0, 0),
-    requests: number("requests", 600, 10),
-    windowMs: number("window", 300, 30) * 1000,
-    sampleEveryMs: number("metrics", 30, 1) * 1000,
-    dataset: typeof values["dataset"] === "string" ? values["dataset"] : `simulated-${services}`,
+    scale: {
+      services,
+      requests: number("requests", 600, 10),
+      windowMs: number("window", 300, 30) * 1000,
+      sampleEveryMs: number("metrics", 30, 1) * 1000,
+    },
+    output: {
+      dataset: typeof values["dataset"] === "string" ? values["dataset"] : `simulated-${services}`,
+      lostShare: number("lost-spans", 0, 0) / 100,
+    },
   };
 }
 
-function simulateAll({
-  out,
-  faultTypes,
-  seed,
-  dataset,
-  services,
-  requests,
-  windowMs,
-  sampleEveryMs,
-}: Settings): void {
+function simulateAll({ out, faultTypes, seed, scale, output }: Settings): void {
   faultTypes.forEach((faultType, place) => {
     const started = performance.now();
-    const simulated = simulateCase({
-      seed: seed + place,
-      faultType,
-      services,
-      requests,
-      windowMs,
-      sampleEveryMs,
-    });
-    const name = writeCase(out, simulated, dataset);
+    const simulated = simulateCase({ ...scale, seed: seed + place, faultType });
+    const name = writeCase(out, simulated, output);
     const { impact, draws, incident } = simulated;
     const shown =
       impact === null ? "healthy" : `${impact.visibility}, ${impact.touchedRequests} requests touched`;

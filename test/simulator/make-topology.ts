@@ -81,7 +81,7 @@ class Builder {
       stages: [],
       workMs: random.between(1.5, isEntry ? 4 : 9),
       workSigma: random.between(0.25, 0.5),
-      errorRatio: random.chance(0.3) ? random.between(0.0005, 0.004) : 0,
+      errorRatio: random.chance(0.3) ? random.between(0.0005, 0.008) : 0,
       clientErrorRatio: isEntry && random.chance(0.5) ? random.between(0.005, 0.03) : 0,
     };
     this.#operationCount += 1;
@@ -95,7 +95,8 @@ class Builder {
     const { random } = this;
     const producers = this.services.filter(({ isLeaf, layer }) => !isLeaf && layer <= 3);
     for (let i = 0; i < count; i += 1) {
-      const producer = random.pick(random.pick(producers).operations);
+      const owner = random.pickWeighted(producers, ({ index }) => this.#popularity[index] as number);
+      const producer = random.pick(owner.operations);
       const consumers = this.services.filter(({ layer }) => layer > producer.service.layer);
       const consumer = this.addOperation(random.pick(consumers), "message");
       const topic: Topic = {

@@ -1,6 +1,6 @@
 import { type Caller, makeCall } from "./client.ts";
 import { failures } from "./failures.ts";
-import { logNormal, mix, Purpose, uniform } from "./random.ts";
+import { mix, Purpose, uniform } from "./random.ts";
 import type { Failure, SimSpan } from "./recording.ts";
 import type { Call } from "./topology.ts";
 import type { Execution, World } from "./world.ts";
@@ -40,7 +40,7 @@ export function runOperation(world: World, execution: Execution, start: number, 
     topic: topic ?? null,
   });
   if (parent === null) request.root ??= span;
-  const total = logNormal(key, Purpose.Work, operation.workMs, operation.workSigma);
+  const total = world.usualWorkMs(execution);
   const answersEarly = uniform(key, Purpose.ClientError) < operation.clientErrorRatio;
   const slices = operation.stages.length + 1;
   const startVerdict = verdictAtStart(world, execution);

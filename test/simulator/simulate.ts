@@ -23,7 +23,7 @@ const probeEveryMs = 20_000;
 
 /** One window of traffic, event by event. Equal options give equal recordings. */
 export function simulate(options: RunOptions): Recording {
-  const world = new World(options.topology, options.effects);
+  const world = new World(options.topology, options.seed, options.effects);
   const broker = new Broker(world);
   world.serve = (execution) => serve(world, execution);
   world.publish = (producer, key) => broker.publish(producer, key);

@@ -2,7 +2,7 @@ import { Breaker } from "./breaker.ts";
 import { type Effect, Effects } from "./effects.ts";
 import { EventQueue } from "./event-queue.ts";
 import { Gate } from "./gate.ts";
-import { logNormal, mix, Purpose, uniform } from "./random.ts";
+import { exponential, logNormal, mix, Purpose, uniform } from "./random.ts";
 import type {
   Failure,
   InstanceSample,
@@ -48,10 +48,17 @@ export class InstanceState {
   }
 }
 
+/** One execution in a hundred hits something slow: a cold cache, a lock, a collection of garbage. */
+const tailShare = 0.01;
+const tailFactor = 4;
+/** of the logarithm of an operation's speed, from window to window */
+const driftSigma = 0.03;
+
 /** The state of one run, and what is recorded of it. */
 export class World {
   readonly queue = new EventQueue();
   readonly topology: Topology;
+  readonly seed: number;
   readonly effects: Effects;
   readonly instances: readonly InstanceState[];
   readonly peers: readonly Gate[];
@@ -68,8 +75,9 @@ export class World {
     throw new Error("no broker");
   };
 
-  constructor(topology: Topology, effects: readonly Effect[]) {
+  constructor(topology: Topology, seed: number, effects: readonly Effect[]) {
     this.topology = topology;
+    this.seed = seed;
     this.effects = new Effects(effects);
     this.instances = topology.services.flatMap(({ instances }) => instances).map((i) => new InstanceState(i));
     this.peers = topology.peers.map((peer) => new Gate(() => peer.workers));
@@ -81,6 +89,17 @@ export class World {
 
   stateOf(instance: Instance): InstanceState {
     return this.instances[instance.index] as InstanceState;
+  }
+
+  /**
+   * Own work of one execution without any fault: mostly around its median, now and then many times of it, and a little
+   * different in each window, as real services are.
+   */
+  usualWorkMs({ key, operation: { index, workMs, workSigma } }: Execution): number {
+    const drift = logNormal(mix(this.seed, index), Purpose.Drift, 1, driftSigma);
+    const isSlow = uniform(key, Purpose.Tail) < tailShare;
+    const tail = isSlow ? 3 + exponential(mix(key, 1), Purpose.Tail, tailFactor) : 1;
+    return logNormal(key, Purpose.Work, workMs, workSigma) * drift * tail;
   }
 
   openSpan(

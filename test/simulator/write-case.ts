@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { SimulatedCase } from "./case.ts";
+import type { Effect } from "./effects.ts";
 import { Clock, Resources } from "./emit-identity.ts";
 import { logLines, metricLines } from "./emit-signals.ts";
 import { spanLines } from "./emit-spans.ts";
@@ -16,6 +17,13 @@ const nanosPerSeed = 3_600_000_000_000n;
 /** between the end of the baseline and the start of the incident */
 const gapMs = 300_000;
 
+/** How a case is written. */
+export interface CaseOutput {
+  readonly dataset: string;
+  /** the share of spans that never arrive */
+  readonly lostShare: number;
+}
+
 /** What stands in the files of a case, by file name; telemetry is not yet packed. */
 interface CaseFiles {
   readonly baseline: readonly string[];
@@ -26,25 +34,26 @@ interface CaseFiles {
 }
 
 /** A case as files of telemetry and truth. */
-export function filesOf(simulated: SimulatedCase, dataset: string): CaseFiles {
+export function filesOf(simulated: SimulatedCase, output: CaseOutput): CaseFiles {
   const { options, baseline, incident } = simulated;
+  const { lostShare } = output;
   const start = firstStart + BigInt(options.seed) * nanosPerSeed;
   const before = new Clock(start);
   const during = new Clock(start + BigInt(Math.round((options.windowMs + gapMs) * 1e6)));
   const resources = new Resources();
   return {
-    baseline: spanLines(baseline, before, resources),
-    incident: spanLines(incident, during, resources),
+    baseline: spanLines(baseline, { clock: before, resources, lostShare }),
+    incident: spanLines(incident, { clock: during, resources, lostShare }),
     metrics: [...metricLines(baseline, before, resources), ...metricLines(incident, during, resources)],
     logs: [...logLines(baseline, before, resources), ...logLines(incident, during, resources)],
-    truth: truthOf(simulated, dataset, { before, during }),
+    truth: truthOf(simulated, output, { before, during }),
   };
 }
 
 /** Writes a case into a folder of its own; answers its name. */
-export function writeCase(folder: string, simulated: SimulatedCase, dataset: string): string {
-  const files = filesOf(simulated, dataset);
-  const caseId = caseIdOf(simulated, dataset);
+export function writeCase(folder: string, simulated: SimulatedCase, output: CaseOutput): string {
+  const files = filesOf(simulated, output);
+  const caseId = caseIdOf(simulated, output.dataset);
   const path = join(folder, caseId);
   mkdirSync(path, { recursive: true });
   for (const name of ["baseline", "incident", "metrics", "logs"] as const)
@@ -64,7 +73,7 @@ interface Clocks {
 
 function truthOf(
   simulated: SimulatedCase,
-  dataset: string,
+  { dataset, lostShare }: CaseOutput,
   { before, during }: Clocks,
 ): Record<string, unknown> {
   const { options, scenario, onsetMs, impact, impactOfCause, draws, baseline, incident } = simulated;
@@ -99,7 +108,9 @@ function truthOf(
       requests: options.requests,
       window_s: windowMs / 1000,
       draws,
+      lost_spans_share: lostShare,
     },
+    harmless: scenario.harmless.map(harmlessJson),
     ...(impact !== null && {
       visibility: impact.visibility,
       loudness: impact.loudness,
@@ -127,7 +138,7 @@ function causeJson(
   { topology }: SimulatedCase,
   alone: Impact | undefined,
 ): Record<string, unknown> {
-  const { name, accept, kind, operation, instance, version, edge } = cause;
+  const { name, accept, kind, operation, instance, version, edge, entry } = cause;
   const service = topology.services.find((candidate) => candidate.name === name);
   return {
     name,
@@ -136,6 +147,7 @@ function causeJson(
     operation,
     version,
     edge,
+    ...(entry !== undefined && { entry: { service: entry.service.name, operation: entry.name } }),
     ...(instance !== undefined &&
       service !== undefined && { instance: podName(service.name, service.version, instance) }),
     ...(alone !== undefined && {
@@ -144,6 +156,16 @@ function causeJson(
         added_ms_mean: rounded(alone.addedMsMean),
         traffic_share: rounded(alone.trafficShare),
       },
+    }),
+  };
+}
+
+function harmlessJson(effect: Effect): Record<string, unknown> {
+  return {
+    kind: effect.kind,
+    ...(effect.kind === "deploy" && {
+      service: effect.instances[0]?.service.name,
+      version: effect.instances[0]?.service.nextVersion,
     }),
   };
 }
