@@ -2,7 +2,6 @@ import { expect, test } from "vitest";
 import { hasRequestFailed } from "./difference.ts";
 import { hasEnded, type Recording } from "./recording.ts";
 import { lengthOf, smallCase } from "./seen.ts";
-import { nameOfTarget } from "./topology.ts";
 import { impactOf } from "./truth.ts";
 
 test("a run compared with itself has no impact", () => {
@@ -20,7 +19,7 @@ test("a run compared with itself has no impact", () => {
   });
 });
 
-test("only requests in which the culprit failed, or a breaker kept them from it, count as failed because of it", () => {
+test("only requests in which the culprit failed, or an open breaker kept them from it, count as failed because of it", () => {
   const { incident, faultFree, impact, scenario } = smallCase("error", 4);
   const [cause] = scenario.causes;
   const failsBefore = new Set(faultFree.requests.filter(hasRequestFailed).map(({ label }) => label));
@@ -29,11 +28,10 @@ test("only requests in which the culprit failed, or a breaker kept them from it,
   );
   const met = new Set(
     incident.spans
-      .filter(({ failure, instance, withheld }) =>
-        instance.service.name === cause?.name
-          ? failure !== null
-          : withheld?.some(({ to }) => nameOfTarget(to) === cause?.name),
-      )
+      .filter(({ failure, instance, withheld }) => {
+        // breakers of callers further up open too
+        return withheld !== null || (failure !== null && instance.service.name === cause?.name);
+      })
       .map(({ request }) => request.label),
   );
   expect(impact?.failedRequests).toBe(failed.length);
