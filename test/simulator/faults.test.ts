@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { faultKinds, healthyKinds } from "./faults.ts";
 import { failuresIn, lengthOf, medianOf, Seen, smallCase } from "./seen.ts";
@@ -200,6 +201,20 @@ const mechanisms: Readonly<Record<string, (seen: Seen) => void>> = {
 
 test("every fault has its mechanism checked", () => {
   expect(Object.keys(mechanisms).sort()).toEqual(Object.keys(faultKinds).sort());
+});
+
+test("the table in the README names every fault with its mechanism", () => {
+  const readme = readFileSync(new URL("README.md", import.meta.url), "utf8");
+  const rows = [
+    ...Object.entries(faultKinds).map(
+      ([name, { mechanism, wanted }]) => `| \`${name}\` | ${mechanism} | ${wanted} |`,
+    ),
+    ...Object.entries(healthyKinds).map(([name, { mechanism }]) => `| \`${name}\` | ${mechanism} |`),
+  ];
+  const table = readme
+    .slice(readme.indexOf("## Faults"), readme.indexOf("## How it works"))
+    .match(/^\| `(?!fault_type).*$/gm);
+  expect(table).toEqual(rows);
 });
 
 describe("what the fault does", () => {
