@@ -100,6 +100,7 @@ function withConnection(
   }
   const connections = pool;
   const giveUp = connections.enter(() => run(null, () => connections.leave()));
+  if (giveUp === null) return;
   world.queue.after(poolTimeoutMs, () => {
     if (giveUp()) run(failures.pool(nameOfTarget(to), poolTimeoutMs), () => {});
   });

@@ -3,7 +3,7 @@ import type { LogRecord, MetricPoint, MetricValue } from "../../src/model/teleme
 import { logsToJson } from "../../src/otlp/json-write-logs.ts";
 import { metricsToJson } from "../../src/otlp/json-write-metrics.ts";
 import { type Clock, type Resources, spanIdOf, traceIdOf } from "./emit-identity.ts";
-import type { InstanceSample, Recording } from "./recording.ts";
+import type { InstanceSample, Recording, TopicSample } from "./recording.ts";
 
 const recordsPerLine = 500;
 const severityNumbers = { INFO: 9, WARN: 13, ERROR: 17 } as const;
@@ -41,20 +41,31 @@ export function metricLines(recording: Recording, clock: Clock, resources: Resou
     const points = samples
       .filter((sample) => sample.time === time)
       .flatMap((sample) => pointsOf(sample, clock, resources));
-    for (const { topic, lag } of topicSamples.filter((sample) => sample.time === time)) {
-      const { service } = topic.consumer;
-      const [first] = service.instances;
-      if (first === undefined) throw new Error("every service has an instance");
-      const attributes = new Map([
-        ["group", service.name],
-        ["topic", topic.name],
-      ]);
-      const resource = resources.of(first, service.version);
-      const place = { resource, attributes, time: clock.exact(time) };
-      points.push(gauge("kafka.consumer_group.lag", "1", lag, place));
-    }
+    for (const waiting of topicSamples.filter((sample) => sample.time === time))
+      points.push(pointOfTopic(waiting, clock, resources));
     return metricsToJson(points);
   });
+}
+
+/** What waits for a consumer, as the metrics of its broker tell it; told by the consumer's first instance. */
+function pointOfTopic({ time, topic, lag }: TopicSample, clock: Clock, resources: Resources): MetricPoint {
+  const { service } = topic.consumer;
+  const [first] = service.instances;
+  if (first === undefined) throw new Error("every service has an instance");
+  const [name, unit, keys] =
+    topic.system === "kafka"
+      ? (["kafka.consumer_group.lag", "1", { group: service.name, topic: topic.name }] as const)
+      : ([
+          "rabbitmq.message.current",
+          "{message}",
+          { state: "ready", "rabbitmq.queue.name": topic.name },
+        ] as const);
+  const place = {
+    resource: resources.of(first, service.version),
+    attributes: new Map(Object.entries(keys)),
+    time: clock.exact(time),
+  };
+  return gauge(name, unit, lag, place);
 }
 
 interface Place {

@@ -146,6 +146,19 @@ export interface FaultKind {
   readonly build: (context: FaultContext) => Scenario;
 }
 
+/** Changes how callers deal with some calls, before and during the fault alike. */
+export function setPolicy(
+  calls: readonly Call[],
+  policy: Partial<
+    Pick<
+      Call,
+      "timeoutMs" | "attempts" | "backoffMs" | "hasFallback" | "hasBreaker" | "poolSize" | "missRatio"
+    >
+  >,
+): void {
+  for (const call of calls) Object.assign(call, policy);
+}
+
 /** A fault with one cause and nothing beside it. */
 export function one(cause: Cause): Scenario {
   return { causes: [cause], harmless: [] };

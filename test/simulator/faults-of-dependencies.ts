@@ -6,6 +6,7 @@ import {
   onEdge,
   one,
   type Scenario,
+  setPolicy,
 } from "./fault-context.ts";
 import type { Operation, Topic } from "./topology.ts";
 
@@ -114,7 +115,7 @@ export const dependencyFaults: Readonly<Record<string, FaultKind>> = {
     wanted: "visible",
     build: (context) => {
       const peer = context.peer("external");
-      for (const call of context.callsTo(peer)) call.hasFallback = false;
+      setPolicy(context.callsTo(peer), { hasFallback: false });
       const message = "503 from provider";
       const probability = context.random.between(0.5, 1);
       const isSilent = context.random.chance(0.5);
@@ -173,7 +174,7 @@ function cacheDown(context: FaultContext): Scenario {
   const database = call.onMiss?.to;
   if (call.to.kind !== "cache" || database?.kind !== "database") throw new Error("the call goes to a cache");
   const peer = call.to;
-  for (const other of context.callsTo(peer)) other.missRatio = 0.04;
+  setPolicy(context.callsTo(peer), { missRatio: 0.04 });
   const misses = context
     .callsTo(peer)
     .reduce((sum, other) => sum + (context.rates.ofCall.get(other) ?? 0), 0);
@@ -188,7 +189,7 @@ function poolExhausted(context: FaultContext): Scenario {
   if (to.kind !== "database") throw new Error("the call goes to a database");
   const { service } = from;
   const calls = context.callsTo(to).filter((call) => call.from.service === service);
-  for (const call of calls) Object.assign(call, { poolSize });
+  setPolicy(calls, { poolSize });
   const leak = { kind: "pool_leak" as const, service, peer: to };
   const middle = context.onset + 15_000;
   return one(

@@ -1,4 +1,5 @@
-import { type Cause, type FaultContext, type FaultKind, inService, one } from "./fault-context.ts";
+import type { Scope } from "./effects.ts";
+import { type Cause, type FaultContext, type FaultKind, inService, one, setPolicy } from "./fault-context.ts";
 import { overloadByTraffic } from "./fault-overload.ts";
 import { nameOfTarget, type Service } from "./topology.ts";
 
@@ -14,7 +15,7 @@ export const serviceFaults: Readonly<Record<string, FaultKind>> = {
     wanted: "masked",
     build: (context) => {
       const service = context.service();
-      for (const call of context.callsTo(service)) call.hasFallback = true;
+      setPolicy(context.callsTo(service), { hasFallback: true });
       return one(failing(context, { service }));
     },
   },
@@ -89,14 +90,13 @@ export const serviceFaults: Readonly<Record<string, FaultKind>> = {
     wanted: "visible",
     build: (context) => {
       const service = context.service(undefined, 120);
-      for (const call of context.callsTo(service))
-        Object.assign(call, {
-          timeoutMs: 250,
-          attempts: 5,
-          backoffMs: 5,
-          hasFallback: false,
-          hasBreaker: false,
-        });
+      setPolicy(context.callsTo(service), {
+        timeoutMs: 250,
+        attempts: 5,
+        backoffMs: 5,
+        hasFallback: false,
+        hasBreaker: false,
+      });
       const scope = { service };
       const cause = failing(context, scope, 0.3, 0.5);
       const work = { factor: 2, addMs: context.random.between(150, 250), ramp: false };
@@ -141,7 +141,7 @@ export const serviceFaults: Readonly<Record<string, FaultKind>> = {
     wanted: "visible",
     build: (context) => {
       const scope = { service: context.service() };
-      const [slowdown, load] = [context.random.between(8, 20), context.random.between(0.6, 0.8)];
+      const [slowdown, load] = [context.random.between(6, 20), context.random.between(0.6, 0.8)];
       return one(inService(scope, "saturation", [{ kind: "cpu", ...context.during, scope, slowdown, load }]));
     },
   },
@@ -151,8 +151,7 @@ export const serviceFaults: Readonly<Record<string, FaultKind>> = {
     wanted: "visible",
     build: (context) => {
       const service = context.service(undefined, 120);
-      for (const call of context.callsTo(service))
-        Object.assign(call, { hasBreaker: true, attempts: 1, hasFallback: false });
+      setPolicy(context.callsTo(service), { hasBreaker: true, attempts: 1, hasFallback: false });
       return one(failing(context, { service }, 0.9, 1));
     },
   },
@@ -202,7 +201,7 @@ export const serviceFaults: Readonly<Record<string, FaultKind>> = {
     wanted: "noticed",
     build: (context) => {
       const service = context.service(undefined, 8, 30);
-      for (const call of context.callsTo(service)) Object.assign(call, { hasFallback: false });
+      setPolicy(context.callsTo(service), { hasFallback: false });
       return one(failing(context, { service }, 0.95, 1));
     },
   },
@@ -240,7 +239,7 @@ const errorTexts = [
   ["ConfigurationException", "missing key in configuration"],
 ] as const;
 
-function failing(context: FaultContext, scope: Parameters<typeof inService>[0], low = 0.4, high = 1): Cause {
+function failing(context: FaultContext, scope: Scope, low = 0.2, high = 1): Cause {
   const [exception, message] = context.random.pick(errorTexts);
   const probability = context.random.between(low, high);
   return inService(scope, "error", [
@@ -248,12 +247,7 @@ function failing(context: FaultContext, scope: Parameters<typeof inService>[0], 
   ]);
 }
 
-function slow(
-  context: FaultContext,
-  scope: Parameters<typeof inService>[0],
-  lowMs = 120,
-  highMs = 700,
-): Cause {
+function slow(context: FaultContext, scope: Scope, lowMs = 60, highMs = 700): Cause {
   const addMs = context.random.between(lowMs, highMs);
   return inService(scope, "latency", [
     { kind: "work", ...context.during, scope, factor: context.random.between(1, 4), addMs, ramp: false },
@@ -269,6 +263,5 @@ function canary(context: FaultContext, service: Service) {
 
 /** Callers wait for whatever the answer is, once. */
 function callOnce(context: FaultContext, service: Service, timeoutMs: number): void {
-  for (const call of context.callsTo(service))
-    Object.assign(call, { timeoutMs, attempts: 1, hasFallback: false, hasBreaker: false });
+  setPolicy(context.callsTo(service), { timeoutMs, attempts: 1, hasFallback: false, hasBreaker: false });
 }

@@ -23,12 +23,12 @@ export class Gate {
     return this.#capacity();
   }
 
-  /** Runs at once or when there is room; the answer gives up waiting, and is false where that is too late. */
-  enter(run: () => void): () => boolean {
+  /** Runs at once or when there is room. Null = it ran; else what gives up waiting, which is false where that is too late. */
+  enter(run: () => void): (() => boolean) | null {
     if (this.#waiting === 0 && this.used < this.#capacity()) {
       this.used += 1;
       run();
-      return () => false;
+      return null;
     }
     const waiter: Waiter = { run, isGone: false };
     this.#queue.push(waiter);

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { spansByRequest } from "./difference.ts";
 import type { Effect } from "./effects.ts";
+import { setPolicy } from "./fault-context.ts";
 import { makeTopology } from "./make-topology.ts";
 import { hasEnded, type Recording, type SimSpan } from "./recording.ts";
 import { lengthOf } from "./seen.ts";
@@ -44,7 +45,7 @@ test.each(seeds)("an effect changes only requests that meet it (seed %d)", (seed
     message: "",
   };
   // breakers and retries carry a fault from one request to the next
-  for (const call of allCalls(topology)) Object.assign(call, { hasBreaker: false });
+  setPolicy(allCalls(topology), { hasBreaker: false });
   const [off, on] = [run(seed, [], topology), run(seed, [error], topology)].map(spansByRequest);
   // what a message starts is labelled by what sent it
   const origin = (label: string): string => label.split(">")[0]!;
