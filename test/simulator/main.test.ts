@@ -56,8 +56,8 @@ test("each case is a folder of telemetry and truth, told while it is made", asyn
       },
     );
     expect(problems).toEqual([]);
-    expect(read.traces).toEqual({ accepted: truth.incident.spans, rejected: 0 });
-    for (const { accepted, rejected } of [read.metrics, read.logs])
+    expect(read.spans).toEqual({ accepted: truth.incident.spans, rejected: 0 });
+    for (const { accepted, rejected } of [read.points, read.logs])
       expect([accepted > 0, rejected]).toEqual([true, 0]);
   } finally {
     rmSync(folder, { recursive: true });
