@@ -41,15 +41,15 @@ export interface EdgeDifference {
   readonly time: number;
 }
 
-/** A change is one beyond both: clocks of real systems do not see less. */
+/** Slower by more than both of these, or later by more than the last: less would not be noticed. */
 const slowMsMin = 2;
 const slowRatioMin = 0.15;
 const lateMsMin = 100;
 
 /** What the fault changed, request by request: both runs drew the same numbers for everything else. */
 export function requestDifferences(off: Recording, on: Recording): RequestDifference[] {
-  const before = byRequest(off);
-  const after = byRequest(on);
+  const before = spansByRequest(off);
+  const after = spansByRequest(on);
   const requestsBefore = new Map(off.requests.map((request) => [request.label, request]));
   const differences: RequestDifference[] = [];
   for (const request of on.requests) {
@@ -75,7 +75,8 @@ export function hasRequestFailed({ root }: SimRequest): boolean {
 
 type SpansByKey = ReadonlyMap<number, SimSpan>;
 
-function byRequest({ spans }: Recording): ReadonlyMap<string, SpansByKey> {
+/** The exported spans of each request, by label and key. */
+export function spansByRequest({ spans }: Recording): ReadonlyMap<string, SpansByKey> {
   const result = new Map<string, Map<number, SimSpan>>();
   for (const span of spans) {
     if (!hasEnded(span)) continue;
@@ -183,9 +184,4 @@ function mechanismOfMissing({ parent, call }: SimSpan, on: SpansByKey): Propagat
   if (caller === undefined || call === null) return null;
   if (caller.withheld?.includes(call) === true) return "breaker";
   return caller.failure === null ? "missing_call" : null;
-}
-
-/** The spans of each request by key, as `edgeDifferences` asks for them. */
-export function spansByRequest(recording: Recording): ReadonlyMap<string, SpansByKey> {
-  return byRequest(recording);
 }

@@ -5,7 +5,7 @@
 
 /** What a number is drawn for. */
 export const Purpose = {
-  Arrival: 1, Work: 2, Share: 3, OwnError: 4, ClientError: 5, Happens: 6, Balance: 7, LinkOut: 8, LinkBack: 9, PeerWork: 10,
+  Arrival: 1, Work: 2, OwnError: 4, ClientError: 5, Happens: 6, Balance: 7, LinkOut: 8, LinkBack: 9, PeerWork: 10,
   CacheMiss: 11, Backoff: 12, Poll: 13, FaultError: 14, Dns: 15, Poison: 16, TraceId: 17, SpanId: 18, Path: 19, LossOut: 20,
   LossBack: 21, Log: 22, PeerError: 23, BodyError: 24, Cpu: 25, Memory: 26, Port: 27, Pause: 28, Tail: 29, Drift: 30, Lost: 31,
 } as const; // biome-ignore format: a list
