@@ -2,7 +2,7 @@ import { evaluatedVisitsMax } from "../model/limits.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { SpanKind } from "../model/span-table.ts";
 import { callsOf } from "../trace/extract-calls.ts";
-import { selfTimes } from "../trace/self-time.ts";
+import { selfTimeOf } from "../trace/self-time.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 
 /**
@@ -79,7 +79,8 @@ function visitsOf(trace: Trace): TraceVisits {
     return { service, operation, caller: -1, start, end, own: 0, gap: 0, failed, errorOrigins: 0 };
   });
   const owner = ownersOf(trace, entries);
-  const ownTimes = selfTimes(trace);
+  /** spans whose own time is the gap of a call */
+  const gaps = new Set<number>();
   /** the visit that a span's own time and errors belong to, where that is another than its owner */
   const peerAt = new Map<number, number>();
   for (const [index, { span: at, isInferred }] of entries.entries()) {
@@ -95,12 +96,12 @@ function visitsOf(trace: Trace): TraceVisits {
     visit.caller = owner[parent.index] as number;
     if (!isCallOf(parent, span, entries[visit.caller]?.span)) continue;
     visit.gap = Math.max(0, durationOf(parent) - durationOf(span));
-    ownTimes[parent.index] = 0;
+    gaps.add(parent.index);
   }
   for (const span of spans) {
     const visit = visits[peerAt.get(span.index) ?? owner[span.index] ?? -1];
     if (visit === undefined) continue;
-    visit.own += ownTimes[span.index] as number;
+    if (!gaps.has(span.index)) visit.own += selfTimeOf(trace, span);
     if (span.failed && !span.children.some((child) => spans[child]?.failed)) visit.errorOrigins += 1;
   }
   return { traceId: trace.traceId, startTime: trace.startTime, visits };

@@ -16,7 +16,8 @@ export function selfTimes(trace: Trace, wanted: ReadonlySet<number>): ReadonlyMa
   return self;
 }
 
-function selfTimeOf(trace: Trace, span: TraceSpan): number {
+/** The same for one span. */
+export function selfTimeOf(trace: Trace, span: TraceSpan): number {
   let waited = 0;
   let covered = span.start;
   // children come by start
