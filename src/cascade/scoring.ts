@@ -76,8 +76,11 @@ export const rivalWeight = 0.5;
 export const missingSpansCostMax = 0.5;
 
 /** From these confidences on a verdict says "root cause" and "probable"; below, the evidence is called insufficient. */
-export const confidentFrom = 0.7;
-export const probableFrom = 0.35;
+export interface CertaintyBars {
+  readonly confident: number;
+  readonly probable: number;
+}
+export const traceBars: CertaintyBars = { confident: 0.7, probable: 0.35 };
 
 /** How many candidates and facts a report lists. */
 export const candidateCountMax = 10;
@@ -171,9 +174,8 @@ export const fusion = {
   logs: { half: 15, most: 0.9 },
   errors: { half: 0.02, most: 0.95 },
 } as const;
-/** Scores below are hints; from the second on it is called the root cause (59 of 59 recorded ones were right). */
-export const windowProbableFrom = 0.3;
-export const windowConfidentFrom = 0.4;
+/** Of a window, scores below are hints; from the second on it is called the root cause (59 of 59 recorded ones were right). */
+export const windowBars: CertaintyBars = { probable: 0.3, confident: 0.4 };
 /** A lower score is no hint: of latency it stands for a thousandth of a request. */
 export const hintScoreMin = 0.02;
 /** What may be chance gets no verdict, however high its score. */
