@@ -156,7 +156,7 @@ export function chanceOf(comparisons: number): number {
   return 2 * Math.log(Math.max(1, comparisons));
 }
 /**
- * How far above that the first candidate must be: from 0 on it is a hint (measured: 3 of 134 windows of exchangeable healthy
+ * How far above that the first candidate must be: from 0 on it is a hint (measured: 2 of 134 windows of exchangeable healthy
  * traces have one), from the second on a finding (about 0.014 false ones a window).
  */
 export const marginMin = { hint: 0, finding: 6 } as const;
@@ -183,7 +183,7 @@ export const hintConfidenceMax = 0.25;
 /** Facts of one signal that a candidate shows. */
 export const factsPerSignalMax = 3;
 
-/** Visits of a window that are kept: 60 MB. Of more, traces are thinned evenly and counted. */
+/** Visits of a window that are kept, 80 MB with their calls (two million spans). Of more, traces are thinned evenly and counted. */
 export const visitsMax = 1_000_000;
 /** Distinct names in them (of services, operations, instances); further ones are put together as `overflowName`. */
 export const visitNamesMax = 200_000;
