@@ -1,5 +1,5 @@
 import type { Candidate, CauseKind, EvidenceFact } from "../cascade/candidate.ts";
-import { confidentFrom, probableFrom, windowConfidentFrom, windowProbableFrom } from "../cascade/scoring.ts";
+import { type CertaintyBars, traceBars, windowBars } from "../cascade/scoring.ts";
 import type { UsualTime } from "../cascade/usual.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import type { SpanError } from "../trace/semantics.ts";
@@ -405,17 +405,8 @@ export function traceVerdict(
   return `${what}. ${certainty(confidence, traceBars, ko)}: ${first.service} (${kindText(first.kind, language)}) - ${why}.`;
 }
 
-/** From which confidences on we say so. */
-interface Bars {
-  readonly confident: number;
-  readonly probable: number;
-}
-
-const traceBars: Bars = { confident: confidentFrom, probable: probableFrom };
-const windowBars: Bars = { confident: windowConfidentFrom, probable: windowProbableFrom };
-
 /** How sure we are, as the start of a sentence. */
-function certainty(confidence: number | null, { confident, probable }: Bars, ko: boolean): string {
+function certainty(confidence: number | null, { confident, probable }: CertaintyBars, ko: boolean): string {
   if (confidence !== null && confidence >= confident) return ko ? "근본 원인" : "Root cause";
   if (confidence !== null && confidence >= probable) return ko ? "유력한 원인" : "Probable cause";
   return ko ? "가능성 있는 원인 (증거 부족)" : "Possible cause (little evidence)";

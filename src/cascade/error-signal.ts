@@ -18,6 +18,10 @@ export interface ErrorQuestion {
   readonly baseline: BlameSums | null;
   /** whether so many of a service's own requests fail that it is unhealthy by itself */
   readonly isFailing: (service: string) => boolean;
+  /** requests to a service (or peer) for one of the healthy time, where both times have enough */
+  readonly trafficRatioOf: (service: string) => number | null;
+  /** whether requests of the window went to more than one instance, as far as that is known */
+  readonly hasInstances: (service: string) => boolean;
 }
 
 /** Failures beyond what is usual, by the service (or peer) where they began. */
@@ -37,7 +41,7 @@ export function errorSignal(question: ErrorQuestion): ErrorSignal {
   const failures = failureBlames(question, { requests, ratio });
   const findings = new Map<string, SignalFinding>();
   for (const service of [...new Set([...failures.visible.keys(), ...failures.hidden.keys()])].sort())
-    findings.set(service, findingOf(service, { sums, failures, requests }));
+    findings.set(service, findingOf(service, question, { failures, requests }));
   return {
     findings,
     excessFailed: sumOf(failures.visible.values()),
@@ -59,7 +63,7 @@ interface FailureBlames {
 }
 
 function failureBlames(
-  { sums, baseline, isFailing }: ErrorQuestion,
+  { sums, baseline, isFailing, trafficRatioOf }: ErrorQuestion,
   { requests, ratio }: Comparison,
 ): FailureBlames {
   const visible = new Map<string, number>();
@@ -68,9 +72,11 @@ function failureBlames(
   const bar = excessBar(sums.failures.size);
   for (const [service, failures] of [...sums.failures].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const before = baseline?.failures.get(service);
+    // with another mix of requests some services get more of them than before, and their usual failures with them
+    const ownRatio = ratio === null ? null : (trafficRatioOf(service) ?? ratio);
     const usual = {
-      visible: ratio === null ? null : (before?.visible ?? 0) * ratio,
-      hidden: ratio === null ? null : (before?.hidden ?? 0) * ratio,
+      visible: ownRatio === null ? null : (before?.visible ?? 0) * ownRatio,
+      hidden: ownRatio === null ? null : (before?.hidden ?? 0) * ownRatio,
     };
     expected.set(service, usual);
     const reference = usual.visible ?? requests * unreferencedErrorRatio;
@@ -120,11 +126,8 @@ export function significantExcess(count: number, expected: number, bar: number):
 
 function findingOf(
   service: string,
-  {
-    sums,
-    failures,
-    requests,
-  }: { readonly sums: BlameSums; readonly failures: FailureBlames; readonly requests: number },
+  { sums, hasInstances }: ErrorQuestion,
+  { failures, requests }: { readonly failures: FailureBlames; readonly requests: number },
 ): SignalFinding {
   const { visible, hidden, expected } = failures;
   const own = sums.failures.get(service) as FailureSums;
@@ -142,7 +145,7 @@ function findingOf(
     strength: excess / Math.max(1, requests),
     kind: mostFrequent(own.kinds) ?? "error",
     operation: mostFrequent(own.operations),
-    instance: failingInstance(own),
+    instance: hasInstances(service) ? failingInstance(own) : null,
     edge: commonEdge(own),
     evidence,
   };
@@ -154,7 +157,7 @@ function onlyKind({ kinds }: FailureSums): CauseKind | null {
   return only === undefined || others.length > 0 ? null : only;
 }
 
-/** The instance that nearly all failures began at; null where it is not known, or nothing says that it is not the only one. */
+/** The instance that nearly all failures began at; null where it is not known. */
 function failingInstance({ instances, visible, hidden }: FailureSums): string | null {
   const most = mostFrequent(instances);
   if (most === null || most === "") return null;

@@ -1,6 +1,6 @@
 import { quantileOf, quartileShift } from "../base/quantile.ts";
 import type { EvidenceFact, SlowerFact } from "./candidate.ts";
-import { carrierOf, type SeriesPair } from "./carrier.ts";
+import { carriersOf, type SeriesPair, type Sides } from "./carriers.ts";
 import type { LatencySide, Series } from "./latency-series.ts";
 import {
   chanceOf,
@@ -67,12 +67,14 @@ interface Member extends Compared {
 /** The series of both windows that can be compared, in order of their names. */
 function pairsOf(before: LatencySide, after: LatencySide): readonly SeriesPair[] {
   const pairs: SeriesPair[] = [];
+  const placesBefore = new Map(before.instances.map((instance, place) => [instance, place]));
+  const sides: Sides = { before, after, placesBefore };
   for (const key of [...before.series.keys()].sort()) {
     const [was, is] = [before.series.get(key), after.series.get(key)];
     if (was === undefined || is === undefined) continue;
     if (Math.min(was.values.length, is.values.length) < valuesPerSeriesMin) continue;
     const sorted = { before: was.values.toSorted(), after: is.values.toSorted() };
-    pairs.push({ before: was, after: is, sorted, sides: { before, after } });
+    pairs.push({ before: was, after: is, sorted, sides });
   }
   return pairs;
 }
@@ -103,8 +105,8 @@ function compare(pair: SeriesPair, commonShare: number): Compared {
   ] as const;
   const usual = { halves, commonShare };
   const shift = shiftOf(sorted.before, sorted.after, usual);
-  const callee = carrierOf(pair, "calleeInstances", usual);
-  const caller = after.kind === "own" ? callee : carrierOf(pair, "callerInstances", usual);
+  const callee = carriersOf(pair, "calleeInstances", usual);
+  const caller = after.kind === "own" ? callee : carriersOf(pair, "callerInstances", usual);
   const carried = shift.isShifted ? null : (callee ?? caller);
   const counted = carried === null ? shift : carried.shift;
   return {
@@ -146,7 +148,9 @@ function groupsOf(compared: readonly Compared[]): ReadonlyMap<string, Roles> {
   const put = (service: string, role: SlowRole, member: Member): void => {
     const roles = groups.get(service) ?? new Map<SlowRole, Member[]>();
     groups.set(service, roles);
-    roles.set(role, [...(roles.get(role) ?? []), member]);
+    const members = roles.get(role) ?? [];
+    roles.set(role, members);
+    members.push(member);
   };
   for (const each of compared) {
     const { series, isAnswerLate: isCallee, calleeInstance, callerInstance } = each;

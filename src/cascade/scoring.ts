@@ -76,8 +76,11 @@ export const rivalWeight = 0.5;
 export const missingSpansCostMax = 0.5;
 
 /** From these confidences on a verdict says "root cause" and "probable"; below, the evidence is called insufficient. */
-export const confidentFrom = 0.7;
-export const probableFrom = 0.35;
+export interface CertaintyBars {
+  readonly confident: number;
+  readonly probable: number;
+}
+export const traceBars: CertaintyBars = { confident: 0.7, probable: 0.35 };
 
 /** How many candidates and facts a report lists. */
 export const candidateCountMax = 10;
@@ -153,7 +156,7 @@ export function chanceOf(comparisons: number): number {
   return 2 * Math.log(Math.max(1, comparisons));
 }
 /**
- * How far above that the first candidate must be: from 0 on it is a hint (measured: 3 of 134 windows of exchangeable healthy
+ * How far above that the first candidate must be: from 0 on it is a hint (measured: 2 of 134 windows of exchangeable healthy
  * traces have one), from the second on a finding (about 0.014 false ones a window).
  */
 export const marginMin = { hint: 0, finding: 6 } as const;
@@ -171,9 +174,8 @@ export const fusion = {
   logs: { half: 15, most: 0.9 },
   errors: { half: 0.02, most: 0.95 },
 } as const;
-/** Scores below are hints; from the second on it is called the root cause (59 of 59 recorded ones were right). */
-export const windowProbableFrom = 0.3;
-export const windowConfidentFrom = 0.4;
+/** Of a window, scores below are hints; from the second on it is called the root cause (59 of 59 recorded ones were right). */
+export const windowBars: CertaintyBars = { probable: 0.3, confident: 0.4 };
 /** A lower score is no hint: of latency it stands for a thousandth of a request. */
 export const hintScoreMin = 0.02;
 /** What may be chance gets no verdict, however high its score. */
@@ -181,7 +183,7 @@ export const hintConfidenceMax = 0.25;
 /** Facts of one signal that a candidate shows. */
 export const factsPerSignalMax = 3;
 
-/** Visits of a window that are kept: 60 MB. Of more, traces are thinned evenly and counted. */
+/** Visits of a window that are kept, 80 MB with their calls (two million spans). Of more, traces are thinned evenly and counted. */
 export const visitsMax = 1_000_000;
 /** Distinct names in them (of services, operations, instances); further ones are put together as `overflowName`. */
 export const visitNamesMax = 200_000;

@@ -67,7 +67,11 @@ function showingsOf(
   { symptoms, isSetAside }: Contrast,
 ): Showings {
   const byKey = new Map<number, number[]>();
-  for (const [i, { key }] of symptoms.entries()) byKey.set(key, [...(byKey.get(key) ?? []), i]);
+  for (const [i, { key }] of symptoms.entries()) {
+    const known = byKey.get(key);
+    if (known === undefined) byKey.set(key, [i]);
+    else known.push(i);
+  }
   const rowsOf: number[][] = symptoms.map(() => []);
   if (labels.length === 0) return { rowsOf };
   const sets = units.shapes.map((shape) => new Set(shape.labels));
@@ -107,7 +111,7 @@ function claimOf(pair: UnitPair, scored: Scored, { signal }: SymptomReading): Cl
   return {
     service: isCallee ? label.callee : (key?.service ?? ""),
     score,
-    kind: isCallee ? "unreachable" : kindOf(label, symptom.g),
+    kind: isCallee && label.kind !== "message" ? "unreachable" : kindOf(label, symptom.g),
     operation: isCallee ? null : (key?.operation ?? null),
     margin: symptom.margin,
     fact: symptomFact(pair, scored, signal),

@@ -178,19 +178,20 @@ export class VisitRollup {
   }
 
   #shapeOf(steps: readonly Step[]): number {
-    const ids = new Set<number>();
+    const ids: number[] = [];
     let last: Step | null = null;
     let lastCall = -1;
     for (const step of steps) {
       const id = this.#stepOf(step);
-      ids.add(id);
+      ids.push(id);
       if (!isCall(step) || (last !== null && !isLater(step, last))) continue;
       last = step;
       lastCall = id;
     }
+    if (ids.length > 1) ids.sort((a, b) => a - b);
     let set = 0;
-    for (const id of ids.size < 2 ? ids : [...ids].sort((a, b) => a - b))
-      set = this.#stepSets.idOf(set, id) + 1;
+    for (let i = 0; i < ids.length; i += 1)
+      if (i === 0 || ids[i] !== ids[i - 1]) set = this.#stepSets.idOf(set, ids[i] as number) + 1;
     return this.#shapes.idOf(set, lastCall + 1);
   }
 

@@ -9,6 +9,7 @@ import { latencySignal } from "./latency-signal.ts";
 import { logSignal } from "./log-signal.ts";
 import {
   addedLatencyShareMin,
+  baselineRequestsMin,
   candidateCountMax,
   excessTestMin,
   factCountMax,
@@ -77,7 +78,10 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
   const sums = question.window.blame;
   const baseline = question.baseline?.blame ?? null;
   const entries = [...sums.entries.values()].map((entry) => findingOf(entry, baseline));
-  const errors = errorSignal({ sums, baseline, isFailing: question.isFailing });
+  const { isFailing } = question;
+  const trafficRatioOf = trafficRatios(question.baseline?.visits ?? null, question.window.visits);
+  const hasInstances = severalInstances(question.window.visits);
+  const errors = errorSignal({ sums, baseline, isFailing, trafficRatioOf, hasInstances });
   const signals = {
     ...comparedSignals(question, errors.findings.size > 0),
     errors: certain(errors.findings),
@@ -115,6 +119,62 @@ function comparedSignals(
     { visits: after, lines: logLines.window },
   );
   return { ...others, latency, structure, logs };
+}
+
+/** By service (or peer), requests of the window for one of the healthy time; null where there are too few. */
+function trafficRatios(
+  before: VisitSums | null,
+  after: VisitSums | null,
+): (service: string) => number | null {
+  if (before === null || after === null) return () => null;
+  const [was, is] = [trafficOf(before), trafficOf(after)];
+  // traces that were left out of the comparison count as those that are in it
+  const kept = keptShare(before) / keptShare(after);
+  return (service) => {
+    const [x, y] = [was.get(service) ?? 0, is.get(service) ?? 0];
+    return Math.min(x, y) < baselineRequestsMin ? null : (y / x) * kept;
+  };
+}
+
+function keptShare({ traceIds, omittedTraces }: VisitSums): number {
+  return traceIds.length / Math.max(1, traceIds.length + omittedTraces);
+}
+
+/** Visits of each service, and calls to it that no span answers. */
+function trafficOf({ visits, operations, calls, callNames }: VisitSums): ReadonlyMap<string, number> {
+  const traffic = new Map<string, number>();
+  const add = (service: string, count: number): void => {
+    traffic.set(service, (traffic.get(service) ?? 0) + count);
+  };
+  const ofOperation = countsOf(visits.operation, operations.length);
+  for (const [i, { service }] of operations.entries()) add(service, ofOperation[i] as number);
+  const ofCall = countsOf(calls.name, callNames.length);
+  for (const [i, { kind, callee }] of callNames.entries())
+    if (kind === "peer") add(callee, ofCall[i] as number);
+  return traffic;
+}
+
+/** Whether visits of a service went to more than one instance; false where visits are not known. */
+function severalInstances(sums: VisitSums | null): (service: string) => boolean {
+  if (sums === null) return () => false;
+  const { visits, operations, instances } = sums;
+  const first = new Map<string, string>();
+  const several = new Set<string>();
+  for (const [row, place] of visits.instance.entries()) {
+    const service = operations[visits.operation[row] as number]?.service ?? "";
+    const instance = instances[place] ?? "";
+    if (instance === "" || several.has(service)) continue;
+    const known = first.get(service);
+    if (known === undefined) first.set(service, instance);
+    else if (known !== instance) several.add(service);
+  }
+  return (service) => several.has(service);
+}
+
+function countsOf(places: Int32Array, length: number): Int32Array {
+  const counts = new Int32Array(length);
+  for (const place of places) counts[place] = (counts[place] as number) + 1;
+  return counts;
 }
 
 /** Whether the shares of the operations at which requests come in have changed: then each is compared with itself. */

@@ -289,6 +289,19 @@ test.each([
   expect(reportOf(window, usual)).toMatchObject({ healthy: true, root_cause_candidates: [] });
 });
 
+test("usual failures of a service that now gets more of the requests are no finding", () => {
+  const window = (count: number, isOrder: (i: number) => boolean): WindowSums =>
+    windowOf(count, (i) => {
+      const failed = i % 9 === 0 ? "error" : "";
+      const root = isOrder(i)
+        ? `web POST / ${i}..${i + 9}s server ${failed} TRACE`
+        : `web GET / ${i}..${i + 9}s server TRACE`;
+      return isOrder(i) ? `${root}\n  order POST / ${i}.1..${i}.9s server ${failed}` : root;
+    });
+  const [few, many] = [window(900, (i) => i % 5 === 0), window(900, (i) => i % 5 !== 0)];
+  expect(reportOf(many, few).healthy).toBe(true);
+});
+
 test("a call that is left out is told, though nothing failed or took longer", () => {
   const isThere = (i: number): string => `\n  cart DELETE /items ${i * 1000 + 30}..${i * 1000 + 40}ms server`;
   const order = (count: number, hasCall: (i: number) => boolean): WindowSums =>

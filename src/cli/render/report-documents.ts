@@ -7,7 +7,7 @@ import type {
   TraceReport,
   WindowReport,
 } from "../../analysis/report.ts";
-import { confidentFrom, probableFrom } from "../../cascade/scoring.ts";
+import { type CertaintyBars, traceBars, windowBars } from "../../cascade/scoring.ts";
 import type { Block, Outcome, ReportDocument, Section } from "./document.ts";
 import { counted, listed, milliseconds, moment, rangeText, rowCountMax } from "./figures.ts";
 import { graphPicture, structuralPicture, traceHighlight, windowHighlight } from "./graph-picture.ts";
@@ -59,7 +59,7 @@ export function traceDocument(report: TraceReport, language: Language): ReportDo
       outcome,
       sentence: report.verdict,
       facts: [
-        ...confidenceFact(report.confidence, language),
+        ...confidenceFact(report.confidence, traceBars, language),
         `${label("trace", language)} ${report.trace_id}`,
         moment(trace.start),
         formatDuration(trace.duration_ms * 1e6),
@@ -95,7 +95,7 @@ export function windowDocument(report: WindowReport, language: Language): Report
       outcome: windowOutcome(report),
       sentence: report.verdict,
       facts: [
-        ...confidenceFact(report.confidence, language),
+        ...confidenceFact(report.confidence, windowBars, language),
         `${label("window", language)} ${rangeText(window)}`,
         `${label("baseline", language)} ${baseline === null ? label("no_baseline", language) : rangeText(baseline)}`,
         counted(totals.traces, "one_trace", "traces_count", language),
@@ -259,12 +259,16 @@ export function servicesDocument(services: readonly ServiceJson[], language: Lan
   };
 }
 
-function confidenceFact(confidence: number | null, language: Language): readonly string[] {
+function confidenceFact(
+  confidence: number | null,
+  { confident, probable }: CertaintyBars,
+  language: Language,
+): readonly string[] {
   if (confidence === null) return [];
   const key =
-    confidence >= confidentFrom
+    confidence >= confident
       ? "confidence_high"
-      : confidence >= probableFrom
+      : confidence >= probable
         ? "confidence_medium"
         : "confidence_low";
   return [`${label("confidence", language)} ${label(key, language)} (${formatPercent(confidence)})`];

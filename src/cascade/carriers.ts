@@ -2,9 +2,11 @@ import type { LatencySide, Series } from "./latency-series.ts";
 import { latencyShift, valuesPerSeriesMin } from "./scoring.ts";
 import { type Shift, shiftOf, type UsualChange } from "./shift.ts";
 
-/** One of several instances that alone became slower. */
-export interface Carrier {
-  readonly instance: string;
+/** Instances that became slower while the others did not. */
+export interface Carriers {
+  /** null = several */
+  readonly instance: string | null;
+  /** of their values alone */
   readonly shift: Shift;
 }
 
@@ -14,37 +16,47 @@ export interface SeriesPair {
   readonly after: Series;
   /** all values, sorted */
   readonly sorted: { readonly before: Float64Array; readonly after: Float64Array };
-  readonly sides: { readonly before: LatencySide; readonly after: LatencySide };
+  readonly sides: Sides;
+}
+
+export interface Sides {
+  readonly before: LatencySide;
+  readonly after: LatencySide;
+  /** places of instances in `before.instances` */
+  readonly placesBefore: ReadonlyMap<string, number>;
 }
 
 /**
- * The one instance at an end of a series that became slower while the others together did not; null where there is none,
- * or nothing to tell it from. An instance is compared with its own past, a new one with that of all.
+ * The instances at an end of a series that became slower while the others together did not; null where there are none, or
+ * nothing to tell them from. An instance is compared with its own past, a new one with that of all.
  */
-export function carrierOf(
+export function carriersOf(
   { before, after, sides, sorted }: SeriesPair,
   end: "callerInstances" | "calleeInstances",
   change: UsualChange,
-): Carrier | null {
+): Carriers | null {
   const now = valuesByPlace(after, end);
   if (now.size < 2) return null;
   const past = valuesByPlace(before, end);
-  const placeOf = new Map(sides.before.instances.map((instance, place) => [instance, place]));
-  const found: (Carrier & { readonly place: number })[] = [];
+  const slower = new Set<number>();
   for (const [place, values] of now) {
     const instance = sides.after.instances[place] ?? "";
     if (instance === "" || values.length < valuesPerSeriesMin) continue;
-    const own = past.get(placeOf.get(instance) ?? -1) ?? [];
+    const own = past.get(sides.placesBefore.get(instance) ?? -1) ?? [];
     const usual = own.length < valuesPerSeriesMin ? sorted.before : Float64Array.from(own).sort();
     const shift = shiftOf(usual, Float64Array.from(values).sort(), change);
-    if (shift.isShifted && shift.z >= latencyShift.zMin) found.push({ instance, shift, place });
-    if (found.length > 1) return null;
+    if (shift.isShifted && shift.z >= latencyShift.zMin) slower.add(place);
   }
-  const [only] = found;
-  if (only === undefined) return null;
-  const others = [...now].filter(([place]) => place !== only.place).flatMap(([, values]) => values);
-  if (others.length < valuesPerSeriesMin) return null;
-  return shiftOf(sorted.before, Float64Array.from(others).sort(), change).isShifted ? null : only;
+  if (slower.size === 0) return null;
+  const valuesAt = (isSlower: boolean): Float64Array =>
+    Float64Array.from(
+      [...now].filter(([place]) => slower.has(place) === isSlower).flatMap(([, values]) => values),
+    ).sort();
+  const others = valuesAt(false);
+  if (others.length < valuesPerSeriesMin || shiftOf(sorted.before, others, change).isShifted) return null;
+  const [only, ...more] = slower;
+  const instance = more.length > 0 || only === undefined ? null : (sides.after.instances[only] ?? null);
+  return { instance, shift: shiftOf(sorted.before, valuesAt(true), change) };
 }
 
 function valuesByPlace(
