@@ -8,6 +8,7 @@ import {
   driftFactor,
   labelCountsMin,
   labelWeight,
+  newErrorMargin,
   strengthMax,
   symptomTestMin,
 } from "./scoring.ts";
@@ -72,12 +73,20 @@ export function contrast(pair: UnitPair, { hasDrift }: { readonly hasDrift: bool
   const chance = chanceOf(looked.filter((each) => couldTell(each, pair)).length);
   const symptoms = looked
     .filter(({ strength }) => strength >= symptomTestMin)
-    .map((symptom) => ({ ...symptom, margin: symptom.strength - chance }));
+    .map((symptom) => ({
+      ...symptom,
+      margin: symptom.strength - chance + (isNewError(symptom, pair) ? newErrorMargin : 0),
+    }));
   return {
     symptoms,
     concentrations: concentrationsOf(before, after),
     isSetAside: (row) => setAside.after[pair.after.sort[row] as number] === 1,
   };
+}
+
+/** Whether units show an error that none showed before. */
+function isNewError({ label, before, after }: Symptom, { labels }: UnitPair): boolean {
+  return labels[label]?.isError === true && before.count === 0 && after.count > 0;
 }
 
 interface ErrorGroup {

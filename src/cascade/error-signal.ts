@@ -1,16 +1,19 @@
+import { signedG } from "../base/count-test.ts";
 import type { BlameSums, FailureSums } from "./blame.ts";
 import { mostFrequent } from "./blame.ts";
 import type { Candidate, CauseKind, EvidenceFact } from "./candidate.ts";
 import {
   almostAlways,
+  chanceOf,
   excessTestMin,
   expectedCountFloor,
   hiddenStrength,
   manyServicesMin,
   manyServicesTestBase,
+  marginMin,
   unreferencedErrorRatio,
 } from "./scoring.ts";
-import type { SignalFinding, SignalFindings } from "./signals.ts";
+import type { SignalFinding, SignalFindings, SignalResult } from "./signals.ts";
 
 export interface ErrorQuestion {
   readonly sums: BlameSums;
@@ -24,16 +27,17 @@ export interface ErrorQuestion {
   readonly hasInstances: (service: string) => boolean;
 }
 
-/** Failures beyond what is usual, by the service (or peer) where they began. */
-export interface ErrorSignal {
-  /** strength = share of requests that failed beyond what is usual; hidden failures count a part */
-  readonly findings: SignalFindings;
+/**
+ * Failures beyond what is usual, by the service (or peer) where they began. The strength of a finding is the share of requests
+ * that failed beyond what is usual; hidden failures count a part.
+ */
+export interface ErrorSignal extends SignalResult {
   readonly excessFailed: number;
   /** whose failures users saw, and in which minute they first exceeded what was to be expected */
   readonly onsets: ReadonlyMap<string, number>;
 }
 
-/** Every excess is significant by itself; what may be chance is not in the answer. */
+/** Every excess is significant by itself; how sure it is among as many services as fail at all, its margin says. */
 export function errorSignal(question: ErrorQuestion): ErrorSignal {
   const { sums, baseline } = question;
   const requests = requestsOf(sums);
@@ -44,9 +48,39 @@ export function errorSignal(question: ErrorQuestion): ErrorSignal {
     findings.set(service, findingOf(service, question, { failures, requests }));
   return {
     findings,
+    margins: marginsOf(findings, question, requests),
     excessFailed: sumOf(failures.visible.values()),
     onsets: onsetsOf(sums, failures, { ratio, baseline }),
   };
+}
+
+/**
+ * Both times are samples: that nothing failed before does not mean that nothing ever does. Without a healthy time the
+ * failures are taken to be usual up to `unreferencedErrorRatio`, which is beyond doubt.
+ */
+function marginsOf(
+  findings: SignalFindings,
+  { sums, baseline, trafficRatioOf }: ErrorQuestion,
+  requests: number,
+): ReadonlyMap<string, number> {
+  if (baseline === null) return new Map([...findings.keys()].map((service) => [service, marginMin.finding]));
+  const before = requestsOf(baseline);
+  const chance = chanceOf(sums.failures.size);
+  const sure = (service: string, count: (failures: FailureSums) => number): number => {
+    const [was, is] = [baseline.failures.get(service), sums.failures.get(service)];
+    const traffic = trafficRatioOf(service) ?? requests / Math.max(1, before);
+    const usual = { count: was === undefined ? 0 : count(was), of: requests / traffic };
+    return signedG(usual, { count: is === undefined ? 0 : count(is), of: requests });
+  };
+  return new Map(
+    [...findings.keys()].map((service) => {
+      const g = Math.max(
+        sure(service, ({ visible }) => visible),
+        sure(service, ({ hidden }) => hidden),
+      );
+      return [service, g - chance];
+    }),
+  );
 }
 
 interface Comparison {

@@ -1,7 +1,7 @@
 import { signedG } from "../base/count-test.ts";
 import type { BlameSums, EntrySums } from "./blame.ts";
 import { entryKey } from "./blame.ts";
-import type { Candidate } from "./candidate.ts";
+import type { Candidate, EvidenceFact } from "./candidate.ts";
 import { errorSignal, requestsOf, significantExcess } from "./error-signal.ts";
 import { type FusedFinding, factsOf, fuse } from "./fusion.ts";
 import { latencySideOf } from "./latency-series.ts";
@@ -18,6 +18,7 @@ import {
   latencyTestMin,
   marginMin,
   mixShift,
+  nearLimitShare,
   unreferencedErrorRatio,
   usualRequestsMin,
   windowConfidenceMax,
@@ -84,12 +85,11 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
   const errors = errorSignal({ sums, baseline, isFailing, trafficRatioOf, hasInstances });
   const signals = {
     ...comparedSignals(question, errors.findings.size > 0),
-    errors: certain(errors.findings),
+    errors,
   };
   const fused = fuse(findingsOf(signals));
-  const margin = marginOf(fused[0], signals);
-  const isHint = margin >= marginMin.hint && (fused[0]?.score ?? 0) >= hintScoreMin;
-  const candidates = isHint ? fused.slice(0, candidateCountMax).map(candidateOf) : [];
+  const margin = marginOf(fused, signals);
+  const candidates = margin >= marginMin.hint ? fused.slice(0, candidateCountMax).map(candidateOf) : [];
   return {
     candidates,
     confidence: confidenceOf(candidates, margin, sums),
@@ -108,7 +108,7 @@ function comparedSignals(
   hasErrors: boolean,
 ): Signals {
   const [before, after] = [baseline?.visits ?? null, window.visits];
-  const others = metrics === undefined ? {} : { metrics: certain(metrics) };
+  const others = metrics === undefined ? {} : { metrics: judgedMetrics(metrics) };
   if (before === null || after === null) return others;
   const options = { withFailed: !hasErrors, byEntry: hasOtherMix(before, after) };
   const latency = latencySignal(latencySideOf(before, options), latencySideOf(after, options));
@@ -209,20 +209,25 @@ function entryCounts({ visits, operations }: VisitSums): {
   return { counts, all };
 }
 
-/** Of findings that were tested before. */
-function certain(findings: SignalFindings): SignalResult {
-  return { findings, margins: new Map([...findings.keys()].map((service) => [service, marginMin.finding])) };
+/** A rise of a metric proves nothing by itself, unless it comes near the limit. */
+function judgedMetrics(findings: SignalFindings): SignalResult {
+  const isNearLimit = (fact: EvidenceFact): boolean =>
+    fact.kind === "metric_rise" && fact.isShare && fact.after >= nearLimitShare;
+  const near = [...findings].filter(([, { evidence }]) => evidence.some(isNearLimit));
+  return { findings, margins: new Map(near.map(([service]) => [service, marginMin.finding])) };
 }
 
 function findingsOf(signals: Signals): Partial<Record<SignalName, SignalFindings>> {
   return Object.fromEntries(Object.entries(signals).map(([name, { findings }]) => [name, findings]));
 }
 
-/** Of the signal that is surest of the first service. */
-function marginOf(first: FusedFinding | undefined, signals: Signals): number {
-  const none = Number.NEGATIVE_INFINITY;
-  if (first === undefined) return none;
-  return Math.max(...first.terms.map(({ signal }) => signals[signal]?.margins.get(first.service) ?? none));
+/** How sure it is that anything is wrong at all: of the signal that is surest, of all that matter to anybody. */
+function marginOf(fused: readonly FusedFinding[], signals: Signals): number {
+  let margin = Number.NEGATIVE_INFINITY;
+  for (const { service, terms } of fused)
+    for (const { signal, part } of terms)
+      if (part >= hintScoreMin) margin = Math.max(margin, signals[signal]?.margins.get(service) ?? margin);
+  return margin;
 }
 
 function findingOf(entry: EntrySums, baseline: BlameSums | null): EntryFinding {
