@@ -49,6 +49,7 @@ function adviceOn(candidate: Candidate, fact: EvidenceFact, ko: boolean): Advice
       ? networkAdvice(service, fact.edge, fact.spans, ko)
       : null;
   if (fact.kind === "path_share") return adviceOnPath(candidate, fact, ko);
+  if (fact.kind === "alone_unreached") return aloneAdvice(fact, ko);
   if (fact.kind === "window_failures") return adviceOnFailures(candidate, ko);
   if (fact.kind === "became_slower") return adviceOnSlower(candidate, fact, ko);
   if (fact.kind === "symptom" || fact.kind === "stops_after") return adviceOnSymptom(candidate, fact, ko);
@@ -133,6 +134,16 @@ function unreachableAdvice(
     ? `${service}: 실행 중인지, ${caller ?? "호출 측"}에서 접근 가능한지(주소, DNS, 네트워크 정책) 확인`
     : `${service}: check that it runs and that ${caller ?? "its callers"} can reach it (address, DNS, network policy)`;
   return { kind: "unreachable", service, sentence, spans };
+}
+
+function aloneAdvice(
+  { service, callee }: Extract<EvidenceFact, { kind: "alone_unreached" }>,
+  ko: boolean,
+): Advice {
+  const sentence = ko
+    ? `${service}: ${callee}(으)로 나가는 길(DNS, 주소 설정, 이그레스, 네트워크 정책) 확인`
+    : `${service}: check its way to ${callee} (DNS, configured address, egress, network policy)`;
+  return { kind: "egress", service, sentence, spans: [] };
 }
 
 function networkAdvice(service: string, edge: Edge | null, spans: readonly number[], ko: boolean): Advice {

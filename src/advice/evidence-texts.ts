@@ -77,6 +77,8 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
           : `only ${formatPercent(fact.ratio)} of its ${formatCount(fact.requests)} requests failed in the whole scope`,
         value: fact.ratio,
       };
+    case "alone_unreached":
+      return { statement: aloneText(fact, ko), value: fact.visible + fact.hidden };
     case "window_failures":
       return windowFailuresText(fact, ko);
     case "became_slower":
@@ -224,6 +226,19 @@ function originText(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean
       return { statement, value: null };
     }
   }
+}
+
+/** "it alone could not reach cart, in 12 calls; 340 calls of others got through" */
+function aloneText(fact: Extract<EvidenceFact, { kind: "alone_unreached" }>, ko: boolean): string {
+  const { callee, otherCalls, visible, hidden } = fact;
+  const [failed, others] = [formatCount(visible + hidden), formatCount(otherCalls)];
+  if (otherCalls === 0)
+    return ko
+      ? `${callee}에 연결하지 못함 (${failed}건); 다른 호출자 없음`
+      : `it could not reach ${callee}, ${failed} times; nobody else calls it`;
+  return ko
+    ? `이 서비스만 ${callee}에 연결하지 못함 (${failed}건); 다른 호출자의 ${others}건은 성공`
+    : `it alone could not reach ${callee}, ${failed} times; ${others} calls of others got through`;
 }
 
 function windowFailuresText(fact: Extract<EvidenceFact, { kind: "window_failures" }>, ko: boolean): FactText {

@@ -4,6 +4,7 @@ import { exactWeight, RedCell } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
+import { isUnresolved, type SpanError, tellsOfBreaker } from "../trace/span-error.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { kindOf } from "./origin-facts.ts";
@@ -77,6 +78,9 @@ export class BlameRollup {
     sums.add(trace, origin);
   }
 }
+
+/** Turns the keys of sums into names; of sums that have names already, nothing. */
+export type NodeNames = Pick<ServiceDirectory, "nameOfKey">;
 
 export interface BlameSums {
   readonly traces: number;
@@ -158,6 +162,10 @@ export class FailureSums {
   readonly edges = new Map<string, Edge & { count: number }>();
   /** by instance of the span that shows the cause, in the service that is blamed */
   readonly instances = new Map<string, number>();
+  /** because the name of the service could not be looked up */
+  unresolved = 0;
+  /** because a circuit breaker let no call through */
+  heldBack = 0;
   /** visible ones, by minute */
   readonly minutes = new Map<number, number>();
   /** hex ids of traces, the smallest few: any choice would do, but it must not depend on order */
@@ -174,6 +182,10 @@ export class FailureSums {
       if (this.minutes.size < minutesMax) countIn(this.minutes, minute, weight);
     } else this.hidden += weight;
     countIn(this.kinds, kindOf(reason), weight);
+    if (reason.kind === "unreachable" && reason.error !== null && isUnresolved(reason.error))
+      this.unresolved += weight;
+    if (reason.kind === "own_error" && reason.error !== null && isHeldBack(reason.error))
+      this.heldBack += weight;
     countIn(this.operations, this.operations.size < blameEntriesMax ? at.operation : overflowName, weight);
     if (!origin.isPeer && at.service === origin.service && this.instances.size < blameEntriesMax)
       countIn(this.instances, at.instance, weight);
@@ -181,9 +193,11 @@ export class FailureSums {
     this.#exemplify([trace.traceId]);
   }
 
-  merge(other: FailureSums, directory: ServiceDirectory): void {
+  merge(other: FailureSums, directory: NodeNames): void {
     this.visible += other.visible;
     this.hidden += other.hidden;
+    this.unresolved += other.unresolved;
+    this.heldBack += other.heldBack;
     for (const [kind, count] of other.kinds) countIn(this.kinds, kind, count);
     for (const [operation, count] of other.operations) countIn(this.operations, operation, count);
     for (const [instance, count] of other.instances) countIn(this.instances, instance, count);
@@ -203,6 +217,10 @@ export class FailureSums {
   #exemplify(traceIds: readonly string[]): void {
     this.exemplars = [...new Set([...this.exemplars, ...traceIds])].sort().slice(0, exemplarCountMax);
   }
+}
+
+function isHeldBack({ type, message }: SpanError): boolean {
+  return tellsOfBreaker(type) || tellsOfBreaker(message);
 }
 
 /** The key with the largest count; equal ones by name. */

@@ -105,6 +105,16 @@ export type EvidenceFact =
     }
   | { readonly kind: "scope_error_ratio"; readonly ratio: number; readonly requests: number }
   | { readonly kind: "scope_healthy"; readonly ratio: number; readonly requests: number }
+  /** a service alone could not reach another one */
+  | {
+      readonly kind: "alone_unreached";
+      readonly service: string;
+      readonly callee: string;
+      /** of other callers, which reached it */
+      readonly otherCalls: number;
+      readonly visible: number;
+      readonly hidden: number;
+    }
   | {
       readonly kind: "window_failures";
       /** whether users saw them */

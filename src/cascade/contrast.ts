@@ -64,6 +64,7 @@ export function contrast(pair: UnitPair, { hasDrift }: { readonly hasDrift: bool
     if (sides.before.units < labelCountsMin.before || sides.after.units < labelCountsMin.after) continue;
     const labels = new Set([...sides.before.labels.keys(), ...sides.after.labels.keys()]);
     for (const label of [...labels].sort((a, b) => a - b)) {
+      if (pair.labels[label]?.isHearsay === true) continue;
       const groupG = groups.get(pair.labels[label]?.group ?? "")?.g;
       looked.push(
         symptomOf({ key, label, is: pair.labels[label] as UnitLabel }, sides, { hasDrift, groupG }),

@@ -2,6 +2,7 @@ import { signedG } from "../base/count-test.ts";
 import type { BlameSums, FailureSums } from "./blame.ts";
 import { mostFrequent } from "./blame.ts";
 import type { Candidate, CauseKind, EvidenceFact } from "./candidate.ts";
+import type { ResolvedBlame } from "./resolve-blame.ts";
 import {
   almostAlways,
   chanceOf,
@@ -17,6 +18,7 @@ import type { SignalFinding, SignalFindings, SignalResult } from "./signals.ts";
 
 export interface ErrorQuestion {
   readonly sums: BlameSums;
+  readonly unreached: ResolvedBlame["unreached"];
   /** a healthy time, null where none is known */
   readonly baseline: BlameSums | null;
   /** whether so many of a service's own requests fail that it is unhealthy by itself */
@@ -160,15 +162,17 @@ export function significantExcess(count: number, expected: number, bar: number):
 
 function findingOf(
   service: string,
-  { sums, hasInstances }: ErrorQuestion,
+  { sums, unreached, hasInstances }: ErrorQuestion,
   { failures, requests }: { readonly failures: FailureBlames; readonly requests: number },
 ): SignalFinding {
   const { visible, hidden, expected } = failures;
   const own = sums.failures.get(service) as FailureSums;
   const usual = expected.get(service);
   const evidence: EvidenceFact[] = [];
+  const alone = unreached.get(service) ?? [];
+  for (const each of alone) evidence.push({ kind: "alone_unreached", service, ...each });
   const add = (isVisible: boolean, count: number, before: number | null): void => {
-    const cause = onlyKind(own);
+    const cause = alone.length > 0 ? null : onlyKind(own);
     evidence.push({ kind: "window_failures", isVisible, cause, failures: count, requests, expected: before });
   };
   if (visible.has(service)) add(true, own.visible, usual?.visible ?? null);
@@ -177,7 +181,7 @@ function findingOf(
   return {
     service,
     strength: excess / Math.max(1, requests),
-    kind: mostFrequent(own.kinds) ?? "error",
+    kind: alone.length > 0 ? "network" : (mostFrequent(own.kinds) ?? "error"),
     operation: mostFrequent(own.operations),
     instance: hasInstances(service) ? failingInstance(own) : null,
     edge: commonEdge(own),

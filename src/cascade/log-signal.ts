@@ -1,9 +1,11 @@
+import { tellsOfBreaker } from "../trace/span-error.ts";
 import { contrast } from "./contrast.ts";
 import { joinedLinesMin } from "./scoring.ts";
 import type { LogLine, LogLines, SignalResult } from "./signals.ts";
+import type { StructureOptions } from "./structure-signal.ts";
 import { symptomFindings } from "./symptom-findings.ts";
 import { pairUnits, type UnitLabel, type UnitPair, type Units } from "./units.ts";
-import type { VisitSums } from "./visit-rollup.ts";
+import { type VisitSums, visitsWithFailedCalls } from "./visit-rollup.ts";
 
 /** One window: its visits, and the lines that were written in it. */
 export interface LogSide {
@@ -16,10 +18,15 @@ export interface LogSide {
  * lines that wrote none counts too, so that a success that is no longer written shows as well as an error that is. Where
  * most lines of a window find no visit (they are of other traces than the spans), services are compared by whole traces.
  */
-export function logSignal(before: LogSide, after: LogSide): SignalResult {
+export function logSignal(
+  before: LogSide,
+  after: LogSide,
+  { blamed }: Pick<StructureOptions, "blamed">,
+): SignalResult {
   const mask = serviceMask(before, after);
   const isJoined = [before, after].every((side) => joinedShare(side) >= joinedLinesMin);
-  const unitsOf = (side: LogSide): Units => (isJoined ? visitUnits(side, mask) : traceUnits(side, mask));
+  const unitsOf = (side: LogSide): Units =>
+    isJoined ? visitUnits(side, mask, blamed) : traceUnits(side, mask);
   const pair: UnitPair = pairUnits(unitsOf(before), unitsOf(after));
   const found = contrast(pair, { hasDrift: isJoined });
   return symptomFindings(pair, found, { signal: "logs", isTree: isJoined });
@@ -75,14 +82,26 @@ class UnitBook {
     const known = this.#labelOf.get(key);
     if (known !== undefined) return known;
     const group = this.#mask(text);
-    this.labels.push({ text: key, name: text, isError, group, callee: "", kind: "line" });
+    this.labels.push({
+      text: key,
+      name: text,
+      isError,
+      isHearsay: tellsOfBreaker(text),
+      group,
+      callee: "",
+      kind: "line",
+    });
     this.#labelOf.set(key, this.labels.length - 1);
     return this.labels.length - 1;
   }
 }
 
 /** One unit for each visit of a trace that has lines. */
-function visitUnits({ visits: sums, lines }: LogSide, mask: (text: string) => string): Units {
+function visitUnits(
+  { visits: sums, lines }: LogSide,
+  mask: (text: string) => string,
+  blamed: StructureOptions["blamed"],
+): Units {
   const { visits, operations, traceIds, visitOfSpan } = sums;
   const linesOf = new Map<number, LogLine[]>();
   for (const [traceId, ofTrace] of lines.byTrace)
@@ -97,6 +116,7 @@ function visitUnits({ visits: sums, lines }: LogSide, mask: (text: string) => st
   const kept = [...visits.trace.keys()].filter((row) =>
     lines.byTrace.has(traceIds[visits.trace[row] as number] ?? ""),
   );
+  const explained = visitsWithFailedCalls(sums, blamed);
   const places = new Map(kept.map((row, place) => [row, place]));
   return {
     keys: operations,
@@ -106,6 +126,7 @@ function visitUnits({ visits: sums, lines }: LogSide, mask: (text: string) => st
     trace: Int32Array.from(kept, (row) => visits.trace[row] as number),
     shape: Int32Array.from(kept, (row) => book.shapeOf(linesOf.get(row) ?? [])),
     parent: Int32Array.from(kept, (row) => places.get(visits.parent[row] as number) ?? -1),
+    explained: Uint8Array.from(kept, (row) => explained[row] as number),
     traces: traceIds.length,
   };
 }
@@ -132,6 +153,7 @@ function traceUnits({ lines }: LogSide, mask: (text: string) => string): Units {
     trace: Int32Array.from(rows, ({ trace }) => trace),
     shape: Int32Array.from(rows, ({ shape }) => shape),
     parent: new Int32Array(rows.length).fill(-1),
+    explained: new Uint8Array(rows.length),
     traces: lines.byTrace.size,
   };
 }

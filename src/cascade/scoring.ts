@@ -185,6 +185,8 @@ export const hintScoreMin = 0.02;
  * is to blame for what requests show, and where they show nothing it is no incident: a new release may need more memory.
  */
 export const nearLimitShare = 0.8;
+/** More than this part of something is most of it. */
+export const mostly = 0.5;
 /** What may be chance gets no verdict, however high its score. */
 export const hintConfidenceMax = 0.25;
 /** Facts of one signal that a candidate shows. */

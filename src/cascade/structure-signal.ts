@@ -3,29 +3,34 @@ import { errorWord } from "./scoring.ts";
 import type { SignalResult } from "./signals.ts";
 import { symptomFindings } from "./symptom-findings.ts";
 import { pairUnits, type UnitLabel, type Units } from "./units.ts";
-import type { StepName, VisitSums } from "./visit-rollup.ts";
+import { type StepName, type VisitSums, visitsWithFailedCalls } from "./visit-rollup.ts";
+
+export interface StructureOptions {
+  /** whether failing is a symptom: not where failures are a finding of their own */
+  readonly withStatus: boolean;
+  /** services and peers that are blamed for failures */
+  readonly blamed: { has(service: string): boolean };
+}
 
 /** What visits do differently: steps and calls that are new, missing or stop early. */
 export function structureSignal(
   before: VisitSums,
   after: VisitSums,
-  { withStatus }: { readonly withStatus: boolean },
+  { withStatus, blamed }: StructureOptions,
 ): SignalResult {
   const services = new Set([...before.operations, ...after.operations].map(({ service }) => service));
-  const options = { services, withStatus };
+  const options = { services, withStatus, blamed };
   const pair = pairUnits(visitUnits(before, options), visitUnits(after, options));
   return symptomFindings(pair, contrast(pair, { hasDrift: true }), { signal: "structure", isTree: true });
 }
 
-interface UnitOptions {
+interface UnitOptions extends StructureOptions {
   /** that have spans */
   readonly services: ReadonlySet<string>;
-  /** whether failing is a symptom: not where failures are a finding of their own */
-  readonly withStatus: boolean;
 }
 
 /** One unit for each visit. */
-function visitUnits(sums: VisitSums, { services, withStatus }: UnitOptions): Units {
+function visitUnits(sums: VisitSums, { services, withStatus, blamed }: UnitOptions): Units {
   const { visits, steps, shapes, operations, traceIds } = sums;
   const labels = steps.map((step) => labelOf(step, services));
   const status = labels.length;
@@ -41,6 +46,7 @@ function visitUnits(sums: VisitSums, { services, withStatus }: UnitOptions): Uni
     trace: visits.trace,
     shape: withStatus ? shapesWithStatus(visits, plain.length) : visits.shape,
     parent: visits.parent,
+    explained: visitsWithFailedCalls(sums, blamed),
     traces: traceIds.length,
   };
 }

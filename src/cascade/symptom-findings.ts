@@ -87,11 +87,11 @@ function showingsOf(
   return { rowsOf };
 }
 
-/** By unit, 1 = one that it called, directly or not, shows a symptom. */
-function belowOf({ parent }: Units, { rowsOf }: Showings): Uint8Array {
+/** By unit, 1 = one that it called, directly or not, shows a symptom, or failed and is blamed for that. */
+function belowOf({ parent, explained }: Units, { rowsOf }: Showings): Uint8Array {
   const shows = new Uint8Array(parent.length);
   for (const rows of rowsOf) for (const row of rows) shows[row] = 1;
-  const below = new Uint8Array(parent.length);
+  const below = explained.slice();
   for (let row = parent.length - 1; row >= 0; row -= 1) {
     const above = parent[row] as number;
     if (above >= 0 && (shows[row] === 1 || below[row] === 1)) below[above] = 1;

@@ -8,6 +8,8 @@ export interface UnitLabel {
   /** as users know it: the operation, or the line */
   readonly name: string;
   readonly isError: boolean;
+  /** tells of somebody else's trouble: no symptom of who shows it */
+  readonly isHearsay?: boolean;
   /** what all labels have in common that stand for the same trouble, whichever service shows it */
   readonly group: string;
   /** for a call or a message, where it goes; else "" */
@@ -42,6 +44,8 @@ export interface Units {
   readonly shape: Int32Array;
   /** row of the unit above, which comes before; -1 = none */
   readonly parent: Int32Array;
+  /** by unit, 1 = a call of it failed because of somebody who is blamed for failures: that explains what it does otherwise */
+  readonly explained: Uint8Array;
   /** traces of the window, with units or without */
   readonly traces: number;
 }

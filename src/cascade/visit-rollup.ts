@@ -70,6 +70,19 @@ export interface VisitSums {
   readonly visitOfSpan: ReadonlyMap<string, number>;
 }
 
+/** By visit, 1 = a call of it to one of these services (or peers) failed. */
+export function visitsWithFailedCalls(
+  { visits, calls, callNames }: VisitSums,
+  callees: { has(service: string): boolean },
+): Uint8Array {
+  const isOf = callNames.map(({ callee }) => callees.has(callee));
+  const found = new Uint8Array(visits.parent.length);
+  for (let row = 0; row < calls.name.length; row += 1)
+    if (calls.failed[row] === 1 && isOf[calls.name[row] as number] === true)
+      found[calls.callerVisit[row] as number] = 1;
+  return found;
+}
+
 /**
  * Keeps the visits of many traces, for questions that only two populations can answer. Traces come in any order. Where there
  * are more visits than there is room for, traces are thinned by a hash of their id: the same ones remain whatever the order.

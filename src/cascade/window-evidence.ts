@@ -7,6 +7,7 @@ import { type FusedFinding, factsOf, fuse } from "./fusion.ts";
 import { latencySideOf } from "./latency-series.ts";
 import { latencySignal } from "./latency-signal.ts";
 import { logSignal } from "./log-signal.ts";
+import { type CallersOf, resolveBlame } from "./resolve-blame.ts";
 import {
   addedLatencyShareMin,
   baselineRequestsMin,
@@ -59,6 +60,7 @@ export interface WindowQuestion extends OtherSignals {
   readonly baseline: WindowTraces | null;
   /** whether so many of a service's own requests fail that it is unhealthy by itself */
   readonly isFailing: (service: string) => boolean;
+  readonly callersOf: CallersOf;
 }
 
 /** How one entry operation fared. */
@@ -76,15 +78,15 @@ export interface EntryFinding {
  * comparisons would not show by chance there are no candidates.
  */
 export function windowEvidence(question: WindowQuestion): WindowEvidence {
-  const sums = question.window.blame;
+  const { sums, unreached } = resolveBlame(question.window.blame, question.callersOf);
   const baseline = question.baseline?.blame ?? null;
   const entries = [...sums.entries.values()].map((entry) => findingOf(entry, baseline));
   const { isFailing } = question;
   const trafficRatioOf = trafficRatios(question.baseline?.visits ?? null, question.window.visits);
   const hasInstances = severalInstances(question.window.visits);
-  const errors = errorSignal({ sums, baseline, isFailing, trafficRatioOf, hasInstances });
+  const errors = errorSignal({ sums, unreached, baseline, isFailing, trafficRatioOf, hasInstances });
   const signals = {
-    ...comparedSignals(question, errors.findings.size > 0),
+    ...comparedSignals(question, errors.findings),
     errors,
   };
   const fused = fuse(findingsOf(signals));
@@ -105,18 +107,20 @@ type Signals = Partial<Readonly<Record<SignalName, SignalResult>>>;
 /** What two populations tell. Failures cut requests short and make callers wait; where they are found, they are told once. */
 function comparedSignals(
   { window, baseline, metrics, logLines }: WindowQuestion,
-  hasErrors: boolean,
+  blamed: SignalFindings,
 ): Signals {
+  const hasErrors = blamed.size > 0;
   const [before, after] = [baseline?.visits ?? null, window.visits];
-  const others = metrics === undefined ? {} : { metrics: judgedMetrics(metrics) };
-  if (before === null || after === null) return others;
+  if (before === null || after === null) return metrics === undefined ? {} : { metrics: judged(metrics) };
   const options = { withFailed: !hasErrors, byEntry: hasOtherMix(before, after) };
   const latency = latencySignal(latencySideOf(before, options), latencySideOf(after, options));
-  const structure = structureSignal(before, after, { withStatus: !hasErrors });
+  const others = metrics === undefined ? {} : { metrics: judged(withoutQueues(metrics, latency.findings)) };
+  const structure = structureSignal(before, after, { withStatus: !hasErrors, blamed });
   if (logLines === undefined) return { ...others, latency, structure };
   const logs = logSignal(
     { visits: before, lines: logLines.baseline },
     { visits: after, lines: logLines.window },
+    { blamed },
   );
   return { ...others, latency, structure, logs };
 }
@@ -209,8 +213,21 @@ function entryCounts({ visits, operations }: VisitSums): {
   return { counts, all };
 }
 
+/** Who waits longer for others needs more connections and threads for it: that is no shortage of its own. */
+function withoutQueues(metrics: SignalFindings, latency: SignalFindings): SignalFindings {
+  const isWaiting = (service: string): boolean =>
+    latency
+      .get(service)
+      ?.evidence.some((fact) => fact.kind === "became_slower" && fact.role === "calling") === true;
+  const isQueue = (fact: EvidenceFact): boolean =>
+    fact.kind === "metric_rise" && (fact.resource === "connections" || fact.resource === "threads");
+  return new Map(
+    [...metrics].filter(([service, { evidence }]) => !(evidence.every(isQueue) && isWaiting(service))),
+  );
+}
+
 /** A rise of a metric proves nothing by itself, unless it comes near the limit. */
-function judgedMetrics(findings: SignalFindings): SignalResult {
+function judged(findings: SignalFindings): SignalResult {
   const isNearLimit = (fact: EvidenceFact): boolean =>
     fact.kind === "metric_rise" && fact.isShare && fact.after >= nearLimitShare;
   const near = [...findings].filter(([, { evidence }]) => evidence.some(isNearLimit));

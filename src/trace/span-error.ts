@@ -159,6 +159,22 @@ export function isConnectionLost({ type, message }: SpanError): boolean {
   return lostWords.test(type) || lostWords.test(message);
 }
 
+const unresolvedWords =
+  /ENOTFOUND|EAI_AGAIN|UnknownHost|no such host|name resolution|name or service not known|getaddrinfo|could not resolve|DNS (?:error|lookup)|resolution failed/i;
+
+/** Whether the name of the callee could not be looked up: a matter of the caller's surroundings more than of the callee. */
+export function isUnresolved({ kind, type, message }: SpanError): boolean {
+  return kind === "unreachable" && (unresolvedWords.test(type) || unresolvedWords.test(message));
+}
+
+const breakerWords =
+  /circuit[ -]?breaker|CallNotPermitted|BrokenCircuit|CircuitOpen|CircuitBreakerOpen|breaker is open/i;
+
+/** Whether a text tells of a circuit breaker that lets no call through: the trouble is with whom it would have called. */
+export function tellsOfBreaker(text: string): boolean {
+  return breakerWords.test(text);
+}
+
 function kindOf(facts: ErrorFacts, words: string): SpanError["kind"] {
   const { httpStatus, grpcStatus, errorType, exceptionType, isCaller } = facts;
   const isUnavailable = grpcStatus === GrpcCode.Unavailable || errorType === "UNAVAILABLE";

@@ -27,7 +27,7 @@ function sideOf(count: number, linesOf: (i: number) => readonly Line[], isJoined
 }
 
 function strengthsOf(before: LogSide, after: LogSide): Readonly<Record<string, number>> {
-  const { findings } = logSignal(before, after);
+  const { findings } = logSignal(before, after, { blamed: new Set() });
   return Object.fromEntries(
     [...findings].map(([service, { strength }]) => [service, Number(strength.toFixed(4))]),
   );
@@ -63,7 +63,7 @@ test("where lines and spans are of different traces, services are compared by tr
   const failing = (i: number): readonly Line[] =>
     i < 6 ? [served, { service: "cart", text: "ERROR null pointer", isError: true }] : [served, found];
   const before = sideOf(20, () => [served, found], false);
-  const { findings } = logSignal(before, sideOf(10, failing, false));
+  const { findings } = logSignal(before, sideOf(10, failing, false), { blamed: new Set() });
   expect([...findings.keys()]).toEqual(["cart"]);
   expect(findings.get("cart")?.evidence[0]).toMatchObject({ operation: "*", name: "ERROR null pointer" });
 });

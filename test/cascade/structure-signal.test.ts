@@ -5,7 +5,7 @@ import { tracesText, visitSumsOf } from "../visit-sums.ts";
 /** `service: strength` by name; one trace is what `lines` says. */
 function strengthsOf(before: Window, after: Window): Readonly<Record<string, number>> {
   const [was, is] = [before, after].map(([count, lines]) => visitSumsOf(tracesText(count, lines)));
-  const { findings } = structureSignal(was!, is!, { withStatus: true });
+  const { findings } = structureSignal(was!, is!, { withStatus: true, blamed: new Set<string>() });
   return Object.fromEntries(
     [...findings].map(([service, { strength }]) => [service, Number(strength.toFixed(4))]),
   );

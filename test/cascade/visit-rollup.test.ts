@@ -22,7 +22,7 @@ test("the order of traces does not show", () => {
     const options = { withFailed: true, byEntry: false };
     return {
       latency: latencySignal(latencySideOf(was!, options), latencySideOf(is!, options)),
-      structure: structureSignal(was!, is!, { withStatus: true }),
+      structure: structureSignal(was!, is!, { withStatus: true, blamed: new Set<string>() }),
     };
   });
   expect(answers[1]).toEqual(answers[0]);
