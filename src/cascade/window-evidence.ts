@@ -10,6 +10,7 @@ import { logSignal } from "./log-signal.ts";
 import { type CallersOf, resolveBlame } from "./resolve-blame.ts";
 import {
   addedLatencyShareMin,
+  amountStrength,
   baselineRequestsMin,
   candidateCountMax,
   excessTestMin,
@@ -226,12 +227,16 @@ function withoutQueues(metrics: SignalFindings, latency: SignalFindings): Signal
   );
 }
 
-/** A rise of a metric proves nothing by itself, unless it comes near the limit. */
+/** A rise of a metric proves nothing by itself, unless it comes near the limit, or work piles up as it never did. */
 function judged(findings: SignalFindings): SignalResult {
   const isNearLimit = (fact: EvidenceFact): boolean =>
     fact.kind === "metric_rise" && fact.isShare && fact.after >= nearLimitShare;
-  const near = [...findings].filter(([, { evidence }]) => evidence.some(isNearLimit));
-  return { findings, margins: new Map(near.map(([service]) => [service, marginMin.finding])) };
+  const sure = [...findings].filter(
+    ([, { strength, evidence }]) =>
+      evidence.some(isNearLimit) ||
+      (strength >= amountStrength.pressure && evidence[0]?.kind === "metric_rise" && !evidence[0].isShare),
+  );
+  return { findings, margins: new Map(sure.map(([service]) => [service, marginMin.finding])) };
 }
 
 function findingsOf(signals: Signals): Partial<Record<SignalName, SignalFindings>> {
