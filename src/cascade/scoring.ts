@@ -176,8 +176,19 @@ export const fusion = {
   logs: { half: 15, most: 0.9 },
   errors: { half: 0.02, most: 0.95 },
 } as const;
-/** Of a window, scores below are hints; from the second on it is called the root cause (59 of 59 recorded ones were right). */
-export const windowBars: CertaintyBars = { probable: 0.3, confident: 0.4 };
+/**
+ * How often the first candidate of a window is right, by its score: 285 answers on simulated incidents (60 services) and
+ * recordings, with all signals and with traces alone, made smooth and a little more careful. Linear in between.
+ */
+export const rightByScore: readonly (readonly [score: number, right: number])[] = [
+  [0, 0.35],
+  [0.25, 0.6],
+  [0.35, 0.85],
+  [0.45, 0.95],
+  [1, 0.97],
+];
+/** What that is to be for words of a window: these are scores of 0.3 and 0.4. */
+export const windowBars: CertaintyBars = { probable: 0.7, confident: 0.9 };
 /** What adds less to a score is no evidence that something is wrong: of latency it stands for a thousandth of a request. */
 export const hintScoreMin = 0.02;
 /**
@@ -188,7 +199,7 @@ export const nearLimitShare = 0.8;
 /** More than this part of something is most of it. */
 export const mostly = 0.5;
 /** What may be chance gets no verdict, however high its score. */
-export const hintConfidenceMax = 0.25;
+export const hintConfidenceMax = 0.5;
 /** Facts of one signal that a candidate shows. */
 export const factsPerSignalMax = 3;
 
@@ -198,8 +209,6 @@ export const visitsMax = 1_000_000;
 export const visitNamesMax = 200_000;
 /** Distinct sets of steps, 100 bytes each; visits with further ones are known to have done something else, no more. */
 export const shapesMax = 500_000;
-/** No window proves more, as long as confidence is not calibrated. */
-export const windowConfidenceMax = 0.95;
 
 /**
  * The metrics of a window against a healthy time, in robust standard deviations (1.4826 times the median deviation from the

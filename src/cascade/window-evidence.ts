@@ -21,9 +21,9 @@ import {
   marginMin,
   mixShift,
   nearLimitShare,
+  rightByScore,
   unreferencedErrorRatio,
   usualRequestsMin,
-  windowConfidenceMax,
 } from "./scoring.ts";
 import type { LogLines, SignalFindings, SignalName, SignalResult } from "./signals.ts";
 import { structureSignal } from "./structure-signal.ts";
@@ -285,10 +285,7 @@ function candidateOf(fused: FusedFinding): Candidate {
   };
 }
 
-/**
- * The score of the first candidate, which those share that are as strong; of what may be chance it stays below a verdict.
- * Not calibrated: it is no probability.
- */
+/** How often such an answer is right; candidates that are as strong share that. What may be chance stays below a verdict. */
 function confidenceOf(
   candidates: readonly Candidate[],
   margin: number,
@@ -297,6 +294,13 @@ function confidenceOf(
   const score = candidates[0]?.score;
   if (score === undefined) return null;
   const equals = candidates.filter((candidate) => candidate.score === score).length;
-  const most = margin >= marginMin.finding ? windowConfidenceMax : hintConfidenceMax;
-  return Math.round(Math.min(most, (score / equals) * completeness) * 1000) / 1000;
+  const most = margin >= marginMin.finding ? 1 : hintConfidenceMax;
+  return Math.round(Math.min(most, (calibrated(score) / equals) * completeness) * 1000) / 1000;
+}
+
+function calibrated(score: number): number {
+  const above = rightByScore.findIndex(([from]) => from > score);
+  const [lower, upper] = [rightByScore.at(above < 0 ? -1 : above - 1), rightByScore[above]];
+  if (lower === undefined || upper === undefined) return lower?.[1] ?? 0;
+  return lower[1] + ((score - lower[0]) / (upper[0] - lower[0])) * (upper[1] - lower[1]);
 }
