@@ -26,7 +26,7 @@ export const usualFactorMax = 2;
 /** A request is slow from this multiple of its usual duration on; smaller changes are within the spread of most services. */
 export const slowFactorMin = 1.5;
 
-/** Shares of the critical path below this are not listed: fixing them would not be noticed. */
+/** Of a request that is not slow, shares of the critical path below this are not listed: fixing them would not be noticed. */
 export const pathShareMin = 0.05;
 
 /**
@@ -54,8 +54,11 @@ export const clockSlackShare = 0.1;
 
 /** How much of the blame a failure that users saw takes from slowness in the same trace: failing is worse than being late. */
 export const failureCover = 0.7;
-/** Beside a failure, slowness is listed from this part of what is too slow on. */
-export const besideFailureShareMin = 0.2;
+/**
+ * Of a slow request, who caused at least this part of its excess is a cause. Of recorded traces with two causes the lesser one
+ * has about a fifth; below a tenth are pauses that every request has somewhere.
+ */
+export const excessShareMin = 0.15;
 
 /** One trace alone proves less than a window: confidence ends here unless the scope shows the same service failing. */
 export const oneTraceConfidenceMax = 0.6;

@@ -17,9 +17,9 @@ import { type Propagation, propagationOf } from "./propagation.ts";
 import {
   agreeingScopeConfidenceMax,
   baselineConfidenceMax,
-  besideFailureShareMin,
   candidateCountMax,
   errorRatioMax,
+  excessShareMin,
   factCountMax,
   failureCover,
   latencyStrength,
@@ -77,7 +77,7 @@ export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQue
   if (root !== undefined && (!hasFailure || isSlow)) {
     const parts = pathBlames(trace, path, { root, usual, scope });
     const strength = hasFailure ? latencyBesideFailure(slowdown ?? 1, Math.min(1, failing)) : 1;
-    blameTime(blames, parts, { root, strength, isBeside: hasFailure });
+    blameTime(blames, parts, { root, strength, isSlow, isBeside: hasFailure });
   }
   const candidates = ranked([...blames.values()], trace, scope);
   return {
@@ -193,6 +193,8 @@ function latencyBesideFailure(slowdown: number, failing: number): number {
 interface TimeQuestion {
   readonly root: TraceSpan;
   readonly strength: number;
+  /** what is listed is measured by its part of the excess */
+  readonly isSlow: boolean;
   /** beside failures only what is plainly too slow is listed */
   readonly isBeside: boolean;
 }
@@ -201,7 +203,7 @@ interface TimeQuestion {
 function blameTime(
   blames: Map<string, Blame>,
   parts: readonly PathBlame[],
-  { root, strength, isBeside }: TimeQuestion,
+  { root, strength, isSlow, isBeside }: TimeQuestion,
 ): void {
   const byService = new Map<string, number>();
   const weightOf = ({ excessNanos, nanos }: PathBlame): number => excessNanos + plainTimeWeight * nanos;
@@ -211,7 +213,7 @@ function blameTime(
     total += weight;
     byService.set(part.service, (byService.get(part.service) ?? 0) + weight);
   }
-  const shareMin = isBeside ? besideFailureShareMin : pathShareMin;
+  const shareMin = isSlow ? excessShareMin : pathShareMin;
   const most = [...byService.values()].reduce((max, weight) => Math.max(max, weight), 0);
   const isListed = (service: string): boolean => {
     const weight = byService.get(service) ?? 0;
