@@ -28,6 +28,8 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
       };
     case "linked_failure":
       return { statement: linkedText(fact, ko), value: null };
+    case "missing_step":
+      return { statement: missingText(fact, ko), value: 0, baseline: fact.shown / fact.compared };
     case "hidden":
       return { statement: hiddenText(fact, ko), value: null };
     case "path_share":
@@ -320,6 +322,21 @@ function linkedText(
     : `${service} failed in ${operation}, which this request had set off (trace ${traceId})`;
 }
 
+function missingText(fact: Extract<EvidenceFact, { kind: "missing_step" }>, ko: boolean): string {
+  const { service, operation, step, callee, name } = fact;
+  const [shown, all] = [formatCount(fact.shown), formatCount(fact.compared)];
+  if (ko) {
+    const others = `${service}의 ${operation} 요청 ${all}건 중 ${shown}건은`;
+    if (step === "step") return `${others} ${name}도 수행하나 이 요청은 수행하지 않음`;
+    if (step === "message") return `${others} ${callee}의 ${name} 처리로 이어지나 이 요청은 이어지지 않음`;
+    return `${others} ${callee}도 호출하나 (${name}) 이 요청은 호출하지 않음`;
+  }
+  const others = `${shown} of ${all} such requests (${service} ${operation})`;
+  if (step === "step") return `${others} also do ${name}; this one did not`;
+  if (step === "message") return `${others} make ${callee} work on ${name}; this one did not`;
+  return `${others} also call ${callee} (${name}); this one did not`;
+}
+
 function hiddenText({ by, service }: Extract<EvidenceFact, { kind: "hidden" }>, ko: boolean): string {
   if (by === "retried")
     return ko
@@ -370,8 +387,11 @@ export function kindText(kind: CauseKind, language: Language): string {
 export type Outcome =
   | { readonly kind: "empty" }
   | {
-      /** `set_off` = nothing of the trace failed, but something of another one that links to it */
-      readonly kind: "failed" | "masked" | "set_off" | "succeeded";
+      /**
+       * `set_off` = nothing of the trace failed, but something of another one that links to it; `incomplete` = nothing failed, but
+       * something was left out
+       */
+      readonly kind: "failed" | "masked" | "set_off" | "incomplete" | "succeeded";
       readonly service: string;
       readonly operation: string;
       readonly durationNanos: number;
@@ -396,6 +416,7 @@ export function traceVerdict(
   if (first === undefined) return `${what}.`;
   const fact =
     first.evidence.find(({ kind }) => kind === "origin" || kind === "linked_failure") ??
+    first.evidence.find(({ kind }) => kind === "missing_step") ??
     first.evidence.find(({ kind }) => kind === "path_share" || kind === "call_gap");
   const why = fact === undefined ? "" : factText(fact, language).statement;
   if (outcome.kind === "succeeded" && !outcome.isSlow) {
@@ -437,6 +458,10 @@ function outcomeText(outcome: Outcome, ko: boolean): string {
     return ko
       ? `${name} 응답은 정상이나 이 요청이 시작한 작업이 실패${slow}`
       : `${name} went through${slow}, but work that it set off failed`;
+  if (outcome.kind === "incomplete")
+    return ko
+      ? `${name} 응답은 정상이나 평소 수행하던 작업 일부를 생략${slow}`
+      : `${name} went through${slow}, but left out what such requests do`;
   return `${name}: ${ko ? "실패 없음, " : "nothing failed; "}${timeText(outcome, ko)}`;
 }
 

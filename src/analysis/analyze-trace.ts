@@ -163,9 +163,12 @@ function outcomeOf(trace: Trace, { origins, usualRoot, candidates }: TraceEviden
   const seen = origins.find(({ visibility }) => visibility === "visible");
   const failure = trace.spans[seen?.failure ?? -1];
   const durationNanos = durationOf(root);
-  const unseen = origins.length > 0 ? "masked" : isFailure(candidates[0]) ? "set_off" : "succeeded";
+  const unseen = origins.length > 0 ? "masked" : isFailure(candidates[0]) ? "set_off" : null;
+  const isIncomplete = candidates.some(({ evidence }) =>
+    evidence.some((fact) => fact.kind === "missing_step"),
+  );
   return {
-    kind: failure !== undefined ? "failed" : unseen,
+    kind: failure !== undefined ? "failed" : (unseen ?? (isIncomplete ? "incomplete" : "succeeded")),
     service: failure?.service ?? service,
     operation: failure?.operation ?? operation,
     durationNanos,

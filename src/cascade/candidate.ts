@@ -4,6 +4,7 @@ import type { OriginReason } from "../trace/error-origin.ts";
 import { missingSpansCostMax, rivalWeight } from "./scoring.ts";
 import type { LabelKind } from "./units.ts";
 import type { UsualTime } from "./usual.ts";
+import type { Step } from "./visits.ts";
 
 /** What sort of fault a candidate is blamed for. */
 export type CauseKind =
@@ -62,6 +63,19 @@ export type EvidenceFact =
       readonly spans: readonly number[];
     }
   | ({ readonly kind: "linked_failure" } & LinkedFailure)
+  /** a request to an operation lacks what nearly all others show: of `compared` healthy ones, `shown` do */
+  | {
+      readonly kind: "missing_step";
+      readonly service: string;
+      readonly operation: string;
+      readonly step: Step["kind"];
+      /** "" for local work */
+      readonly callee: string;
+      readonly name: string;
+      readonly shown: number;
+      readonly compared: number;
+      readonly spans: readonly number[];
+    }
   | { readonly kind: "retries_failed"; readonly attempts: number; readonly spans: readonly number[] }
   | {
       readonly kind: "hidden";

@@ -10,6 +10,8 @@ import {
   type LinkedFailure,
   leadOf,
 } from "./candidate.ts";
+import { breakerBlame, missingBlames, missingCertainty } from "./missing-blame.ts";
+import { MissingSteps } from "./missing-steps.ts";
 import { kindOf, originFacts } from "./origin-facts.ts";
 import { type PathBlame, pathBlames } from "./path-blame.ts";
 import { pathFacts } from "./path-facts.ts";
@@ -17,6 +19,7 @@ import { type Propagation, propagationOf } from "./propagation.ts";
 import {
   agreeingScopeConfidenceMax,
   baselineConfidenceMax,
+  breakerPart,
   candidateCountMax,
   errorRatioMax,
   excessShareMin,
@@ -24,6 +27,7 @@ import {
   failureCover,
   latencyStrength,
   linkedFailureWeight,
+  missingStepWeight,
   nothingUnusualConfidenceMax,
   oneTraceConfidenceMax,
   pathShareMin,
@@ -62,7 +66,7 @@ export interface TraceQuestion {
 
 /**
  * Ranks what may have made one trace fail or take its time. Failures: each origin's share, weighted by whether a user saw
- * it and whether it is unusual. Failures of work that it only set off count less. Latency: each service's part of the
+ * it and whether it is unusual. Failures of work that it only set off count less, and so does what it left out. Latency: each service's part of the
  * critical path, what is more than usual before the rest. Where nothing failed and nothing is unusual, the parts are still listed: whoever asks about a trace wants to know.
  */
 export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQuestion): TraceEvidence {
@@ -71,12 +75,16 @@ export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQue
   const usualRoot = root === undefined ? null : usual.durationOf(root.service, root.operation);
   const slowdown = root === undefined || usualRoot === null ? null : durationOf(root) / usualRoot.nanos;
   const blames = new Map<string, Blame>();
-  const failing = blameOrigins(blames, { trace, origins, usual }) + blameLinked(blames, trace, linked);
+  const missing = MissingSteps.of(trace, usual);
+  const failing =
+    blameOrigins(blames, { trace, origins, usual, scope, missing }) + blameLinked(blames, trace, linked);
+  const isIncomplete = missing !== null && blameMissing(blames, missing, scope);
   const hasFailure = origins.length > 0 || linked.length > 0;
   const isSlow = slowdown !== null && slowdown >= slowFactorMin;
   if (root !== undefined && (!hasFailure || isSlow)) {
     const parts = pathBlames(trace, path, { root, usual, scope });
-    const strength = hasFailure ? latencyBesideFailure(slowdown ?? 1, Math.min(1, failing)) : 1;
+    const plain = isIncomplete && !isSlow ? plainTimeWeight : 1;
+    const strength = hasFailure ? latencyBesideFailure(slowdown ?? 1, Math.min(1, failing)) : plain;
     blameTime(blames, parts, { root, strength, isSlow, isBeside: hasFailure });
   }
   const candidates = ranked([...blames.values()], trace, scope);
@@ -85,7 +93,7 @@ export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQue
     confidence: confidenceOf(candidates, {
       trace,
       scope,
-      limit: isFailure(candidates[0]) ? null : latencyConfidenceMax(slowdown, usual),
+      limit: isFailure(candidates[0]) ? null : healthyConfidenceMax(candidates[0], slowdown, usual),
     }),
     origins,
     propagation: propagationOf(trace, origins),
@@ -142,7 +150,13 @@ function byWeight(origins: readonly FailureOrigin[]): readonly FailureOrigin[] {
 /** Returns how strongly failures speak that users saw, 0..1. A failure that is usual in healthy times explains little. */
 function blameOrigins(
   blames: Map<string, Blame>,
-  { trace, origins, usual }: Pick<TraceQuestion, "trace" | "origins" | "usual">,
+  {
+    trace,
+    origins,
+    usual,
+    scope,
+    missing,
+  }: Omit<TraceQuestion, "linked"> & { readonly missing: MissingSteps | null },
 ): number {
   let visible = 0;
   for (const origin of byWeight(origins)) {
@@ -152,10 +166,12 @@ function blameOrigins(
     const weight = Math.max(plainTimeWeight, visibilityWeight[visibility] * surprise) * share;
     const span = trace.spans[origin.span] as TraceSpan;
     if (visibility === "visible") visible += weight;
+    const behind = missing === null ? null : breakerBlame(trace, origin, { missing, usual, scope });
+    if (behind !== null) addBlame(blames, { ...behind, weight: weight * breakerPart });
     addBlame(blames, {
       service,
       isPeer,
-      weight,
+      weight: behind === null ? weight : weight * (1 - breakerPart),
       kind: kindOf(reason),
       span,
       operation: span.operation,
@@ -182,6 +198,13 @@ function blameLinked(blames: Map<string, Blame>, trace: Trace, linked: readonly 
     });
   }
   return linked.length > 0 ? linkedFailureWeight : 0;
+}
+
+/** Returns whether anything was left out. */
+function blameMissing(blames: Map<string, Blame>, missing: MissingSteps, scope: Population): boolean {
+  const found = missingBlames(missing.silent(), scope);
+  for (const blame of found) addBlame(blames, { ...blame, weight: missingStepWeight / found.length });
+  return found.length > 0;
 }
 
 /** How strongly slowness speaks beside failures: `Wl` of a window, for one trace. */
@@ -279,6 +302,13 @@ function gapFacts(orphans: readonly number[]): readonly EvidenceFact[] {
 /** Whether a candidate is one because failures began at it. */
 export function isFailure(candidate: Candidate | undefined): boolean {
   return candidate?.evidence.some(({ kind }) => kind === "origin" || kind === "linked_failure") === true;
+}
+
+/** How sure a request that went well can make us of its cause, by what it left out, or by its time. */
+function healthyConfidenceMax(first: Candidate | undefined, slowdown: number | null, usual: Usual): number {
+  const [fact] = first?.evidence ?? [];
+  if (fact?.kind !== "missing_step") return latencyConfidenceMax(slowdown, usual);
+  return missingCertainty(fact) * (usual.isBaseline ? baselineConfidenceMax : oneTraceConfidenceMax);
 }
 
 /** How sure the time of one request can make us of its cause. */

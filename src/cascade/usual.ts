@@ -2,12 +2,15 @@ import type { GraphEdge, ServiceGraph } from "../graph/service-graph.ts";
 import type { RedWindow } from "../metrics/red-metrics.ts";
 import type { RedCell } from "../model/red.ts";
 import { edgeKey } from "./candidate.ts";
-import { baselineRequestsMin, usualFactorMax, usualRequestsMin } from "./scoring.ts";
+import { almostAlways, baselineRequestsMin, usualFactorMax, usualRequestsMin } from "./scoring.ts";
+import type { OperationSteps, StepWindow } from "./step-rollup.ts";
 
 /** Requests and calls that one trace is compared with. */
 export interface Population {
   readonly red: RedWindow;
   readonly graph: ServiceGraph;
+  /** what requests do as a rule */
+  readonly steps: StepWindow;
 }
 
 /** How long something takes as a rule. */
@@ -70,6 +73,16 @@ export class Usual {
       this.#gaps.set(key, gap);
     }
     return gap;
+  }
+
+  /** What nearly all healthy requests to an operation do; null where too few of them are known. */
+  stepsOf(service: string, operation: string): OperationSteps | null {
+    const all = this.#population.steps.of(service, operation);
+    if (all === null || all.visits < usualRequestsMin) return null;
+    return {
+      visits: all.visits,
+      steps: all.steps.filter(({ visits }) => visits >= almostAlways * all.visits),
+    };
   }
 
   /** The part of an operation's requests that fails in a healthy time; null where none is known. */

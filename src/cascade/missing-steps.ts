@@ -1,0 +1,119 @@
+import { SpanKind } from "../model/span-table.ts";
+import { callsOf } from "../trace/extract-calls.ts";
+import { peerOf, remoteChild } from "../trace/peers.ts";
+import type { Trace, TraceSpan } from "../trace/trace.ts";
+import { type CountedStep, isJudged } from "./step-rollup.ts";
+import type { Usual } from "./usual.ts";
+import { plainVisits, stepText, type TraceVisits, type Visit, visitsOf } from "./visits.ts";
+
+/** A request that lacks steps which nearly all others to the same operation take. */
+export interface IncompleteVisit {
+  readonly visit: Visit;
+  /** the span that received it */
+  readonly entry: TraceSpan;
+  /** healthy visits of the operation that were looked at */
+  readonly compared: number;
+  /** the most usual first, then by name */
+  readonly missing: readonly CountedStep[];
+  /** a message left it all the same: whoever should have worked on it did not */
+  readonly isSent: boolean;
+}
+
+/** What the requests of one trace left out. */
+export class MissingSteps {
+  readonly #trace: Trace;
+  readonly #usual: Usual;
+  readonly #visits: TraceVisits;
+  /** services whose spans lost their parent: whoever called them is not known to have left it out */
+  readonly #orphans: ReadonlySet<string>;
+  /** by visit, its spans that call */
+  readonly #callers = new Map<number, TraceSpan[]>();
+
+  private constructor(trace: Trace, usual: Usual) {
+    this.#trace = trace;
+    this.#usual = usual;
+    this.#visits = visitsOf(trace, callsOf(trace));
+    this.#orphans = new Set(
+      trace.roots.flatMap((index) => {
+        const root = trace.spans[index];
+        return root?.isOrphan === true ? [root.service] : [];
+      }),
+    );
+    for (const span of trace.spans) {
+      if (span.kind !== SpanKind.Client && span.kind !== SpanKind.Producer) continue;
+      const visit = this.#visits.visitOf[span.index] as number;
+      const known = this.#callers.get(visit);
+      if (known === undefined) this.#callers.set(visit, [span]);
+      else known.push(span);
+    }
+  }
+
+  /** Null where the trace is not whole, or too large to be a request. */
+  static of(trace: Trace, usual: Usual): MissingSteps | null {
+    return isJudged(trace) ? new MissingSteps(trace, usual) : null;
+  }
+
+  /**
+   * Requests that went well and yet left something out, those farthest from the root: what the ones above them left out may
+   * follow from it. Where something below failed, that is why the rest was left out.
+   *
+   *   web     calls cart and mail        left mail out: told only if cart left nothing out
+   *     cart    calls db                 left db out
+   */
+  silent(): readonly IncompleteVisit[] {
+    const { visits } = this.#visits;
+    const plain = new Set(plainVisits(this.#trace, this.#visits));
+    const isExplained = new Uint8Array(visits.length);
+    const found: IncompleteVisit[] = [];
+    // callees before callers
+    for (let i = visits.length - 1; i >= 0; i -= 1) {
+      const visit = visits[i] as Visit;
+      const judged = plain.has(visit) && isExplained[i] === 0 ? this.#judge(visit, i) : null;
+      if (judged !== null) found.push(judged);
+      const explains = judged !== null || visit.failed || isExplained[i] === 1;
+      if (explains && visit.parent >= 0) isExplained[visit.parent] = 1;
+    }
+    return found.reverse();
+  }
+
+  /** The same for the request that a failed span is part of; null where it lacks nothing. */
+  before(failure: TraceSpan): IncompleteVisit | null {
+    const index = this.#visits.visitOf[failure.index] as number;
+    return this.#judge(this.#visits.visits[index] as Visit, index);
+  }
+
+  #judge(visit: Visit, index: number): IncompleteVisit | null {
+    const usual = this.#usual.stepsOf(visit.service, visit.operation);
+    if (usual === null || usual.steps.length === 0) return null;
+    const shown = new Set(visit.steps.map(stepText));
+    const unanswered = new Set(visit.steps.flatMap(({ kind, callee }) => (kind === "peer" ? [callee] : [])));
+    const lacking = usual.steps.filter(({ step }) => !shown.has(stepText(step)));
+    if (lacking.length === 0) return null;
+    const callers = this.#callers.get(index) ?? [];
+    const hasUnknownCall = callers.some((span) => this.#isUnknown(span));
+    const missing = lacking.filter(({ step: { kind, callee } }) => {
+      if (kind === "step") return true;
+      return !unanswered.has(callee) && !this.#orphans.has(callee) && !(hasUnknownCall && kind === "call");
+    });
+    if (missing.length === 0) return null;
+    return {
+      visit,
+      entry: this.#trace.spans[visit.entry] as TraceSpan,
+      compared: usual.visits,
+      missing: missing.toSorted((a, b) => b.visits - a.visits),
+      isSent: callers.some(
+        (span) => span.kind === SpanKind.Producer && remoteChild(this.#trace, span) === undefined,
+      ),
+    };
+  }
+
+  /** A call that may have gone to anybody. */
+  #isUnknown(span: TraceSpan): boolean {
+    return (
+      span.kind === SpanKind.Client &&
+      span.children.length === 0 &&
+      peerOf(this.#trace, span) === null &&
+      remoteChild(this.#trace, span) === undefined
+    );
+  }
+}
