@@ -51,6 +51,8 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
       return callGapText(fact, ko);
     case "late_end":
       return { statement: lateEndText(fact, ko), value: null };
+    case "reach":
+      return { statement: reachText(fact, ko), value: null };
     case "either_end":
       return {
         statement: ko
@@ -149,6 +151,32 @@ function lateEndText(fact: Extract<EvidenceFact, { kind: "late_end" }>, ko: bool
   if (parts.length === 0)
     parts.push(
       ko ? `${other} 쪽보다 지연된 연결의 비율이 높음` : `${other} has more connections that are in order`,
+    );
+  return parts.join(ko ? ", " : "; ");
+}
+
+/** Who else reaches whom, where a connection did not come about. */
+function reachText(fact: Extract<EvidenceFact, { kind: "reach" }>, ko: boolean): string {
+  const { caller, callee, reachedBy, unreachedBy, alsoUnreached } = fact;
+  const services = (count: number): string => `${count} other ${count === 1 ? "service" : "services"}`;
+  const parts: string[] = [];
+  if (unreachedBy > 0)
+    parts.push(
+      ko
+        ? `다른 서비스 ${unreachedBy}개도 ${callee}에 연결하지 못함`
+        : `${services(unreachedBy)} cannot reach ${callee} either`,
+    );
+  if (reachedBy > 0)
+    parts.push(
+      ko
+        ? `다른 서비스 ${reachedBy}개는 ${callee}에 정상적으로 연결`
+        : `${services(reachedBy)} ${reachedBy === 1 ? "reaches" : "reach"} ${callee} as always`,
+    );
+  if (alsoUnreached > 0)
+    parts.push(
+      ko
+        ? `${caller}은(는) 다른 대상 ${alsoUnreached}개에도 연결하지 못함`
+        : `${caller} cannot reach ${services(alsoUnreached)} either`,
     );
   return parts.join(ko ? ", " : "; ");
 }

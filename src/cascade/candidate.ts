@@ -1,6 +1,7 @@
 import type { Share } from "../base/count-test.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import type { OriginReason } from "../trace/error-origin.ts";
+import type { ReachVotes } from "./reach.ts";
 import { missingSpansCostMax, rivalWeight } from "./scoring.ts";
 import type { LabelKind } from "./units.ts";
 import type { UsualTime } from "./usual.ts";
@@ -108,6 +109,8 @@ export type EvidenceFact =
     }
   /** why one end of a late connection is blamed: how many other connections of it and of the other end are late too */
   | ({ readonly kind: "late_end"; readonly service: string } & LateEnd)
+  /** why one end of a connection that did not come about is blamed */
+  | ({ readonly kind: "reach" } & ReachVotes)
   /** nothing tells the ends of a late connection apart */
   | { readonly kind: "either_end"; readonly edge: Edge }
   /** the failure is usual: so many of these requests fail in a healthy time too */
@@ -230,6 +233,7 @@ interface LateEnd {
 
 /** Facts that weaken a candidate; all others are for it. That somebody noticed a failure and hid it shows that it happened. */
 export function speaksAgainst(fact: EvidenceFact): boolean {
+  if (fact.kind === "reach") return !fact.isCaller && fact.unreachedBy === 0;
   if (fact.kind === "hidden") return fact.by === "retried";
   return againstKinds.has(fact.kind);
 }

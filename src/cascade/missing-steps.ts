@@ -28,6 +28,8 @@ export class MissingSteps {
   readonly #orphans: ReadonlySet<string>;
   /** by visit, its spans that call */
   readonly #callers = new Map<number, TraceSpan[]>();
+  /** by visit: many spans of one may have failed */
+  readonly #judged = new Map<number, IncompleteVisit | null>();
 
   private constructor(trace: Trace, usual: Usual) {
     this.#trace = trace;
@@ -83,6 +85,15 @@ export class MissingSteps {
   }
 
   #judge(visit: Visit, index: number): IncompleteVisit | null {
+    let judged = this.#judged.get(index);
+    if (judged === undefined) {
+      judged = this.#compare(visit, index);
+      this.#judged.set(index, judged);
+    }
+    return judged;
+  }
+
+  #compare(visit: Visit, index: number): IncompleteVisit | null {
     const usual = this.#usual.stepsOf(visit.service, visit.operation);
     if (usual === null || usual.steps.length === 0) return null;
     const shown = new Set(visit.steps.map(stepText));

@@ -69,6 +69,9 @@ export const lostSideWeight = 0.5;
 /** By this part of the lost time clocks may place a callee outside its call and still tell where the time was lost. */
 export const clockSlackShare = 0.1;
 
+/** Of whom so much of its calls fails to connect, it does not get through: before the fault, which may lie in the scope, calls went well. */
+export const unreachedShareMin = 0.5;
+
 /** How much of the blame a failure that users saw takes from slowness in the same trace: failing is worse than being late. */
 export const failureCover = 0.7;
 /**

@@ -16,6 +16,7 @@ import { kindOf, originFacts } from "./origin-facts.ts";
 import { type PathBlame, pathBlames } from "./path-blame.ts";
 import { pathFacts } from "./path-facts.ts";
 import { type Propagation, propagationOf } from "./propagation.ts";
+import { Reach } from "./reach.ts";
 import {
   agreeingScopeConfidenceMax,
   baselineConfidenceMax,
@@ -159,27 +160,40 @@ function blameOrigins(
   }: Omit<TraceQuestion, "linked"> & { readonly missing: MissingSteps | null },
 ): number {
   let visible = 0;
+  const reach = new Reach(trace, scope.graph);
   for (const origin of byWeight(origins)) {
-    const { service, isPeer, edge, share, visibility, reason } = origin;
+    const { share, visibility } = origin;
     const failure = trace.spans[origin.failure] as TraceSpan;
     const surprise = 1 - (usual.errorRatio(failure.service, failure.operation) ?? 0);
     const weight = Math.max(plainTimeWeight, visibilityWeight[visibility] * surprise) * share;
-    const span = trace.spans[origin.span] as TraceSpan;
     if (visibility === "visible") visible += weight;
     const behind = missing === null ? null : breakerBlame(trace, origin, { missing, usual, scope });
     if (behind !== null) addBlame(blames, { ...behind, weight: weight * breakerPart });
     addBlame(blames, {
-      service,
-      isPeer,
+      ...originBlame(trace, origin, { usual, reach }),
       weight: behind === null ? weight : weight * (1 - breakerPart),
-      kind: kindOf(reason),
-      span,
-      operation: span.operation,
-      edge,
-      facts: originFacts(trace, origin, usual),
     });
   }
   return Math.min(1, visible);
+}
+
+function originBlame(
+  trace: Trace,
+  origin: FailureOrigin,
+  { usual, reach }: { readonly usual: Usual; readonly reach: Reach },
+): Omit<BlamePart, "weight"> {
+  const { service, isPeer, edge, reason } = origin;
+  const span = trace.spans[origin.span] as TraceSpan;
+  const at = { service, isPeer, kind: kindOf(reason), span, operation: span.operation, edge };
+  const facts = originFacts(trace, origin, usual);
+  if (reason.kind !== "unreachable" || edge === null) return { ...at, facts };
+  const votes = reach.judge(edge);
+  const isTelling = votes.reachedBy + votes.unreachedBy + votes.alsoUnreached > 0;
+  return {
+    ...at,
+    ...(votes.isCaller ? { service: edge.caller, isPeer: false, kind: "network" } : {}),
+    facts: isTelling ? [...facts, { kind: "reach", ...votes }] : facts,
+  };
 }
 
 /** Returns how strongly failures speak of what the trace set off. */

@@ -4,8 +4,8 @@ import { traceEvidence } from "../../src/cascade/trace-evidence.ts";
 import { Usual } from "../../src/cascade/usual.ts";
 import { assembleTrace } from "../../src/trace/assemble.ts";
 import { failureOrigins } from "../../src/trace/error-origin.ts";
-import { rowsOf, tableOf, tracesOf } from "../notation.ts";
-import { rollupOf, scopeOf } from "../scopes.ts";
+import { rowsOf, tableOf } from "../notation.ts";
+import { rollupOf } from "../scopes.ts";
 import { candidatesOf, causeOf, evidenceOf, times } from "./evidence-of.ts";
 
 /** Twenty-five good requests of the shop, to know what is usual. */
