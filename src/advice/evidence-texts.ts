@@ -39,6 +39,8 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
           : `the request waited ${formatDuration(fact.selfNanos)} for ${fact.operation} itself, ${formatPercent(fact.share)} of its time`,
         value: ms(fact.selfNanos),
       };
+    case "instead":
+      return { statement: insteadText(fact, ko), value: ms(fact.selfNanos) };
     case "slower_than_usual":
       return {
         statement: ko
@@ -363,6 +365,14 @@ function missingText(fact: Extract<EvidenceFact, { kind: "missing_step" }>, ko: 
   if (step === "step") return `${others} also do ${name}; this one did not`;
   if (step === "message") return `${others} make ${callee} work on ${name}; this one did not`;
   return `${others} also call ${callee} (${name}); this one did not`;
+}
+
+function insteadText(fact: Extract<EvidenceFact, { kind: "instead" }>, ko: boolean): string {
+  const [self, share] = [formatDuration(fact.selfNanos), formatPercent(fact.share)];
+  const [shown, all] = [formatCount(fact.shown), formatCount(fact.compared)];
+  return ko
+    ? `이 실패 뒤 ${fact.service}의 ${fact.operation}에서 ${self} 대기 (전체의 ${share}); 정상 요청은 ${all}건 중 ${shown}건만 수행`
+    : `because of this failure the request waited ${self} for ${fact.operation} of ${fact.service}, ${share} of its time; only ${shown} of ${all} healthy ones do that`;
 }
 
 function hiddenText({ by, service }: Extract<EvidenceFact, { kind: "hidden" }>, ko: boolean): string {

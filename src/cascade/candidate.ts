@@ -91,6 +91,17 @@ export type EvidenceFact =
       readonly selfNanos: number;
       readonly spans: readonly number[];
     }
+  /** time that a request spent because of a failure that it hid: with work that `shown` of `compared` healthy ones do */
+  | {
+      readonly kind: "instead";
+      readonly service: string;
+      readonly operation: string;
+      readonly share: number;
+      readonly selfNanos: number;
+      readonly shown: number;
+      readonly compared: number;
+      readonly spans: readonly number[];
+    }
   | {
       readonly kind: "slower_than_usual";
       readonly operation: string;

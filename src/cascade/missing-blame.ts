@@ -2,7 +2,7 @@ import type { FailureOrigin } from "../trace/error-origin.ts";
 import { semanticsOf } from "../trace/semantics.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { CauseKind, Edge, EvidenceFact } from "./candidate.ts";
-import type { IncompleteVisit, MissingSteps } from "./missing-steps.ts";
+import type { IncompleteVisit, TraceHabits } from "./trace-habits.ts";
 import {
   almostAlways,
   breakerErrorRatioMin,
@@ -67,15 +67,15 @@ export function breakerBlame(
   trace: Trace,
   origin: FailureOrigin,
   {
-    missing,
+    habits,
     usual,
     scope,
-  }: { readonly missing: MissingSteps; readonly usual: Usual; readonly scope: Population },
+  }: { readonly habits: TraceHabits; readonly usual: Usual; readonly scope: Population },
 ): MissingBlame | null {
   const { reason } = origin;
   if (reason.kind !== "own_error" || origin.isPeer) return null;
   const span = trace.spans[origin.span] as TraceSpan;
-  const incomplete = missing.before(span);
+  const incomplete = habits.before(span);
   if (incomplete === null) return null;
   const { entry, compared } = incomplete;
   const usualNanos = usual.durationNanos(entry.service, entry.operation);

@@ -16,6 +16,9 @@ export const linkedFailureWeight = 0.5;
  */
 export const missingStepWeight = 0.5;
 
+/** What fewer than half of the healthy requests do, one that does it after a hidden failure most likely does because of it. */
+export const seldomShareMax = 0.5;
+
 /**
  * A callee that a request did not call is behind an open breaker if at least this share of its requests fails: breakers open when half of
  * the calls fail (the default of the common libraries), and some of the scope lies before that.

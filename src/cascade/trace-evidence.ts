@@ -11,7 +11,7 @@ import {
   leadOf,
 } from "./candidate.ts";
 import { breakerBlame, missingBlames, missingCertainty } from "./missing-blame.ts";
-import { MissingSteps } from "./missing-steps.ts";
+import { type Instead, TraceHabits } from "./trace-habits.ts";
 import { kindOf, originFacts } from "./origin-facts.ts";
 import { type PathBlame, pathBlames } from "./path-blame.ts";
 import { pathFacts } from "./path-facts.ts";
@@ -76,14 +76,18 @@ export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQue
   const usualRoot = root === undefined ? null : usual.durationOf(root.service, root.operation);
   const slowdown = root === undefined || usualRoot === null ? null : durationOf(root) / usualRoot.nanos;
   const blames = new Map<string, Blame>();
-  const missing = MissingSteps.of(trace, usual);
+  const habits = TraceHabits.of(trace, usual);
   const failing =
-    blameOrigins(blames, { trace, origins, usual, scope, missing }) + blameLinked(blames, trace, linked);
-  const isIncomplete = missing !== null && blameMissing(blames, missing, scope);
+    blameOrigins(blames, { trace, origins, usual, scope, habits }) + blameLinked(blames, trace, linked);
+  const isIncomplete = habits !== null && blameMissing(blames, habits, scope);
   const hasFailure = origins.length > 0 || linked.length > 0;
   const isSlow = slowdown !== null && slowdown >= slowFactorMin;
   if (root !== undefined && (!hasFailure || isSlow)) {
-    const parts = pathBlames(trace, path, { root, usual, scope });
+    const hidden = origins.filter(({ visibility }) => visibility !== "visible");
+    const parts = pathBlames(trace, path, { root, usual, scope }).map((part) => {
+      const instead = habits?.insteadOf(part.span, hidden) ?? null;
+      return instead === null ? part : doneInstead(part, instead);
+    });
     const plain = isIncomplete && !isSlow ? plainTimeWeight : 1;
     const strength = hasFailure ? latencyBesideFailure(slowdown ?? 1, Math.min(1, failing)) : plain;
     blameTime(blames, parts, { root, strength, isSlow, isBeside: hasFailure });
@@ -156,8 +160,8 @@ function blameOrigins(
     origins,
     usual,
     scope,
-    missing,
-  }: Omit<TraceQuestion, "linked"> & { readonly missing: MissingSteps | null },
+    habits,
+  }: Omit<TraceQuestion, "linked"> & { readonly habits: TraceHabits | null },
 ): number {
   let visible = 0;
   const reach = new Reach(trace, scope.graph);
@@ -167,7 +171,7 @@ function blameOrigins(
     const surprise = 1 - (usual.errorRatio(failure.service, failure.operation) ?? 0);
     const weight = Math.max(plainTimeWeight, visibilityWeight[visibility] * surprise) * share;
     if (visibility === "visible") visible += weight;
-    const behind = missing === null ? null : breakerBlame(trace, origin, { missing, usual, scope });
+    const behind = habits === null ? null : breakerBlame(trace, origin, { habits, usual, scope });
     if (behind !== null) addBlame(blames, { ...behind, weight: weight * breakerPart });
     addBlame(blames, {
       ...originBlame(trace, origin, { usual, reach }),
@@ -215,10 +219,24 @@ function blameLinked(blames: Map<string, Blame>, trace: Trace, linked: readonly 
 }
 
 /** Returns whether anything was left out. */
-function blameMissing(blames: Map<string, Blame>, missing: MissingSteps, scope: Population): boolean {
-  const found = missingBlames(missing.silent(), scope);
+function blameMissing(blames: Map<string, Blame>, habits: TraceHabits, scope: Population): boolean {
+  const found = missingBlames(habits.silent(), scope);
   for (const blame of found) addBlame(blames, { ...blame, weight: missingStepWeight / found.length });
   return found.length > 0;
+}
+
+/** A part of the path that whoever made it necessary answers for: but for the failure, healthy requests seldom need it. */
+function doneInstead(part: PathBlame, { failure, shown, compared }: Instead): PathBlame {
+  const { service, isPeer, edge, reason } = failure;
+  return {
+    ...part,
+    service,
+    isPeer,
+    edge,
+    kind: kindOf(reason),
+    excessNanos: Math.max(part.excessNanos, (1 - shown / compared) * part.nanos),
+    instead: { service: part.service, shown, compared },
+  };
 }
 
 /** How strongly slowness speaks beside failures: `Wl` of a window, for one trace. */

@@ -4,6 +4,8 @@ import type { RedCell } from "../model/red.ts";
 import { edgeKey } from "./candidate.ts";
 import { almostAlways, baselineRequestsMin, usualFactorMax, usualRequestsMin } from "./scoring.ts";
 import type { OperationSteps, StepWindow } from "./step-rollup.ts";
+import type { StepName } from "./visit-rollup.ts";
+import { stepText } from "./visits.ts";
 
 /** Requests and calls that one trace is compared with. */
 export interface Population {
@@ -83,6 +85,18 @@ export class Usual {
       visits: all.visits,
       steps: all.steps.filter(({ visits }) => visits >= almostAlways * all.visits),
     };
+  }
+
+  /** How many of the healthy requests to an operation show a step; null where too few of them are known. */
+  stepShare(
+    { service, operation }: { readonly service: string; readonly operation: string },
+    step: StepName,
+  ): { readonly shown: number; readonly compared: number } | null {
+    const all = this.#population.steps.of(service, operation);
+    if (all === null || all.visits < usualRequestsMin) return null;
+    const text = stepText(step);
+    const shown = all.steps.find((each) => stepText(each.step) === text)?.visits ?? 0;
+    return { shown, compared: all.visits };
   }
 
   /** The part of an operation's requests that fails in a healthy time; null where none is known. */

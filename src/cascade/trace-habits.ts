@@ -1,10 +1,12 @@
 import { SpanKind } from "../model/span-table.ts";
+import type { FailureOrigin } from "../trace/error-origin.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import { peerOf, remoteChild } from "../trace/peers.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
+import { seldomShareMax } from "./scoring.ts";
 import { type CountedStep, isJudged } from "./step-rollup.ts";
 import type { Usual } from "./usual.ts";
-import { plainVisits, stepText, type TraceVisits, type Visit, visitsOf } from "./visits.ts";
+import { plainVisits, type Step, stepText, type TraceVisits, type Visit, visitsOf } from "./visits.ts";
 
 /** A request that lacks steps which nearly all others to the same operation take. */
 export interface IncompleteVisit {
@@ -19,8 +21,15 @@ export interface IncompleteVisit {
   readonly isSent: boolean;
 }
 
-/** What the requests of one trace left out. */
-export class MissingSteps {
+/** How seldom healthy requests do something, and the failure that made this one do it. */
+export interface Instead {
+  readonly failure: FailureOrigin;
+  readonly shown: number;
+  readonly compared: number;
+}
+
+/** What the requests of one trace do that others do not, and the other way round. */
+export class TraceHabits {
   readonly #trace: Trace;
   readonly #usual: Usual;
   readonly #visits: TraceVisits;
@@ -51,8 +60,8 @@ export class MissingSteps {
   }
 
   /** Null where the trace is not whole, or too large to be a request. */
-  static of(trace: Trace, usual: Usual): MissingSteps | null {
-    return isJudged(trace) ? new MissingSteps(trace, usual) : null;
+  static of(trace: Trace, usual: Usual): TraceHabits | null {
+    return isJudged(trace) ? new TraceHabits(trace, usual) : null;
   }
 
   /**
@@ -82,6 +91,44 @@ export class MissingSteps {
   before(failure: TraceSpan): IncompleteVisit | null {
     const index = this.#visits.visitOf[failure.index] as number;
     return this.#judge(this.#visits.visits[index] as Visit, index);
+  }
+
+  /**
+   * The failure instead of which a span worked: it was hidden in a request that from then on did what healthy ones seldom do. Null where
+   * there is none.
+   *
+   *   web   [==================]
+   *     cache  [x]                   failed, and web went on
+   *     db         [===========]     asked in its stead
+   */
+  insteadOf(span: TraceSpan, hidden: readonly FailureOrigin[]): Instead | null {
+    if (hidden.length === 0) return null;
+    const { visits, visitOf } = this.#visits;
+    let below = span;
+    for (let at = visitOf[span.index] as number; at >= 0; at = (visits[at] as Visit).parent) {
+      const visit = visits[at] as Visit;
+      const failure = hidden.find((origin) => this.#precedes(origin, at, below.start));
+      const step = failure === undefined ? null : this.#stepOf(visit, below);
+      const usual = step === null ? null : this.#usual.stepShare(visit, step);
+      if (failure !== undefined && usual !== null && usual.shown < seldomShareMax * usual.compared)
+        return { failure, ...usual };
+      below = this.#trace.spans[visit.entry] as TraceSpan;
+    }
+    return null;
+  }
+
+  /** Whether a failure was over in a visit, or in a call that it made, before a time. */
+  #precedes({ failure }: FailureOrigin, visit: number, time: number): boolean {
+    const span = this.#trace.spans[failure] as TraceSpan;
+    if (span.end > time) return false;
+    const { visits, visitOf } = this.#visits;
+    const at = visitOf[failure] as number;
+    return at === visit || (visits[at]?.entry === failure && visits[at]?.parent === visit);
+  }
+
+  /** What a visit did by a span of it, or by one that it called; null where it is no step. */
+  #stepOf({ steps }: Visit, { operation, start }: TraceSpan): Step | null {
+    return steps.find((step) => step.operation === operation && step.start === start) ?? null;
   }
 
   #judge(visit: Visit, index: number): IncompleteVisit | null {

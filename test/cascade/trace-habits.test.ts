@@ -166,3 +166,49 @@ describe("a breaker", () => {
     expect(causeOf(late + many + failing, many)).toBe("shop error");
   });
 });
+
+describe("work that a hidden failure made necessary", () => {
+  const hit = `
+  web   GET /  0..10ms  server
+    web GET    1..3ms   client db.system=redis db.namespace=cache`;
+  const miss = `
+  web   GET /  0..500ms  server
+    web GET    1..3ms    client error db.system=redis db.namespace=cache error.type=ECONNREFUSED
+    web SELECT 4..490ms  client db.system=mysql db.namespace=shop`;
+
+  test("a cache that is down, and the database that answers in its stead: the cache", () => {
+    const { candidates } = evidenceOf(`${miss}\n${times(30, hit)}`);
+    expect(candidates.map(({ service, kind }) => `${service} ${kind}`)).toEqual(["cache unreachable"]);
+    expect(candidates[0]?.evidence.map(({ kind }) => kind)).toEqual([
+      "origin",
+      "hidden",
+      "instead",
+      "scope_healthy",
+    ]);
+  });
+
+  test("by way of another service", () => {
+    const fallback = `
+  web      GET /    0..500ms  server
+    web    GET      1..3ms    client error peer.service=fast error.type=ECONNREFUSED
+    web    GET      4..490ms  client
+      slow GET /all 5..489ms  server`;
+    const usual = `
+  web      GET /    0..10ms   server
+    web    GET      1..3ms    client
+      fast GET /    1..3ms    server`;
+    expect(causeOf(`${fallback}\n${times(30, usual)}`)).toBe("fast unreachable");
+  });
+
+  test("what most requests do anyway is slow by itself", () => {
+    const both = hit
+      .replace("0..10ms", "0..30ms")
+      .concat("\n    web SELECT 4..24ms client db.system=mysql db.namespace=shop");
+    expect(causeOf(`${miss}\n${times(30, both)}`)).toBe("shop latency");
+  });
+
+  test("what was done before the failure is not because of it", () => {
+    const before = miss.replace("1..3ms ", "491..495ms ");
+    expect(causeOf(`${before}\n${times(30, hit)}`)).toBe("shop latency");
+  });
+});
