@@ -3,6 +3,7 @@ import { semanticsOf } from "../trace/semantics.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { CauseKind, Edge, EvidenceFact } from "./candidate.ts";
 import type { IncompleteVisit, TraceHabits } from "./trace-habits.ts";
+import type { Reach } from "./reach.ts";
 import {
   almostAlways,
   breakerErrorRatioMin,
@@ -70,35 +71,48 @@ export function breakerBlame(
     habits,
     usual,
     scope,
-  }: { readonly habits: TraceHabits; readonly usual: Usual; readonly scope: Population },
+    reach,
+  }: {
+    readonly reach: Reach;
+    readonly habits: TraceHabits;
+    readonly usual: Usual;
+    readonly scope: Population;
+  },
 ): MissingBlame | null {
   const { reason } = origin;
   if (reason.kind !== "own_error" || origin.isPeer) return null;
   const span = trace.spans[origin.span] as TraceSpan;
-  const incomplete = habits.before(span);
+  const said = breakerTextOf(span);
+  const incomplete = said === null ? habits.before(span) : habits.absentFrom(span);
   if (incomplete === null) return null;
   const { entry, compared } = incomplete;
   const usualNanos = usual.durationNanos(entry.service, entry.operation);
-  if (usualNanos !== null && durationOf(entry) > usualNanos) return null;
+  if (said === null && usualNanos !== null && durationOf(entry) > usualNanos) return null;
   const calls = incomplete.missing.filter(({ step: { kind } }) => kind === "call" || kind === "peer");
-  const counted = behindBreaker(calls, { scope, isSaid: saysBreaker(span) });
+  const counted = behindBreaker(calls, { scope, said });
   if (counted === null) return null;
   const { callee, operation, kind } = counted.step;
+  const edge = { caller: entry.service, callee };
+  // the breaker of one who does not get through tells nothing of who is behind it
+  if (reach.judge(edge).isCaller) return null;
   return {
     service: callee,
     isPeer: kind === "peer",
     kind: failingKind(callee, scope),
     span,
     operation,
-    edge: { caller: entry.service, callee },
+    edge,
     facts: [missingFact(incomplete, counted, compared)],
   };
 }
 
+/** `said` = what the failure says of a breaker; null = nothing. Most libraries name breakers after what is behind them. */
 function behindBreaker(
   calls: readonly CountedStep[],
-  { scope, isSaid }: { readonly scope: Population; readonly isSaid: boolean },
+  { scope, said }: { readonly scope: Population; readonly said: string | null },
 ): CountedStep | null {
+  const named = calls.find(({ step }) => said?.includes(step.callee) === true);
+  if (named !== undefined) return named;
   let worst: CountedStep | null = null;
   let most = 0;
   for (const call of calls) {
@@ -109,12 +123,14 @@ function behindBreaker(
   }
   if (worst !== null && most >= breakerErrorRatioMin) return worst;
   const callees = new Set(calls.map(({ step }) => step.callee));
-  return isSaid && callees.size === 1 ? (calls[0] ?? null) : null;
+  return said !== null && callees.size === 1 ? (calls[0] ?? null) : null;
 }
 
-function saysBreaker({ table, row }: TraceSpan): boolean {
+/** Null where the failure says nothing of a breaker. */
+function breakerTextOf({ table, row }: TraceSpan): string | null {
   const error = semanticsOf(table).errorOf(row);
-  return error !== null && (breakerWord.test(error.type) || breakerWord.test(error.message));
+  const text = error === null ? "" : `${error.type}\n${error.message}`;
+  return breakerWord.test(text) ? text : null;
 }
 
 function errorRatioOf(service: string, { red }: Population): number {

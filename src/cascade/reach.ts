@@ -4,7 +4,7 @@ import { peerOf } from "../trace/peers.ts";
 import { semanticsOf } from "../trace/semantics.ts";
 import type { Trace } from "../trace/trace.ts";
 import { type Edge, edgeKey } from "./candidate.ts";
-import { errorRatioMax, unreachedShareMin, usualRequestsMin } from "./scoring.ts";
+import { likeUnreached, unlikeUnreached, unreachedMin, usualRequestsMin } from "./scoring.ts";
 
 /** Who is to blame where a connection did not come about, and what tells so. */
 export interface ReachVotes extends Edge {
@@ -13,7 +13,7 @@ export interface ReachVotes extends Edge {
   /** other callers that reach the callee, and that mostly do not */
   readonly reachedBy: number;
   readonly unreachedBy: number;
-  /** other callees that the request could not reach from the same caller */
+  /** other callees that this caller does not reach, in the request or around it */
   readonly alsoUnreached: number;
 }
 
@@ -30,6 +30,7 @@ export class Reach {
   readonly #graph: ServiceGraph;
   /** caller -> peers that it could not connect to in the trace; null = nobody has asked yet */
   #unreached: ReadonlyMap<string, ReadonlySet<string>> | null = null;
+  #answering: ReadonlySet<string> | null = null;
   readonly #known = new Map<string, ReachVotes>();
 
   constructor(trace: Trace, graph: ServiceGraph) {
@@ -42,10 +43,21 @@ export class Reach {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     this.#unreached ??= unreachedIn(this.#trace);
-    const alsoUnreached = Math.max(0, (this.#unreached.get(edge.caller)?.size ?? 0) - 1);
-    const votes = votesOn(edge, attemptsTo(edge.callee, this.#graph), alsoUnreached);
+    const unreached = new Set(this.#unreached.get(edge.caller));
+    for (const [callee, attempts] of attemptsOf("caller", edge.caller, this.#graph))
+      if (isUnreached(attempts) && this.#answers(callee)) unreached.add(callee);
+    unreached.delete(edge.callee);
+    const votes = votesOn(edge, attemptsOf("callee", edge.callee, this.#graph), unreached.size);
     this.#known.set(key, votes);
     return votes;
+  }
+
+  /** Whether a callee has spans of its own: then a call without one did not reach it, while others may have failed otherwise. */
+  #answers(callee: string): boolean {
+    this.#answering ??= new Set(
+      this.#graph.edges.filter(({ kind }) => kind === "sync").map((edge) => edge.callee),
+    );
+    return this.#answering.has(callee);
   }
 }
 
@@ -54,16 +66,17 @@ function votesOn(
   byCaller: ReadonlyMap<string, Attempts>,
   alsoUnreached: number,
 ): ReachVotes {
+  const own = shareOf(byCaller.get(caller));
   let reachedBy = 0;
   let unreachedBy = 0;
   for (const [other, attempts] of byCaller) {
     if (other === caller) continue;
-    if (isUnreached(attempts)) unreachedBy += 1;
-    else if (attempts.calls >= usualRequestsMin && attempts.unreached <= errorRatioMax * attempts.calls)
-      reachedBy += 1;
+    const share = shareOf(attempts);
+    if (share > 0 && share >= own * likeUnreached) unreachedBy += 1;
+    else if (attempts.calls >= usualRequestsMin && share <= own * unlikeUnreached) reachedBy += 1;
   }
-  const own = byCaller.get(caller);
-  const isAlone = reachedBy > 0 && own !== undefined && isUnreached(own);
+  const attempts = byCaller.get(caller);
+  const isAlone = reachedBy > 0 && attempts !== undefined && isUnreached(attempts);
   const isCaller = unreachedBy === 0 && (isAlone || alsoUnreached > 0);
   return { caller, callee, isCaller, reachedBy, unreachedBy, alsoUnreached };
 }
@@ -74,21 +87,31 @@ interface Attempts {
   unreached: number;
 }
 
-function isUnreached({ calls, unreached }: Attempts): boolean {
-  return unreached > 0 && unreached >= unreachedShareMin * calls;
+function shareOf(attempts: Attempts | undefined): number {
+  return attempts === undefined || attempts.calls === 0 ? 0 : attempts.unreached / attempts.calls;
 }
 
-function attemptsTo(callee: string, { edges }: ServiceGraph): ReadonlyMap<string, Attempts> {
-  const byCaller = new Map<string, Attempts>();
+function isUnreached(attempts: Attempts): boolean {
+  return attempts.unreached >= unreachedMin.calls && shareOf(attempts) >= unreachedMin.share;
+}
+
+/** The edges that have a service at one end, by the other end. */
+function attemptsOf(
+  end: "caller" | "callee",
+  service: string,
+  { edges }: ServiceGraph,
+): ReadonlyMap<string, Attempts> {
+  const byOther = new Map<string, Attempts>();
   for (const edge of edges) {
-    if (edge.callee !== callee || edge.kind === "async") continue;
-    const attempts = byCaller.get(edge.caller) ?? { calls: 0, unreached: 0 };
+    if (edge[end] !== service || edge.kind === "async") continue;
+    const other = end === "caller" ? edge.callee : edge.caller;
+    const attempts = byOther.get(other) ?? { calls: 0, unreached: 0 };
     attempts.calls += edge.calls;
     // what the callee answered, even with an error, has reached it
     if (edge.kind === "inferred") attempts.unreached += edge.errors;
-    byCaller.set(edge.caller, attempts);
+    byOther.set(other, attempts);
   }
-  return byCaller;
+  return byOther;
 }
 
 function unreachedIn(trace: Trace): ReadonlyMap<string, ReadonlySet<string>> {

@@ -24,7 +24,7 @@ export const seldomShareMax = 0.5;
  * the calls fail (the default of the common libraries), and some of the scope lies before that.
  */
 export const breakerErrorRatioMin = 0.2;
-/** What a failure says that a breaker made. */
+/** What failures say that a breaker made. */
 export const breakerWord =
   /circuit[ _-]?(?:breaker)?[^.]{0,60}\bopen|CallNotPermitted|Broken ?Circuit|Circuit ?Breaker ?Open|CircuitOpen|upstream_overflow|short-circuited/i;
 /** How much of such a failure the callee answers for; the rest stays with the one that failed, for whom nothing but this speaks. */
@@ -72,8 +72,11 @@ export const lostSideWeight = 0.5;
 /** By this part of the lost time clocks may place a callee outside its call and still tell where the time was lost. */
 export const clockSlackShare = 0.1;
 
-/** Of whom so much of its calls fails to connect, it does not get through: before the fault, which may lie in the scope, calls went well. */
-export const unreachedShareMin = 0.5;
+/** A caller does not get through if this much fails to connect: fewer are chance, or a callee that just restarted. */
+export const unreachedMin = { share: 0.1, calls: 3 } as const;
+/** Others fare like it from half of its share of failed connections on, and better up to a fifth of it. */
+export const likeUnreached = 0.5;
+export const unlikeUnreached = 0.2;
 
 /** How much of the blame a failure that users saw takes from slowness in the same trace: failing is worse than being late. */
 export const failureCover = 0.7;

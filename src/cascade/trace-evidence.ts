@@ -171,10 +171,16 @@ function blameOrigins(
     const surprise = 1 - (usual.errorRatio(failure.service, failure.operation) ?? 0);
     const weight = Math.max(plainTimeWeight, visibilityWeight[visibility] * surprise) * share;
     if (visibility === "visible") visible += weight;
-    const behind = habits === null ? null : breakerBlame(trace, origin, { habits, usual, scope });
-    if (behind !== null) addBlame(blames, { ...behind, weight: weight * breakerPart });
+    const behind = habits === null ? null : breakerBlame(trace, origin, { habits, usual, scope, reach });
+    const blame = originBlame(trace, origin, { usual, reach });
+    if (behind !== null)
+      addBlame(blames, {
+        ...behind,
+        facts: [...behind.facts, ...blame.facts],
+        weight: weight * breakerPart,
+      });
     addBlame(blames, {
-      ...originBlame(trace, origin, { usual, reach }),
+      ...blame,
       weight: behind === null ? weight : weight * (1 - breakerPart),
     });
   }

@@ -4,7 +4,7 @@ import { callsOf } from "../trace/extract-calls.ts";
 import { peerOf, remoteChild } from "../trace/peers.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import { seldomShareMax } from "./scoring.ts";
-import { type CountedStep, isJudged } from "./step-rollup.ts";
+import { type CountedStep, isJudged, type OperationSteps } from "./step-rollup.ts";
 import type { Usual } from "./usual.ts";
 import { plainVisits, type Step, stepText, type TraceVisits, type Visit, visitsOf } from "./visits.ts";
 
@@ -93,6 +93,13 @@ export class TraceHabits {
     return this.#judge(this.#visits.visits[index] as Visit, index);
   }
 
+  /** The request that a failed span is part of, with everything that any healthy one does and that it lacks; null where nothing. */
+  absentFrom(failure: TraceSpan): IncompleteVisit | null {
+    const index = this.#visits.visitOf[failure.index] as number;
+    const visit = this.#visits.visits[index] as Visit;
+    return this.#compare(visit, index, this.#usual.anyStepsOf(visit.service, visit.operation));
+  }
+
   /**
    * The failure instead of which a span worked: it was hidden in a request that from then on did what healthy ones seldom do. Null where
    * there is none.
@@ -134,14 +141,13 @@ export class TraceHabits {
   #judge(visit: Visit, index: number): IncompleteVisit | null {
     let judged = this.#judged.get(index);
     if (judged === undefined) {
-      judged = this.#compare(visit, index);
+      judged = this.#compare(visit, index, this.#usual.stepsOf(visit.service, visit.operation));
       this.#judged.set(index, judged);
     }
     return judged;
   }
 
-  #compare(visit: Visit, index: number): IncompleteVisit | null {
-    const usual = this.#usual.stepsOf(visit.service, visit.operation);
+  #compare(visit: Visit, index: number, usual: OperationSteps | null): IncompleteVisit | null {
     if (usual === null || usual.steps.length === 0) return null;
     const shown = new Set(visit.steps.map(stepText));
     const unanswered = new Set(visit.steps.flatMap(({ kind, callee }) => (kind === "peer" ? [callee] : [])));
@@ -149,8 +155,14 @@ export class TraceHabits {
     if (lacking.length === 0) return null;
     const callers = this.#callers.get(index) ?? [];
     const hasUnknownCall = callers.some((span) => this.#isUnknown(span));
+    const isSent = callers.some(
+      (span) => span.kind === SpanKind.Producer && remoteChild(this.#trace, span) === undefined,
+    );
+    // of what was not sent it goes without saying that nobody worked on it
+    const isUnsent = !isSent && lacking.some(({ step }) => step.kind === "peer");
     const missing = lacking.filter(({ step: { kind, callee } }) => {
       if (kind === "step") return true;
+      if (kind === "message" && isUnsent) return false;
       return !unanswered.has(callee) && !this.#orphans.has(callee) && !(hasUnknownCall && kind === "call");
     });
     if (missing.length === 0) return null;
@@ -159,9 +171,7 @@ export class TraceHabits {
       entry: this.#trace.spans[visit.entry] as TraceSpan,
       compared: usual.visits,
       missing: missing.toSorted((a, b) => b.visits - a.visits),
-      isSent: callers.some(
-        (span) => span.kind === SpanKind.Producer && remoteChild(this.#trace, span) === undefined,
-      ),
+      isSent,
     };
   }
 

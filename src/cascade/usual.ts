@@ -87,12 +87,17 @@ export class Usual {
     };
   }
 
+  /** What any healthy request to an operation does, however few are known. */
+  anyStepsOf(service: string, operation: string): OperationSteps | null {
+    return this.#population.steps.of(service, operation);
+  }
+
   /** How many of the healthy requests to an operation show a step; null where too few of them are known. */
   stepShare(
     { service, operation }: { readonly service: string; readonly operation: string },
     step: StepName,
   ): { readonly shown: number; readonly compared: number } | null {
-    const all = this.#population.steps.of(service, operation);
+    const all = this.anyStepsOf(service, operation);
     if (all === null || all.visits < usualRequestsMin) return null;
     const text = stepText(step);
     const shown = all.steps.find((each) => stepText(each.step) === text)?.visits ?? 0;

@@ -44,6 +44,15 @@ test("one connection that did not come about among many that did says nothing of
   expect(causeOf(`${refused}\n${times(40, fine, 300)}${shopReaches}`)).toBe("cart unreachable");
 });
 
+test("a caller that does not get through every fourth time, where others always do, has lost its way too", () => {
+  const fine = `
+  web      GET /      0..50ms  server
+    web    GET        1..40ms  client
+      cart GET /items 2..39ms  server`;
+  const text = `${refused}\n${times(9, refused, 200)}${times(30, fine, 300)}${shopReaches}`;
+  expect(causeOf(text)).toBe("web network");
+});
+
 test("a caller that reaches neither of two callees has lost its way, unless others do not reach them", () => {
   const both = `
   web   GET /  0..10ms  server error
@@ -55,4 +64,25 @@ test("a caller that reaches neither of two callees has lost its way, unless othe
 
 test("with nobody to compare with, the callee is named", () => {
   expect([causeOf(refused), reachOf(refused)]).toEqual(["cart unreachable", []]);
+});
+
+test("around the request counts too, but not the ordinary errors of a peer without spans", () => {
+  const userUnreached = times(
+    10,
+    `
+  web   GET /    0..10ms  server error
+    web GET      5..9ms   client error error.type=ENOTFOUND peer.service=user`,
+    600,
+  );
+  const userAnswers = times(
+    30,
+    `
+  shop     GET /u  0..50ms  server
+    shop   GET     1..40ms  client
+      user GET /u  2..39ms  server`,
+    700,
+  );
+  expect(causeOf(`${refused}\n${userUnreached}${userAnswers}`)).toBe("web network");
+  const paymentErrors = userUnreached.replaceAll("error.type=ENOTFOUND", "http.response.status_code=500");
+  expect(causeOf(`${refused}\n${paymentErrors}`)).toBe("cart unreachable");
 });

@@ -51,7 +51,9 @@ describe("a step that silently did not happen", () => {
   });
 
   test("a message: who does not send it, or who does not work on it", () => {
-    expect(causeOf(orderWithout("shop send", "mail work") + many)).toBe("shop missing_call");
+    const unsent = orderWithout("shop send", "mail work") + many;
+    expect(causeOf(unsent)).toBe("shop missing_call");
+    expect(leftOut(unsent)).toEqual(["shop POST /orders: kafka:orders send (40 of 41)"]);
     expect(causeOf(orderWithout("mail work") + many)).toBe("mail missing_call");
   });
 
@@ -140,7 +142,11 @@ describe("a breaker", () => {
   test("that spares the request a call: the failing callee behind it, then who failed", () => {
     const { candidates } = evidenceOf(spared("error") + many + failing, many);
     expect(candidates.map(({ service, kind }) => `${service} ${kind}`)).toEqual(["pay error", "shop error"]);
-    expect(candidates[0]?.evidence.map(({ kind }) => kind)).toEqual(["missing_step", "scope_error_ratio"]);
+    expect(candidates[0]?.evidence.map(({ kind }) => kind)).toEqual([
+      "missing_step",
+      "origin",
+      "scope_error_ratio",
+    ]);
   });
 
   test("that is told by the failure itself", () => {
@@ -153,6 +159,13 @@ describe("a breaker", () => {
         shop charge     6..30ms  client
           pay POST /pay 7..29ms  server`;
     expect(causeOf(told, times(30, short))).toBe("pay error");
+  });
+
+  test("that is told by name, though its callee is called by some requests only", () => {
+    const told = spared('error exception="CallNotPermittedException: circuit breaker of pay is open"');
+    const others = `${times(30, orderWithout("charge", "POST /pay"), 900)}\n`;
+    expect(causeOf(`${told}\n${others}${many}`)).toBe("pay error");
+    expect(causeOf(`${spared("error")}\n${others}${many}`)).toBe("shop error");
   });
 
   test("behind a fallback that answers without an error", () => {
