@@ -2,7 +2,6 @@ import type { FailureOrigin } from "../trace/error-origin.ts";
 import { semanticsOf } from "../trace/semantics.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { CauseKind, Edge, EvidenceFact } from "./candidate.ts";
-import type { IncompleteVisit, TraceHabits } from "./trace-habits.ts";
 import type { Reach } from "./reach.ts";
 import {
   almostAlways,
@@ -12,6 +11,7 @@ import {
   usualRequestsMin,
 } from "./scoring.ts";
 import type { CountedStep } from "./step-rollup.ts";
+import type { IncompleteVisit, TraceHabits } from "./trace-habits.ts";
 import type { Population, Usual } from "./usual.ts";
 import { stepText } from "./visits.ts";
 

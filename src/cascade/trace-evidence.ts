@@ -11,7 +11,6 @@ import {
   leadOf,
 } from "./candidate.ts";
 import { breakerBlame, missingBlames, missingCertainty } from "./missing-blame.ts";
-import { type Instead, TraceHabits } from "./trace-habits.ts";
 import { kindOf, originFacts } from "./origin-facts.ts";
 import { type PathBlame, pathBlames } from "./path-blame.ts";
 import { pathFacts } from "./path-facts.ts";
@@ -38,6 +37,7 @@ import {
   usualRequestsMin,
   visibilityWeight,
 } from "./scoring.ts";
+import { type Instead, TraceHabits } from "./trace-habits.ts";
 import type { Population, Usual, UsualTime } from "./usual.ts";
 
 /** What the evidence engine says of one trace. */
@@ -56,6 +56,8 @@ export interface TraceEvidence {
 
 export interface TraceQuestion {
   readonly trace: Trace;
+  /** false = spans of it may still arrive, and what is not there is not known to be missing */
+  readonly isComplete: boolean;
   readonly origins: readonly FailureOrigin[];
   /** what failed of what the trace set off */
   readonly linked: readonly LinkedFailure[];
@@ -70,7 +72,14 @@ export interface TraceQuestion {
  * it and whether it is unusual. Failures of work that it only set off count less, and so does what it left out. Latency: each service's part of the
  * critical path, what is more than usual before the rest. Where nothing failed and nothing is unusual, the parts are still listed: whoever asks about a trace wants to know.
  */
-export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQuestion): TraceEvidence {
+export function traceEvidence({
+  trace,
+  isComplete,
+  origins,
+  linked,
+  scope,
+  usual,
+}: TraceQuestion): TraceEvidence {
   const root = trace.spans[trace.roots[0] ?? -1];
   const path = root === undefined ? [] : criticalPath(trace, root.index);
   const usualRoot = root === undefined ? null : usual.durationOf(root.service, root.operation);
@@ -79,7 +88,7 @@ export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQue
   const habits = TraceHabits.of(trace, usual);
   const failing =
     blameOrigins(blames, { trace, origins, usual, scope, habits }) + blameLinked(blames, trace, linked);
-  const isIncomplete = habits !== null && blameMissing(blames, habits, scope);
+  const isIncomplete = habits !== null && isComplete && blameMissing(blames, habits, scope);
   const hasFailure = origins.length > 0 || linked.length > 0;
   const isSlow = slowdown !== null && slowdown >= slowFactorMin;
   if (root !== undefined && (!hasFailure || isSlow)) {
@@ -161,7 +170,7 @@ function blameOrigins(
     usual,
     scope,
     habits,
-  }: Omit<TraceQuestion, "linked"> & { readonly habits: TraceHabits | null },
+  }: Omit<TraceQuestion, "linked" | "isComplete"> & { readonly habits: TraceHabits | null },
 ): number {
   let visible = 0;
   const reach = new Reach(trace, scope.graph);

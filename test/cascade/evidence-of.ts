@@ -5,12 +5,16 @@ import { tracesOf } from "../notation.ts";
 import { scopeOf } from "../scopes.ts";
 
 /** What the first trace of a text shows, with all of the text as scope, and against a baseline where one is given. */
-export function evidenceOf(text: string, baselineText: string | null = null): TraceEvidence {
+export function evidenceOf(
+  text: string,
+  baselineText: string | null = null,
+  isComplete = true,
+): TraceEvidence {
   const scope = scopeOf(text);
   const [trace] = tracesOf(text, scope.directory);
   const usual = new Usual(scope, baselineText === null ? null : scopeOf(baselineText));
   const origins = failureOrigins(trace!, (service, operation) => usual.durationNanos(service, operation));
-  return traceEvidence({ trace: trace!, origins, linked: [], scope, usual });
+  return traceEvidence({ trace: trace!, isComplete, origins, linked: [], scope, usual });
 }
 
 /** Candidates as `service kind score`. */

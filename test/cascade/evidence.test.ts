@@ -267,6 +267,7 @@ test("the order of spans changes nothing", () => {
     const trace = assembleTrace(rows, scope.directory);
     const { candidates, confidence } = traceEvidence({
       trace,
+      isComplete: true,
       origins: failureOrigins(trace, () => null),
       linked: [],
       scope,
