@@ -27,8 +27,9 @@ export interface MissingBlame {
 }
 
 /**
- * What requests left out without failing, by who is to blame: whoever no longer does it; where a message was sent and nobody
- * worked on it, who should have; where the callee is failing around, the callee, for its caller may only spare itself a call that would fail.
+ * What requests left out without failing, by who is to blame: whoever no longer does it; where a message was sent and
+ * nobody worked on it, who should have; where the callee is failing around, the callee, for its caller may only spare itself a
+ * call that would fail.
  * The same thing left out by several requests is told once.
  */
 export function missingBlames(found: readonly IncompleteVisit[], scope: Population): readonly MissingBlame[] {
@@ -57,8 +58,8 @@ export function missingBlames(found: readonly IncompleteVisit[], scope: Populati
 }
 
 /**
- * The callee that a failed request did not even try to call, though it should have, because a breaker is open: its own failure says
- * so, or the callee fails around while this request failed fast. Null where nothing speaks for that.
+ * The callee that a failed request did not even try to call, though it should have, because a breaker is open: its own failure
+ * says so, or the callee fails around while this request failed fast. Null where nothing speaks for that.
  *
  *   web   [=x]                    breaker open: no call to cart
  *   web   [========x]             before that
@@ -111,7 +112,7 @@ function behindBreaker(
   calls: readonly CountedStep[],
   { scope, said }: { readonly scope: Population; readonly said: string | null },
 ): CountedStep | null {
-  const named = calls.find(({ step }) => said?.includes(step.callee) === true);
+  const named = said === null ? undefined : calls.find(({ step }) => isNamed(step.callee, said));
   if (named !== undefined) return named;
   let worst: CountedStep | null = null;
   let most = 0;
@@ -125,6 +126,15 @@ function behindBreaker(
   const callees = new Set(calls.map(({ step }) => step.callee));
   return said !== null && callees.size === 1 ? (calls[0] ?? null) : null;
 }
+
+/** Whether a text holds a name as a word of its own: `pay` is not in `payment`. */
+function isNamed(name: string, text: string): boolean {
+  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1))
+    if (!wordPart.test(text.charAt(at - 1)) && !wordPart.test(text.charAt(at + name.length))) return true;
+  return false;
+}
+
+const wordPart = /[\w-]/;
 
 /** Null where the failure says nothing of a breaker. */
 function breakerTextOf({ table, row }: TraceSpan): string | null {
@@ -161,8 +171,8 @@ function missingFact(
 }
 
 /**
- * How surely a request that lacks a step is out of the ordinary, 0..1: by the share of others that will show it, as far as so many tell
- * (Laplace's rule of succession).
+ * How surely a request that lacks a step is out of the ordinary, 0..1: by the share of others that will show it, as far as so
+ * many tell (Laplace's rule of succession).
  */
 export function missingCertainty({
   shown,

@@ -11,8 +11,8 @@ export const visibilityWeight = { visible: 1, masked: 0.12, retried: 0.06 } as c
 export const linkedFailureWeight = 0.5;
 
 /**
- * How much it counts that a request left out, without failing, what nearly all others do: like work that failed behind an answer, for
- * that is what it comes to.
+ * How much it counts that a request left out, without failing, what nearly all others do: like work that failed behind an
+ * answer, for that is what it comes to.
  */
 export const missingStepWeight = 0.5;
 
@@ -20,14 +20,14 @@ export const missingStepWeight = 0.5;
 export const seldomShareMax = 0.5;
 
 /**
- * A callee that a request did not call is behind an open breaker if at least this share of its requests fails: breakers open when half of
- * the calls fail (the default of the common libraries), and some of the scope lies before that.
+ * A callee that a request did not call is behind an open breaker if at least this share of its requests fails: breakers open
+ * when half of the calls fail (the default of the common libraries), and some of the scope lies before that.
  */
 export const breakerErrorRatioMin = 0.2;
 /** What failures say that a breaker made. */
 export const breakerWord =
   /circuit[ _-]?(?:breaker)?[^.]{0,60}\bopen|CallNotPermitted|Broken ?Circuit|Circuit ?Breaker ?Open|CircuitOpen|upstream_overflow|short-circuited/i;
-/** How much of such a failure the callee answers for; the rest stays with the one that failed, for whom nothing but this speaks. */
+/** How much of such a failure the callee answers for; the rest stays with the one that failed. */
 export const breakerPart = 0.7;
 
 /** The smallest population from which a usual duration or error ratio is read: below it a median says little. */
@@ -81,8 +81,8 @@ export const unlikeUnreached = 0.2;
 /** How much of the blame a failure that users saw takes from slowness in the same trace: failing is worse than being late. */
 export const failureCover = 0.7;
 /**
- * Of a slow request, who caused at least this part of its excess is a cause. Of recorded traces with two causes the lesser one
- * has about a fifth; below a tenth are pauses that every request has somewhere.
+ * Of a slow request, who caused at least this part of its excess is a cause. Of recorded traces with two causes the lesser
+ * one has about a fifth; below a tenth are pauses that every request has somewhere.
  */
 export const excessShareMin = 0.15;
 

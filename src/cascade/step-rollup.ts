@@ -22,9 +22,10 @@ export interface CountedStep {
 
 /**
  * What healthy visits of each operation do, minute by minute: how many there were, and how many of them showed which step. A
- * visit counts in the minute in which its trace starts. Sampling weights do not matter, because only shares of one operation are read from it.
- * Keys are as `rawNaming` makes them; a window turns them into names. Adding and taking back traces gives the same sums in any order. What there is
- * no room for is left out: a step of which the first visits were not counted seems less usual than it is, never more.
+ * visit counts in the minute in which its trace starts. Sampling weights do not matter, because only shares of one operation
+ * are read from it. Keys are as `rawNaming` makes them; a window turns them into names. Adding and taking back traces gives
+ * the same sums in any order. What there is no room for is left out: a step of which the first visits were not counted seems
+ * less usual than it is, never more.
  */
 export class StepRollup {
   readonly #minutes = new Minutes(() => new MinuteSteps());

@@ -69,8 +69,9 @@ export interface TraceQuestion {
 
 /**
  * Ranks what may have made one trace fail or take its time. Failures: each origin's share, weighted by whether a user saw
- * it and whether it is unusual. Failures of work that it only set off count less, and so does what it left out. Latency: each service's part of the
- * critical path, what is more than usual before the rest. Where nothing failed and nothing is unusual, the parts are still listed: whoever asks about a trace wants to know.
+ * it and whether it is unusual. Failures of work that it only set off count less, and so does what it left out. Latency: each
+ * service's part of the critical path, what is more than usual before the rest. Where nothing failed and nothing is unusual,
+ * the parts are still listed: whoever asks about a trace wants to know.
  */
 export function traceEvidence({
   trace,

@@ -34,13 +34,13 @@ export const minutesMax = 10_080;
 export const operationsPerMinuteMax = 100_000;
 
 /**
- * Distinct operations, and distinct steps of them all, whose visits are remembered in one minute: 7 and 25 MB. Visits of further operations are not
- * counted, nor are further steps.
+ * Distinct operations, and distinct steps of them all, whose visits are remembered in one minute: 7 and 25 MB. Visits of
+ * further operations are not counted, nor are further steps.
  */
 export const stepOperationsPerMinuteMax = 20_000;
 export const stepsPerMinuteMax = 100_000;
 
-/** Distinct steps of one operation that are remembered in one minute: names of steps with ids in them would fill the room of others. */
+/** Distinct steps of one operation that are remembered in one minute: names with ids in them would fill the room of others. */
 export const stepsPerOperationMax = 200;
 
 /** Distinct messages of failed connections that are counted one by one, per service and minute: one is shown. */
