@@ -31,9 +31,33 @@ export async function benchHugeTraces({ isQuick }: BenchOptions): Promise<readon
       note: `${note}; the first of ${runs} runs ${wholeNumber(times[0] ?? Number.NaN)} ms`,
     });
   }
+  rows.push(ordinary());
   for (const form of Object.keys(forms) as TraceForm[])
     rows.push(largest(form, isQuick ? 100_000 : 1_000_000));
   return rows;
+}
+
+const ordinarySpans = 1_000;
+/** Enough of them to know what such requests do as a rule. */
+const ordinaryTraces = 50;
+const ordinaryRuns = 200;
+
+/** A trace as large as real ones get, among others like it: CPU time, so that other work does not count. */
+function ordinary(): Row {
+  const table = makeHugeTrace("tree", ordinarySpans);
+  const { rows, scope } = fold(table, ordinaryTraces);
+  const times = Array.from({ length: ordinaryRuns }, () => {
+    const start = process.cpuUsage();
+    report(assembleTrace(rows, scope.directory), scope, ordinarySpans);
+    return cpuMsSince(start);
+  }).sort((a, b) => a - b);
+  const slowest = times[Math.floor(ordinaryRuns * 0.99)] ?? Number.NaN;
+  return {
+    subject: `report of one trace of ${wholeNumber(ordinarySpans)} spans among ${ordinaryTraces} like it`,
+    result: `${median(times).toFixed(1)} CPU-ms`,
+    bar: "< 20 ms",
+    note: `p99 of ${ordinaryRuns} runs ${slowest.toFixed(1)} ms; folding them beforehand not counted`,
+  };
 }
 
 /** The largest trace that is analysed whole, in a process of its own: each is the first one, and its memory is its own. */
@@ -85,11 +109,12 @@ function questionOf(form: TraceForm, spans: number): Measured {
   return { ms, bytesPerSpan };
 }
 
-function fold(table: SpanTable) {
+function fold(table: SpanTable, times = 1) {
   const rollup = new ScopeRollup();
   rollup.observe(table);
   const rows = groupByTrace([table]).rowsOf(0);
-  rollup.addTrace(assembleTrace(rows, rawNaming));
+  const trace = assembleTrace(rows, rawNaming);
+  for (let i = 0; i < times; i += 1) rollup.addTrace(trace);
   return { rows, scope: rollup.scope(null) };
 }
 

@@ -43,6 +43,7 @@ function adviceOn(candidate: Candidate, fact: EvidenceFact, ko: boolean): Advice
       : `${service}: look at trace ${fact.traceId}, in which ${fact.operation} failed after this request had set it off`;
     return { kind: "linked_trace", service, sentence, spans: fact.spans };
   }
+  if (fact.kind === "missing_step") return adviceOnMissing(candidate, fact, ko);
   // one connection of a service is enough to start at
   if (fact.kind === "call_gap")
     return fact === candidate.evidence.find(({ kind }) => kind === "call_gap")
@@ -67,6 +68,27 @@ function adviceOnSlower({ service, evidence }: Candidate, fact: SlowerFact, ko: 
     ? `${service}: ${operation}이(가) ${before}에서 ${after}(으)로 느려진 원인 조사`
     : `${service}: find out why ${operation} takes ${after} instead of ${before}`;
   return { kind: "slow_operation", service, sentence, spans: [] };
+}
+
+/** What was left out first says where to look. Of a callee that fails itself, its own failures say more. */
+function adviceOnMissing(
+  { service, kind, evidence }: Candidate,
+  fact: Extract<EvidenceFact, { kind: "missing_step" }>,
+  ko: boolean,
+): Advice | null {
+  if (fact !== evidence.find((each) => each.kind === "missing_step")) return null;
+  const { operation, callee, name, spans } = fact;
+  if (kind !== "missing_call") {
+    const sentence = ko
+      ? `${service}: 호출이 실패하는 원인부터 조사. ${fact.service}은(는) 호출을 시도하지 않음 (서킷 브레이커 또는 폴백)`
+      : `${service}: find out why calls to it fail; ${fact.service} does not even try (a circuit breaker or fallback)`;
+    return { kind: "fix_error", service, sentence, spans };
+  }
+  const what = callee === "" || callee === service ? name : `${callee} ${name}`;
+  const sentence = ko
+    ? `${service}: ${operation} 요청에서 ${what}이(가) 빠진 원인 조사 (배포, 설정, 기능 플래그, 입력)`
+    : `${service}: find out why ${what} is left out of ${operation} (deploy, configuration, feature flag, input)`;
+  return { kind: "missing_call", service, sentence, spans };
 }
 
 /** The strongest change of what requests do. */

@@ -28,6 +28,8 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
       };
     case "linked_failure":
       return { statement: linkedText(fact, ko), value: null };
+    case "missing_step":
+      return { statement: missingText(fact, ko), value: 0, baseline: fact.shown / fact.compared };
     case "hidden":
       return { statement: hiddenText(fact, ko), value: null };
     case "path_share":
@@ -37,6 +39,8 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
           : `the request waited ${formatDuration(fact.selfNanos)} for ${fact.operation} itself, ${formatPercent(fact.share)} of its time`,
         value: ms(fact.selfNanos),
       };
+    case "instead":
+      return { statement: insteadText(fact, ko), value: ms(fact.selfNanos) };
     case "slower_than_usual":
       return {
         statement: ko
@@ -49,6 +53,8 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
       return callGapText(fact, ko);
     case "late_end":
       return { statement: lateEndText(fact, ko), value: null };
+    case "reach":
+      return { statement: reachText(fact, ko), value: null };
     case "either_end":
       return {
         statement: ko
@@ -149,6 +155,32 @@ function lateEndText(fact: Extract<EvidenceFact, { kind: "late_end" }>, ko: bool
   if (parts.length === 0)
     parts.push(
       ko ? `${other} 쪽보다 지연된 연결의 비율이 높음` : `${other} has more connections that are in order`,
+    );
+  return parts.join(ko ? ", " : "; ");
+}
+
+/** Who else reaches whom, where a connection did not come about. */
+function reachText(fact: Extract<EvidenceFact, { kind: "reach" }>, ko: boolean): string {
+  const { caller, callee, reachedBy, unreachedBy, alsoUnreached } = fact;
+  const services = (count: number): string => `${count} other ${count === 1 ? "service" : "services"}`;
+  const parts: string[] = [];
+  if (unreachedBy > 0)
+    parts.push(
+      ko
+        ? `다른 서비스 ${unreachedBy}개도 ${callee}에 연결하지 못함`
+        : `${services(unreachedBy)} cannot reach ${callee} either`,
+    );
+  if (reachedBy > 0)
+    parts.push(
+      ko
+        ? `다른 서비스 ${reachedBy}개는 ${callee}에 정상적으로 연결`
+        : `${services(reachedBy)} ${reachedBy === 1 ? "reaches" : "reach"} ${callee} as always`,
+    );
+  if (alsoUnreached > 0)
+    parts.push(
+      ko
+        ? `${caller}은(는) 다른 대상 ${alsoUnreached}개에도 연결하지 못함`
+        : `${caller} cannot reach ${services(alsoUnreached)} either`,
     );
   return parts.join(ko ? ", " : "; ");
 }
@@ -335,6 +367,29 @@ function linkedText(
     : `${service} failed in ${operation}, which this request had set off (trace ${traceId})`;
 }
 
+function missingText(fact: Extract<EvidenceFact, { kind: "missing_step" }>, ko: boolean): string {
+  const { service, operation, step, callee, name } = fact;
+  const [shown, all] = [formatCount(fact.shown), formatCount(fact.compared)];
+  if (ko) {
+    const others = `${service}의 ${operation} 요청 ${all}건 중 ${shown}건은`;
+    if (step === "step") return `${others} ${name}도 수행하나 이 요청은 수행하지 않음`;
+    if (step === "message") return `${others} ${callee}의 ${name} 처리로 이어지나 이 요청은 이어지지 않음`;
+    return `${others} ${callee}도 호출하나 (${name}) 이 요청은 호출하지 않음`;
+  }
+  const others = `${shown} of ${all} such requests (${service} ${operation})`;
+  if (step === "step") return `${others} also do ${name}; this one did not`;
+  if (step === "message") return `${others} make ${callee} work on ${name}; this one did not`;
+  return `${others} also call ${callee} (${name}); this one did not`;
+}
+
+function insteadText(fact: Extract<EvidenceFact, { kind: "instead" }>, ko: boolean): string {
+  const [self, share] = [formatDuration(fact.selfNanos), formatPercent(fact.share)];
+  const [shown, all] = [formatCount(fact.shown), formatCount(fact.compared)];
+  return ko
+    ? `이 실패 뒤 ${fact.service}의 ${fact.operation}에서 ${self} 대기 (전체의 ${share}); 정상 요청은 ${all}건 중 ${shown}건만 수행`
+    : `because of this failure the request waited ${self} for ${fact.operation} of ${fact.service}, ${share} of its time; only ${shown} of ${all} healthy ones do that`;
+}
+
 function hiddenText({ by, service }: Extract<EvidenceFact, { kind: "hidden" }>, ko: boolean): string {
   if (by === "retried")
     return ko
@@ -385,8 +440,11 @@ export function kindText(kind: CauseKind, language: Language): string {
 export type Outcome =
   | { readonly kind: "empty" }
   | {
-      /** `set_off` = nothing of the trace failed, but something of another one that links to it */
-      readonly kind: "failed" | "masked" | "set_off" | "succeeded";
+      /**
+       * `set_off` = nothing of the trace failed, but something of another one that links to it; `incomplete` = nothing failed, but
+       * something was left out
+       */
+      readonly kind: "failed" | "masked" | "set_off" | "incomplete" | "succeeded";
       readonly service: string;
       readonly operation: string;
       readonly durationNanos: number;
@@ -411,6 +469,7 @@ export function traceVerdict(
   if (first === undefined) return `${what}.`;
   const fact =
     first.evidence.find(({ kind }) => kind === "origin" || kind === "linked_failure") ??
+    first.evidence.find(({ kind }) => kind === "missing_step") ??
     first.evidence.find(({ kind }) => kind === "path_share" || kind === "call_gap");
   const why = fact === undefined ? "" : factText(fact, language).statement;
   if (outcome.kind === "succeeded" && !outcome.isSlow) {
@@ -443,6 +502,10 @@ function outcomeText(outcome: Outcome, ko: boolean): string {
     return ko
       ? `${name} 응답은 정상이나 이 요청이 시작한 작업이 실패${slow}`
       : `${name} went through${slow}, but work that it set off failed`;
+  if (outcome.kind === "incomplete")
+    return ko
+      ? `${name} 응답은 정상이나 평소 수행하던 작업 일부를 생략${slow}`
+      : `${name} went through${slow}, but left out what such requests do`;
   return `${name}: ${ko ? "실패 없음, " : "nothing failed; "}${timeText(outcome, ko)}`;
 }
 

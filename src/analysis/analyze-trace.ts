@@ -34,6 +34,8 @@ export interface TraceOptions {
   readonly scoring?: "evidence" | "structural";
   /** a healthy time to compare with, named by the same directory; default: the scope itself, as far as it seems healthy */
   readonly baseline?: Scope;
+  /** false = spans of it may still arrive, and what is not there is not known to be missing; default true */
+  readonly isComplete?: boolean;
 }
 
 /**
@@ -63,7 +65,14 @@ export function analyzeTrace(
   const structural = structuralAnalysis({ traceId: trace.traceId, failedService, own, scope });
   const base = structuralReport(structural.result, language);
   if (options.scoring === "structural") return base;
-  const evidence = traceEvidence({ trace, origins, linked: linkedFailures(trace, scope), scope, usual });
+  const evidence = traceEvidence({
+    trace,
+    isComplete: options.isComplete ?? true,
+    origins,
+    linked: linkedFailures(trace, scope),
+    scope,
+    usual,
+  });
   return { ...base, ...evidenceParts(trace, scope, { evidence, usual, structural, base, own, language }) };
 }
 
@@ -163,9 +172,12 @@ function outcomeOf(trace: Trace, { origins, usualRoot, candidates }: TraceEviden
   const seen = origins.find(({ visibility }) => visibility === "visible");
   const failure = trace.spans[seen?.failure ?? -1];
   const durationNanos = durationOf(root);
-  const unseen = origins.length > 0 ? "masked" : isFailure(candidates[0]) ? "set_off" : "succeeded";
+  const unseen = origins.length > 0 ? "masked" : isFailure(candidates[0]) ? "set_off" : null;
+  const isIncomplete = candidates.some(({ evidence }) =>
+    evidence.some((fact) => fact.kind === "missing_step"),
+  );
   return {
-    kind: failure !== undefined ? "failed" : unseen,
+    kind: failure !== undefined ? "failed" : (unseen ?? (isIncomplete ? "incomplete" : "succeeded")),
     service: failure?.service ?? service,
     operation: failure?.operation ?? operation,
     durationNanos,

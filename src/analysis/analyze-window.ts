@@ -62,7 +62,7 @@ export class WindowRollup extends ScopeRollup {
   #visits: VisitRollup | null = null;
 
   constructor({ isCompared = true, logsComeLast = false, ...shared }: WindowRollupOptions = {}) {
-    super(shared);
+    super({ ...shared, learnsSteps: false });
     this.#isCompared = isCompared;
     this.#joinsLogs = logsComeLast;
   }

@@ -1,3 +1,4 @@
+import { StepRollup, StepWindow } from "../cascade/step-rollup.ts";
 import { GraphRollup, type ServiceGraph } from "../graph/service-graph.ts";
 import { HealthRollup, type HealthWindow } from "../metrics/health-metrics.ts";
 import { RedRollup, type RedWindow } from "../metrics/red-metrics.ts";
@@ -22,6 +23,8 @@ export interface Scope {
   readonly directory: ServiceDirectory;
   readonly red: RedWindow;
   readonly graph: ServiceGraph;
+  /** what requests do as a rule */
+  readonly steps: StepWindow;
   /** from OTLP metrics, by service */
   readonly health: HealthWindow;
   readonly totals: ScopeTotals;
@@ -49,6 +52,11 @@ export interface SharedSums {
   readonly health?: HealthRollup;
 }
 
+export interface ScopeRollupOptions extends SharedSums {
+  /** whether single requests will be compared with what requests do as a rule; default true */
+  readonly learnsSteps?: boolean;
+}
+
 /**
  * Everything that reports compare with, folded from traces and metrics in any order. Traces are assembled with
  * `rawNaming`; names are settled when a scope is read, so `observe` the tables of a trace before that.
@@ -58,13 +66,20 @@ export class ScopeRollup {
   readonly #red = new RedRollup();
   readonly #graph = new GraphRollup();
   readonly #health: HealthRollup;
+  /** null = nobody will ask */
+  readonly #steps: StepRollup | null;
   readonly #links = new OpenLinks();
   readonly #minutes = new Minutes(() => new TraceMinute());
   readonly #inputProblems: Problem[] = [];
 
-  constructor({ directory = new ServiceDirectory(), health = new HealthRollup() }: SharedSums = {}) {
+  constructor({
+    directory = new ServiceDirectory(),
+    health = new HealthRollup(),
+    learnsSteps = true,
+  }: ScopeRollupOptions = {}) {
     this.directory = directory;
     this.#health = health;
+    this.#steps = learnsSteps ? new StepRollup() : null;
   }
 
   /** For a rollup of some of the same time. */
@@ -91,6 +106,7 @@ export class ScopeRollup {
   addTrace(trace: Trace, calls = callsOf(trace)): void {
     this.#red.add(calls);
     this.#graph.add(calls);
+    this.#steps?.add(trace, calls);
     this.#addLinked(this.#links.addTrace(trace, calls));
     this.#minutes.cellFor(minuteOf(trace.startTime))?.add(trace, 1);
   }
@@ -99,6 +115,7 @@ export class ScopeRollup {
   removeTrace(trace: Trace, calls = callsOf(trace)): void {
     this.#red.remove(calls);
     this.#graph.remove(calls);
+    this.#steps?.remove(trace, calls);
     this.#graph.remove({ calls: this.#links.removeTrace(trace, calls) });
     this.#minutes.find(minuteOf(trace.startTime))?.add(trace, -1);
   }
@@ -133,13 +150,19 @@ export class ScopeRollup {
    * take in memory, roughly.
    */
   compact(oldBefore: number): number {
-    return this.#red.compact(oldBefore) + this.#graph.compact(oldBefore) + this.#health.byteLength;
+    return (
+      this.#red.compact(oldBefore) +
+      this.#graph.compact(oldBefore) +
+      (this.#steps?.weigh(oldBefore) ?? 0) +
+      this.#health.byteLength
+    );
   }
 
   /** Forgets what happened before a minute, and ignores it from now on. */
   dropBefore(minute: number): void {
     this.#red.dropBefore(minute);
     this.#graph.dropBefore(minute);
+    this.#steps?.dropBefore(minute);
     this.#health.dropBefore(minute);
     this.#minutes.dropBefore(minute);
   }
@@ -160,6 +183,7 @@ export class ScopeRollup {
       directory,
       red,
       graph,
+      steps: this.#steps?.window(from, to, directory) ?? new StepWindow([], directory),
       failuresLinkedTo: (traceId) => this.#links.failuresLinkedTo(traceId),
       health: this.#health.window({ from, to, ...senderNames({ directory, red, graph }) }),
       totals: {

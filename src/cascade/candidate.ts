@@ -1,9 +1,11 @@
 import type { Share } from "../base/count-test.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import type { OriginReason } from "../trace/error-origin.ts";
+import type { ReachVotes } from "./reach.ts";
 import { missingSpansCostMax, rivalWeight } from "./scoring.ts";
 import type { LabelKind } from "./units.ts";
 import type { UsualTime } from "./usual.ts";
+import type { Step } from "./visits.ts";
 
 /** What sort of fault a candidate is blamed for. */
 export type CauseKind =
@@ -62,6 +64,19 @@ export type EvidenceFact =
       readonly spans: readonly number[];
     }
   | ({ readonly kind: "linked_failure" } & LinkedFailure)
+  /** a request to an operation lacks what nearly all others show: of `compared` healthy ones, `shown` do */
+  | {
+      readonly kind: "missing_step";
+      readonly service: string;
+      readonly operation: string;
+      readonly step: Step["kind"];
+      /** "" for local work */
+      readonly callee: string;
+      readonly name: string;
+      readonly shown: number;
+      readonly compared: number;
+      readonly spans: readonly number[];
+    }
   | { readonly kind: "retries_failed"; readonly attempts: number; readonly spans: readonly number[] }
   | {
       readonly kind: "hidden";
@@ -74,6 +89,17 @@ export type EvidenceFact =
       readonly operation: string;
       readonly share: number;
       readonly selfNanos: number;
+      readonly spans: readonly number[];
+    }
+  /** time that a request spent because of a failure that it hid: with work that `shown` of `compared` healthy ones do */
+  | {
+      readonly kind: "instead";
+      readonly service: string;
+      readonly operation: string;
+      readonly share: number;
+      readonly selfNanos: number;
+      readonly shown: number;
+      readonly compared: number;
       readonly spans: readonly number[];
     }
   | {
@@ -94,6 +120,8 @@ export type EvidenceFact =
     }
   /** why one end of a late connection is blamed: how many other connections of it and of the other end are late too */
   | ({ readonly kind: "late_end"; readonly service: string } & LateEnd)
+  /** why one end of a connection that did not come about is blamed */
+  | ({ readonly kind: "reach" } & ReachVotes)
   /** nothing tells the ends of a late connection apart */
   | { readonly kind: "either_end"; readonly edge: Edge }
   /** the failure is usual: so many of these requests fail in a healthy time too */
@@ -226,6 +254,7 @@ interface LateEnd {
 
 /** Facts that weaken a candidate; all others are for it. That somebody noticed a failure and hid it shows that it happened. */
 export function speaksAgainst(fact: EvidenceFact): boolean {
+  if (fact.kind === "reach") return !fact.isCaller && fact.unreachedBy === 0;
   if (fact.kind === "hidden") return fact.by === "retried";
   return againstKinds.has(fact.kind);
 }

@@ -2,13 +2,14 @@ import type { PathSection } from "../trace/critical-path.ts";
 import { remoteChild } from "../trace/peers.ts";
 import { semanticsOf } from "../trace/semantics.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
-import { type Edge, edgeKey } from "./candidate.ts";
+import { type CauseKind, type Edge, edgeKey } from "./candidate.ts";
 import { Connections, type EndpointVotes, lostBefore, lostSide } from "./network-gap.ts";
 import { ownerOf, type TimeOwner } from "./time-owner.ts";
 import type { Population, Usual, UsualTime } from "./usual.ts";
 
 /** A part of a request's time on the critical path, and who answers for it. */
-export interface PathBlame extends TimeOwner {
+export interface PathBlame extends Omit<TimeOwner, "kind"> {
+  readonly kind: CauseKind;
   /** where most of it was spent */
   readonly span: TraceSpan;
   /** of the critical path */
@@ -21,6 +22,13 @@ export interface PathBlame extends TimeOwner {
   readonly usual: UsualTime | null;
   /** for a connection: how the other connections of both ends fared */
   readonly votes: EndpointVotes | null;
+  /** where it stands for work that a hidden failure made necessary: whose work, and how seldom healthy requests need it */
+  readonly instead: (StepShare & { readonly service: string }) | null;
+}
+
+interface StepShare {
+  readonly shown: number;
+  readonly compared: number;
 }
 
 export interface PathQuestion {
@@ -58,7 +66,16 @@ export function pathBlames(
         const known = usual.durationOf(owner.service, span.operation);
         const excessNanos = Math.max(0, nanos - (known?.nanos ?? 0));
         addAt(walk.explained, entry, excessNanos);
-        blames.push({ ...owner, span, nanos, excessNanos, whole: span, usual: known, votes: null });
+        blames.push({
+          ...owner,
+          span,
+          nanos,
+          excessNanos,
+          whole: span,
+          usual: known,
+          votes: null,
+          instead: null,
+        });
       } else {
         const known = usual.gapOf(owner.edge.caller, owner.edge.callee);
         const excessNanos = Math.max(0, nanos - (known?.nanos ?? 0));
@@ -160,6 +177,7 @@ function settleRequest(
     whole: span,
     usual: known,
     votes: null,
+    instead: null,
   });
 }
 
@@ -226,6 +244,7 @@ function judgeConnections(trace: Trace, { late, blames, usual, scope }: JudgeQue
       whole: span,
       usual: gap.usual,
       votes,
+      instead: null,
     };
   });
 }

@@ -5,9 +5,11 @@ import type { PathBlame } from "./path-blame.ts";
 
 /** What speaks for a part of the critical path, and against it. `rootNanos` = the duration of the request. */
 export function pathFacts(part: PathBlame, rootNanos: number): readonly EvidenceFact[] {
-  const { span, whole, nanos, usual, edge, votes } = part;
+  const { span, whole, nanos, usual, edge, votes, instead } = part;
   const spans = [span.index];
   const share = rootNanos > 0 ? nanos / rootNanos : 0;
+  if (instead !== null)
+    return [{ kind: "instead", operation: span.operation, share, selfNanos: nanos, ...instead, spans }];
   if (votes !== null && edge !== null)
     return [
       { kind: "call_gap", edge, share, gapNanos: nanos, usualNanos: usual?.nanos ?? null, spans },

@@ -10,6 +10,26 @@ export const visibilityWeight = { visible: 1, masked: 0.12, retried: 0.06 } as c
  */
 export const linkedFailureWeight = 0.5;
 
+/**
+ * How much it counts that a request left out, without failing, what nearly all others do: like work that failed behind an
+ * answer, for that is what it comes to.
+ */
+export const missingStepWeight = 0.5;
+
+/** What fewer than half of the healthy requests do, one that does it after a hidden failure most likely does because of it. */
+export const seldomShareMax = 0.5;
+
+/**
+ * A callee that a request did not call is behind an open breaker if at least this share of its requests fails: breakers open
+ * when half of the calls fail (the default of the common libraries), and some of the scope lies before that.
+ */
+export const breakerErrorRatioMin = 0.2;
+/** What failures say that a breaker made. */
+export const breakerWord =
+  /circuit[ _-]?(?:breaker)?[^.]{0,60}\bopen|CallNotPermitted|Broken ?Circuit|Circuit ?Breaker ?Open|CircuitOpen|upstream_overflow|short-circuited/i;
+/** How much of such a failure the callee answers for; the rest stays with the one that failed. */
+export const breakerPart = 0.7;
+
 /** The smallest population from which a usual duration or error ratio is read: below it a median says little. */
 export const usualRequestsMin = 20;
 
@@ -26,7 +46,7 @@ export const usualFactorMax = 2;
 /** A request is slow from this multiple of its usual duration on; smaller changes are within the spread of most services. */
 export const slowFactorMin = 1.5;
 
-/** Shares of the critical path below this are not listed: fixing them would not be noticed. */
+/** Of a request that is not slow, shares of the critical path below this are not listed: fixing them would not be noticed. */
 export const pathShareMin = 0.05;
 
 /**
@@ -52,10 +72,19 @@ export const lostSideWeight = 0.5;
 /** By this part of the lost time clocks may place a callee outside its call and still tell where the time was lost. */
 export const clockSlackShare = 0.1;
 
+/** A caller does not get through if this much fails to connect: fewer are chance, or a callee that just restarted. */
+export const unreachedMin = { share: 0.1, calls: 3 } as const;
+/** Others fare like it from half of its share of failed connections on, and better up to a fifth of it. */
+export const likeUnreached = 0.5;
+export const unlikeUnreached = 0.2;
+
 /** How much of the blame a failure that users saw takes from slowness in the same trace: failing is worse than being late. */
 export const failureCover = 0.7;
-/** Beside a failure, slowness is listed from this part of what is too slow on. */
-export const besideFailureShareMin = 0.2;
+/**
+ * Of a slow request, who caused at least this part of its excess is a cause. Of recorded traces with two causes the lesser
+ * one has about a fifth; below a tenth are pauses that every request has somewhere.
+ */
+export const excessShareMin = 0.15;
 
 /** One trace alone proves less than a window: confidence ends here unless the scope shows the same service failing. */
 export const oneTraceConfidenceMax = 0.6;

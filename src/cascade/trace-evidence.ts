@@ -10,20 +10,24 @@ import {
   type LinkedFailure,
   leadOf,
 } from "./candidate.ts";
+import { breakerBlame, missingBlames, missingCertainty } from "./missing-blame.ts";
 import { kindOf, originFacts } from "./origin-facts.ts";
 import { type PathBlame, pathBlames } from "./path-blame.ts";
 import { pathFacts } from "./path-facts.ts";
 import { type Propagation, propagationOf } from "./propagation.ts";
+import { Reach } from "./reach.ts";
 import {
   agreeingScopeConfidenceMax,
   baselineConfidenceMax,
-  besideFailureShareMin,
+  breakerPart,
   candidateCountMax,
   errorRatioMax,
+  excessShareMin,
   factCountMax,
   failureCover,
   latencyStrength,
   linkedFailureWeight,
+  missingStepWeight,
   nothingUnusualConfidenceMax,
   oneTraceConfidenceMax,
   pathShareMin,
@@ -33,6 +37,7 @@ import {
   usualRequestsMin,
   visibilityWeight,
 } from "./scoring.ts";
+import { type Instead, TraceHabits } from "./trace-habits.ts";
 import type { Population, Usual, UsualTime } from "./usual.ts";
 
 /** What the evidence engine says of one trace. */
@@ -51,6 +56,8 @@ export interface TraceEvidence {
 
 export interface TraceQuestion {
   readonly trace: Trace;
+  /** false = spans of it may still arrive, and what is not there is not known to be missing */
+  readonly isComplete: boolean;
   readonly origins: readonly FailureOrigin[];
   /** what failed of what the trace set off */
   readonly linked: readonly LinkedFailure[];
@@ -62,22 +69,38 @@ export interface TraceQuestion {
 
 /**
  * Ranks what may have made one trace fail or take its time. Failures: each origin's share, weighted by whether a user saw
- * it and whether it is unusual. Failures of work that it only set off count less. Latency: each service's part of the
- * critical path, what is more than usual before the rest. Where nothing failed and nothing is unusual, the parts are still listed: whoever asks about a trace wants to know.
+ * it and whether it is unusual. Failures of work that it only set off count less, and so does what it left out. Latency: each
+ * service's part of the critical path, what is more than usual before the rest. Where nothing failed and nothing is unusual,
+ * the parts are still listed: whoever asks about a trace wants to know.
  */
-export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQuestion): TraceEvidence {
+export function traceEvidence({
+  trace,
+  isComplete,
+  origins,
+  linked,
+  scope,
+  usual,
+}: TraceQuestion): TraceEvidence {
   const root = trace.spans[trace.roots[0] ?? -1];
   const path = root === undefined ? [] : criticalPath(trace, root.index);
   const usualRoot = root === undefined ? null : usual.durationOf(root.service, root.operation);
   const slowdown = root === undefined || usualRoot === null ? null : durationOf(root) / usualRoot.nanos;
   const blames = new Map<string, Blame>();
-  const failing = blameOrigins(blames, { trace, origins, usual }) + blameLinked(blames, trace, linked);
+  const habits = TraceHabits.of(trace, usual);
+  const failing =
+    blameOrigins(blames, { trace, origins, usual, scope, habits }) + blameLinked(blames, trace, linked);
+  const isIncomplete = habits !== null && isComplete && blameMissing(blames, habits, scope);
   const hasFailure = origins.length > 0 || linked.length > 0;
   const isSlow = slowdown !== null && slowdown >= slowFactorMin;
   if (root !== undefined && (!hasFailure || isSlow)) {
-    const parts = pathBlames(trace, path, { root, usual, scope });
-    const strength = hasFailure ? latencyBesideFailure(slowdown ?? 1, Math.min(1, failing)) : 1;
-    blameTime(blames, parts, { root, strength, isBeside: hasFailure });
+    const hidden = origins.filter(({ visibility }) => visibility !== "visible");
+    const parts = pathBlames(trace, path, { root, usual, scope }).map((part) => {
+      const instead = habits?.insteadOf(part.span, hidden) ?? null;
+      return instead === null ? part : doneInstead(part, instead);
+    });
+    const plain = isIncomplete && !isSlow ? plainTimeWeight : 1;
+    const strength = hasFailure ? latencyBesideFailure(slowdown ?? 1, Math.min(1, failing)) : plain;
+    blameTime(blames, parts, { root, strength, isSlow, isBeside: hasFailure });
   }
   const candidates = ranked([...blames.values()], trace, scope);
   return {
@@ -85,7 +108,7 @@ export function traceEvidence({ trace, origins, linked, scope, usual }: TraceQue
     confidence: confidenceOf(candidates, {
       trace,
       scope,
-      limit: isFailure(candidates[0]) ? null : latencyConfidenceMax(slowdown, usual),
+      limit: isFailure(candidates[0]) ? null : healthyConfidenceMax(candidates[0], slowdown, usual),
     }),
     origins,
     propagation: propagationOf(trace, origins),
@@ -142,28 +165,55 @@ function byWeight(origins: readonly FailureOrigin[]): readonly FailureOrigin[] {
 /** Returns how strongly failures speak that users saw, 0..1. A failure that is usual in healthy times explains little. */
 function blameOrigins(
   blames: Map<string, Blame>,
-  { trace, origins, usual }: Pick<TraceQuestion, "trace" | "origins" | "usual">,
+  {
+    trace,
+    origins,
+    usual,
+    scope,
+    habits,
+  }: Omit<TraceQuestion, "linked" | "isComplete"> & { readonly habits: TraceHabits | null },
 ): number {
   let visible = 0;
+  const reach = new Reach(trace, scope.graph);
   for (const origin of byWeight(origins)) {
-    const { service, isPeer, edge, share, visibility, reason } = origin;
+    const { share, visibility } = origin;
     const failure = trace.spans[origin.failure] as TraceSpan;
     const surprise = 1 - (usual.errorRatio(failure.service, failure.operation) ?? 0);
     const weight = Math.max(plainTimeWeight, visibilityWeight[visibility] * surprise) * share;
-    const span = trace.spans[origin.span] as TraceSpan;
     if (visibility === "visible") visible += weight;
+    const behind = habits === null ? null : breakerBlame(trace, origin, { habits, usual, scope, reach });
+    const blame = originBlame(trace, origin, { usual, reach });
+    if (behind !== null)
+      addBlame(blames, {
+        ...behind,
+        facts: [...behind.facts, ...blame.facts],
+        weight: weight * breakerPart,
+      });
     addBlame(blames, {
-      service,
-      isPeer,
-      weight,
-      kind: kindOf(reason),
-      span,
-      operation: span.operation,
-      edge,
-      facts: originFacts(trace, origin, usual),
+      ...blame,
+      weight: behind === null ? weight : weight * (1 - breakerPart),
     });
   }
   return Math.min(1, visible);
+}
+
+function originBlame(
+  trace: Trace,
+  origin: FailureOrigin,
+  { usual, reach }: { readonly usual: Usual; readonly reach: Reach },
+): Omit<BlamePart, "weight"> {
+  const { service, isPeer, edge, reason } = origin;
+  const span = trace.spans[origin.span] as TraceSpan;
+  const at = { service, isPeer, kind: kindOf(reason), span, operation: span.operation, edge };
+  const facts = originFacts(trace, origin, usual);
+  if (reason.kind !== "unreachable" || edge === null) return { ...at, facts };
+  const votes = reach.judge(edge);
+  const isTelling = votes.reachedBy + votes.unreachedBy + votes.alsoUnreached > 0;
+  return {
+    ...at,
+    ...(votes.isCaller ? { service: edge.caller, isPeer: false, kind: "network" } : {}),
+    facts: isTelling ? [...facts, { kind: "reach", ...votes }] : facts,
+  };
 }
 
 /** Returns how strongly failures speak of what the trace set off. */
@@ -184,6 +234,27 @@ function blameLinked(blames: Map<string, Blame>, trace: Trace, linked: readonly 
   return linked.length > 0 ? linkedFailureWeight : 0;
 }
 
+/** Returns whether anything was left out. */
+function blameMissing(blames: Map<string, Blame>, habits: TraceHabits, scope: Population): boolean {
+  const found = missingBlames(habits.silent(), scope);
+  for (const blame of found) addBlame(blames, { ...blame, weight: missingStepWeight / found.length });
+  return found.length > 0;
+}
+
+/** A part of the path that whoever made it necessary answers for: but for the failure, healthy requests seldom need it. */
+function doneInstead(part: PathBlame, { failure, shown, compared }: Instead): PathBlame {
+  const { service, isPeer, edge, reason } = failure;
+  return {
+    ...part,
+    service,
+    isPeer,
+    edge,
+    kind: kindOf(reason),
+    excessNanos: Math.max(part.excessNanos, (1 - shown / compared) * part.nanos),
+    instead: { service: part.service, shown, compared },
+  };
+}
+
 /** How strongly slowness speaks beside failures: `Wl` of a window, for one trace. */
 function latencyBesideFailure(slowdown: number, failing: number): number {
   const { base, fullAtShare } = latencyStrength;
@@ -193,6 +264,8 @@ function latencyBesideFailure(slowdown: number, failing: number): number {
 interface TimeQuestion {
   readonly root: TraceSpan;
   readonly strength: number;
+  /** what is listed is measured by its part of the excess */
+  readonly isSlow: boolean;
   /** beside failures only what is plainly too slow is listed */
   readonly isBeside: boolean;
 }
@@ -201,7 +274,7 @@ interface TimeQuestion {
 function blameTime(
   blames: Map<string, Blame>,
   parts: readonly PathBlame[],
-  { root, strength, isBeside }: TimeQuestion,
+  { root, strength, isSlow, isBeside }: TimeQuestion,
 ): void {
   const byService = new Map<string, number>();
   const weightOf = ({ excessNanos, nanos }: PathBlame): number => excessNanos + plainTimeWeight * nanos;
@@ -211,7 +284,7 @@ function blameTime(
     total += weight;
     byService.set(part.service, (byService.get(part.service) ?? 0) + weight);
   }
-  const shareMin = isBeside ? besideFailureShareMin : pathShareMin;
+  const shareMin = isSlow ? excessShareMin : pathShareMin;
   const most = [...byService.values()].reduce((max, weight) => Math.max(max, weight), 0);
   const isListed = (service: string): boolean => {
     const weight = byService.get(service) ?? 0;
@@ -277,6 +350,13 @@ function gapFacts(orphans: readonly number[]): readonly EvidenceFact[] {
 /** Whether a candidate is one because failures began at it. */
 export function isFailure(candidate: Candidate | undefined): boolean {
   return candidate?.evidence.some(({ kind }) => kind === "origin" || kind === "linked_failure") === true;
+}
+
+/** How sure a request that went well can make us of its cause, by what it left out, or by its time. */
+function healthyConfidenceMax(first: Candidate | undefined, slowdown: number | null, usual: Usual): number {
+  const [fact] = first?.evidence ?? [];
+  if (fact?.kind !== "missing_step") return latencyConfidenceMax(slowdown, usual);
+  return missingCertainty(fact) * (usual.isBaseline ? baselineConfidenceMax : oneTraceConfidenceMax);
 }
 
 /** How sure the time of one request can make us of its cause. */

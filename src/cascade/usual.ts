@@ -2,12 +2,17 @@ import type { GraphEdge, ServiceGraph } from "../graph/service-graph.ts";
 import type { RedWindow } from "../metrics/red-metrics.ts";
 import type { RedCell } from "../model/red.ts";
 import { edgeKey } from "./candidate.ts";
-import { baselineRequestsMin, usualFactorMax, usualRequestsMin } from "./scoring.ts";
+import { almostAlways, baselineRequestsMin, usualFactorMax, usualRequestsMin } from "./scoring.ts";
+import type { OperationSteps, StepWindow } from "./step-rollup.ts";
+import type { StepName } from "./visit-rollup.ts";
+import { stepText } from "./visits.ts";
 
 /** Requests and calls that one trace is compared with. */
 export interface Population {
   readonly red: RedWindow;
   readonly graph: ServiceGraph;
+  /** what requests do as a rule */
+  readonly steps: StepWindow;
 }
 
 /** How long something takes as a rule. */
@@ -70,6 +75,33 @@ export class Usual {
       this.#gaps.set(key, gap);
     }
     return gap;
+  }
+
+  /** What nearly all healthy requests to an operation do; null where too few of them are known. */
+  stepsOf(service: string, operation: string): OperationSteps | null {
+    const all = this.#population.steps.of(service, operation);
+    if (all === null || all.visits < usualRequestsMin) return null;
+    return {
+      visits: all.visits,
+      steps: all.steps.filter(({ visits }) => visits >= almostAlways * all.visits),
+    };
+  }
+
+  /** What any healthy request to an operation does, however few are known. */
+  anyStepsOf(service: string, operation: string): OperationSteps | null {
+    return this.#population.steps.of(service, operation);
+  }
+
+  /** How many of the healthy requests to an operation show a step; null where too few of them are known. */
+  stepShare(
+    { service, operation }: { readonly service: string; readonly operation: string },
+    step: StepName,
+  ): { readonly shown: number; readonly compared: number } | null {
+    const all = this.anyStepsOf(service, operation);
+    if (all === null || all.visits < usualRequestsMin) return null;
+    const text = stepText(step);
+    const shown = all.steps.find((each) => stepText(each.step) === text)?.visits ?? 0;
+    return { shown, compared: all.visits };
   }
 
   /** The part of an operation's requests that fails in a healthy time; null where none is known. */

@@ -1,6 +1,7 @@
 import { SpanKind } from "../model/span-table.ts";
 import type { Call, TraceCalls } from "../trace/calls.ts";
 import { durationNanosOf } from "../trace/extract-calls.ts";
+import { semanticsOf } from "../trace/semantics.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import { isAsynchronous } from "../trace/waiting.ts";
 
@@ -9,6 +10,8 @@ export interface Visit {
   readonly service: string;
   /** of the span that received it */
   readonly operation: string;
+  /** that span, as index in `Trace.spans` */
+  readonly entry: number;
   /** which process of the service; "" = unknown */
   readonly instance: string;
   /** the visit that it was called from, which comes before it; -1 = none */
@@ -91,6 +94,25 @@ export function visitsOf(trace: Trace, { calls }: TraceCalls): TraceVisits {
   // calls go between visits, so all visits come first
   for (const draft of walk.drafts) for (const span of draft.spans) leave(walk, draft, span);
   return { visits: walk.drafts.map(finished), calls: walk.calls, visitOf: walk.visitOf };
+}
+
+/** What tells a step from others. */
+export function stepText({ kind, callee, operation }: Pick<Step, "kind" | "callee" | "operation">): string {
+  return `${kind}\u0000${callee}\u0000${operation}`;
+}
+
+/**
+ * The visits that did all of their work as far as they tell themselves: neither they nor the call that they answered failed,
+ * and their answer was neither a refusal nor a redirection, after which the rest is left out for a reason.
+ */
+export function plainVisits(trace: Trace, { visits, calls }: TraceVisits): readonly Visit[] {
+  const failedFor = new Set<number>();
+  for (const { calleeVisit, failed } of calls) if (failed) failedFor.add(calleeVisit);
+  return visits.filter(({ entry, failed, durationNanos }, index) => {
+    if (failed || durationNanos === null || failedFor.has(index)) return false;
+    const { table, row } = trace.spans[entry] as TraceSpan;
+    return !semanticsOf(table).isTurnedAway(row);
+  });
 }
 
 interface Walk {
@@ -231,7 +253,17 @@ function finished({ entry, parent, steps, waits, failed }: Draft): Visit {
   const durationNanos = durationNanosOf(entry);
   const { service, operation, instance } = entry;
   const ownNanos = durationNanos === null ? null : Math.max(0, durationNanos - waitedNanos(entry, waits));
-  return { service, operation, instance, parent, durationNanos, ownNanos, failed, steps };
+  return {
+    service,
+    operation,
+    entry: entry.index,
+    instance,
+    parent,
+    durationNanos,
+    ownNanos,
+    failed,
+    steps,
+  };
 }
 
 /** The length of the union of all waits, within the visit. `waits` is sorted in place. */

@@ -21,7 +21,7 @@ export async function services(run: CommandRun): Promise<number> {
 }
 
 async function scopeOfFiles(run: CommandRun): Promise<Scope> {
-  const rollup = new ScopeRollup();
+  const rollup = new ScopeRollup({ learnsSteps: false });
   await foldFiles(run, run.operands, { rollup, bounds: [timeBounds(run)], window: null });
   return rollup.scope(null);
 }

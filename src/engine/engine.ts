@@ -158,8 +158,10 @@ class LiveEngine implements Engine {
     const healthy = baseline === undefined ? {} : { baseline: this.#folded.scope(baseline) };
     await nextTurn();
     const failed = failedService === undefined ? {} : { failedService };
-    const report = analyzeTrace(trace, scope, { language, scoring, ...failed, ...healthy });
-    return { ...this.#folded.stateOf(traceId), report: this.#withDoubts(trace, report) };
+    const state = this.#folded.stateOf(traceId);
+    const isComplete = state.complete;
+    const report = analyzeTrace(trace, scope, { language, scoring, isComplete, ...failed, ...healthy });
+    return { ...state, report: this.#withDoubts(trace, report) };
   }
 
   /** Only we know what time it is. */

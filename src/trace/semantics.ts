@@ -51,7 +51,7 @@ export interface NamedPeer {
 }
 
 /** Bits of what is known of a row. */
-const Fact = { Known: 1, Failed: 2, RateLimited: 4, Stream: 8, Summary: 16 } as const;
+const Fact = { Known: 1, Failed: 2, RateLimited: 4, Stream: 8, Summary: 16, TurnedAway: 32 } as const;
 /** In place of a peer's number. */
 const PeerNumber = { Unknown: 0, None: 1, First: 2 } as const;
 
@@ -174,6 +174,11 @@ export class TableSemantics {
     return (this.#factsOf(row) & Fact.RateLimited) !== 0;
   }
 
+  /** Whether the answer was that the work is not done here: refused, moved, not modified, or failed. */
+  isTurnedAway(row: number): boolean {
+    return (this.#factsOf(row) & Fact.TurnedAway) !== 0;
+  }
+
   /**
    * Whether the request became a connection that stays open (a WebSocket, server-sent events, a gRPC or LLM stream): how long
    * it lasts says nothing of how fast it was.
@@ -259,6 +264,7 @@ export class TableSemantics {
         const grpc = this.#grpcStatus();
         if (http === 101 || this.#saysStream()) facts |= Fact.Stream;
         if (this.#row.has(role.summaryCount) && this.#row.isTrue(role.isSummary)) facts |= Fact.Summary;
+        if (http >= 300 || grpc > 0) facts |= Fact.TurnedAway;
         if (http === 429 || grpc === GrpcCode.ResourceExhausted) facts |= Fact.RateLimited;
         if (status !== StatusCode.Ok && this.#failedByCodes(row, http, grpc)) facts |= Fact.Failed;
       }

@@ -48,6 +48,65 @@ function checkAdvice(of: Candidate, ...sentences: readonly string[]): void {
 }
 
 describe("what a fact says", () => {
+  test("what a request left out", () => {
+    const fact = (step: "call" | "message" | "peer" | "step", callee: string, name: string): EvidenceFact => {
+      const at = { service: "shop", operation: "POST /orders", spans: [3] };
+      return { kind: "missing_step", ...at, step, callee, name, shown: 1199, compared: 1200 };
+    };
+    checkTexts(
+      fact("call", "pay", "POST /pay"),
+      "1,199 of 1,200 such requests (shop POST /orders) also call pay (POST /pay); this one did not",
+      "shop의 POST /orders 요청 1,200건 중 1,199건은 pay도 호출하나 (POST /pay) 이 요청은 호출하지 않음",
+    );
+    checkTexts(
+      fact("message", "mail", "work"),
+      "1,199 of 1,200 such requests (shop POST /orders) make mail work on work; this one did not",
+      "shop의 POST /orders 요청 1,200건 중 1,199건은 mail의 work 처리로 이어지나 이 요청은 이어지지 않음",
+    );
+    checkTexts(
+      fact("step", "", "validate"),
+      "1,199 of 1,200 such requests (shop POST /orders) also do validate; this one did not",
+      "shop의 POST /orders 요청 1,200건 중 1,199건은 validate도 수행하나 이 요청은 수행하지 않음",
+    );
+    checkAdvice(
+      candidate([fact("call", "pay", "POST /pay"), fact("step", "", "validate")], {
+        service: "shop",
+        kind: "missing_call",
+      }),
+      "shop: find out why pay POST /pay is left out of POST /orders (deploy, configuration, feature flag, input)",
+    );
+    checkAdvice(
+      candidate([fact("call", "pay", "POST /pay")], { service: "pay" }),
+      "pay: find out why calls to it fail; shop does not even try (a circuit breaker or fallback)",
+    );
+  });
+
+  test("who reaches whom, where a connection did not come about", () => {
+    const reach = (reachedBy: number, unreachedBy: number, alsoUnreached: number): EvidenceFact => {
+      const isCaller = unreachedBy === 0;
+      return { kind: "reach", caller: "shop", callee: "db", isCaller, reachedBy, unreachedBy, alsoUnreached };
+    };
+    checkTexts(
+      reach(1, 0, 2),
+      "1 other service reaches db as always; shop cannot reach 2 other services either",
+      "다른 서비스 1개는 db에 정상적으로 연결, shop은(는) 다른 대상 2개에도 연결하지 못함",
+    );
+    checkTexts(
+      reach(0, 3, 0),
+      "3 other services cannot reach db either",
+      "다른 서비스 3개도 db에 연결하지 못함",
+    );
+  });
+
+  test("work that a hidden failure made necessary", () => {
+    const at = { service: "db", operation: "SELECT", share: 0.5, spans: [3] };
+    checkTexts(
+      { kind: "instead", ...at, selfNanos: 40 * ms, shown: 3, compared: 60 },
+      "because of this failure the request waited 40 ms for SELECT of db, 50 % of its time; only 3 of 60 healthy ones do that",
+      "이 실패 뒤 db의 SELECT에서 40 ms 대기 (전체의 50 %); 정상 요청은 60건 중 3건만 수행",
+    );
+  });
+
   test("failures of a window, by the sort of fault that they began with", () => {
     const say = (cause: CauseKind | null, isVisible = true): readonly string[] =>
       (["en", "ko"] as const).map(

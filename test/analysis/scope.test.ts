@@ -1,8 +1,9 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { graphJson } from "../../src/analysis/graph-json.ts";
-import { ScopeRollup } from "../../src/analysis/scope.ts";
+import { type Scope, ScopeRollup } from "../../src/analysis/scope.ts";
 import { servicesJson } from "../../src/analysis/services-json.ts";
+import { stepsPerOperationMax } from "../../src/model/limits.ts";
 import { minuteOf, type UnixNanos } from "../../src/model/time.ts";
 import { notationStart, tableOf } from "../notation.ts";
 import { runs } from "../runs.ts";
@@ -90,10 +91,38 @@ test("a trace that was added and taken back was never there", () => {
       const [a, b] = [answersOf(withBoth), answersOf(without)];
       expect(a.services).toEqual(b.services);
       expect(a.totals).toEqual(b.totals);
+      expect(a.steps).toEqual(b.steps);
       if (!all.join().includes("link=")) expect(a.graph).toEqual(b.graph);
     }),
     { numRuns: runs(25) },
   );
+});
+
+test("what requests do is read from the minutes of a window alone", () => {
+  const rollup = rollupOf(`
+    web   GET /  0..90ms  server trace=1
+      db  SELECT 1..20ms  server
+    web   GET /  70..71s  server trace=2`);
+  const stepsFrom = (minutes: bigint) => {
+    const at = (notationStart + minutes * 60_000_000_000n) as UnixNanos;
+    return rollup.scope({ from: at, to: at }).steps.of("web", "GET /");
+  };
+  const call = { kind: "call", callee: "db", operation: "SELECT" };
+  expect(stepsFrom(0n)).toEqual({ visits: 1, steps: [{ step: call, visits: 1 }] });
+  expect(stepsFrom(1n)).toEqual({ visits: 1, steps: [] });
+  expect(stepsFrom(2n)).toBeNull();
+});
+
+test("endless names of steps crowd out neither the memory nor the steps that were there before", () => {
+  const one = (trace: number): string => `
+    web   GET /        0..90ms  server trace=${trace}
+      web load         1..2ms   internal
+      web id ${trace}  3..4ms   internal`;
+  const rollup = rollupOf(Array.from({ length: 600 }, (_, i) => one(i + 1)).join(""));
+  const steps = rollup.scope(null).steps.of("web", "GET /");
+  expect(steps?.visits).toBe(600);
+  expect(steps?.steps).toHaveLength(stepsPerOperationMax);
+  expect(steps?.steps.find(({ step }) => step.operation === "load")?.visits).toBe(600);
 });
 
 test("minutes that were dropped are gone, and what belongs to them is ignored from then on", () => {
@@ -123,6 +152,13 @@ test("a clock far in the future does not crowd out the present", () => {
   expect(rollup.scope(window).red.service("web")?.cell.requests).toBe(1);
 });
 
+/** What healthy visits of every operation do. */
+function stepsOf({ red, steps }: Scope) {
+  return red.services.flatMap((service) =>
+    ["op0", "op1", "op2"].map((operation) => [service, operation, steps.of(service, operation)] as const),
+  );
+}
+
 function answersOf(rollup: ScopeRollup) {
   const scope = rollup.scope(null);
   return {
@@ -130,6 +166,7 @@ function answersOf(rollup: ScopeRollup) {
     services: servicesJson(scope, "en"),
     totals: scope.totals,
     problems: scope.problems,
+    steps: stepsOf(scope),
     order: scope.red.servicesByStart,
     dependencies: scope.graph.dependencies(scope.red.servicesByStart),
   };

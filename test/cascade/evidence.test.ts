@@ -1,40 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type TraceEvidence, traceEvidence } from "../../src/cascade/trace-evidence.ts";
+import { traceEvidence } from "../../src/cascade/trace-evidence.ts";
 import { Usual } from "../../src/cascade/usual.ts";
 import { assembleTrace } from "../../src/trace/assemble.ts";
 import { failureOrigins } from "../../src/trace/error-origin.ts";
-import { rowsOf, tableOf, tracesOf } from "../notation.ts";
-import { rollupOf, scopeOf } from "../scopes.ts";
-
-/** What the first trace of a text shows, with all of the text as scope, and against a baseline where one is given. */
-function evidenceOf(text: string, baselineText: string | null = null): TraceEvidence {
-  const scope = scopeOf(text);
-  const [trace] = tracesOf(text, scope.directory);
-  const usual = new Usual(scope, baselineText === null ? null : scopeOf(baselineText));
-  const origins = failureOrigins(trace!, (service, operation) => usual.durationNanos(service, operation));
-  return traceEvidence({ trace: trace!, origins, linked: [], scope, usual });
-}
-
-/** Candidates as `service kind score`. */
-function candidatesOf(text: string, baselineText: string | null = null): readonly string[] {
-  return evidenceOf(text, baselineText).candidates.map(
-    ({ service, kind, score }) => `${service} ${kind} ${score.toFixed(2)}`,
-  );
-}
-
-/** The first candidate as `service kind`. */
-function causeOf(text: string, baselineText: string | null = null): string {
-  return candidatesOf(text, baselineText)[0]?.replace(/ [\d.]+$/, "") ?? "none";
-}
-
-/** The same request many times, each a trace of its own. */
-function times(count: number, request: string, firstTrace = 100): string {
-  const [first = "", ...others] = request.split("\n").filter((line) => line.trim() !== "");
-  return Array.from({ length: count }, (_, i) =>
-    [`${first} trace=${firstTrace + i}`, ...others, ""].join("\n"),
-  ).join("");
-}
+import { rowsOf, tableOf } from "../notation.ts";
+import { rollupOf } from "../scopes.ts";
+import { candidatesOf, causeOf, evidenceOf, times } from "./evidence-of.ts";
 
 /** Twenty-five good requests of the shop, to know what is usual. */
 const usual = `\n${times(
@@ -295,6 +267,7 @@ test("the order of spans changes nothing", () => {
     const trace = assembleTrace(rows, scope.directory);
     const { candidates, confidence } = traceEvidence({
       trace,
+      isComplete: true,
       origins: failureOrigins(trace, () => null),
       linked: [],
       scope,
