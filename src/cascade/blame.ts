@@ -4,11 +4,11 @@ import { exactWeight, RedCell } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
-import { isUnresolved, type SpanError, tellsOfBreaker } from "../trace/span-error.ts";
+import { isUnresolved, type SpanError } from "../trace/span-error.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { kindOf } from "./origin-facts.ts";
-import { blameEntriesMax, exemplarCountMax } from "./scoring.ts";
+import { blameEntriesMax, breakerWord, exemplarCountMax } from "./scoring.ts";
 
 /**
  * Who is to blame for the failures of many traces, request by request, and how requests fared: what one trace says is added
@@ -220,7 +220,7 @@ export class FailureSums {
 }
 
 function isHeldBack({ type, message }: SpanError): boolean {
-  return tellsOfBreaker(type) || tellsOfBreaker(message);
+  return breakerWord.test(type) || breakerWord.test(message);
 }
 
 /** The key with the largest count; equal ones by name. */

@@ -1,6 +1,5 @@
-import { tellsOfBreaker } from "../trace/span-error.ts";
 import { contrast } from "./contrast.ts";
-import { joinedLinesMin } from "./scoring.ts";
+import { breakerWord, joinedLinesMin } from "./scoring.ts";
 import type { LogLine, LogLines, SignalResult } from "./signals.ts";
 import type { StructureOptions } from "./structure-signal.ts";
 import { symptomFindings } from "./symptom-findings.ts";
@@ -86,7 +85,7 @@ class UnitBook {
       text: key,
       name: text,
       isError,
-      isHearsay: tellsOfBreaker(text),
+      isHearsay: breakerWord.test(text),
       group,
       callee: "",
       kind: "line",

@@ -167,14 +167,6 @@ export function isUnresolved({ kind, type, message }: SpanError): boolean {
   return kind === "unreachable" && (unresolvedWords.test(type) || unresolvedWords.test(message));
 }
 
-const breakerWords =
-  /circuit[ -]?breaker|CallNotPermitted|BrokenCircuit|CircuitOpen|CircuitBreakerOpen|breaker is open/i;
-
-/** Whether a text tells of a circuit breaker that lets no call through: the trouble is with whom it would have called. */
-export function tellsOfBreaker(text: string): boolean {
-  return breakerWords.test(text);
-}
-
 function kindOf(facts: ErrorFacts, words: string): SpanError["kind"] {
   const { httpStatus, grpcStatus, errorType, exceptionType, isCaller } = facts;
   const isUnavailable = grpcStatus === GrpcCode.Unavailable || errorType === "UNAVAILABLE";
