@@ -159,6 +159,28 @@ export function chanceOf(comparisons: number): number {
 export const marginMin = { hint: 0, finding: 6 } as const;
 
 /**
+ * Where only some requests of a blamed service are in trouble. A request is slow beyond this quantile of the healthy time's
+ * (one in twenty is anyhow, which is taken off). A value of an attribute marks those in trouble if there are so many requests
+ * with it and with others, at most one in a hundred such findings is chance (Benjamini and Hochberg 1995), its requests are
+ * twice as often in trouble, and four fifths of what is beyond the usual lie there. More distinct values than half of the
+ * requests name single requests.
+ */
+export const contrastRule = {
+  slowQuantile: 0.95,
+  requestsMin: 8,
+  falseShare: 0.01,
+  riskRatioMin: 2,
+  coverageMin: 0.8,
+  distinctShareMax: 0.5,
+} as const;
+/** Above this part of what is beyond the usual, a finding says "only", below "mostly". */
+export const onlyWhereMin = 0.95;
+/** What is in trouble is said to fail (or to be slow) where the other makes up less than this part of it. */
+export const sideTroubleMax = 0.1;
+/** An instance is gone if its part of the requests fell below this part of what it was. */
+export const goneShareMax = 0.25;
+
+/**
  * How signals are put together: at `half` a signal is half convinced, and alone it never makes more than `most` of a score.
  * Latency: 5 % of a request; most often victims are slow too. Structure and logs: p 1e-4; victims show most steps, while
  * lines are mostly about who writes them. Metrics: a fifth of a limit. Errors: 2 % of requests fail; their origins are

@@ -6,6 +6,8 @@ import { isAsynchronous } from "../trace/waiting.ts";
 
 /** One request as one service worked on it: the span that received it, and the local work below. */
 export interface Visit {
+  /** index of the span that received it */
+  readonly span: number;
   readonly service: string;
   /** of the span that received it */
   readonly operation: string;
@@ -229,9 +231,9 @@ function sentStart({ start, clockShift }: TraceSpan): number {
 
 function finished({ entry, parent, steps, waits, failed }: Draft): Visit {
   const durationNanos = durationNanosOf(entry);
-  const { service, operation, instance } = entry;
+  const { index: span, service, operation, instance } = entry;
   const ownNanos = durationNanos === null ? null : Math.max(0, durationNanos - waitedNanos(entry, waits));
-  return { service, operation, instance, parent, durationNanos, ownNanos, failed, steps };
+  return { span, service, operation, instance, parent, durationNanos, ownNanos, failed, steps };
 }
 
 /** The length of the union of all waits, within the visit. `waits` is sorted in place. */

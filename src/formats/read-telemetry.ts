@@ -6,6 +6,7 @@ import {
   tableBytesMax,
   tableRowsMax,
 } from "../model/limits.ts";
+import type { AttributeNames } from "../model/attributes.ts";
 import type { Problem } from "../model/problems.ts";
 import { SpanTable } from "../model/span-table.ts";
 import {
@@ -50,7 +51,7 @@ export interface ReadOptions {
   /** rows of a table before it is handed over; default `tableRowsMax` */
   readonly tableRows?: number;
   /** names of the attributes that are kept; default: all */
-  readonly attributes?: ReadonlySet<string>;
+  readonly attributes?: AttributeNames;
 }
 
 export interface Counts {
