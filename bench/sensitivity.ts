@@ -45,7 +45,9 @@ function variations(): readonly Variation[] {
     if (!foldedLimits.has(name))
       addNumbers(found, { name, value, set: (changed) => setConstant(name, changed) });
   const wanted = values.only;
-  return found.filter(({ name }) => name === "" || wanted.length === 0 || wanted.some((each) => name.startsWith(each)));
+  return found.filter(
+    ({ name }) => name === "" || wanted.length === 0 || wanted.some((each) => name.startsWith(each)),
+  );
 }
 
 interface Slot {
@@ -95,7 +97,13 @@ async function evaluateAll(all: readonly Variation[]): Promise<void> {
   const { values: settings, origins } = loadSettings({ flags: new Map(), environment: {}, file: null });
   const { stdin, stdout, stderr } = process;
   const host = { stdin, stdout, stderr, env: {} };
-  const run = { host, settings: { ...settings, quiet: true }, origins, operands: [], format: "json" as const };
+  const run = {
+    host,
+    settings: { ...settings, quiet: true },
+    origins,
+    operands: [],
+    format: "json" as const,
+  };
   const folders = await findCases(positionals);
   for (const [index, { name, parentName, files, truth }] of folders.entries()) {
     stderr.write(`[${index + 1}/${folders.length}] ${name}\n`);
@@ -104,7 +112,9 @@ async function evaluateAll(all: readonly Variation[]): Promise<void> {
       const input = { incidentFile: files.incident, files, windows: truth.windows, asked: [] };
       const read = await readWindow(run, input);
       for (const variation of all) {
-        const answer = answerWith(variation, () => answerOf(reportOf(read), { names: [], figures: read.figures }));
+        const answer = answerWith(variation, () =>
+          answerOf(reportOf(read), { names: [], figures: read.figures }),
+        );
         const dataset = truth.label.dataset ?? parentName;
         variation.cases.push({ caseId: name, dataset, label: truth.label, signals, seconds: 0, answer });
       }
@@ -142,7 +152,9 @@ const [asItIs, ...changed] = all;
 const usual = figuresOf(asItIs?.cases ?? []);
 const sets = [...usual.keys()];
 const row = (cells: readonly string[]): string => `| ${cells.join(" | ")} |\n`;
-process.stdout.write(row(["constant", "value", ...sets]) + row(["constant", "value", ...sets].map(() => "---")));
+process.stdout.write(
+  row(["constant", "value", ...sets]) + row(["constant", "value", ...sets].map(() => "---")),
+);
 process.stdout.write(row(["as it is", "", ...sets.map((name) => (usual.get(name) ?? 0).toFixed(3))]));
 const broken: string[] = [];
 for (const { name, value, cases } of changed) {
@@ -159,5 +171,7 @@ for (const { name, value, cases } of changed) {
   }
 }
 process.stdout.write(`\n${changed.length} variations; those that are not listed move nothing.\n`);
-process.stdout.write(broken.length === 0 ? "Every constant keeps within the bar.\n" : `${broken.join("\n")}\n`);
+process.stdout.write(
+  broken.length === 0 ? "Every constant keeps within the bar.\n" : `${broken.join("\n")}\n`,
+);
 process.exitCode = broken.length === 0 ? 0 : 1;

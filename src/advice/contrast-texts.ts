@@ -12,7 +12,12 @@ export function contrastText(fact: ContrastFact, ko: boolean): FactText {
   const isOnly = coverage >= onlyWhereMin;
   const what = troubleWords[trouble][ko ? "ko" : "en"];
   const [bad, of, otherBad, otherOf] = [inside.count, inside.of, others.count, others.of].map(formatCount);
-  const same = alike.length === 0 ? "" : ko ? ` (${alike.join(", ")}와(과) 같은 요청)` : ` (the same requests as ${alike.join(", ")})`;
+  const same =
+    alike.length === 0
+      ? ""
+      : ko
+        ? ` (${alike.join(", ")}와(과) 같은 요청)`
+        : ` (the same requests as ${alike.join(", ")})`;
   return {
     statement: ko
       ? `${place}에서${isOnly ? "만" : " 주로"} 발생${same}: 요청 ${of}건 중 ${bad}건 ${what}, 그 외 ${otherOf}건 중 ${otherBad}건`

@@ -2,9 +2,10 @@ import { adviceFor } from "../advice/advice.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
 import { BlameRollup, entryKey, type FailureSums } from "../cascade/blame.ts";
+import type { Candidate } from "../cascade/candidate.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
 import { type MetricWindow, metricSignal } from "../cascade/metric-signal.ts";
-import { errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
+import { adviceRule, errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
 import type { LogLines, SignalFindings } from "../cascade/signals.ts";
 import { VisitRollup, type VisitSums } from "../cascade/visit-rollup.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type WindowTraces,
   windowEvidence,
 } from "../cascade/window-evidence.ts";
+import { windowRemedies } from "../cascade/window-remedies.ts";
 import { MetricRollup } from "../metrics/metric-courses.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
@@ -22,7 +24,7 @@ import { callsOf } from "../trace/extract-calls.ts";
 import type { Trace } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
 import { graphJson } from "./graph-json.ts";
-import type { EntryPointJson, Language, WindowReport } from "./report.ts";
+import type { AdviceJson, EntryPointJson, Language, WindowReport } from "./report.ts";
 import { type Scope, ScopeRollup, type SharedSums, senderNames } from "./scope.ts";
 import { impactOf, structuralAnalysis } from "./structural-analysis.ts";
 
@@ -197,7 +199,7 @@ export function analyzeWindow(
     dependency_graph: graphJson(scope),
     onset_order: onsetOrder,
     recommendations: base.recommendations,
-    advice: adviceFor(candidates, language).map((advice) => ({ ...advice, spans: [] })),
+    advice: adviceJson(candidates, { window, baseline, language }),
     exemplar_trace_ids: exemplarsOf(evidence, blame),
     totals: {
       spans: scope.totals.spans,
@@ -206,6 +208,29 @@ export function analyzeWindow(
     },
     problems: mergeProblems([...scope.problems, ...thinnedProblems(window.visits)]),
   };
+}
+
+/** What to do about the first candidate, and about those that are nearly as strong. */
+function adviceJson(
+  candidates: readonly Candidate[],
+  sides: { readonly window: WindowSums; readonly baseline: WindowSums | null; readonly language: Language },
+): readonly AdviceJson[] {
+  const { window, baseline, language } = sides;
+  const [before, after] = [baseline?.visits ?? null, window.visits];
+  const scoreMin = adviceRule.scoreShareMin * (candidates[0]?.score ?? 0);
+  const strong = candidates.filter(({ score }) => score >= scoreMin);
+  const isDatabase = (service: string): boolean => window.scope.graph.nodeKinds.get(service) === "database";
+  const remedies =
+    before === null || after === null
+      ? []
+      : strong.flatMap((candidate) =>
+          windowRemedies(candidate, { before, after, isDatabase: isDatabase(candidate.service) }),
+        );
+  return adviceFor({ candidates: strong, remedies }, language).map(({ traceIds, ...advice }) => ({
+    ...advice,
+    spans: [],
+    traces: traceIds.length > 0 ? traceIds : (window.blame.failures.get(advice.service)?.exemplars ?? []),
+  }));
 }
 
 function thinnedProblems(visits: VisitSums | null): readonly Problem[] {

@@ -117,7 +117,13 @@ function onlyWhere(was: Groups, is: Groups, after: VisitSums): ContrastFact | nu
   const isIn = ({ failed, slow }: Pick<Group, "failed" | "slow">): number =>
     (trouble === "slow" ? 0 : failed) + (trouble === "failed" ? 0 : slow);
   const usual = was.requests === 0 ? 0 : isIn(was) / was.requests;
-  const search: Search = { isIn, usual, excess: isIn(is) - usual * is.requests, independent: is.independent };
+  const search: Search = {
+    isIn,
+    usual,
+    excess: isIn(is) - usual * is.requests,
+    independent: is.independent,
+    before: was.groups,
+  };
   if (search.excess <= 0) return null;
   const first = narrow(is.groups, search);
   if (first === null) return null;
@@ -154,6 +160,7 @@ interface Search {
   /** in all, beyond that */
   readonly excess: number;
   readonly independent: number;
+  readonly before: readonly Group[];
 }
 
 /** What is more frequent than usual: failures, slow requests, or both. */
@@ -192,7 +199,11 @@ function narrow(groups: readonly Group[], search: Search): MarkedValue | null {
   const cells = new Map<string, Map<string, { count: number; of: number }>>();
   for (const group of groups)
     for (const { key, value } of group.attributes) {
-      const cell = mapEntry(mapEntry(cells, key, () => new Map()), value, () => ({ count: 0, of: 0 }));
+      const cell = mapEntry(
+        mapEntry(cells, key, () => new Map()),
+        value,
+        () => ({ count: 0, of: 0 }),
+      );
       cell.count += search.isIn(group);
       cell.of += group.requests;
     }
@@ -211,11 +222,13 @@ function narrow(groups: readonly Group[], search: Search): MarkedValue | null {
   const [best] = found.sort((a, b) => b.g - a.g || byKey(a, b));
   if (best === undefined) return null;
   const { key, value, inside, others } = best;
-  const isAlike = ({ inside: share }: Split): boolean => share.count === inside.count && share.of === inside.of;
+  const isAlike = ({ inside: share }: Split): boolean =>
+    share.count === inside.count && share.of === inside.of;
   const alike = found.filter((each) => each !== best && isAlike(each)).map((each) => attributeOf(each));
   const rest = [...(cells.get(key) ?? [])].filter(([other]) => other !== value);
   const [most] = rest.sort(([a, x], [b, y]) => y.of - x.of || (a < b ? -1 : 1));
-  return { key, value, inside, others, otherValue: most?.[0] ?? null, alike };
+  const isNew = !search.before.some((group) => carries(group, best));
+  return { key, value, inside, others, otherValue: most?.[0] ?? null, isNew, alike };
 }
 
 function attributeOf({ key, value }: SplitAttribute): SplitAttribute {

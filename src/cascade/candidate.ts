@@ -215,6 +215,8 @@ export interface MarkedValue {
   readonly others: Share;
   /** what most requests with another value have; null = nothing */
   readonly otherValue: string | null;
+  /** no request of the healthy time had it */
+  readonly isNew: boolean;
   /** attributes that mark the same requests, so that nothing tells which of them it is */
   readonly alike: readonly { readonly key: string; readonly value: string }[];
 }

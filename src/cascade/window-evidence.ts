@@ -100,7 +100,10 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
 }
 
 /** Which requests of a service it is about, where two populations can tell. */
-function contrastOf({ service }: FusedFinding, { window, baseline }: WindowQuestion): readonly EvidenceFact[] {
+function contrastOf(
+  { service }: FusedFinding,
+  { window, baseline }: WindowQuestion,
+): readonly EvidenceFact[] {
   const before = baseline?.visits ?? null;
   return before === null || window.visits === null ? [] : contrastFacts(service, before, window.visits);
 }
@@ -202,8 +205,7 @@ function candidateOf(fused: FusedFinding, contrast: readonly EvidenceFact[]): Ca
     kind: findings[0]?.kind ?? "error",
     score: fused.score,
     operation: place?.operation ?? null,
-    instance:
-      instanceOf(contrast) ?? findings.find(({ instance }) => instance !== null)?.instance ?? null,
+    instance: instanceOf(contrast) ?? findings.find(({ instance }) => instance !== null)?.instance ?? null,
     edge: place?.edge ?? null,
     evidence: [...(first === undefined ? [] : [first]), ...contrast, ...others].slice(0, factCountMax),
   };

@@ -36,7 +36,11 @@ export async function answerWindow(run: CommandRun, input: WindowCase): Promise<
   const read = await readWindow(run, input);
   const report = reportOf(read);
   const seconds = (performance.now() - startedAt) / 1000;
-  return { answer: answerOf(report, { names: input.asked, figures: read.figures }), signals: read.signals, seconds };
+  return {
+    answer: answerOf(report, { names: input.asked, figures: read.figures }),
+    signals: read.signals,
+    seconds,
+  };
 }
 
 /** A case as it was read: its report can be made again and again. */

@@ -159,6 +159,21 @@ export function isConnectionLost({ type, message }: SpanError): boolean {
   return lostWords.test(type) || lostWords.test(message);
 }
 
+const shortageWords = {
+  pool: /pool.{0,60}(?:time(?:d)?[ _-]?out|exhaust|full|limit|empty|not available|unavailable)|(?:time(?:d)?[ _-]?out|exhaust|waiting|no (?:free|available)).{0,60}(?:pool|connections?\b)|too many (?:connections|clients)/i,
+  name: /ENOTFOUND|EAI_AGAIN|UnknownHost|no such host|name resolution|name or service not known|getaddrinfo|could not resolve|DNS/i,
+  lock: /deadlock|lock (?:wait|request)|could not obtain lock|LockTimeout|LockAcquisition|could not serialize/i,
+  memory: /OutOfMemory|out of memory|heap (?:space|limit|out)|OOMKilled|MemoryError|Cannot allocate memory/i,
+} as const;
+
+/** What was short, or in the way, where an error says so in its words: a pool's connections, a host's name, a lock, memory. */
+export function shortageIn({ type, message }: SpanError): keyof typeof shortageWords | null {
+  const words = `${type}\n${message}`;
+  for (const [shortage, pattern] of Object.entries(shortageWords))
+    if (pattern.test(words)) return shortage as keyof typeof shortageWords;
+  return null;
+}
+
 function kindOf(facts: ErrorFacts, words: string): SpanError["kind"] {
   const { httpStatus, grpcStatus, errorType, exceptionType, isCaller } = facts;
   const isUnavailable = grpcStatus === GrpcCode.Unavailable || errorType === "UNAVAILABLE";
