@@ -201,7 +201,7 @@ export const adviceRule = {
   nearLimitMin: 0.7,
   scoreShareMin: 0.5,
 } as const;
-/** More advice is not read. */
+/** How much advice a report gives at most: more is not read. */
 export const adviceCountMax = 5;
 
 /**

@@ -64,6 +64,7 @@ export interface VisitSums {
     readonly durationNanos: Float64Array;
     readonly ownNanos: Float64Array;
     readonly failed: Uint8Array;
+    readonly answerFailed: Uint8Array;
   };
   /** one row a call */
   readonly calls: {
@@ -159,6 +160,7 @@ export class VisitRollup {
     columns.durationNanos.push(visit.durationNanos ?? Number.NaN);
     columns.ownNanos.push(visit.ownNanos ?? Number.NaN);
     columns.failed.push(visit.failed ? 1 : 0);
+    columns.answerFailed.push(visit.answerFailed ? 1 : 0);
   }
 
   #addCall(call: VisitCall, { visits }: TraceVisits, firstVisit: number): void {
@@ -345,6 +347,7 @@ function visitColumns() {
     durationNanos: new Column(new Float64Array(0)),
     ownNanos: new Column(new Float64Array(0)),
     failed: new Column(new Uint8Array(0)),
+    answerFailed: new Column(new Uint8Array(0)),
   };
 }
 

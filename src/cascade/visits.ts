@@ -21,6 +21,8 @@ export interface Visit {
   readonly ownNanos: number | null;
   /** whether any of its spans failed */
   readonly failed: boolean;
+  /** whether the span that received it did, so that the caller got an error */
+  readonly answerFailed: boolean;
   /** what it did, in the order of spans; one thing may come several times */
   readonly steps: readonly Step[];
 }
@@ -233,7 +235,8 @@ function finished({ entry, parent, steps, waits, failed }: Draft): Visit {
   const durationNanos = durationNanosOf(entry);
   const { index: span, service, operation, instance } = entry;
   const ownNanos = durationNanos === null ? null : Math.max(0, durationNanos - waitedNanos(entry, waits));
-  return { span, service, operation, instance, parent, durationNanos, ownNanos, failed, steps };
+  const answerFailed = entry.failed;
+  return { span, service, operation, instance, parent, durationNanos, ownNanos, failed, answerFailed, steps };
 }
 
 /** The length of the union of all waits, within the visit. `waits` is sorted in place. */

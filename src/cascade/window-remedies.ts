@@ -150,7 +150,7 @@ function deadlines({ is }: Sides, before: VisitSums): readonly Shown[] {
     const { caller, callee, operation } = calls;
     const failed = calls.rows.filter((row) => {
       const visit = is.sums.calls.calleeVisit[row] as number;
-      return hasFailed(is.sums, row) && visit >= 0 && is.sums.visits.failed[visit] === 0;
+      return hasFailed(is.sums, row) && visit >= 0 && is.sums.visits.answerFailed[visit] === 0;
     });
     const waits = waitsOf(is.sums, failed);
     if (waits.length < adviceRule.requestsMin) return [];
@@ -255,7 +255,7 @@ function fallback({ is }: Sides): Shown | null {
     if (!isLost) continue;
     const share = mapEntry(shares, visits.operation[visit] as number, () => ({ count: 0, of: 0, rows: [] }));
     share.of += 1;
-    if (visits.failed[visit] === 0) continue;
+    if (visits.answerFailed[visit] === 0) continue;
     share.count += 1;
     share.rows.push(rowOf.get(visit) as number);
   }
