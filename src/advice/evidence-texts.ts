@@ -3,8 +3,8 @@ import { confidentFrom, probableFrom, windowConfidentFrom, windowProbableFrom } 
 import type { UsualTime } from "../cascade/usual.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import type { SpanError } from "../trace/semantics.ts";
-import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";
 import { contrastText, goneText } from "./contrast-texts.ts";
+import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";
 import { slowerText, stopText, symptomText, troublesText } from "./population-texts.ts";
 import type { Language } from "./structural-texts.ts";
 

@@ -141,7 +141,7 @@ function evidenceParts(trace: Trace, scope: Scope, parts: Parts): EvidenceParts 
       }),
     ),
     advice: adviceFor({ candidates, remedies: traceRemedies(trace, { candidates, usual }) }, language).map(
-      ({ traceIds: _, ...advice }) => ({ ...advice, spans: idsOf(advice.spans) }),
+      ({ kind, service, sentence, spans }) => ({ kind, service, sentence, spans: idsOf(spans) }),
     ),
     failing_path: failingPath(trace, origins, { path, slowSpan: slowSpanOf(candidates[0]) }),
     propagation: propagation.map((step) => ({ ...step, spans: idsOf(step.spans) })),

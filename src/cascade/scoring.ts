@@ -227,7 +227,7 @@ export const hintConfidenceMax = 0.25;
 /** Facts of one signal that a candidate shows. */
 export const factsPerSignalMax = 3;
 
-/** Visits of a window that are kept: 60 MB. Of more, traces are thinned evenly and counted. */
+/** Visits of a window that are kept: 65 MB. Of more, traces are thinned evenly and counted. */
 export const visitsMax = 1_000_000;
 /** Distinct names in them (of services, operations, instances); further ones are put together as `overflowName`. */
 export const visitNamesMax = 200_000;

@@ -1,6 +1,7 @@
 import { Interner } from "../base/interner.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { splitSetsMax, splitValuesMax } from "../model/limits.ts";
+import type { SpanTable } from "../model/span-table.ts";
 import { type SplitAttribute, splitAttributesOf } from "../trace/split-attributes.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import { visitNamesMax } from "./scoring.ts";
@@ -23,7 +24,11 @@ export class SplitSets {
   readonly #values = new PairInterner(visitNamesMax);
   /** place + 1 of the set without the last value (0 = nothing), and the last one */
   readonly #sets = new PairInterner(splitSetsMax);
-  readonly #ofResource = new WeakMap<readonly SplitAttribute[], number>();
+  /** by table, the sets of its resources by number */
+  readonly #ofTables = new WeakMap<SpanTable, (number | undefined)[]>();
+  /** what was asked for last: visits of one table come together */
+  #table: SpanTable | null = null;
+  #ofResources: (number | undefined)[] = [];
 
   constructor() {
     this.#keys.idOf(0, 0);
@@ -34,17 +39,24 @@ export class SplitSets {
   /** The set of a visit of the trace. */
   setOf({ spans }: Trace, visit: Visit): number {
     const { table, row } = spans[visit.span] as TraceSpan;
-    const attributes = splitAttributesOf(table);
-    const ofResource = attributes.ofResource(table.resource[row] as number);
-    let set = this.#ofResource.get(ofResource);
-    if (set === undefined) {
-      const { instance } = visit;
-      const own = instance === "" ? ofResource : [...ofResource, { key: instanceKey, value: instance }];
-      set = this.#extended(0, visit.service, own);
-      this.#ofResource.set(ofResource, set);
+    if (table !== this.#table) {
+      this.#table = table;
+      this.#ofResources = this.#ofTables.get(table) ?? [];
+      this.#ofTables.set(table, this.#ofResources);
     }
-    const ofSpan = attributes.ofRow(row);
+    const resource = table.resource[row] as number;
+    const set = this.#ofResources[resource] ?? this.#addResource(table, resource, visit);
+    const ofSpan = splitAttributesOf(table).ofRow(row);
     return ofSpan.length === 0 ? set : this.#extended(set, visit.service, ofSpan);
+  }
+
+  #addResource(table: SpanTable, resource: number, { service, instance }: Visit): number {
+    const attributes = splitAttributesOf(table).ofResource(resource);
+    const own = instance === "" ? attributes : [...attributes, { key: instanceKey, value: instance }];
+    const set = this.#extended(0, service, own);
+    while (this.#ofResources.length < resource) this.#ofResources.push(undefined);
+    this.#ofResources[resource] = set;
+    return set;
   }
 
   read(): readonly (readonly SplitAttribute[])[] {

@@ -15,6 +15,7 @@ export function traceRemedies(
   trace: Trace,
   { candidates, usual }: { readonly candidates: readonly Candidate[]; readonly usual: Usual },
 ): readonly Remedy[] {
+  if (!trace.spans.some((span) => span.failed)) return [];
   const inverted = deadlines(trace, usual);
   const failed = failedCalls(trace, new Set(candidates.map(({ service }) => service)));
   return candidates.flatMap(({ service }) => [

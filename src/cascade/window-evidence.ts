@@ -10,6 +10,7 @@ import { latencySignal } from "./latency-signal.ts";
 import { logSignal } from "./log-signal.ts";
 import {
   addedLatencyShareMin,
+  adviceRule,
   candidateCountMax,
   excessTestMin,
   factCountMax,
@@ -88,7 +89,10 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
   const margin = marginOf(fused[0], signals);
   const isHint = margin >= marginMin.hint && (fused[0]?.score ?? 0) >= hintScoreMin;
   const listed = isHint ? fused.slice(0, candidateCountMax) : [];
-  const candidates = listed.map((each) => candidateOf(each, contrastOf(each, question)));
+  const scoreMin = adviceRule.scoreShareMin * (listed[0]?.score ?? 0);
+  const candidates = listed.map((each) =>
+    candidateOf(each, each.score >= scoreMin ? contrastOf(each, question) : []),
+  );
   return {
     candidates,
     confidence: confidenceOf(candidates, margin, sums),

@@ -1,12 +1,12 @@
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { Encoding, Signal } from "../engine/ports.ts";
+import type { AttributeNames } from "../model/attributes.ts";
 import {
   containerLevelsMax,
   malformedRecordsShownMax,
   tableBytesMax,
   tableRowsMax,
 } from "../model/limits.ts";
-import type { AttributeNames } from "../model/attributes.ts";
 import type { Problem } from "../model/problems.ts";
 import { SpanTable } from "../model/span-table.ts";
 import {

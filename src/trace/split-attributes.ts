@@ -14,14 +14,15 @@ const none: readonly SplitAttribute[] = [];
 const instanceNames: ReadonlySet<string> = new Set(resourceKeys.instance);
 
 const known = new WeakMap<SpanTable, SplitAttributes>();
+/** What was asked for last: questions come many at a time about one table. */
+let last: SplitAttributes | null = null;
 
+/** What the resources and rows of a table say that may split requests into groups. */
 export function splitAttributesOf(table: SpanTable): SplitAttributes {
-  let found = known.get(table);
-  if (found === undefined) {
-    found = new SplitAttributes(table);
-    known.set(table, found);
-  }
-  return found;
+  if (last !== null && last.table === table) return last;
+  last = known.get(table) ?? new SplitAttributes(table);
+  known.set(table, last);
+  return last;
 }
 
 /** By string id of a name. */
@@ -32,33 +33,25 @@ const Verdict = { Unknown: 0, Split: 1, Other: 2 } as const;
  * out: a span knows its own. Names are judged once; most spans have no such attribute, and those cost a scan.
  */
 class SplitAttributes {
-  readonly #table: SpanTable;
+  readonly table: SpanTable;
   #verdicts = new Uint8Array(64);
-  readonly #byResource: (readonly SplitAttribute[] | undefined)[] = [];
 
   constructor(table: SpanTable) {
-    this.#table = table;
+    this.table = table;
   }
 
-  /** The same list for the same resource. */
   ofResource(resource: number): readonly SplitAttribute[] {
-    const cached = this.#byResource[resource];
-    if (cached !== undefined) return cached;
-    const { attributeStart, attributeEnd } = this.#table.resources;
-    // a list of its own, so that resources can be told apart by it
-    const found = [...this.#within(attributeStart[resource] ?? 0, attributeEnd[resource] ?? 0)];
-    while (this.#byResource.length < resource) this.#byResource.push(undefined);
-    this.#byResource[resource] = found;
-    return found;
+    const { attributeStart, attributeEnd } = this.table.resources;
+    return this.#within(attributeStart[resource] ?? 0, attributeEnd[resource] ?? 0);
   }
 
   ofRow(row: number): readonly SplitAttribute[] {
-    const { attributeStart, attributeEnd } = this.#table;
+    const { attributeStart, attributeEnd } = this.table;
     return this.#within(attributeStart[row] as number, attributeEnd[row] as number);
   }
 
   #within(start: number, end: number): readonly SplitAttribute[] {
-    const { attributes } = this.#table;
+    const { attributes } = this.table;
     let found: SplitAttribute[] | null = null;
     for (let i = start; i < end; i += 1) {
       if (!this.#isSplit(attributes.key[i] as number)) continue;
@@ -73,7 +66,7 @@ class SplitAttributes {
   #isSplit(key: number): boolean {
     if (key >= this.#verdicts.length) this.#verdicts = grow(this.#verdicts, key + 1);
     if (this.#verdicts[key] === Verdict.Unknown) {
-      const name = this.#table.strings.get(key);
+      const name = this.table.strings.get(key);
       this.#verdicts[key] = isSplitName(name) && !instanceNames.has(name) ? Verdict.Split : Verdict.Other;
     }
     return this.#verdicts[key] === Verdict.Split;

@@ -345,6 +345,26 @@ web      GET /cart  0..520ms  server error
     });
   });
 
+  test("raises a timeout that a healthy time's p99 exceeds, and no other", () => {
+    const call = (deadline: number): string => `
+web      GET /report  0..${deadline + 20}ms  server error
+  web    GET         10..${deadline + 10}ms  client error status="deadline exceeded"
+    report GET /report 12..${deadline + 100}ms server`;
+    const healthy = tracesText(
+      60,
+      (i) => `
+web      GET /report  0..${320 + i}ms  server TRACE
+  web    GET         10..${310 + i}ms  client
+    report GET /report 12..${302 + i}ms server`,
+    );
+    checkAdvice(traceAdvice(call(200), healthy), "timeout_budget", {
+      en: "web: it gives up on report GET /report after 200 ms, which takes up to 349 ms in a healthy time (p99); raise the timeout",
+      ko: "web: report GET /report 호출을 200 ms 만에 포기하지만 정상 시 p99는 349 ms. 타임아웃을 늘릴 것",
+    });
+    const kinds = traceAdvice(call(2000), healthy)("en").map(({ kind }) => kind);
+    expect(kinds).not.toContain("timeout_budget");
+  });
+
   test.each([
     [
       "HikariPool-1 - Connection is not available, request timed out",
