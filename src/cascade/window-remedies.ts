@@ -15,12 +15,12 @@ export function windowRemedies(
   { before, after, isDatabase }: { before: VisitSums; after: VisitSums; isDatabase: boolean },
 ): readonly Remedy[] {
   const { service } = candidate;
-  const sides = { was: sideOf(before, service), is: sideOf(after, service) };
+  const sides = { service, was: sideOf(before, service), is: sideOf(after, service) };
   const found: (Shown | null)[] = [
     isDatabase ? slowDatabase(candidate, sides) : null,
     capacity(candidate, sides),
     retryStorm(sides),
-    ...egress(sides, service),
+    ...egress(sides),
     ...deadlines(sides, before),
     failFast(sides),
     fallback(sides),
@@ -56,6 +56,8 @@ interface NamedCalls extends CallName {
 }
 
 interface Sides {
+  /** the candidate */
+  readonly service: string;
   readonly was: Side;
   readonly is: Side;
 }
@@ -63,7 +65,9 @@ interface Sides {
 function sideOf(sums: VisitSums, service: string): Side {
   const rows: number[][] = sums.callNames.map(() => []);
   for (const [row, name] of sums.calls.name.entries()) rows[name]?.push(row);
-  const named = sums.callNames.map((name, i) => ({ ...name, rows: rows[i] ?? [] }));
+  const named = sums.callNames
+    .map((name, i) => ({ ...name, rows: rows[i] ?? [] }))
+    .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
   return {
     sums,
     to: named.filter(
@@ -74,6 +78,10 @@ function sideOf(sums: VisitSums, service: string): Side {
     ),
     elsewhere: named.filter(({ callee, kind }) => callee !== service && kind !== "message"),
   };
+}
+
+function nameOf({ caller, callee, operation, kind }: CallName): string {
+  return [caller, callee, operation, kind].join("\u0000");
 }
 
 /** How long the caller waited; NaN = unknown. */
@@ -118,13 +126,14 @@ function byCaller(
 }
 
 /** The caller that waits longest in all. */
-function failFast({ was, is }: Sides): Shown | null {
+function failFast({ service, was, is }: Sides): Shown | null {
+  const usualCalls = new Map(byCaller(was.to));
   let longest = 0;
   let found: Shown | null = null;
   for (const [caller, rows] of byCaller(is.to)) {
     const failed = rows.filter((row) => hasFailed(is.sums, row));
     const waits = waitsOf(is.sums, failed);
-    const before = byCaller(was.to).find(([other]) => other === caller)?.[1] ?? [];
+    const before = usualCalls.get(caller) ?? [];
     const usual = waitsOf(
       was.sums,
       before.filter((row) => !hasFailed(was.sums, row)),
@@ -134,7 +143,7 @@ function failFast({ was, is }: Sides): Shown | null {
     const total = waitedNanos * waits.length;
     if (waitedNanos < adviceRule.waitFactorMin * quantileOf(usual, 0.5) || total <= longest) continue;
     longest = total;
-    const edge = { caller, callee: is.to[0]?.callee ?? "" };
+    const edge = { caller, callee: service };
     found = {
       figures: { kind: "fail_fast", edge, calls: waits.length, waitedNanos },
       side: is,
@@ -144,9 +153,9 @@ function failFast({ was, is }: Sides): Shown | null {
   return found;
 }
 
-/** Waits that failed and end alike: somebody gave up, though the callee takes longer in a healthy time. */
+/** Waits that failed and end alike: somebody gave up, though the callee takes longer in a healthy time. Most calls first. */
 function deadlines({ is }: Sides, before: VisitSums): readonly Shown[] {
-  return [...is.to, ...is.from].flatMap((calls): readonly Shown[] => {
+  const found = [...is.to, ...is.from].flatMap((calls): readonly Shown[] => {
     const { caller, callee, operation } = calls;
     const failed = calls.rows.filter((row) => {
       const visit = is.sums.calls.calleeVisit[row] as number;
@@ -172,6 +181,7 @@ function deadlines({ is }: Sides, before: VisitSums): readonly Shown[] {
       },
     ];
   });
+  return found.sort((a, b) => b.rows.length - a.rows.length);
 }
 
 function usualDurations({ visits, operations }: VisitSums, service: string, operation: string): Float64Array {
@@ -184,12 +194,13 @@ function usualDurations({ visits, operations }: VisitSums, service: string, oper
 }
 
 /** The caller whose calls for each request rose most. */
-function retryStorm({ was, is }: Sides): Shown | null {
+function retryStorm({ service, was, is }: Sides): Shown | null {
   const requests = [was, is].map(({ sums }) => Math.max(1, sums.traceIds.length)) as [number, number];
+  const usualCalls = new Map(byCaller(was.to));
   let most: Shown | null = null;
   let mostAdded = 0;
   for (const [caller, rows] of byCaller(is.to)) {
-    const usual = byCaller(was.to).find(([other]) => other === caller)?.[1].length ?? 0;
+    const usual = usualCalls.get(caller)?.length ?? 0;
     const rates = { before: usual / requests[0], after: rows.length / requests[1] };
     const failed = failedShare(is, rows);
     const added = rates.after - rates.before;
@@ -199,7 +210,7 @@ function retryStorm({ was, is }: Sides): Shown | null {
       failed.count / requests[1] >= adviceRule.retriedShareMin * added;
     if (!isStorm || added <= mostAdded) continue;
     mostAdded = added;
-    const edge = { caller, callee: is.to[0]?.callee ?? "" };
+    const edge = { caller, callee: service };
     most = {
       figures: { kind: "retry_storm", edge, ...rates, failed },
       side: is,
@@ -210,7 +221,7 @@ function retryStorm({ was, is }: Sides): Shown | null {
 }
 
 /** What one caller cannot reach and others can, whichever of the two ends is the candidate. */
-function egress({ is }: Sides, service: string): readonly Shown[] {
+function egress({ service, is }: Sides): readonly Shown[] {
   const callees = new Set([service, ...is.from.map(({ callee }) => callee)]);
   return [...callees].sort().flatMap((callee): readonly Shown[] => {
     const callers = byCaller([...is.to, ...is.elsewhere].filter((calls) => calls.callee === callee));
@@ -241,7 +252,7 @@ function isMost({ count, of }: Share): boolean {
 }
 
 /** An operation that fails whenever the callee does, beside one that copes. A visit has lost the callee if all its calls failed. */
-function fallback({ is }: Sides): Shown | null {
+function fallback({ service, is }: Sides): Shown | null {
   const { calls, visits, operations } = is.sums;
   const visitFailed = new Map<number, boolean>();
   const rowOf = new Map<number, number>();
@@ -266,7 +277,7 @@ function fallback({ is }: Sides): Shown | null {
   const needed = known.find((share) => isMost(share));
   const copes = known.find(({ count, of }) => count <= adviceRule.optionalMax * of);
   if (needed === undefined || copes === undefined) return null;
-  const edge = { caller: needed.service, callee: is.to[0]?.callee ?? "" };
+  const edge = { caller: needed.service, callee: service };
   const failed = { count: needed.count, of: needed.of };
   const coping = {
     service: copes.service,
@@ -311,7 +322,7 @@ function slowDatabase({ service, evidence }: Candidate, { was, is }: Sides): Sho
   const [most] = byCaller(is.to).toSorted(([, a], [, b]) => b.length - a.length);
   if (most === undefined) return null;
   const [caller, rows] = most;
-  const slower = is.to.filter((calls) => calls.caller === caller && isSlower(calls, { was, is }));
+  const slower = is.to.filter((calls) => calls.caller === caller && isSlower(calls, { service, was, is }));
   const operation = slower.length === 1 ? (slower[0]?.operation ?? null) : null;
   const waits = ({ sums, to }: Side): Float64Array =>
     waitsOf(
