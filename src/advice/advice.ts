@@ -1,28 +1,104 @@
 import type { Candidate, Edge, EvidenceFact, SlowerFact } from "../cascade/candidate.ts";
+import type { Remedy } from "../cascade/remedy.ts";
+import { adviceCountMax } from "../cascade/scoring.ts";
+import { shortageIn } from "../trace/span-error.ts";
+import { adviceOnContrast, adviceOnGoneInstance, adviceOnMetric } from "./contrast-advice.ts";
 import { usualText } from "./evidence-texts.ts";
 import { formatDuration, formatPercent } from "./format-duration.ts";
+import { adviceOnRemedy } from "./remedy-advice.ts";
 import type { Language } from "./structural-texts.ts";
 
-/** What to do, and which spans made us say so (indices in the trace). */
+/** What to do, and which spans of a trace (indices), or traces of a window (hex ids), made us say so. */
 export interface Advice {
   readonly kind: string;
   readonly service: string;
   readonly sentence: string;
   readonly spans: readonly number[];
+  readonly traceIds: readonly string[];
 }
 
-/** Advice that the evidence of the candidates supports, in their order; none where the evidence suggests nothing. */
-export function adviceFor(candidates: readonly Candidate[], language: Language): readonly Advice[] {
+export interface AdviceQuestion {
+  readonly candidates: readonly Candidate[];
+  readonly remedies: readonly Remedy[];
+}
+
+/**
+ * Advice that the evidence of the candidates supports, in their order and for each the most useful first; none where the
+ * evidence suggests nothing.
+ */
+export function adviceFor({ candidates, remedies }: AdviceQuestion, language: Language): readonly Advice[] {
+  const ko = language === "ko";
   const found = new Map<string, Advice>();
-  for (const candidate of candidates)
-    for (const fact of candidate.evidence) {
-      const advice = adviceOn(candidate, fact, language === "ko");
-      if (advice !== null && !found.has(advice.sentence)) found.set(advice.sentence, advice);
-    }
-  return [...found.values()];
+  for (const candidate of candidates) {
+    const own = remedies.filter(({ about }) => about === candidate.service);
+    const advice = [
+      ...own.map((remedy) => adviceOnRemedy(remedy, ko)),
+      ...candidate.evidence.flatMap((fact) => adviceOn(candidate, fact, ko) ?? []),
+    ];
+    for (const each of mostUseful(advice)) if (!found.has(gistOf(each))) found.set(gistOf(each), each);
+  }
+  return [...found.values()].slice(0, adviceCountMax);
+}
+
+/** Both ends of a connection may be candidates: what lies between them is looked at once. */
+function gistOf({ kind, sentence }: Advice): string {
+  return kind === "network" ? sentence.slice(sentence.indexOf(": ")) : sentence;
+}
+
+/** What says the same in more general words. */
+const covered: ReadonlyMap<string, string> = new Map([
+  ["egress", "unreachable"],
+  ["database", "slow_operation"],
+]);
+
+/**
+ * First what can be done at once and ends the trouble, then what removes its cause, then what keeps it from spreading, and
+ * last where to look. Where there is something to do, that requests took another course is no more than that.
+ */
+const usefulness: readonly string[] = [
+  "roll_back",
+  "instance",
+  "place",
+  "pool_size",
+  "memory_limit",
+  "cpu_limit",
+  "disk_space",
+  "capacity",
+  "queue_consumer",
+  "database",
+  "egress",
+  "timeout_budget",
+  "some_requests",
+];
+
+function mostUseful(advice: readonly Advice[]): readonly Advice[] {
+  const place = ({ kind }: Advice): number => {
+    const at = usefulness.indexOf(kind);
+    return at < 0 ? usefulness.length : at;
+  };
+  const general = new Set(advice.map(({ kind }) => covered.get(kind) ?? ""));
+  const useful = advice.filter(({ kind }) => kind !== "changed_behaviour" && !general.has(kind));
+  const places = new Map<string, Advice>();
+  // several figures of one shortage say the same
+  for (const each of useful.length > 0 ? useful : advice) {
+    const key = usefulness.includes(each.kind) ? `${each.kind}\u0000${each.service}` : each.sentence;
+    if (!places.has(key)) places.set(key, each);
+  }
+  return [...places.values()].sort((a, b) => place(a) - place(b));
 }
 
 function adviceOn(candidate: Candidate, fact: EvidenceFact, ko: boolean): Advice | null {
+  if (fact.kind === "only_where") return adviceOnContrast(candidate, fact, ko);
+  if (fact.kind === "gone_instance") return adviceOnGoneInstance(candidate, fact, ko);
+  if (fact.kind === "metric_rise") return adviceOnMetric(candidate, fact, ko);
+  const advice = placeToLook(candidate, fact, ko);
+  return advice === null ? null : { ...advice, traceIds: [] };
+}
+
+/** What says where to look, and no more. */
+type Look = Omit<Advice, "traceIds">;
+
+function placeToLook(candidate: Candidate, fact: EvidenceFact, ko: boolean): Look | null {
   const { service } = candidate;
   if (fact.kind === "retries_failed") {
     const caller = candidate.edge?.caller ?? service;
@@ -58,9 +134,16 @@ function adviceOn(candidate: Candidate, fact: EvidenceFact, ko: boolean): Advice
 }
 
 /** What became slower by most says where to look; its other parts get no advice of their own. */
-function adviceOnSlower({ service, evidence }: Candidate, fact: SlowerFact, ko: boolean): Advice | null {
+function adviceOnSlower({ service, evidence }: Candidate, fact: SlowerFact, ko: boolean): Look | null {
   if (fact !== evidence.find(({ kind }) => kind === "became_slower")) return null;
   const { role, operation, caller, callee, beforeNanos, afterNanos } = fact;
+  if (fact.isMessage) {
+    const [before, after] = [formatDuration(beforeNanos), formatDuration(afterNanos)];
+    const sentence = ko
+      ? `${service}: ${operation} 메시지가 처리되기까지 ${after} 대기 (이전 ${before}). 소비자 상태를 확인하고 수를 늘릴 것`
+      : `${service}: messages for ${operation} wait ${after} instead of ${before}; see that its consumers keep up, or add some`;
+    return { kind: "queue_consumer", service, sentence, spans: [] };
+  }
   if (role === "calling" || (role === "called" && !fact.isMessage && !fact.isPeer))
     return networkAdvice(service, { caller, callee }, [], ko);
   const [before, after] = [formatDuration(beforeNanos), formatDuration(afterNanos)];
@@ -75,7 +158,7 @@ function adviceOnMissing(
   { service, kind, evidence }: Candidate,
   fact: Extract<EvidenceFact, { kind: "missing_step" }>,
   ko: boolean,
-): Advice | null {
+): Look | null {
   if (fact !== evidence.find((each) => each.kind === "missing_step")) return null;
   const { operation, callee, name, spans } = fact;
   if (kind !== "missing_call") {
@@ -96,12 +179,20 @@ function adviceOnSymptom(
   { service, evidence }: Candidate,
   fact: Extract<EvidenceFact, { kind: "symptom" | "stops_after" }>,
   ko: boolean,
-): Advice | null {
+): Look | null {
   if (fact !== evidence.find(({ kind }) => kind === "symptom" || kind === "stops_after")) return null;
-  const { operation } = fact;
+  const { operation, before, after } = fact;
+  if (fact.kind === "symptom" && fact.label === "message" && fact.g < 0) {
+    const counts = `${before.count}/${before.of} → ${after.count}/${after.of}`;
+    const sentence = ko
+      ? `${fact.callee}: ${operation}이(가) 보낸 메시지가 처리되는 비율 감소 (${counts}). 소비자가 동작하는지 확인`
+      : `${fact.callee}: fewer messages of ${operation} are worked on (${counts}); check that its consumer runs`;
+    return { kind: "queue_consumer", service: fact.callee, sentence, spans: [] };
+  }
+  const counts = `${before.count}/${before.of} → ${after.count}/${after.of}`;
   const sentence = ko
-    ? `${service}: ${operation}의 처리 과정이 달라진 원인 조사 (배포, 설정, 입력 변경)`
-    : `${service}: find out what made requests of ${operation} take another course (deploy, configuration, input)`;
+    ? `${service}: ${operation}의 처리 과정이 달라진 원인 조사 (${counts}건; 배포, 설정, 입력 변경)`
+    : `${service}: find out what made requests of ${operation} take another course (${counts}; deploy, configuration, input)`;
   return { kind: "changed_behaviour", service, sentence, spans: [] };
 }
 
@@ -110,7 +201,7 @@ function adviceOnPath(
   { service, evidence }: Candidate,
   fact: Extract<EvidenceFact, { kind: "path_share" }>,
   ko: boolean,
-): Advice | null {
+): Look | null {
   if (fact !== evidence.find((each) => each.kind === "path_share")) return null;
   const { operation, selfNanos, share, spans } = fact;
   const slower = evidence.find((each) => each.kind === "slower_than_usual" && each.operation === operation);
@@ -128,7 +219,7 @@ function adviceOnPath(
   return { kind: "slow_operation", service, sentence, spans };
 }
 
-function adviceOnFailures({ service, kind, operation, edge }: Candidate, ko: boolean): Advice {
+function adviceOnFailures({ service, kind, operation, edge }: Candidate, ko: boolean): Look {
   const spans: readonly number[] = [];
   if (kind === "unreachable") return unreachableAdvice(service, edge?.caller ?? null, spans, ko);
   if (kind === "network") return networkAdvice(service, edge, spans, ko);
@@ -151,7 +242,7 @@ function unreachableAdvice(
   caller: string | null,
   spans: readonly number[],
   ko: boolean,
-): Advice {
+): Look {
   const sentence = ko
     ? `${service}: 실행 중인지, ${caller ?? "호출 측"}에서 접근 가능한지(주소, DNS, 네트워크 정책) 확인`
     : `${service}: check that it runs and that ${caller ?? "its callers"} can reach it (address, DNS, network policy)`;
@@ -161,21 +252,58 @@ function unreachableAdvice(
 function aloneAdvice(
   { service, callee }: Extract<EvidenceFact, { kind: "alone_unreached" }>,
   ko: boolean,
-): Advice {
+): Look {
   const sentence = ko
     ? `${service}: ${callee}(으)로 나가는 길(DNS, 주소 설정, 이그레스, 네트워크 정책) 확인`
     : `${service}: check its way to ${callee} (DNS, configured address, egress, network policy)`;
   return { kind: "egress", service, sentence, spans: [] };
 }
 
-function networkAdvice(service: string, edge: Edge | null, spans: readonly number[], ko: boolean): Advice {
+function networkAdvice(service: string, edge: Edge | null, spans: readonly number[], ko: boolean): Look {
   const sentence = ko
     ? `${service}: ${edge?.caller ?? "호출 측"}와(과) ${edge?.callee ?? service} 사이의 네트워크, 프록시, 연결 대기열 확인`
     : `${service}: look at what lies between ${edge?.caller ?? "its callers"} and ${edge?.callee ?? service} (network, proxy, accept queue)`;
   return { kind: "network", service, sentence, spans };
 }
 
-function adviceOnOrigin(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean): Advice | null {
+/** What an error says in words was short, or in the way. */
+function adviceOnShortage(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean): Look | null {
+  const { service, caller, operation, reason, spans } = fact;
+  const error = "error" in reason ? reason.error : null;
+  const shortage = error === null ? null : shortageIn(error);
+  if (error === null || shortage === null) return null;
+  const words = error.type || error.message;
+  switch (shortage) {
+    case "pool": {
+      const sentence = ko
+        ? `${caller}: ${operation}이(가) 풀의 연결을 얻지 못함(${words}). 풀 크기와 연결을 오래 잡는 작업 확인`
+        : `${caller}: ${operation} got no connection from its pool (${words}); look at the pool's size, and at what keeps connections so long`;
+      return { kind: "pool_size", service: caller, sentence, spans };
+    }
+    case "name": {
+      const sentence = ko
+        ? `${caller}: ${service}의 이름을 찾지 못함(${words}). DNS와 설정된 주소 확인`
+        : `${caller}: it could not resolve the name of ${service} (${words}); check its DNS and the address that it is given`;
+      return { kind: "egress", service: caller, sentence, spans };
+    }
+    case "lock": {
+      const sentence = ko
+        ? `${service}: ${caller}의 ${operation}이(가) 락에 막힘(${words}). 같은 데이터를 잡는 트랜잭션 확인`
+        : `${service}: ${operation} of ${caller} ran into a lock (${words}); find the transactions that hold the same rows`;
+      return { kind: "database", service, sentence, spans };
+    }
+    case "memory": {
+      const sentence = ko
+        ? `${service}: ${operation}에서 메모리 부족(${words}). 메모리를 채우는 원인과 한도 확인`
+        : `${service}: ${operation} ran out of memory (${words}); look at what fills it, and at the limit`;
+      return { kind: "memory_limit", service, sentence, spans };
+    }
+  }
+}
+
+function adviceOnOrigin(fact: Extract<EvidenceFact, { kind: "origin" }>, ko: boolean): Look | null {
+  const shortage = adviceOnShortage(fact, ko);
+  if (shortage !== null) return shortage;
   const { service, caller, operation, reason, spans } = fact;
   switch (reason.kind) {
     case "own_error": {

@@ -3,6 +3,7 @@ import { type CertaintyBars, traceBars, windowBars } from "../cascade/scoring.ts
 import type { UsualTime } from "../cascade/usual.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import type { SpanError } from "../trace/semantics.ts";
+import { contrastText, goneText } from "./contrast-texts.ts";
 import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";
 import { slowerText, stopText, symptomText, troublesText } from "./population-texts.ts";
 import type { Language } from "./structural-texts.ts";
@@ -97,6 +98,10 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
       return stopText(fact, ko);
     case "metric_rise":
       return { statement: metricText(fact, ko), value: fact.after, baseline: fact.before };
+    case "only_where":
+      return contrastText(fact, ko);
+    case "gone_instance":
+      return goneText(fact, ko);
     case "incomplete_trace":
       return {
         statement: ko

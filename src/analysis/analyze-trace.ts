@@ -5,6 +5,7 @@ import { selectRank } from "../base/select-rank.ts";
 import type { Candidate, LinkedFailure } from "../cascade/candidate.ts";
 import { slowFactorMin } from "../cascade/scoring.ts";
 import { isFailure, type TraceEvidence, traceEvidence } from "../cascade/trace-evidence.ts";
+import { traceRemedies } from "../cascade/trace-remedies.ts";
 import { Usual } from "../cascade/usual.ts";
 import { pathSectionsMax } from "../model/limits.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
@@ -148,7 +149,9 @@ function evidenceParts(trace: Trace, scope: Scope, parts: Parts): EvidenceParts 
         idsOf,
       }),
     ),
-    advice: adviceFor(candidates, language).map((advice) => ({ ...advice, spans: idsOf(advice.spans) })),
+    advice: adviceFor({ candidates, remedies: traceRemedies(trace, { candidates, usual }) }, language).map(
+      ({ kind, service, sentence, spans }) => ({ kind, service, sentence, spans: idsOf(spans) }),
+    ),
     failing_path: failingPath(trace, origins, { path, slowSpan: slowSpanOf(candidates[0]) }),
     propagation: propagation.map((step) => ({ ...step, spans: idsOf(step.spans) })),
     trace: summaryOf(trace),

@@ -3,10 +3,11 @@ import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { BlameRollup, entryKey, type FailureSums } from "../cascade/blame.ts";
+import type { Candidate } from "../cascade/candidate.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
 import { type MetricWindow, metricSignal } from "../cascade/metric-signal.ts";
 import type { CallersOf } from "../cascade/resolve-blame.ts";
-import { errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
+import { adviceRule, errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
 import type { LogLines, SignalFindings } from "../cascade/signals.ts";
 import { VisitRollup, type VisitSums } from "../cascade/visit-rollup.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type WindowTraces,
   windowEvidence,
 } from "../cascade/window-evidence.ts";
+import { windowRemedies } from "../cascade/window-remedies.ts";
 import { MetricRollup } from "../metrics/metric-courses.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
@@ -24,7 +26,7 @@ import { callsOf } from "../trace/extract-calls.ts";
 import type { Trace } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
 import { graphJson } from "./graph-json.ts";
-import type { EntryPointJson, Language, WindowReport } from "./report.ts";
+import type { AdviceJson, EntryPointJson, Language, WindowReport } from "./report.ts";
 import { type Scope, ScopeRollup, type SharedSums, senderNames } from "./scope.ts";
 import { impactOf, structuralAnalysis } from "./structural-analysis.ts";
 
@@ -200,7 +202,7 @@ export function analyzeWindow(
     dependency_graph: graphJson(scope),
     onset_order: onsetOrder,
     recommendations: base.recommendations,
-    advice: adviceFor(candidates, language).map((advice) => ({ ...advice, spans: [] })),
+    advice: adviceJson(candidates, { window, baseline, language }),
     exemplar_trace_ids: exemplarsOf(evidence, blame),
     totals: {
       spans: scope.totals.spans,
@@ -209,6 +211,29 @@ export function analyzeWindow(
     },
     problems: mergeProblems([...scope.problems, ...thinnedProblems(window.visits)]),
   };
+}
+
+/** What to do about the first candidate, and about those that are nearly as strong. */
+function adviceJson(
+  candidates: readonly Candidate[],
+  sides: { readonly window: WindowSums; readonly baseline: WindowSums | null; readonly language: Language },
+): readonly AdviceJson[] {
+  const { window, baseline, language } = sides;
+  const [before, after] = [baseline?.visits ?? null, window.visits];
+  const scoreMin = adviceRule.scoreShareMin * (candidates[0]?.score ?? 0);
+  const strong = candidates.filter(({ score }) => score >= scoreMin);
+  const isDatabase = (service: string): boolean => window.scope.graph.nodeKinds.get(service) === "database";
+  const remedies =
+    before === null || after === null
+      ? []
+      : strong.flatMap((candidate) =>
+          windowRemedies(candidate, { before, after, isDatabase: isDatabase(candidate.service) }),
+        );
+  return adviceFor({ candidates: strong, remedies }, language).map(({ traceIds, ...advice }) => ({
+    ...advice,
+    spans: [],
+    traces: traceIds.length > 0 ? traceIds : (window.blame.failures.get(advice.service)?.exemplars ?? []),
+  }));
 }
 
 function thinnedProblems(visits: VisitSums | null): readonly Problem[] {

@@ -35,5 +35,22 @@ export function candidateJson(candidate: Candidate, context: CandidateContext): 
       spans: "spans" in fact ? idsOf(fact.spans) : [],
     })),
     ...(onset === undefined ? {} : { onset }),
+    ...contrastOf(evidence),
+  };
+}
+
+function contrastOf(evidence: Candidate["evidence"]): Pick<CandidateJson, "contrast"> {
+  const fact = evidence.find((each) => each.kind === "only_where");
+  if (fact?.kind !== "only_where") return {};
+  return {
+    contrast: fact.where.map(({ key, value, inside, others, alike }) => ({
+      key,
+      value,
+      requests: inside.of,
+      bad: inside.count,
+      other_requests: others.of,
+      other_bad: others.count,
+      alike,
+    })),
   };
 }

@@ -48,14 +48,30 @@ export interface CandidateJson {
   readonly issues: readonly string[];
   readonly evidence: readonly EvidenceJson[];
   readonly onset?: string;
+  /** of a window, the values of attributes that together mark its requests in trouble; each further one is found among those that the ones before mark */
+  readonly contrast?: readonly ContrastJson[];
+}
+
+export interface ContrastJson {
+  readonly key: string;
+  readonly value: string;
+  /** requests with the value, and how many of them failed or took longer than usual */
+  readonly requests: number;
+  readonly bad: number;
+  readonly other_requests: number;
+  readonly other_bad: number;
+  /** what marks the same requests */
+  readonly alike: readonly { readonly key: string; readonly value: string }[];
 }
 
 export interface AdviceJson {
   readonly sentence: string;
   readonly kind: string;
   readonly service: string;
-  /** span ids, hex */
+  /** of a trace, span ids, hex */
   readonly spans: readonly string[];
+  /** of a window, ids of up to three traces that show it, hex */
+  readonly traces?: readonly string[];
 }
 
 export interface GraphNodeJson {

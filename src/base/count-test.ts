@@ -24,3 +24,29 @@ export function signedG(before: Share, after: Share): number {
   const g = Math.max(0, 2 * sum);
   return yes[1] / rows[1] > yes[0] / rows[0] ? g : -g;
 }
+
+/**
+ * How often chance alone makes a likelihood ratio of one degree of freedom so large: the upper tail of chi-square, which is
+ * erfc(sqrt(g / 2)), by the rational approximation of Abramowitz and Stegun 7.1.26 (off by 1.5e-7 at most, and from g = 25
+ * on by the leading term of its tail). 1 for g <= 0.
+ */
+export function chanceOfG(g: number): number {
+  if (g <= 0) return 1;
+  const x = Math.sqrt(g / 2);
+  if (g > 25) return Math.exp(-x * x) / (x * Math.sqrt(Math.PI));
+  const t = 1 / (1 + 0.3275911 * x);
+  const terms = [0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429];
+  return terms.reduceRight((sum, term) => (sum + term) * t, 0) * Math.exp(-x * x);
+}
+
+/**
+ * Which of several comparisons are no chance, if of those that are named at most the share `falseShare` may be (Benjamini and
+ * Hochberg 1995): the `chances` up to the answer; 0 = none.
+ */
+export function discoveryLimit(chances: readonly number[], falseShare: number): number {
+  const sorted = chances.toSorted((a, b) => a - b);
+  let limit = 0;
+  for (const [i, chance] of sorted.entries())
+    if (chance <= ((i + 1) / sorted.length) * falseShare) limit = chance;
+  return limit;
+}

@@ -4,7 +4,7 @@ import { exactWeight, RedCell } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
-import { isUnresolved, type SpanError } from "../trace/span-error.ts";
+import { type SpanError, shortageIn } from "../trace/span-error.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { kindOf } from "./origin-facts.ts";
@@ -182,7 +182,7 @@ export class FailureSums {
       if (this.minutes.size < minutesMax) countIn(this.minutes, minute, weight);
     } else this.hidden += weight;
     countIn(this.kinds, kindOf(reason), weight);
-    if (reason.kind === "unreachable" && reason.error !== null && isUnresolved(reason.error))
+    if (reason.kind === "unreachable" && reason.error !== null && shortageIn(reason.error) === "name")
       this.unresolved += weight;
     if (reason.kind === "own_error" && reason.error !== null && isHeldBack(reason.error))
       this.heldBack += weight;

@@ -190,6 +190,15 @@ export type EvidenceFact =
       /** the rise in robust standard deviations */
       readonly z: number;
     }
+  | ContrastFact
+  | {
+      /** one process of a service answers hardly any of its requests any more, and none has taken its place */
+      readonly kind: "gone_instance";
+      readonly instance: string;
+      /** its part of the service's requests */
+      readonly before: Share;
+      readonly after: Share;
+    }
   | { readonly kind: "incomplete_trace"; readonly orphans: number; readonly spans: readonly number[] };
 
 /** A part of what a service does, or of what calls on its side take, became slower. */
@@ -218,6 +227,36 @@ export interface SlowerFact {
   readonly after: number;
   /** of the rank test */
   readonly z: number;
+}
+
+/** Which of a service's requests are in trouble: those that were served with some values of attributes, and no others. */
+export interface ContrastFact {
+  readonly kind: "only_where";
+  /** one or two; each further one is found among the requests that those before mark */
+  readonly where: readonly MarkedValue[];
+  readonly trouble: "failed" | "slow" | "failed_or_slow";
+  /** requests in trouble where all values are given, and everywhere else */
+  readonly inside: Share;
+  readonly others: Share;
+  /** part of what is beyond the usual that lies inside */
+  readonly coverage: number;
+  /** hex ids of the first few traces of requests in trouble inside */
+  readonly traceIds: readonly string[];
+}
+
+/** A value of an attribute that marks requests in trouble. */
+export interface MarkedValue {
+  readonly key: string;
+  readonly value: string;
+  /** with the value, and with any other, in trouble */
+  readonly inside: Share;
+  readonly others: Share;
+  /** what most requests with another value have; null = nothing */
+  readonly otherValue: string | null;
+  /** no request of the healthy time had it */
+  readonly isNew: boolean;
+  /** attributes that mark the same requests, so that nothing tells which of them it is */
+  readonly alike: readonly { readonly key: string; readonly value: string }[];
 }
 
 /** Visits of an operation show something more or less often than before. */

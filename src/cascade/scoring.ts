@@ -193,6 +193,52 @@ export const marginMin = { hint: 5, finding: 6 } as const;
 /** An error that was never seen before is believed sooner: healthy windows hardly ever have one, however few requests show it. */
 export const newErrorMargin = 5;
 /**
+ * Where only some requests of a blamed service are in trouble. A request is slow beyond this quantile of the healthy time's
+ * (one in twenty is anyhow, which is taken off). A value of an attribute marks those in trouble if there are so many requests
+ * with it and with others, at most one in a hundred such findings is chance (Benjamini and Hochberg 1995), its requests are
+ * twice as often in trouble, and four fifths of what is beyond the usual lie there. More distinct values than half of the
+ * requests name single requests.
+ */
+export const contrastRule = {
+  slowQuantile: 0.95,
+  requestsMin: 8,
+  falseShare: 0.01,
+  riskRatioMin: 2,
+  coverageMin: 0.8,
+  distinctShareMax: 0.5,
+} as const;
+/** Above this part of what is beyond the usual, a finding says "only", below "mostly". */
+export const onlyWhereMin = 0.9;
+/** What is in trouble is said to fail (or to be slow) where the other makes up less than this part of it. */
+export const sideTroubleMax = 0.1;
+/** An instance is gone if its part of the requests fell below this part of what it was. */
+export const goneShareMax = 0.25;
+
+/**
+ * What advice needs. Of calls, requests and waits so many must have been seen. Callers keep waiting if failed calls take longer
+ * than this multiple of usual ones. Calls for each request that rose by this factor, at least half of them failed, are a storm
+ * of retries; requests for each second that rose by it are a surge. A dependency is needed where most requests fail with it,
+ * and can be done without where hardly any does. Other calls are in order while their median is below this multiple; of waits
+ * that end alike (their quartiles lie within this part of the median), a deadline made the end. Candidates get advice down to
+ * this part of the first one's score.
+ */
+export const adviceRule = {
+  requestsMin: 5,
+  waitFactorMin: 2,
+  amplificationMin: 1.5,
+  retriedShareMin: 0.5,
+  neededMin: 0.5,
+  optionalMax: 0.1,
+  aloneMax: 0.05,
+  inOrderFactorMax: 1.2,
+  deadlineSpreadMax: 0.1,
+  nearLimitMin: 0.7,
+  scoreShareMin: 0.5,
+} as const;
+/** How much advice a report gives at most: more is not read. */
+export const adviceCountMax = 5;
+
+/**
  * How signals are put together: at `half` a signal is half convinced, and alone it never makes more than `most` of a score.
  * Latency: 5 % of a request; most often victims are slow too. Structure and logs: p 1e-4; victims show most steps, while
  * lines are mostly about who writes them. Metrics: a fifth of a limit. Errors: 2 % of requests fail; their origins are

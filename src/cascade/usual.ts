@@ -59,6 +59,14 @@ export class Usual {
     return this.durationOf(service, operation)?.nanos ?? null;
   }
 
+  /** What all but one in a hundred requests of a healthy time stay below; null where no healthy time is known. */
+  highNanos(service: string, operation: string): number | null {
+    const cell = this.isBaseline ? this.#cellOf(service, operation) : undefined;
+    return cell === undefined || cell.latency.count < baselineRequestsMin
+      ? null
+      : cell.latency.quantile(0.99);
+  }
+
   /** Requests that tell. */
   requests(service: string, operation: string): number {
     return this.#cellOf(service, operation)?.latency.count ?? 0;

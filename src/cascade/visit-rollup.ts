@@ -6,9 +6,11 @@ import { overflowName } from "../model/limits.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import type { UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
+import type { SplitAttribute } from "../trace/split-attributes.ts";
 import type { Trace } from "../trace/trace.ts";
 import { spanIdOf } from "../trace/trace.ts";
 import { shapesMax, visitNamesMax, visitsMax } from "./scoring.ts";
+import { SplitSets } from "./split-sets.ts";
 import { type Step, type TraceVisits, type Visit, type VisitCall, visitsOf } from "./visits.ts";
 
 /** An operation of a service. */
@@ -41,7 +43,11 @@ export interface VisitSums {
   readonly instances: readonly string[];
   readonly steps: readonly StepName[];
   readonly shapes: readonly Shape[];
+  /** what tells visits of one service apart beside their operation: each attribute once */
+  readonly splits: readonly (readonly SplitAttribute[])[];
   readonly callNames: readonly CallName[];
+  /** from the first start of a trace to the last one */
+  readonly extentNanos: number;
   /** one row a visit; those of a trace stand together, callers before callees */
   readonly visits: {
     /** place in `traceIds` */
@@ -51,11 +57,14 @@ export interface VisitSums {
     readonly entry: Int32Array;
     readonly instance: Int32Array;
     readonly shape: Int32Array;
+    /** place in `splits` */
+    readonly split: Int32Array;
     /** row of the caller's visit, -1 = none */
     readonly parent: Int32Array;
     readonly durationNanos: Float64Array;
     readonly ownNanos: Float64Array;
     readonly failed: Uint8Array;
+    readonly answerFailed: Uint8Array;
   };
   /** one row a call */
   readonly calls: {
@@ -100,6 +109,7 @@ export class VisitRollup {
   readonly #stepSets = new PairInterner(shapesMax);
   /** set, and call that began last + 1 */
   readonly #shapes = new PairInterner(shapesMax);
+  readonly #splits = new SplitSets();
   readonly #visits = visitColumns();
   readonly #calls = callColumns();
   readonly #spanVisits = new Column(new Int32Array(0));
@@ -142,14 +152,14 @@ export class VisitRollup {
     }
     const found = visitsOf(trace, calls);
     const firstVisit = this.#visits.trace.length;
-    for (const visit of found.visits) this.#addVisit(visit, firstVisit);
+    for (const visit of found.visits) this.#addVisit(visit, firstVisit, this.#splits.setOf(trace, visit));
     for (const call of found.calls) this.#addCall(call, found, firstVisit);
     if (this.#joinsLogs) this.#addSpans(trace, found, firstVisit);
     this.#traces.push({ id: trace.traceId, startTime: trace.startTime });
     while (this.#visits.trace.length > this.#capacity && this.#traces.length > 1) this.#thinOut();
   }
 
-  #addVisit(visit: Visit, firstVisit: number): void {
+  #addVisit(visit: Visit, firstVisit: number, split: number): void {
     const columns = this.#visits;
     const operation = this.#operationOf(visit);
     const parent = visit.parent < 0 ? -1 : firstVisit + visit.parent;
@@ -158,10 +168,12 @@ export class VisitRollup {
     columns.entry.push(parent < 0 ? operation : columns.entry.at(parent));
     columns.instance.push(this.#nameOf(visit.instance));
     columns.shape.push(this.#shapeOf(visit.steps));
+    columns.split.push(split);
     columns.parent.push(parent);
     columns.durationNanos.push(visit.durationNanos ?? Number.NaN);
     columns.ownNanos.push(visit.ownNanos ?? Number.NaN);
     columns.failed.push(visit.failed ? 1 : 0);
+    columns.answerFailed.push(visit.answerFailed ? 1 : 0);
   }
 
   #addCall(call: VisitCall, { visits }: TraceVisits, firstVisit: number): void {
@@ -260,6 +272,8 @@ export class VisitRollup {
       instances: this.#names.texts,
       steps: steps.items,
       shapes: this.#readShapes(steps.placeOf),
+      splits: this.#splits.read(),
+      extentNanos: ranks.extentNanos,
       callNames: callNames.items,
       visits: {
         ...visits,
@@ -342,10 +356,12 @@ function visitColumns() {
     entry: new Column(new Int32Array(0)),
     instance: new Column(new Int32Array(0)),
     shape: new Column(new Int32Array(0)),
+    split: new Column(new Int32Array(0)),
     parent: new Column(new Int32Array(0)),
     durationNanos: new Column(new Float64Array(0)),
     ownNanos: new Column(new Float64Array(0)),
     failed: new Column(new Uint8Array(0)),
+    answerFailed: new Column(new Uint8Array(0)),
   };
 }
 
@@ -394,6 +410,7 @@ function renumbered(length: number, isKeptAt: (i: number) => boolean): Int32Arra
 function ranksOf(traces: readonly { readonly id: string; readonly startTime: UnixNanos }[]): {
   readonly ids: readonly string[];
   readonly of: Int32Array;
+  readonly extentNanos: number;
 } {
   const order = traces.map((trace, i) => ({ ...trace, i }));
   order.sort((a, b) => {
@@ -402,7 +419,8 @@ function ranksOf(traces: readonly { readonly id: string; readonly startTime: Uni
   });
   const of = new Int32Array(traces.length);
   for (const [rank, { i }] of order.entries()) of[i] = rank;
-  return { ids: order.map(({ id }) => id), of };
+  const [first, last] = [order[0]?.startTime ?? 0n, order.at(-1)?.startTime ?? 0n];
+  return { ids: order.map(({ id }) => id), of, extentNanos: Number(last - first) };
 }
 
 /** Whether a trace is among one of 2^level: ids may be counters, so they are mixed first (FNV-1a). */

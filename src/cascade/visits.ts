@@ -22,6 +22,8 @@ export interface Visit {
   readonly ownNanos: number | null;
   /** whether any of its spans failed */
   readonly failed: boolean;
+  /** whether the span that received it did, so that the caller got an error */
+  readonly answerFailed: boolean;
   /** what it did, in the order of spans; one thing may come several times */
   readonly steps: readonly Step[];
 }
@@ -253,15 +255,17 @@ function finished({ entry, parent, steps, waits, failed }: Draft): Visit {
   const durationNanos = durationNanosOf(entry);
   const { service, operation, instance } = entry;
   const ownNanos = durationNanos === null ? null : Math.max(0, durationNanos - waitedNanos(entry, waits));
+  const answerFailed = entry.failed;
   return {
+    entry: entry.index,
     service,
     operation,
-    entry: entry.index,
     instance,
     parent,
     durationNanos,
     ownNanos,
     failed,
+    answerFailed,
     steps,
   };
 }

@@ -1,4 +1,5 @@
 import { signedG } from "../base/count-test.ts";
+import { contrastFacts } from "./attribute-contrast.ts";
 import type { BlameSums, EntrySums } from "./blame.ts";
 import { entryKey } from "./blame.ts";
 import type { Candidate, EvidenceFact } from "./candidate.ts";
@@ -10,6 +11,7 @@ import { logSignal } from "./log-signal.ts";
 import { type CallersOf, resolveBlame } from "./resolve-blame.ts";
 import {
   addedLatencyShareMin,
+  adviceRule,
   amountStrength,
   baselineRequestsMin,
   candidateCountMax,
@@ -26,6 +28,7 @@ import {
   usualRequestsMin,
 } from "./scoring.ts";
 import type { LogLines, SignalFindings, SignalName, SignalResult } from "./signals.ts";
+import { instanceKey } from "./split-sets.ts";
 import { structureSignal } from "./structure-signal.ts";
 import type { VisitSums } from "./visit-rollup.ts";
 
@@ -92,7 +95,11 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
   };
   const fused = fuse(findingsOf(signals));
   const margin = marginOf(fused, signals);
-  const candidates = margin >= marginMin.hint ? fused.slice(0, candidateCountMax).map(candidateOf) : [];
+  const listed = margin >= marginMin.hint ? fused.slice(0, candidateCountMax) : [];
+  const scoreMin = adviceRule.scoreShareMin * (listed[0]?.score ?? 0);
+  const candidates = listed.map((each) =>
+    candidateOf(each, each.score >= scoreMin ? contrastOf(each, question) : []),
+  );
   return {
     candidates,
     confidence: confidenceOf(candidates, margin, sums),
@@ -101,6 +108,15 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
     excessFailed: errors.excessFailed,
     onsets: errors.onsets,
   };
+}
+
+/** Which requests of a service it is about, where two populations can tell. */
+function contrastOf(
+  { service }: FusedFinding,
+  { window, baseline }: WindowQuestion,
+): readonly EvidenceFact[] {
+  const before = baseline?.visits ?? null;
+  return before === null || window.visits === null ? [] : contrastFacts(service, before, window.visits);
 }
 
 type Signals = Partial<Readonly<Record<SignalName, SignalResult>>>;
@@ -271,18 +287,31 @@ function significantlyAdded(entry: EntrySums, before: EntrySums): number {
 }
 
 /** The strongest signal says what sort of fault it is, and where the others are silent, the next one. */
-function candidateOf(fused: FusedFinding): Candidate {
+function candidateOf(fused: FusedFinding, contrast: readonly EvidenceFact[]): Candidate {
   const findings = fused.terms.map(({ finding }) => finding);
   const place = findings.find(({ operation, edge }) => operation !== null || edge !== null);
+  const [first, ...others] = factsOf(fused);
   return {
     service: fused.service,
     kind: findings[0]?.kind ?? "error",
     score: fused.score,
     operation: place?.operation ?? null,
-    instance: findings.find(({ instance }) => instance !== null)?.instance ?? null,
+    instance: instanceOf(contrast) ?? findings.find(({ instance }) => instance !== null)?.instance ?? null,
     edge: place?.edge ?? null,
-    evidence: factsOf(fused).slice(0, factCountMax),
+    evidence: [...(first === undefined ? [] : [first]), ...contrast, ...others].slice(0, factCountMax),
   };
+}
+
+/** The instance that requests in trouble have in common, or that is gone. */
+function instanceOf(contrast: readonly EvidenceFact[]): string | null {
+  for (const fact of contrast) {
+    if (fact.kind === "gone_instance") return fact.instance;
+    if (fact.kind !== "only_where") continue;
+    const values = fact.where.flatMap((each) => [each, ...each.alike]);
+    const instance = values.find(({ key }) => key === instanceKey);
+    if (instance !== undefined) return instance.value;
+  }
+  return null;
 }
 
 /** How often such an answer is right; candidates that are as strong share that. What may be chance stays below a verdict. */

@@ -6,6 +6,7 @@ import { OperationError, unknownEpisode } from "../engine/errors/operation-error
 import { readTelemetry } from "../formats/read-telemetry.ts";
 import { repairTimes } from "../formats/repair-times.ts";
 import { TraceBuffer } from "../formats/trace-buffer.ts";
+import type { AttributeNames } from "../model/attributes.ts";
 import type { TraceId } from "../model/ids.ts";
 import type { Problem } from "../model/problems.ts";
 import { meaningfulAttributes } from "../model/semconv.ts";
@@ -60,7 +61,7 @@ async function readFiles(
   run: CommandRun,
   inputs: readonly string[],
   { rollup, bounds, onTrace, window }: Fold,
-  attributes: ReadonlySet<string> | null,
+  attributes: AttributeNames | null,
 ): Promise<LoadedFiles> {
   const { signals } = run.settings;
   const use: FileUse = {
@@ -110,7 +111,7 @@ export async function bufferSpans(
   run: CommandRun,
   inputs: readonly string[],
   use: FileUse,
-  attributes: ReadonlySet<string> | null,
+  attributes: AttributeNames | null,
 ): Promise<TraceBuffer> {
   const { signals, memory_budget: budgetBytes } = run.settings;
   const buffer = new TraceBuffer({ budgetBytes });

@@ -1,4 +1,10 @@
-import { analyzeWindow, WindowRollup, type WindowRollupOptions } from "../analysis/analyze-window.ts";
+import {
+  analyzeWindow,
+  WindowRollup,
+  type WindowRollupOptions,
+  type WindowSums,
+} from "../analysis/analyze-window.ts";
+import type { WindowReport } from "../analysis/report.ts";
 import type { Scope } from "../analysis/scope.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { RankerName } from "../evaluation/ranker-names.ts";
@@ -26,8 +32,28 @@ export interface WindowCase {
 
 /** Analyses one window as `analyze` does, and asks the simple rules. Everything that it read can be forgotten afterwards. */
 export async function answerWindow(run: CommandRun, input: WindowCase): Promise<TimedAnswer> {
-  const { windows, asked } = input;
   const startedAt = performance.now();
+  const read = await readWindow(run, input);
+  const report = reportOf(read);
+  const seconds = (performance.now() - startedAt) / 1000;
+  return {
+    answer: answerOf(report, { names: input.asked, figures: read.figures }),
+    signals: read.signals,
+    seconds,
+  };
+}
+
+/** A case as it was read: its report can be made again and again. */
+interface ReadWindow {
+  readonly sums: WindowSums;
+  readonly usual: WindowSums | null;
+  readonly range: TimeRange | null;
+  readonly signals: readonly string[];
+  readonly figures: () => CaseFigures;
+}
+
+export async function readWindow(run: CommandRun, input: WindowCase): Promise<ReadWindow> {
+  const { windows } = input;
   const sides = await readSides(run, input);
   const { incident, baseline } = sides;
   const range = windows.incident ?? incident.extent();
@@ -38,11 +64,6 @@ export async function answerWindow(run: CommandRun, input: WindowCase): Promise<
   });
   const sums = incident.rollup.window(boundsOf(range));
   const usual = baseline?.rollup.window(boundsOf(windows.baseline)) ?? null;
-  const report = analyzeWindow(sums, usual, {
-    language: "en",
-    ...(range === null ? {} : { window: { from: range.from as UnixNanos, to: range.to as UnixNanos } }),
-  });
-  const seconds = (performance.now() - startedAt) / 1000;
   const figures = (): CaseFigures => ({
     incident: incident.figures(run, sums.scope),
     baseline:
@@ -51,7 +72,14 @@ export async function answerWindow(run: CommandRun, input: WindowCase): Promise<
   const signals = ["traces", "metrics", "logs"].filter(
     (signal) => incident.has.has(signal) || baseline?.has.has(signal) === true,
   );
-  return { answer: answerOf(report, { names: asked, figures }), signals, seconds };
+  return { sums, usual, range, signals, figures };
+}
+
+export function reportOf({ sums, usual, range }: ReadWindow): WindowReport {
+  return analyzeWindow(sums, usual, {
+    language: "en",
+    ...(range === null ? {} : { window: { from: range.from as UnixNanos, to: range.to as UnixNanos } }),
+  });
 }
 
 /** Both sides of a case; null = there is nothing to compare with. */

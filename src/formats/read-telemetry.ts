@@ -1,5 +1,6 @@
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { Encoding, Signal } from "../engine/ports.ts";
+import type { AttributeNames } from "../model/attributes.ts";
 import {
   containerLevelsMax,
   malformedRecordsShownMax,
@@ -50,7 +51,7 @@ export interface ReadOptions {
   /** rows of a table before it is handed over; default `tableRowsMax` */
   readonly tableRows?: number;
   /** names of the attributes that are kept; default: all */
-  readonly attributes?: ReadonlySet<string>;
+  readonly attributes?: AttributeNames;
 }
 
 export interface Counts {

@@ -215,7 +215,23 @@ export const schemas = {
         ),
       ),
     },
-    { operation: text, instance: text, edge: object({ caller: text, callee: text }), onset: time },
+    {
+      operation: text,
+      instance: text,
+      edge: object({ caller: text, callee: text }),
+      onset: time,
+      contrast: listOf(
+        object({
+          key: text,
+          value: text,
+          requests: count,
+          bad: count,
+          other_requests: count,
+          other_bad: count,
+          alike: listOf(object({ key: text, value: text })),
+        }),
+      ),
+    },
   ),
   TraceReport: object({
     version: { type: "integer", minimum: 1, description: "grows when late spans change the trace" },
@@ -280,7 +296,7 @@ export const schemas = {
   Incidents: object({ incidents: listOf(reference("Incident")) }),
   IncidentReport: object({ ...incidentFacts, ...windowFacts }),
   Window: object({ from: time, to: time }),
-  Advice: object({ sentence: text, kind: text, service: text, spans: spanIds }),
+  Advice: object({ sentence: text, kind: text, service: text, spans: spanIds }, { traces: listOf(traceId) }),
   Problem: object({ kind: text, message: text, count, spans: spanIds }, { source: text }),
   TraceSummary: object({
     trace_id: traceId,

@@ -1,6 +1,11 @@
 import { grow } from "../base/grow.ts";
 import type { StringDictionary } from "./string-dictionary.ts";
 
+/** Which attributes are of use, by name. */
+export interface AttributeNames {
+  has(name: string): boolean;
+}
+
 /**
  * An attribute value outside the columns. OTLP's int is `bigint`, its double is `number`, so that both survive a round
  * trip; `null` is the empty value; key-value lists are Maps, so that a key such as `__proto__` is only a key.
@@ -43,12 +48,12 @@ export class AttributePool {
   value: Float64Array;
   readonly complex: AnyValue[] = [];
   readonly #strings: StringDictionary;
-  readonly #kept: ReadonlySet<string> | null;
+  readonly #kept: AttributeNames | null;
   /** by string id of a key: whether it is kept, a `Verdict` */
   #verdicts = new Uint8Array(64);
 
   /** `kept` = names of the attributes that are worth keeping; null = all */
-  constructor(strings: StringDictionary, capacity: number, kept: ReadonlySet<string> | null) {
+  constructor(strings: StringDictionary, capacity: number, kept: AttributeNames | null) {
     this.#strings = strings;
     this.#kept = kept;
     this.key = new Uint32Array(capacity);
@@ -127,7 +132,7 @@ export class AttributePool {
     if (complexLength < this.complex.length) this.complex.length = complexLength;
   }
 
-  #judge(key: number, kept: ReadonlySet<string>): boolean {
+  #judge(key: number, kept: AttributeNames): boolean {
     const isKept = kept.has(this.#strings.get(key));
     if (key >= this.#verdicts.length) this.#verdicts = grow(this.#verdicts, key + 1);
     this.#verdicts[key] = isKept ? Verdict.Kept : Verdict.LeftOut;

@@ -87,6 +87,13 @@ export const linkTargetsMax = 1_048_576;
 /** Problems of one kind are counted without end, but only this many different sentences are kept. */
 export const problemKindsMax = 1_000;
 
+/** Distinct values of one attribute at one service by which requests are told apart: with more, it tells single requests apart. */
+export const splitValuesMax = 100;
+/** Characters of such a value that are looked at. */
+export const splitValueLengthMax = 200;
+/** Distinct sets of such values in a window, 20 bytes each; of requests with further ones nothing is known. */
+export const splitSetsMax = 200_000;
+
 export const overflowName = "__other__";
 
 /** Bytes of one record of a file (a line, an element of `resourceSpans`); a larger one is skipped and reported. */

@@ -1,6 +1,8 @@
 // The attribute names that mean something to us, each in its new and old spellings (OpenTelemetry semantic conventions 1.44,
 // their predecessors, and OpenTracing's). In a list the first name that a span carries wins, so new names stand first.
 
+import type { AttributeNames } from "./attributes.ts";
+
 /** Names on spans. */
 export const spanKeys = {
   httpStatus: ["http.response.status_code", "http.status_code"],
@@ -92,13 +94,52 @@ export const resourceKeys = {
   address: ["host.name", "host.ip", "k8s.pod.name", "k8s.pod.ip", "k8s.service.name", "container.name"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
-/** All of them: what the analysis of many traces needs of attributes. */
-export const meaningfulAttributes: ReadonlySet<string> = new Set([
+/**
+ * What tells requests of one service apart that the fault of one build, process, machine or place hits: names on resources,
+ * and some on spans. Where two say the same of a fault, the earlier one is named.
+ */
+export const splitKeys = [
+  "service.version",
+  "container.image.tags",
+  "container.image.tag",
+  "service.instance.id",
+  "host.name",
+  "k8s.node.name",
+  "cloud.availability_zone",
+  "cloud.region",
+  "k8s.cluster.name",
+  "cloud.account.id",
+  "host.type",
+  "host.arch",
+  "process.runtime.version",
+  "telemetry.sdk.version",
+  "telemetry.distro.version",
+  "user_agent.name",
+  "messaging.destination.partition.id",
+] as const;
+
+const splitNames: ReadonlySet<string> = new Set(splitKeys);
+
+/** Words of names, mostly not of any convention, that say for whom or as what a request was made. */
+const splitWords =
+  /(?:^|[._-])(?:tenant|customer|account|organi[sz]ation|org|plan|tier|region|zone|datacenter|cell|shard|partition|cohort|experiment|variant|feature_flag|platform|country|locale|currency|channel|app_version|client_version)(?:$|[._-])/i;
+
+/** Whether an attribute's values may split a service's requests into a few groups that fare differently. */
+export function isSplitName(name: string): boolean {
+  return splitNames.has(name) || splitWords.test(name);
+}
+
+const namesWithMeaning: ReadonlySet<string> = new Set([
   ...Object.values(spanKeys).flat(),
   ...Object.values(exceptionKeys).flat(),
   ...messageNumberKeys,
   ...Object.values(resourceKeys).flat(),
 ]);
+
+/** All of them: what the analysis of many traces needs of attributes. */
+export const meaningfulAttributes: AttributeNames = {
+  has: (name) => namesWithMeaning.has(name) || isSplitName(name),
+};
 
 /** Names on spans that OpenTelemetry has replaced, and by what, if it kept the thing at all; the likeliest successor first. */
 export const renamedAttributes: ReadonlyMap<string, readonly string[]> = new Map([

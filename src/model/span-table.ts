@@ -1,5 +1,5 @@
 import { grow } from "../base/grow.ts";
-import { AttributePool } from "./attributes.ts";
+import { type AttributeNames, AttributePool } from "./attributes.ts";
 import { StringDictionary } from "./string-dictionary.ts";
 
 /** OTLP's span kinds; numbers beyond 5 are kept in the table and read as Internal. */
@@ -91,7 +91,7 @@ export class SpanTable {
    * About `rowCapacity` rows, with as many attributes and strings as they mostly have, fit without growing. Of attributes
    * only those of the names in `kept` are kept; null = all.
    */
-  constructor(rowCapacity = 512, kept: ReadonlySet<string> | null = null) {
+  constructor(rowCapacity = 512, kept: AttributeNames | null = null) {
     const attributesPerRow = kept === null ? attributesOfSpan : keptAttributesOfSpan;
     this.strings = new StringDictionary(kept === null ? rowCapacity : rowCapacity / 4);
     this.attributes = new AttributePool(this.strings, 16 + rowCapacity * attributesPerRow, kept);

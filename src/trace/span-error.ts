@@ -159,12 +159,19 @@ export function isConnectionLost({ type, message }: SpanError): boolean {
   return lostWords.test(type) || lostWords.test(message);
 }
 
-const unresolvedWords =
-  /ENOTFOUND|EAI_AGAIN|UnknownHost|no such host|name resolution|name or service not known|getaddrinfo|could not resolve|DNS (?:error|lookup)|resolution failed/i;
+const shortageWords = {
+  pool: /pool.{0,60}(?:time(?:d)?[ _-]?out|exhaust|full|limit|empty|not available|unavailable)|(?:time(?:d)?[ _-]?out|exhaust|waiting|no (?:free|available)).{0,60}(?:pool|connections?\b)|too many (?:connections|clients)/i,
+  name: /ENOTFOUND|EAI_AGAIN|UnknownHost|no such host|name resolution|name or service not known|getaddrinfo|could not resolve|resolution failed|DNS/i,
+  lock: /deadlock|lock (?:wait|request)|could not obtain lock|LockTimeout|LockAcquisition|could not serialize/i,
+  memory: /OutOfMemory|out of memory|heap (?:space|limit|out)|OOMKilled|MemoryError|Cannot allocate memory/i,
+} as const;
 
-/** Whether the name of the callee could not be looked up: a matter of the caller's surroundings more than of the callee. */
-export function isUnresolved({ kind, type, message }: SpanError): boolean {
-  return kind === "unreachable" && (unresolvedWords.test(type) || unresolvedWords.test(message));
+/** What was short, or in the way, where an error says so in its words: a pool's connections, a host's name, a lock, memory. */
+export function shortageIn({ type, message }: SpanError): keyof typeof shortageWords | null {
+  const words = `${type}\n${message}`;
+  for (const [shortage, pattern] of Object.entries(shortageWords))
+    if (pattern.test(words)) return shortage as keyof typeof shortageWords;
+  return null;
 }
 
 function kindOf(facts: ErrorFacts, words: string): SpanError["kind"] {

@@ -43,8 +43,10 @@ function checkTexts(fact: EvidenceFact, english: string, korean: string): void {
 }
 
 function checkAdvice(of: Candidate, ...sentences: readonly string[]): void {
-  expect(adviceFor([of], "en").map(({ sentence }) => sentence)).toEqual(sentences);
-  expect(adviceFor([of], "ko")).toHaveLength(sentences.length);
+  expect(adviceFor({ candidates: [of], remedies: [] }, "en").map(({ sentence }) => sentence)).toEqual(
+    sentences,
+  );
+  expect(adviceFor({ candidates: [of], remedies: [] }, "ko")).toHaveLength(sentences.length);
 }
 
 describe("what a fact says", () => {
