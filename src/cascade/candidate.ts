@@ -36,7 +36,11 @@ export type PropagationMechanism =
   | "retries_exhausted"
   | "unreachable"
   | "slow"
-  | "masked";
+  | "masked"
+  /** the caller no longer calls, and fails without */
+  | "breaker"
+  /** messages wait for who works on them */
+  | "queue_lag";
 
 /** A request of another trace that failed, and that this trace set off: it links to spans of this one. */
 export interface LinkedFailure {

@@ -37,7 +37,8 @@ export function propagationOf(trace: Trace, origins: readonly FailureOrigin[]): 
     }
     const failure = trace.spans[origin.failure] as TraceSpan;
     const parent = trace.spans[failure.parent];
-    if (parent !== undefined) add(parent.service, failure.service, "masked", [parent.index, failure.index]);
+    if (parent !== undefined && origin.visibility !== "visible")
+      add(parent.service, failure.service, "masked", [parent.index, failure.index]);
   }
   return [...found.values()];
 }

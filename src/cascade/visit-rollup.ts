@@ -4,7 +4,7 @@ import { Interner } from "../base/interner.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { overflowName } from "../model/limits.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
-import type { UnixNanos } from "../model/time.ts";
+import { minuteOf, type UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { Trace } from "../trace/trace.ts";
 import { spanIdOf } from "../trace/trace.ts";
@@ -35,6 +35,8 @@ export interface CallName extends StepName {
 export interface VisitSums {
   /** hex, by the start of the trace, then id; whatever the order in which they were added */
   readonly traceIds: readonly string[];
+  /** in which they started, by place in `traceIds` */
+  readonly traceMinutes: readonly number[];
   /** traces that were left out, evenly, because there is no room for the visits of all */
   readonly omittedTraces: number;
   readonly operations: readonly ServiceOperation[];
@@ -56,6 +58,7 @@ export interface VisitSums {
     readonly durationNanos: Float64Array;
     readonly ownNanos: Float64Array;
     readonly failed: Uint8Array;
+    readonly answerFailed: Uint8Array;
   };
   /** one row a call */
   readonly calls: {
@@ -64,6 +67,7 @@ export interface VisitSums {
     readonly calleeVisit: Int32Array;
     readonly nanos: Float64Array;
     readonly requestNanos: Float64Array;
+    readonly waitedNanos: Float64Array;
     readonly failed: Uint8Array;
   };
   /** row of the visit by `traceId + spanId`; empty unless logs are to be joined */
@@ -149,6 +153,7 @@ export class VisitRollup {
     columns.durationNanos.push(visit.durationNanos ?? Number.NaN);
     columns.ownNanos.push(visit.ownNanos ?? Number.NaN);
     columns.failed.push(visit.failed ? 1 : 0);
+    columns.answerFailed.push(visit.answerFailed ? 1 : 0);
   }
 
   #addCall(call: VisitCall, { visits }: TraceVisits, firstVisit: number): void {
@@ -159,6 +164,7 @@ export class VisitRollup {
     columns.calleeVisit.push(call.calleeVisit < 0 ? -1 : firstVisit + call.calleeVisit);
     columns.nanos.push(call.nanos ?? Number.NaN);
     columns.requestNanos.push(call.requestNanos ?? Number.NaN);
+    columns.waitedNanos.push(call.waitedNanos);
     columns.failed.push(call.failed ? 1 : 0);
   }
 
@@ -241,6 +247,7 @@ export class VisitRollup {
     const { name, ...calls } = valuesOf(this.#calls);
     return {
       traceIds: ranks.ids,
+      traceMinutes: ranks.minutes,
       omittedTraces: this.#omitted,
       operations: operations.items,
       instances: this.#names.texts,
@@ -332,6 +339,7 @@ function visitColumns() {
     durationNanos: new Column(new Float64Array(0)),
     ownNanos: new Column(new Float64Array(0)),
     failed: new Column(new Uint8Array(0)),
+    answerFailed: new Column(new Uint8Array(0)),
   };
 }
 
@@ -342,6 +350,7 @@ function callColumns() {
     calleeVisit: new Column(new Int32Array(0)),
     nanos: new Column(new Float64Array(0)),
     requestNanos: new Column(new Float64Array(0)),
+    waitedNanos: new Column(new Float64Array(0)),
     failed: new Column(new Uint8Array(0)),
   };
 }
@@ -379,6 +388,7 @@ function renumbered(length: number, isKeptAt: (i: number) => boolean): Int32Arra
 /** Places of traces when they are put in order. */
 function ranksOf(traces: readonly { readonly id: string; readonly startTime: UnixNanos }[]): {
   readonly ids: readonly string[];
+  readonly minutes: readonly number[];
   readonly of: Int32Array;
 } {
   const order = traces.map((trace, i) => ({ ...trace, i }));
@@ -388,7 +398,7 @@ function ranksOf(traces: readonly { readonly id: string; readonly startTime: Uni
   });
   const of = new Int32Array(traces.length);
   for (const [rank, { i }] of order.entries()) of[i] = rank;
-  return { ids: order.map(({ id }) => id), of };
+  return { ids: order.map(({ id }) => id), minutes: order.map(({ startTime }) => minuteOf(startTime)), of };
 }
 
 /** Whether a trace is among one of 2^level: ids may be counters, so they are mixed first (FNV-1a). */

@@ -19,6 +19,8 @@ export interface Visit {
   readonly ownNanos: number | null;
   /** whether any of its spans failed */
   readonly failed: boolean;
+  /** whether the span that received it did: all that its caller gets to see */
+  readonly answerFailed: boolean;
   /** what it did, in the order of spans; one thing may come several times */
   readonly steps: readonly Step[];
 }
@@ -50,6 +52,8 @@ export interface VisitCall {
   readonly nanos: number | null;
   /** of what a call lost, the time before the callee began, by the clocks as they were sent; null = unknown */
   readonly requestNanos: number | null;
+  /** what of the caller's time passed in waiting for it alone: all waits of a visit and its own time add up to its duration */
+  readonly waitedNanos: number;
   readonly failed: boolean;
 }
 
@@ -98,8 +102,19 @@ interface Walk {
   /** by index of the calling span */
   readonly peers: ReadonlyMap<number, Call>;
   readonly drafts: Draft[];
-  readonly calls: VisitCall[];
+  readonly calls: DraftCall[];
   readonly visitOf: Int32Array;
+}
+
+interface DraftCall extends VisitCall {
+  waitedNanos: number;
+}
+
+/** A time in which a visit waited for a call. */
+interface Wait {
+  readonly call: DraftCall;
+  readonly start: number;
+  readonly end: number;
 }
 
 interface Draft {
@@ -109,7 +124,7 @@ interface Draft {
   readonly spans: TraceSpan[];
   readonly steps: Step[];
   /** when it waited for others */
-  readonly waits: { start: number; end: number }[];
+  readonly waits: Wait[];
   failed: boolean;
 }
 
@@ -171,7 +186,7 @@ function addCall({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): vo
   const { service: callee, operation, start, end } = to;
   const hasGap = from.children.length === 1 && mayBeCall(from);
   const [outer, inner] = [durationNanosOf(from), durationNanosOf(to)];
-  calls.push({
+  const call: DraftCall = {
     kind: "call",
     callerVisit: draft.index,
     calleeVisit: visitOf[to.index] as number,
@@ -179,9 +194,11 @@ function addCall({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): vo
     operation,
     nanos: hasGap && outer !== null && inner !== null ? outer - inner : null,
     requestNanos: hasGap ? sentStart(to) - sentStart(from) : null,
+    waitedNanos: 0,
     failed: from.failed || to.failed,
-  });
-  draft.waits.push(hasGap ? { start: from.start, end: from.end } : { start, end });
+  };
+  calls.push(call);
+  draft.waits.push(hasGap ? { call, start: from.start, end: from.end } : { call, start, end });
   draft.steps.push({ kind: "call", callee, operation, start });
 }
 
@@ -196,6 +213,7 @@ function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends):
     operation,
     nanos: waited,
     requestNanos: null,
+    waitedNanos: 0,
     failed,
   });
   draft.steps.push({ kind: "message", callee, operation, start });
@@ -203,7 +221,7 @@ function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends):
 
 function addPeer({ calls }: Walk, draft: Draft, { span, peer }: { span: TraceSpan; peer: Call }): void {
   const { start, end, operation, failed } = span;
-  calls.push({
+  const call: DraftCall = {
     kind: "peer",
     callerVisit: draft.index,
     calleeVisit: -1,
@@ -211,9 +229,11 @@ function addPeer({ calls }: Walk, draft: Draft, { span, peer }: { span: TraceSpa
     operation,
     nanos: durationNanosOf(span),
     requestNanos: null,
+    waitedNanos: 0,
     failed,
-  });
-  draft.waits.push({ start, end });
+  };
+  calls.push(call);
+  draft.waits.push({ call, start, end });
   draft.steps.push({ kind: "peer", callee: peer.callee, operation, start });
 }
 
@@ -229,22 +249,30 @@ function sentStart({ start, clockShift }: TraceSpan): number {
 
 function finished({ entry, parent, steps, waits, failed }: Draft): Visit {
   const durationNanos = durationNanosOf(entry);
-  const { service, operation, instance } = entry;
+  const { service, operation, instance, failed: answerFailed } = entry;
   const ownNanos = durationNanos === null ? null : Math.max(0, durationNanos - waitedNanos(entry, waits));
-  return { service, operation, instance, parent, durationNanos, ownNanos, failed, steps };
+  return { service, operation, instance, parent, durationNanos, ownNanos, failed, answerFailed, steps };
 }
 
-/** The length of the union of all waits, within the visit. `waits` is sorted in place. */
-function waitedNanos({ start, end }: TraceSpan, waits: { start: number; end: number }[]): number {
-  if (waits.length > 1) waits.sort((a, b) => a.start - b.start);
+/**
+ * The length of the union of all waits, within the visit. Where calls ran at one time, it is the one that ended last that was
+ * waited for. `waits` is sorted in place, and its calls are told what was waited for them.
+ *
+ *   visit   [===------------===]
+ *     a        |====---|           waited for until b starts
+ *     b             |=======|
+ */
+function waitedNanos({ start, end }: TraceSpan, waits: Wait[]): number {
+  if (waits.length > 1) waits.sort((a, b) => b.end - a.end || b.start - a.start);
   let waited = 0;
-  let until = start;
+  let until = end;
   for (const wait of waits) {
-    const to = Math.min(end, wait.end);
-    const from = Math.max(until, wait.start);
-    if (to <= from) continue;
-    waited += to - from;
-    until = to;
+    const from = Math.max(start, wait.start);
+    const nanos = Math.min(until, wait.end) - from;
+    if (nanos <= 0) continue;
+    wait.call.waitedNanos += nanos;
+    waited += nanos;
+    until = from;
   }
   return waited;
 }

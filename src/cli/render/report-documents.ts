@@ -28,6 +28,8 @@ import {
   statesTable,
   timeBars,
   todo,
+  waysTable,
+  whatIfFacts,
   whoIsHit,
   windowHit,
 } from "./report-blocks.ts";
@@ -109,6 +111,8 @@ export function windowDocument(report: WindowReport, language: Language): Report
         kind: "facts",
         rows: windowHit(report, language),
       }),
+      section("how_it_spread", language, waysTable(report, language)),
+      section("without_cause", language, whatIfFacts(report, language)),
       section("what_to_do", language, todo(adviceItems(report))),
       section("onset", language, onsetBlock(report)),
       section("services", language, statesTable(report.service_states, language)),
