@@ -34,7 +34,9 @@ export class BlameRollup {
     const places = new Map<string, FailureOrigin[]>();
     for (const origin of origins) {
       const place = edgeKey({ caller: origin.edge?.caller ?? "", callee: origin.service });
-      places.set(place, [...(places.get(place) ?? []), origin]);
+      const group = places.get(place);
+      if (group === undefined) places.set(place, [origin]);
+      else group.push(origin);
     }
     for (const group of places.values()) {
       const [{ service, edge }] = group as [FailureOrigin];

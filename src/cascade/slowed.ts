@@ -17,7 +17,7 @@ export interface SlowedSums {
 }
 
 /** Requests that came in at one operation. */
-export interface SlowedEntry {
+interface SlowedEntry {
   /** finished ones */
   readonly requests: number;
   /** of them, slower because of the cause, though they did not fail */

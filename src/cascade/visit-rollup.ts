@@ -68,6 +68,7 @@ export interface VisitSums {
     readonly nanos: Float64Array;
     readonly requestNanos: Float64Array;
     readonly waitedNanos: Float64Array;
+    readonly aloneNanos: Float64Array;
     readonly failed: Uint8Array;
   };
   /** row of the visit by `traceId + spanId`; empty unless logs are to be joined */
@@ -165,6 +166,7 @@ export class VisitRollup {
     columns.nanos.push(call.nanos ?? Number.NaN);
     columns.requestNanos.push(call.requestNanos ?? Number.NaN);
     columns.waitedNanos.push(call.waitedNanos);
+    columns.aloneNanos.push(call.aloneNanos);
     columns.failed.push(call.failed ? 1 : 0);
   }
 
@@ -351,6 +353,7 @@ function callColumns() {
     nanos: new Column(new Float64Array(0)),
     requestNanos: new Column(new Float64Array(0)),
     waitedNanos: new Column(new Float64Array(0)),
+    aloneNanos: new Column(new Float64Array(0)),
     failed: new Column(new Uint8Array(0)),
   };
 }

@@ -52,8 +52,10 @@ export interface VisitCall {
   readonly nanos: number | null;
   /** of what a call lost, the time before the callee began, by the clocks as they were sent; null = unknown */
   readonly requestNanos: number | null;
-  /** what of the caller's time passed in waiting for it alone: all waits of a visit and its own time add up to its duration */
+  /** what of the caller's time passed in waiting for it: all waits of a visit and its own time add up to its duration */
   readonly waitedNanos: number;
+  /** the end of that, when the caller waited for nothing else: a faster answer of it alone saves no more */
+  readonly aloneNanos: number;
   readonly failed: boolean;
 }
 
@@ -108,6 +110,7 @@ interface Walk {
 
 interface DraftCall extends VisitCall {
   waitedNanos: number;
+  aloneNanos: number;
 }
 
 /** A time in which a visit waited for a call. */
@@ -195,6 +198,7 @@ function addCall({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): vo
     nanos: hasGap && outer !== null && inner !== null ? outer - inner : null,
     requestNanos: hasGap ? sentStart(to) - sentStart(from) : null,
     waitedNanos: 0,
+    aloneNanos: 0,
     failed: from.failed || to.failed,
   };
   calls.push(call);
@@ -214,6 +218,7 @@ function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends):
     nanos: waited,
     requestNanos: null,
     waitedNanos: 0,
+    aloneNanos: 0,
     failed,
   });
   draft.steps.push({ kind: "message", callee, operation, start });
@@ -230,6 +235,7 @@ function addPeer({ calls }: Walk, draft: Draft, { span, peer }: { span: TraceSpa
     nanos: durationNanosOf(span),
     requestNanos: null,
     waitedNanos: 0,
+    aloneNanos: 0,
     failed,
   };
   calls.push(call);
@@ -256,21 +262,25 @@ function finished({ entry, parent, steps, waits, failed }: Draft): Visit {
 
 /**
  * The length of the union of all waits, within the visit. Where calls ran at one time, it is the one that ended last that was
- * waited for. `waits` is sorted in place, and its calls are told what was waited for them.
+ * waited for. `waits` is sorted in place, and its calls are told what was waited for them, and for them alone.
  *
  *   visit   [===------------===]
- *     a        |====---|           waited for until b starts
- *     b             |=======|
+ *     a        |====---|           waited for until b starts; alone until then
+ *     b             |=======|      waited for all of its time; alone after a
  */
 function waitedNanos({ start, end }: TraceSpan, waits: Wait[]): number {
   if (waits.length > 1) waits.sort((a, b) => b.end - a.end || b.start - a.start);
   let waited = 0;
   let until = end;
-  for (const wait of waits) {
+  for (const [i, wait] of waits.entries()) {
     const from = Math.max(start, wait.start);
     const nanos = Math.min(until, wait.end) - from;
     if (nanos <= 0) continue;
+    const next = waits[i + 1];
     wait.call.waitedNanos += nanos;
+    // those that follow end earlier: the next one is the last that ran beside it
+    const aloneFrom = next === undefined ? from : Math.max(from, next.end);
+    wait.call.aloneNanos += Math.max(0, from + nanos - aloneFrom);
     waited += nanos;
     until = from;
   }

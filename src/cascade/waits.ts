@@ -30,7 +30,7 @@ export interface Waits {
 /**
  * For each visit, how much shorter it had been if one service had been as in the healthy time: the service's own work, what its
  * calls lose on the way, and, where a call failed of it and somebody went on, all that this took. Followed up from callees to
- * callers, by the share of its time that each waited.
+ * callers, as far as each waited.
  *
  *   web     [====-----------------=]     waits for cart alone: all of it
  *     cart       |=----------====|       waits for the cause in part of its time
@@ -58,30 +58,25 @@ export class WaitFinder {
   find(sums: VisitSums): Waits {
     const { visits, calls, callNames } = sums;
     const waits = this.#ownWaits(sums);
-    const { visitExcess, visitDeviation, callExcess } = waits;
     const settle = this.#settling(sums, waits);
     const usualOf = callNames.map((name) => this.#calls.get(callText(name)));
+    const deviations = new Float64Array(calls.name.length);
     // callers stand before callees, and calls in the order of their callers: from the end, callees are known first
-    for (let row = calls.name.length - 1; row >= 0; row -= 1) {
-      const [caller, callee] = [calls.callerVisit[row] as number, calls.calleeVisit[row] as number];
-      const usual = usualOf[calls.name[row] as number];
-      const nanos = calls.nanos[row] as number;
-      const [excess, deviation] = [excessOf(nanos, usual), deviationOf(nanos, usual)];
-      if (callNames[calls.name[row] as number]?.kind === "message") {
-        callExcess[row] = excess;
-        continue;
+    for (let end = calls.name.length; end > 0; ) {
+      let first = end - 1;
+      while (first > 0 && calls.callerVisit[first - 1] === calls.callerVisit[end - 1]) first -= 1;
+      for (let row = first; row < end; row += 1) {
+        const callee = calls.calleeVisit[row] as number;
+        if (callee >= 0) settle(callee);
+        const usual = usualOf[calls.name[row] as number];
+        const nanos = calls.nanos[row] as number;
+        const isPassedOn = callee >= 0 && callNames[calls.name[row] as number]?.kind !== "message";
+        const [excess, deviation] = [excessOf(nanos, usual), deviationOf(nanos, usual)];
+        waits.callExcess[row] = excess + (isPassedOn ? (waits.visitExcess[callee] as number) : 0);
+        deviations[row] = deviation + (isPassedOn ? (waits.visitDeviation[callee] as number) : 0);
       }
-      if (callee >= 0) settle(callee);
-      const length =
-        (Number.isNaN(nanos) ? 0 : nanos) + (callee < 0 ? 0 : (visits.durationNanos[callee] as number));
-      const share = length > 0 ? Math.min(1, (calls.waitedNanos[row] as number) / length) : 0;
-      callExcess[row] = share * (excess + (callee < 0 ? 0 : (visitExcess[callee] as number)));
-      addTo(visitExcess, caller, callExcess[row] as number);
-      addTo(
-        visitDeviation,
-        caller,
-        share * (deviation + (callee < 0 ? 0 : (visitDeviation[callee] as number))),
-      );
+      passOn(sums, waits, { first, end, deviations });
+      end = first;
     }
     for (let row = 0; row < visits.operation.length; row += 1) settle(row);
     return waits;
@@ -111,6 +106,42 @@ export class WaitFinder {
       visitExcess[row] = Math.max(visitExcess[row] as number, excessOf(nanos, usual));
       visitDeviation[row] = deviationOf(nanos, usual);
     };
+  }
+}
+
+/** The calls of one visit. */
+interface CallsOfVisit {
+  readonly first: number;
+  /** exclusive */
+  readonly end: number;
+  /** by row */
+  readonly deviations: Float64Array;
+}
+
+/**
+ * What a visit would save. Where only one of its calls is too long, no more than it was waited for alone: then the others are
+ * waited for. Several would be shorter together; each counts by its share of the wait.
+ */
+function passOn(
+  { calls, callNames }: VisitSums,
+  waits: Waits,
+  { first, end, deviations }: CallsOfVisit,
+): void {
+  const { visitExcess, visitDeviation, callExcess } = waits;
+  let [tooLong, above] = [0, 0];
+  for (let row = first; row < end; row += 1) {
+    if ((callExcess[row] as number) > 0) tooLong += 1;
+    if ((deviations[row] as number) > 0) above += 1;
+  }
+  const caller = calls.callerVisit[first] as number;
+  for (let row = first; row < end; row += 1) {
+    if (callNames[calls.name[row] as number]?.kind === "message") continue;
+    const [waited, alone] = [calls.waitedNanos[row] as number, calls.aloneNanos[row] as number];
+    callExcess[row] = Math.min(callExcess[row] as number, tooLong > 1 ? waited : alone);
+    const deviation = Math.min(deviations[row] as number, above > 1 ? waited : alone);
+    addTo(visitExcess, caller, callExcess[row] as number);
+    // what is faster than usual saves nothing where it was not waited for
+    if (deviation > 0 || waited > 0) addTo(visitDeviation, caller, deviation);
   }
 }
 

@@ -1,7 +1,7 @@
 import { minutesMax, overflowName } from "../model/limits.ts";
 import { exactWeight } from "../model/red.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
-import { type FailureOrigin, stepsOf } from "../trace/error-origin.ts";
+import type { FailureOrigin, OriginStep } from "../trace/error-origin.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import type { Edge, PropagationMechanism } from "./candidate.ts";
 import { propagationOf } from "./propagation.ts";
@@ -148,9 +148,13 @@ function hitBy(trace: Trace, origins: readonly FailureOrigin[]): ReadonlyMap<str
     const span = trace.spans[index] as TraceSpan;
     if (isEntry(trace, span) && !hit.has(span.service)) hit.set(span.service, span);
   };
+  const passed = new Set<OriginStep>();
   for (const origin of origins) {
     note(origin.failure);
-    for (const { to } of stepsOf(origin)) note(to);
+    for (let step = origin.lastStep; step !== null && !passed.has(step); step = step.previous) {
+      passed.add(step);
+      note(step.to);
+    }
     if (origin.reason.kind !== "slow_work") continue;
     for (let at = origin.span; at >= 0 && at !== origin.reason.giveUpSpan; ) {
       note(at);

@@ -250,7 +250,7 @@ function affectedServices(differences: readonly RequestDifference[], extent: Ext
     .filter(
       ({ service, requests }) => extent.causes.includes(service) || requests.size >= requestsMin(extent),
     )
-    .map(({ requests: _, ...affected }) => affected)
+    .map(({ service, firstMs, failed, slow, missing }) => ({ service, firstMs, failed, slow, missing }))
     .sort((a, b) => a.firstMs - b.firstMs || (a.service < b.service ? -1 : 1));
 }
 
