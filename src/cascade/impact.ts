@@ -67,17 +67,13 @@ export interface ImpactQuestion {
 export function impactOf({ window, baseline, service }: ImpactQuestion): CauseImpact {
   const failures = failedBy(window.blame, baseline?.blame ?? null, service);
   const [before, after] = [baseline?.visits ?? null, window.visits];
-  const slowed = before === null || after === null ? null : slowedBy({ cause: service, before, after });
-  const leftOut = before === null || after === null ? null : leftOutOf(service, { before, after });
-  const ratio =
-    before === null || after === null ? 0 : after.traceIds.length / Math.max(1, before.traceIds.length);
-  const harms: Harm[] = [failures];
-  for (const sums of [slowed, leftOut]) if (sums !== null) harms.push(comparedSums(sums, ratio));
+  const compared = before === null || after === null ? null : comparedVisits(service, before, after);
+  const harms: readonly Harm[] = [failures, ...(compared?.harms ?? [])];
   const requests = Math.max(...harms.map((harm) => harm.requests));
   const least = Math.max(hitMin.requests, hitMin.share * requests);
   const isHit = (excess: Excess): boolean => excess.requests >= least && excess.isSignificant;
   const affected = harms.flatMap(({ hit }) => [...hit].filter(([, excess]) => isHit(excess)));
-  const entries = entryImpacts(failures, slowed);
+  const entries = entryImpacts(failures, compared?.slowed ?? null, window.blame);
   return {
     service,
     requests,
@@ -176,7 +172,7 @@ function failedBy(window: BlameSums, baseline: BlameSums | null, service: string
   }
   return {
     requests: Math.max(0, ways.requests - (usual?.requests ?? 0) * ratio),
-    ...comparedSteps(ways, usual, { ratio, bar: hitMin.failuresTest }),
+    ...comparedSteps(ways, usual, { ratio, bar: hitMin.failuresTest, scale: 1 }),
     entries,
   };
 }
@@ -189,16 +185,39 @@ function waysFrom({ failures }: BlameSums, service: string): WaySums {
   return sums;
 }
 
+/** What only visits tell, and only against those of a healthy time. */
+function comparedVisits(
+  cause: string,
+  before: VisitSums,
+  after: VisitSums,
+): { readonly slowed: Slowed; readonly harms: readonly Harm[] } {
+  const measure = measureOf(before, after);
+  const slowed = slowedBy({ cause, before, after });
+  const leftOut = leftOutOf(cause, { before, after });
+  return { slowed, harms: [slowed, leftOut].map((sums) => comparedSums(sums, measure)) };
+}
+
 function comparedSums(
   { before, after }: { readonly before: CountedSums; readonly after: CountedSums },
-  ratio: number,
+  measure: Measure,
 ): Harm {
   return {
-    requests: Math.max(0, after.requests - before.requests * ratio),
-    ...comparedSteps(after, before, { ratio, bar: hitMin.othersTest }),
+    requests: Math.max(0, after.requests - before.requests * measure.ratio) * measure.scale,
+    ...comparedSteps(after, before, measure),
   };
 }
 
+/** Of visits; traces for which there was no room are as those that were kept. */
+function measureOf({ traceIds }: VisitSums, after: VisitSums): Measure {
+  const kept = Math.max(1, after.traceIds.length);
+  return {
+    ratio: kept / Math.max(1, traceIds.length),
+    bar: hitMin.othersTest,
+    scale: (kept + after.omittedTraces) / kept,
+  };
+}
+
+type Slowed = ReturnType<typeof slowedBy>;
 type CountedSums = Pick<SlowedSums, "requests" | "steps" | "hit">;
 type Counted = Pick<SlowedSums, "steps" | "hit">;
 
@@ -221,15 +240,21 @@ interface Measure {
   readonly ratio: number;
   /** likelihood ratio */
   readonly bar: number;
+  /** how many requests one that was counted stands for */
+  readonly scale: number;
 }
 
-function excessOf(after: Occurrences, before: Occurrences | undefined, { ratio, bar }: Measure): Excess {
+function excessOf(
+  after: Occurrences,
+  before: Occurrences | undefined,
+  { ratio, bar, scale }: Measure,
+): Excess {
   const expected = (before?.count ?? 0) * ratio;
   const minutes = [...after.minutes].sort(([a], [b]) => a - b);
   const [first, last] = [minutes[0]?.[0] ?? 0, minutes.at(-1)?.[0] ?? 0];
   const usual = expected / (last - first + 1);
   return {
-    requests: after.count - expected,
+    requests: (after.count - expected) * scale,
     isSignificant: significantExcess(after.count, expected, bar) > 0,
     onset: minutes.find(([, count]) => significantExcess(count, usual, 0) > 0)?.[0] ?? null,
   };
@@ -266,15 +291,17 @@ function wayKey({ caller, callee, mechanism }: Way): string {
 
 function entryImpacts(
   { entries: failed }: FailureHarm,
-  slowed: { readonly before: SlowedSums; readonly after: SlowedSums } | null,
+  slowed: Slowed | null,
+  window: BlameSums,
 ): CauseImpact["entries"] {
   const entries = new Map<string, EntryImpact>();
   for (const key of [...new Set([...failed.keys(), ...(slowed?.after.entries.keys() ?? [])])].sort()) {
     const [was, is] = [slowed?.before.entries.get(key), slowed?.after.entries.get(key)];
-    const usual = was === undefined || is === undefined ? 0 : (was.slowed * is.requests) / was.requests;
+    const share =
+      is === undefined ? 0 : is.slowed / is.requests - (was === undefined ? 0 : was.slowed / was.requests);
     entries.set(key, {
       failed: failed.get(key) ?? 0,
-      slowed: Math.max(0, (is?.slowed ?? 0) - usual),
+      slowed: Math.max(0, share) * (window.entries.get(key)?.cell.requests ?? 0),
       addedNanos: is?.addedNanos ?? 0,
     });
   }

@@ -32,8 +32,8 @@ export function slowedBy(question: WaitQuestion): {
   readonly after: SlowedSums;
 } {
   const finder = new WaitFinder(question);
-  const [before, after] = [question.before, question.after].map((sums) => slowedIn(sums, finder.find(sums)));
-  return { before: before as SlowedSums, after: after as SlowedSums };
+  const slowedOf = (sums: VisitSums): SlowedSums => slowedIn(sums, finder.find(sums));
+  return { before: slowedOf(question.before), after: slowedOf(question.after) };
 }
 
 function slowedIn(sums: VisitSums, waits: Waits): SlowedSums {

@@ -195,6 +195,19 @@ test("a quiet window reaches nobody", () => {
   });
 });
 
+test("traces that there was no room for count as those that were kept", () => {
+  const [before, after] = [shop(), shop({ ms: 120 })].map((request) => {
+    const table = tableOf(tracesText(60, request));
+    const rollup = new WindowRollup();
+    rollup.observe(table);
+    for (const trace of rawTracesOf([table])) rollup.addTrace(trace);
+    return rollup.window();
+  });
+  const thinned = { ...after!, visits: { ...after!.visits!, omittedTraces: 60 } };
+  const report = analyzeWindow(thinned, before!, { language: "en" });
+  expect(report.propagation).toMatchObject([{ callee: "cart", caller: "web", requests: 120, share: 1 }]);
+});
+
 test("the order of traces does not show", () => {
   for (const after of [shop({ failed: true }), shop({ ms: 120 })])
     expect(reportOf({ before: shop(), after, isReversed: true })).toEqual(
