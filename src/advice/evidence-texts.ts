@@ -1,5 +1,5 @@
-import type { Candidate, CauseKind, EvidenceFact } from "../cascade/candidate.ts";
-import { type CertaintyBars, traceBars, windowBars } from "../cascade/scoring.ts";
+import type { Candidate, CauseKind, CertaintyBars, EvidenceFact } from "../cascade/candidate.ts";
+import { traceBars, windowBars } from "../cascade/scoring.ts";
 import type { UsualTime } from "../cascade/usual.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import type { SpanError } from "../trace/semantics.ts";

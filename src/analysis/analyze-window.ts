@@ -21,12 +21,13 @@ import { windowRemedies } from "../cascade/window-remedies.ts";
 import { MetricRollup } from "../metrics/metric-courses.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
-import { formatTime, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
+import { formatTime, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import type { Trace } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
 import { graphJson } from "./graph-json.ts";
-import type { AdviceJson, EntryPointJson, Language, WindowReport } from "./report.ts";
+import { reachJson } from "./reach-json.ts";
+import type { AdviceJson, Language, WindowReport } from "./report.ts";
 import { type Scope, ScopeRollup, type SharedSums, senderNames } from "./scope.ts";
 import { impactOf, structuralAnalysis } from "./structural-analysis.ts";
 
@@ -195,8 +196,7 @@ export function analyzeWindow(
       });
     }),
     failure_propagation: base.cascade_analysis.failure_propagation,
-    affected_services: affectedServices(scope, evidence),
-    entry_points: suffering.map((finding) => entryJson(finding, requests)),
+    ...reachJson(suffering, { candidates, window, baseline, requests }),
     blast_radius: base.cascade_analysis.blast_radius,
     service_states: failedService === "" ? new Map() : base.service_states,
     dependency_graph: graphJson(scope),
@@ -285,31 +285,6 @@ function bySuffering(entries: readonly EntryFinding[]): readonly EntryFinding[] 
       b.entry.cell.requests - a.entry.cell.requests ||
       (entryKey(a.entry.service, a.entry.operation) < entryKey(b.entry.service, b.entry.operation) ? -1 : 1),
   );
-}
-
-function entryJson({ entry, excessFailed, addedNanos }: EntryFinding, requestsInAll: number): EntryPointJson {
-  const { service, operation, cell } = entry;
-  return {
-    service,
-    operation,
-    requests: cell.requests,
-    excess_failed: excessFailed,
-    added_latency_ms: addedNanos / NANOS_PER_MS,
-    share: requestsInAll > 0 ? cell.requests / requestsInAll : 0,
-  };
-}
-
-/** Everybody who depends on a candidate, directly or by way of others; sorted. */
-function affectedServices({ graph }: Scope, { candidates }: WindowEvidence): readonly string[] {
-  const affected = new Set<string>();
-  const open = candidates.slice(0, 1).map(({ service }) => service);
-  for (let service = open.pop(); service !== undefined; service = open.pop())
-    for (const caller of graph.callersOf(service))
-      if (!affected.has(caller)) {
-        affected.add(caller);
-        open.push(caller);
-      }
-  return [...affected].sort();
 }
 
 function onsetOrderOf(onsets: ReadonlyMap<string, number>): WindowReport["onset_order"] {

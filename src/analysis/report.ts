@@ -213,6 +213,41 @@ export interface EntryPointJson {
   readonly excess_failed: number;
   readonly added_latency_ms: number;
   readonly share: number;
+  /** of the first candidate: requests that failed with it, and how much longer they waited for it on average */
+  readonly failed_by_cause: number;
+  readonly latency_by_cause_ms: number;
+}
+
+/** One way on which the first candidate's fault reached others, over all requests of a window; the most requests first. */
+export interface WindowPropagationJson {
+  readonly caller: string;
+  readonly callee: string;
+  readonly mechanism: PropagationMechanism;
+  /** beyond what is usual, adjusted for sampling */
+  readonly requests: number;
+  /** of the requests that the cause hit anywhere */
+  readonly share: number;
+  /** the minute from which on there were more than usual */
+  readonly onset?: string;
+  /** whether it began no earlier than the trouble of its callee; null = not known */
+  readonly in_order: boolean | null;
+}
+
+/** How requests would have fared had one candidate been as in the healthy time: what its traces say, added up. */
+export interface WhatIfJson {
+  readonly service: string;
+  /** those that it hit */
+  readonly entry_points: readonly WhatIfEntryJson[];
+}
+
+export interface WhatIfEntryJson {
+  readonly service: string;
+  readonly operation: string;
+  readonly error_rate: number;
+  readonly error_rate_without: number;
+  /** null where no request has finished */
+  readonly mean_ms: number | null;
+  readonly mean_ms_without: number | null;
 }
 
 export interface WindowReport {
@@ -223,8 +258,16 @@ export interface WindowReport {
   readonly healthy: boolean;
   readonly root_cause_candidates: readonly CandidateJson[];
   readonly failure_propagation: readonly FailurePropagationJson[];
+  readonly propagation: readonly WindowPropagationJson[];
+  /** who failed or became slower because of the first candidate, itself included unless it sends no spans */
   readonly affected_services: readonly string[];
+  /** who would fail with it, though nothing shows yet */
+  readonly services_at_risk: readonly string[];
   readonly entry_points: readonly EntryPointJson[];
+  /** of all requests, those that failed or became slower because of the first candidate */
+  readonly traffic_share: number;
+  /** of the first candidates */
+  readonly what_if: readonly WhatIfJson[];
   readonly blast_radius: number;
   /** by service, in chain order; written as a JSON object in that order */
   readonly service_states: ReadonlyMap<string, ServiceStateJson>;

@@ -9,6 +9,7 @@ import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { kindOf } from "./origin-facts.ts";
 import { blameEntriesMax, breakerWord, exemplarCountMax } from "./scoring.ts";
+import { WaySums } from "./way-sums.ts";
 
 /**
  * Who is to blame for the failures of many traces, request by request, and how requests fared: what one trace says is added
@@ -30,7 +31,18 @@ export class BlameRollup {
     this.#orphans += roots.length - known.length;
     // of a trace without a root, what is left of it has to do
     for (const root of known.length > 0 ? known : roots) this.#entryOf(root).add(trace, root);
-    for (const origin of origins) this.#addOrigin(trace, origin);
+    for (const origin of origins) this.#failuresOf(origin.service).add(trace, origin);
+    const places = new Map<string, FailureOrigin[]>();
+    for (const origin of origins) {
+      const place = edgeKey({ caller: origin.edge?.caller ?? "", callee: origin.service });
+      const group = places.get(place);
+      if (group === undefined) places.set(place, [origin]);
+      else group.push(origin);
+    }
+    for (const group of places.values()) {
+      const [{ service, edge }] = group as [FailureOrigin];
+      this.#failuresOf(service).addWays(edge?.caller ?? "", trace, group, (root) => this.#placeOf(root));
+    }
   }
 
   /** The sums by the names that reports use. */
@@ -58,24 +70,27 @@ export class BlameRollup {
     };
   }
 
+  /** Under which key the requests of a root are counted. */
+  #placeOf({ service, operation }: TraceSpan): string {
+    const key = entryKey(service, operation);
+    const hasPlace = this.#entries.has(key) || this.#entries.size < blameEntriesMax;
+    return hasPlace ? key : entryKey(overflowName, overflowName);
+  }
+
   #entryOf(root: TraceSpan): EntrySums {
-    const key = entryKey(root.service, root.operation);
-    const known = this.#entries.get(key);
-    if (known !== undefined) return known;
-    const isFull = this.#entries.size >= blameEntriesMax;
-    const [service, operation] = isFull ? [overflowName, overflowName] : [root.service, root.operation];
-    const place = entryKey(service, operation);
+    const place = this.#placeOf(root);
+    const [service, operation] = partsOf(place);
     const sums = this.#entries.get(place) ?? new EntrySums(service, operation);
     this.#entries.set(place, sums);
     return sums;
   }
 
-  #addOrigin(trace: Trace, origin: FailureOrigin): void {
-    const isFull = this.#failures.size >= servicesMax && !this.#failures.has(origin.service);
-    const service = isFull ? overflowName : origin.service;
+  #failuresOf(blamed: string): FailureSums {
+    const isFull = this.#failures.size >= servicesMax && !this.#failures.has(blamed);
+    const service = isFull ? overflowName : blamed;
     const sums = this.#failures.get(service) ?? new FailureSums();
     this.#failures.set(service, sums);
-    sums.add(trace, origin);
+    return sums;
   }
 }
 
@@ -94,6 +109,11 @@ export interface BlameSums {
 
 export function entryKey(service: string, operation: string): string {
   return `${service}\u0000${operation}`;
+}
+
+function partsOf(key: string): readonly [service: string, operation: string] {
+  const end = key.indexOf("\u0000");
+  return [key.slice(0, end), key.slice(end + 1)];
 }
 
 /** One operation at which requests come in, and how they went. */
@@ -170,6 +190,8 @@ export class FailureSums {
   readonly minutes = new Map<number, number>();
   /** hex ids of traces, the smallest few: any choice would do, but it must not depend on order */
   exemplars: readonly string[] = [];
+  /** how they spread, by who made the call that they began with; "" = they began with none */
+  readonly ways = new Map<string, WaySums>();
 
   add(trace: Trace, origin: FailureOrigin): void {
     const { visibility, share, span, edge, reason, failure } = origin;
@@ -205,6 +227,29 @@ export class FailureSums {
       this.#countEdge({ caller: directory.nameOfKey(caller), callee: directory.nameOfKey(callee) }, count);
     for (const [minute, count] of other.minutes) countIn(this.minutes, minute, count);
     this.#exemplify(other.exemplars);
+    const nameOf = (key: string): string => directory.nameOfKey(key);
+    const entryName = (key: string): string => {
+      const [root, operation] = partsOf(key);
+      return entryKey(nameOf(root), operation);
+    };
+    for (const [caller, ways] of other.ways) this.#waysOf(nameOf(caller)).merge(ways, nameOf, entryName);
+  }
+
+  /** `origins` = all of one trace that began here with a call of this caller */
+  addWays(
+    caller: string,
+    trace: Trace,
+    origins: readonly FailureOrigin[],
+    entryOf: (root: TraceSpan) => string,
+  ): void {
+    this.#waysOf(caller).add(trace, origins, entryOf);
+  }
+
+  #waysOf(caller: string): WaySums {
+    const name = this.ways.has(caller) || this.ways.size < blameEntriesMax ? caller : overflowName;
+    const known = this.ways.get(name) ?? new WaySums();
+    this.ways.set(name, known);
+    return known;
   }
 
   #countEdge({ caller, callee }: Edge, count: number): void {

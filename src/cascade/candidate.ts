@@ -18,6 +18,12 @@ export type CauseKind =
   | "overload"
   | "dependency";
 
+/** From these confidences on a verdict says "root cause" and "probable". */
+export interface CertaintyBars {
+  readonly confident: number;
+  readonly probable: number;
+}
+
 /** A call's two ends. */
 export interface Edge {
   readonly caller: string;
@@ -38,7 +44,11 @@ export type PropagationMechanism =
   | "retries_exhausted"
   | "unreachable"
   | "slow"
-  | "masked";
+  | "masked"
+  /** the caller no longer calls, and fails without */
+  | "breaker"
+  /** messages wait for who works on them */
+  | "queue_lag";
 
 /** A request of another trace that failed, and that this trace set off: it links to spans of this one. */
 export interface LinkedFailure {

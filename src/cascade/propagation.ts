@@ -1,4 +1,4 @@
-import { type FailureOrigin, type OriginReason, stepsOf } from "../trace/error-origin.ts";
+import type { FailureOrigin, OriginReason, OriginStep } from "../trace/error-origin.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import type { PropagationMechanism } from "./candidate.ts";
 
@@ -22,12 +22,15 @@ export function propagationOf(trace: Trace, origins: readonly FailureOrigin[]): 
     const key = `${caller}\u0000${callee}\u0000${mechanism}`;
     if (caller !== callee && !found.has(key)) found.set(key, { caller, callee, mechanism, spans });
   };
+  const passed = new Set<OriginStep>();
   for (const origin of origins) {
     const at = trace.spans[origin.span] as TraceSpan;
     const { reason } = origin;
     if (origin.isPeer) add(at.service, origin.service, peerMechanism(reason), [origin.span]);
     if (reason.kind === "slow_work" || reason.kind === "network_gap") addWait(trace, origin, add);
-    for (const step of stepsOf(origin).toReversed()) {
+    // origins below one failure share most of their way
+    for (let step = origin.lastStep; step !== null && !passed.has(step); step = step.previous) {
+      passed.add(step);
       const from = trace.spans[step.from] as TraceSpan;
       const to = trace.spans[step.to] as TraceSpan;
       add(from.service, to.service, step.attempts.length > 1 ? "retries_exhausted" : "error", [
@@ -37,7 +40,8 @@ export function propagationOf(trace: Trace, origins: readonly FailureOrigin[]): 
     }
     const failure = trace.spans[origin.failure] as TraceSpan;
     const parent = trace.spans[failure.parent];
-    if (parent !== undefined) add(parent.service, failure.service, "masked", [parent.index, failure.index]);
+    if (parent !== undefined && origin.visibility !== "visible")
+      add(parent.service, failure.service, "masked", [parent.index, failure.index]);
   }
   return [...found.values()];
 }

@@ -5,7 +5,7 @@ import { almostAlways, baselineRequestsMin, mostly } from "./scoring.ts";
 export type CallersOf = (callee: string) => ReadonlyMap<string, number>;
 
 /** A service that alone could not reach another one. */
-export interface Unreached {
+interface Unreached {
   readonly callee: string;
   /** of other callers, which reached it */
   readonly otherCalls: number;

@@ -1,6 +1,8 @@
 // Every constant of scoring, with its reason. Those of one trace were not fitted to a data set; those that compare windows
 // were set while recorded incidents of three systems were looked at (docs/decisions.md).
 
+import type { CertaintyBars } from "./candidate.ts";
+
 /** How much a failure counts that somebody above hid, against one that reached the user: it never outranks a visible one. */
 export const visibilityWeight = { visible: 1, masked: 0.12, retried: 0.06 } as const;
 
@@ -105,10 +107,6 @@ export const rivalWeight = 0.5;
 export const missingSpansCostMax = 0.5;
 
 /** From these confidences on a verdict says "root cause" and "probable"; below, the evidence is called insufficient. */
-export interface CertaintyBars {
-  readonly confident: number;
-  readonly probable: number;
-}
 export const traceBars: CertaintyBars = { confident: 0.7, probable: 0.35 };
 
 /** How many candidates and facts a report lists. */
@@ -316,3 +314,22 @@ export const amountFloor = { any: 1, cores: 0.1 } as const;
  * rise: they only tell equal services apart.
  */
 export const amountStrength = { doublingsForFull: 4, pressure: 0.15, other: 0.02 } as const;
+
+/**
+ * Times are part of what a fault changed from where two distributions are furthest apart, if that is no chance (Kolmogorov and
+ * Smirnov, p 0.025), else from half as much again as was ever seen before.
+ */
+export const slowedUnit = { apartMin: 1.36, outlierFactor: 1.5 } as const;
+/** What waits less than this for a cause, and less than this share of what it took without, is not said to be slower. */
+export const slowedMin = { share: 0.15, nanos: 1e6 } as const;
+/**
+ * Who is hit by a cause, and on which ways: at least so many requests, and so large a share of all that it hit, beyond what is
+ * usual. Who caused it is known, and failures are followed one by one: a likelihood ratio of p 0.05 is enough. Times vary by chance.
+ */
+export const hitMin = { requests: 2, share: 0.02, failuresTest: 4, othersTest: 5 } as const;
+/** A further candidate is a cause of its own from this part of the first one's score on, if the first does not explain it. */
+export const independentCauseShare = 0.7;
+/** From this probability on of failing with a callee, a caller needs it. It is 2/3 where nothing is known (Laplace). */
+export const requiredCallMin = 0.5;
+/** Candidates of which it is told what was better without them. */
+export const whatIfCountMax = 3;

@@ -4,7 +4,7 @@ import { Interner } from "../base/interner.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { overflowName } from "../model/limits.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
-import type { UnixNanos } from "../model/time.ts";
+import { minuteOf, type UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { SplitAttribute } from "../trace/split-attributes.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -37,6 +37,8 @@ export interface CallName extends StepName {
 export interface VisitSums {
   /** hex, by the start of the trace, then id; whatever the order in which they were added */
   readonly traceIds: readonly string[];
+  /** in which they started, by place in `traceIds` */
+  readonly traceMinutes: readonly number[];
   /** traces that were left out, evenly, because there is no room for the visits of all */
   readonly omittedTraces: number;
   readonly operations: readonly ServiceOperation[];
@@ -73,6 +75,8 @@ export interface VisitSums {
     readonly calleeVisit: Int32Array;
     readonly nanos: Float64Array;
     readonly requestNanos: Float64Array;
+    readonly waitedNanos: Float64Array;
+    readonly aloneNanos: Float64Array;
     readonly failed: Uint8Array;
   };
   /** row of the visit by `traceId + spanId`; empty unless logs are to be joined */
@@ -184,6 +188,8 @@ export class VisitRollup {
     columns.calleeVisit.push(call.calleeVisit < 0 ? -1 : firstVisit + call.calleeVisit);
     columns.nanos.push(call.nanos ?? Number.NaN);
     columns.requestNanos.push(call.requestNanos ?? Number.NaN);
+    columns.waitedNanos.push(call.waitedNanos);
+    columns.aloneNanos.push(call.aloneNanos);
     columns.failed.push(call.failed ? 1 : 0);
   }
 
@@ -267,6 +273,7 @@ export class VisitRollup {
     const { name, ...calls } = valuesOf(this.#calls);
     return {
       traceIds: ranks.ids,
+      traceMinutes: ranks.minutes,
       omittedTraces: this.#omitted,
       operations: operations.items,
       instances: this.#names.texts,
@@ -372,6 +379,8 @@ function callColumns() {
     calleeVisit: new Column(new Int32Array(0)),
     nanos: new Column(new Float64Array(0)),
     requestNanos: new Column(new Float64Array(0)),
+    waitedNanos: new Column(new Float64Array(0)),
+    aloneNanos: new Column(new Float64Array(0)),
     failed: new Column(new Uint8Array(0)),
   };
 }
@@ -409,6 +418,7 @@ function renumbered(length: number, isKeptAt: (i: number) => boolean): Int32Arra
 /** Places of traces when they are put in order. */
 function ranksOf(traces: readonly { readonly id: string; readonly startTime: UnixNanos }[]): {
   readonly ids: readonly string[];
+  readonly minutes: readonly number[];
   readonly of: Int32Array;
   readonly extentNanos: number;
 } {
@@ -420,7 +430,12 @@ function ranksOf(traces: readonly { readonly id: string; readonly startTime: Uni
   const of = new Int32Array(traces.length);
   for (const [rank, { i }] of order.entries()) of[i] = rank;
   const [first, last] = [order[0]?.startTime ?? 0n, order.at(-1)?.startTime ?? 0n];
-  return { ids: order.map(({ id }) => id), of, extentNanos: Number(last - first) };
+  return {
+    ids: order.map(({ id }) => id),
+    minutes: order.map(({ startTime }) => minuteOf(startTime)),
+    of,
+    extentNanos: Number(last - first),
+  };
 }
 
 /** Whether a trace is among one of 2^level: ids may be counters, so they are mixed first (FNV-1a). */

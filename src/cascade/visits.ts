@@ -22,7 +22,7 @@ export interface Visit {
   readonly ownNanos: number | null;
   /** whether any of its spans failed */
   readonly failed: boolean;
-  /** whether the span that received it did, so that the caller got an error */
+  /** whether the span that received it did: all that its caller gets to see */
   readonly answerFailed: boolean;
   /** what it did, in the order of spans; one thing may come several times */
   readonly steps: readonly Step[];
@@ -55,6 +55,10 @@ export interface VisitCall {
   readonly nanos: number | null;
   /** of what a call lost, the time before the callee began, by the clocks as they were sent; null = unknown */
   readonly requestNanos: number | null;
+  /** what of the caller's time passed in waiting for it: all waits of a visit and its own time add up to its duration */
+  readonly waitedNanos: number;
+  /** the end of that, when the caller waited for nothing else: a faster answer of it alone saves no more */
+  readonly aloneNanos: number;
   readonly failed: boolean;
 }
 
@@ -122,8 +126,20 @@ interface Walk {
   /** by index of the calling span */
   readonly peers: ReadonlyMap<number, Call>;
   readonly drafts: Draft[];
-  readonly calls: VisitCall[];
+  readonly calls: DraftCall[];
   readonly visitOf: Int32Array;
+}
+
+interface DraftCall extends VisitCall {
+  waitedNanos: number;
+  aloneNanos: number;
+}
+
+/** A time in which a visit waited for a call. */
+interface Wait {
+  readonly call: DraftCall;
+  readonly start: number;
+  readonly end: number;
 }
 
 interface Draft {
@@ -133,7 +149,7 @@ interface Draft {
   readonly spans: TraceSpan[];
   readonly steps: Step[];
   /** when it waited for others */
-  readonly waits: { start: number; end: number }[];
+  readonly waits: Wait[];
   failed: boolean;
 }
 
@@ -195,7 +211,7 @@ function addCall({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): vo
   const { service: callee, operation, start, end } = to;
   const hasGap = from.children.length === 1 && mayBeCall(from);
   const [outer, inner] = [durationNanosOf(from), durationNanosOf(to)];
-  calls.push({
+  const call: DraftCall = {
     kind: "call",
     callerVisit: draft.index,
     calleeVisit: visitOf[to.index] as number,
@@ -203,9 +219,12 @@ function addCall({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): vo
     operation,
     nanos: hasGap && outer !== null && inner !== null ? outer - inner : null,
     requestNanos: hasGap ? sentStart(to) - sentStart(from) : null,
+    waitedNanos: 0,
+    aloneNanos: 0,
     failed: from.failed || to.failed,
-  });
-  draft.waits.push(hasGap ? { start: from.start, end: from.end } : { start, end });
+  };
+  calls.push(call);
+  draft.waits.push(hasGap ? { call, start: from.start, end: from.end } : { call, start, end });
   draft.steps.push({ kind: "call", callee, operation, start });
 }
 
@@ -220,6 +239,8 @@ function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends):
     operation,
     nanos: waited,
     requestNanos: null,
+    waitedNanos: 0,
+    aloneNanos: 0,
     failed,
   });
   draft.steps.push({ kind: "message", callee, operation, start });
@@ -227,7 +248,7 @@ function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends):
 
 function addPeer({ calls }: Walk, draft: Draft, { span, peer }: { span: TraceSpan; peer: Call }): void {
   const { start, end, operation, failed } = span;
-  calls.push({
+  const call: DraftCall = {
     kind: "peer",
     callerVisit: draft.index,
     calleeVisit: -1,
@@ -235,9 +256,12 @@ function addPeer({ calls }: Walk, draft: Draft, { span, peer }: { span: TraceSpa
     operation,
     nanos: durationNanosOf(span),
     requestNanos: null,
+    waitedNanos: 0,
+    aloneNanos: 0,
     failed,
-  });
-  draft.waits.push({ start, end });
+  };
+  calls.push(call);
+  draft.waits.push({ call, start, end });
   draft.steps.push({ kind: "peer", callee: peer.callee, operation, start });
 }
 
@@ -253,9 +277,8 @@ function sentStart({ start, clockShift }: TraceSpan): number {
 
 function finished({ entry, parent, steps, waits, failed }: Draft): Visit {
   const durationNanos = durationNanosOf(entry);
-  const { service, operation, instance } = entry;
+  const { service, operation, instance, failed: answerFailed } = entry;
   const ownNanos = durationNanos === null ? null : Math.max(0, durationNanos - waitedNanos(entry, waits));
-  const answerFailed = entry.failed;
   return {
     entry: entry.index,
     service,
@@ -270,17 +293,29 @@ function finished({ entry, parent, steps, waits, failed }: Draft): Visit {
   };
 }
 
-/** The length of the union of all waits, within the visit. `waits` is sorted in place. */
-function waitedNanos({ start, end }: TraceSpan, waits: { start: number; end: number }[]): number {
-  if (waits.length > 1) waits.sort((a, b) => a.start - b.start);
+/**
+ * The length of the union of all waits, within the visit. Where calls ran at one time, it is the one that ended last that was
+ * waited for. `waits` is sorted in place, and its calls are told what was waited for them, and for them alone.
+ *
+ *   visit   [===------------===]
+ *     a        |====---|           waited for until b starts; alone until then
+ *     b             |=======|      waited for all of its time; alone after a
+ */
+function waitedNanos({ start, end }: TraceSpan, waits: Wait[]): number {
+  if (waits.length > 1) waits.sort((a, b) => b.end - a.end || b.start - a.start);
   let waited = 0;
-  let until = start;
-  for (const wait of waits) {
-    const to = Math.min(end, wait.end);
-    const from = Math.max(until, wait.start);
-    if (to <= from) continue;
-    waited += to - from;
-    until = to;
+  let until = end;
+  for (const [i, wait] of waits.entries()) {
+    const from = Math.max(start, wait.start);
+    const nanos = Math.min(until, wait.end) - from;
+    if (nanos <= 0) continue;
+    const next = waits[i + 1];
+    wait.call.waitedNanos += nanos;
+    // those that follow end earlier: the next one is the last that ran beside it
+    const aloneFrom = next === undefined ? from : Math.max(from, next.end);
+    wait.call.aloneNanos += Math.max(0, from + nanos - aloneFrom);
+    waited += nanos;
+    until = from;
   }
   return waited;
 }

@@ -30,11 +30,7 @@ export function answerOf(
     instance: first?.instance ?? null,
     operation: first?.operation ?? null,
     edge: first?.edge ?? null,
-    propagation: isWindow
-      ? report.failure_propagation.flatMap(({ failed_service: from, affected_services: affected }) =>
-          affected.map((to) => ({ from, to })),
-        )
-      : report.propagation.map(({ caller, callee }) => ({ from: callee, to: caller })),
+    propagation: report.propagation.map(({ caller, callee }) => ({ from: callee, to: caller })),
     affectedServices: isWindow ? report.affected_services : null,
     rankers: rankedBy(names, figures),
   };

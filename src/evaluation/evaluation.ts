@@ -62,6 +62,9 @@ export interface CaseJson {
   readonly confidence: number | null;
   readonly signals: readonly string[];
   readonly seconds: number;
+  /** where the truth tells them */
+  readonly propagation_f1?: number;
+  readonly blast_radius_jaccard?: number;
   readonly error?: string;
   /** by ranker */
   readonly rankers?: Readonly<Record<string, number | null>>;
@@ -178,6 +181,7 @@ function caseJson(each: EvaluatedCase): CaseJson {
     confidence: answerOf(each)?.confidence ?? null,
     signals,
     seconds,
+    ...(isScored ? extentOf(label, answerOf(each)) : {}),
     ...("error" in answer ? { error: answer.error } : {}),
     ...(isScored && rankers.size > 0
       ? {
@@ -326,14 +330,24 @@ function detailsOf(scored: readonly ScoredCase[]): Details {
           : Number(answer?.edge?.caller === edge.caller && answer.edge.callee === edge.callee),
       ),
     },
-    propagation_f1: mean(({ label: { propagation } }, answer) =>
-      propagation === null ? null : f1Of(stepsOf(answer?.propagation ?? []), stepsOf(propagation)),
-    ),
-    blast_radius_jaccard: mean(({ label: { affectedServices } }, answer) =>
-      affectedServices === null
-        ? null
-        : jaccardOf(new Set(answer?.affectedServices ?? []), new Set(affectedServices)),
-    ),
+    propagation_f1: mean(({ label }, answer) => extentOf(label, answer).propagation_f1 ?? null),
+    blast_radius_jaccard: mean(({ label }, answer) => extentOf(label, answer).blast_radius_jaccard ?? null),
+  };
+}
+
+/** How well the ways of a fault were found, and who was hit. */
+function extentOf(
+  { propagation, affectedServices }: Label,
+  answer: Answer | null,
+): Pick<CaseJson, "propagation_f1" | "blast_radius_jaccard"> {
+  const f1 = propagation === null ? null : f1Of(stepsOf(answer?.propagation ?? []), stepsOf(propagation));
+  const jaccard =
+    affectedServices === null
+      ? null
+      : jaccardOf(new Set(answer?.affectedServices ?? []), new Set(affectedServices));
+  return {
+    ...(f1 === null ? {} : { propagation_f1: f1 }),
+    ...(jaccard === null ? {} : { blast_radius_jaccard: jaccard }),
   };
 }
 

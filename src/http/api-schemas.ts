@@ -143,7 +143,24 @@ const windowFacts = {
   healthy: { ...flag, description: "nothing significant: there are no candidates" },
   root_cause_candidates: listOf(reference("Candidate")),
   failure_propagation: failurePropagation,
-  affected_services: texts,
+  propagation: listOf(
+    object(
+      {
+        caller: text,
+        callee: text,
+        mechanism: text,
+        requests: number,
+        share: ratio,
+        in_order: orNull(flag),
+      },
+      { onset: time },
+    ),
+  ),
+  affected_services: {
+    ...texts,
+    description: "those that failed or became slower because of the first candidate, itself included",
+  },
+  services_at_risk: { ...texts, description: "those that would fail with it, though nothing shows yet" },
   entry_points: listOf(
     object({
       service: text,
@@ -152,6 +169,27 @@ const windowFacts = {
       excess_failed: number,
       added_latency_ms: number,
       share: ratio,
+      failed_by_cause: { ...number, description: "that failed because of the first candidate" },
+      latency_by_cause_ms: { ...number, description: "waited for it more than usual, on average" },
+    }),
+  ),
+  traffic_share: {
+    ...ratio,
+    description: "of all requests, those that failed or became slower because of the first candidate",
+  },
+  what_if: listOf(
+    object({
+      service: text,
+      entry_points: listOf(
+        object({
+          service: text,
+          operation: text,
+          error_rate: ratio,
+          error_rate_without: ratio,
+          mean_ms: orNull(number),
+          mean_ms_without: orNull(number),
+        }),
+      ),
     }),
   ),
   blast_radius: count,

@@ -43,13 +43,6 @@ export interface OriginStep {
   readonly previous: OriginStep | null;
 }
 
-/** The steps of an origin, from the failure down. */
-export function stepsOf(origin: FailureOrigin): readonly OriginStep[] {
-  const steps: OriginStep[] = [];
-  for (let step = origin.lastStep; step !== null; step = step.previous) steps.push(step);
-  return steps.reverse();
-}
-
 /** Where one failure of a trace began. */
 export interface FailureOrigin {
   /** the topmost failed span: what the caller (or user) got to see */

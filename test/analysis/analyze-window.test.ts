@@ -77,6 +77,8 @@ test("who fails beyond what is usual is the cause, with its share of the entry's
       excess_failed: 35,
       added_latency_ms: 0,
       share: 1,
+      failed_by_cause: 35,
+      latency_by_cause_ms: 0,
     },
   ]);
   expect(report.affected_services).toEqual(["cart", "web"]);

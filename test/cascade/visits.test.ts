@@ -95,3 +95,22 @@ web    POST /    0..100ms server
     calls: ["web -> mail message: 490 (null)", "web -> kafka:orders peer: 2 (null)"],
   });
 });
+
+test("a visit's own time and what it waited for add up to its duration, and each call knows what was waited for it alone", () => {
+  const trace = traceOf(`
+web   GET / 0..100ms
+  a   A    10..40ms
+  b   B    30..70ms
+  c   C    45..60ms
+  d   D    80..100ms`);
+  const { visits, calls } = visitsOf(trace, callsOf(trace));
+  expect(
+    calls.map(({ callee, waitedNanos, aloneNanos }) => [callee, ms(waitedNanos), ms(aloneNanos)]),
+  ).toEqual([
+    ["a", 20, 20],
+    ["b", 40, 10],
+    ["c", 0, 0],
+    ["d", 20, 20],
+  ]);
+  expect(ms(visits[0]?.ownNanos ?? null)).toBe(20);
+});

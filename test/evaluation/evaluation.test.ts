@@ -147,10 +147,15 @@ test("what simulated cases know is scored where it is known", () => {
     propagation: [{ from: "db", to: "cart" }],
     affectedServices: ["cart", "web"],
   });
-  const { summary } = evaluationOf([
+  const { cases, summary } = evaluationOf([
     caseWith(truth, right),
     caseWith(truth, { error: "failed" }),
     caseWith({ root_cause_service: "db" }, answer("db")),
+  ]);
+  expect(cases.map((each) => [each.propagation_f1, each.blast_radius_jaccard])).toEqual([
+    [expect.closeTo(2 / 3), 1],
+    [0, 0],
+    [undefined, undefined],
   ]);
   expect(summary).toMatchObject({
     levels: {

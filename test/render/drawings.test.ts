@@ -110,8 +110,21 @@ test("a report in Markdown", () => {
     | ✗ failing | web | GET /checkout | 1,204 | 177 | 640 ms | 15 % |
     | ▲ notice | web | GET /orders/\\{id\\} | 8,120 | 0 | 95 ms | 2 % |
 
+    - **requests hit**: 15 %
     - **affected**: payment, order-service, web
+    - **at risk**: returns
     - **blast radius**: 4 services
+
+    ## How it spread
+
+    |  | way | how | requests | share |
+    | --- | --- | --- | ---: | ---: |
+    |  | orders-db → payment | error | 531 | 100 % |
+    |  | payment → web | retries exhausted | 177 | 33 % |
+
+    ## If the cause were as usual
+
+    - **web GET /checkout**: errors 15 % → 0.3 %, mean 760 ms → 120 ms
 
     ## What to do
 
@@ -151,7 +164,7 @@ test("a report in Markdown", () => {
       n5[["kafka:orders<br/>messaging<br/>0 % errors"]]:::inferred
       n0 -->|"1200×, 2.1 % errors, p99 1.2 s"| n1
       n1 -->|"1190×, p99 50 ms"| n2
-      n1 ==>|"failing call, 1180×, 15 % errors, p99 900 ms"| n3
+      n1 -->|"1180×, 15 % errors, p99 900 ms"| n3
       n3 ==>|"failing call, 3540×, 15 % errors, p99 870 ms"| n4
       n1 -.->|"1180×"| n5
       classDef cause stroke:#d55e00,stroke-width:4px

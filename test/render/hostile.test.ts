@@ -65,7 +65,12 @@ test("no line is wider than the terminal, and nothing but line feeds and our own
   fc.assert(
     fc.property(hostileText, fc.boolean(), style, languages, (hostile, whole, look, language) => {
       const report = withText(failedTrace, (text) => (whole ? hostile : `${text} ${hostile}`));
-      const window = { ...incident, ...report, failure_propagation: [] };
+      const window = {
+        ...incident,
+        ...report,
+        failure_propagation: [],
+        propagation: report.propagation.map((step) => ({ ...step, requests: 1, share: 1, in_order: null })),
+      };
       const printables: readonly Printable[] = [
         { kind: "trace", report },
         { kind: "window", report: window },

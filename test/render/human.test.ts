@@ -155,8 +155,18 @@ test("an incident in Korean", () => {
         서비스  작업               요청  초과 실패  추가 지연  비율
       ✗ web     GET /checkout     1,204        177     640 ms  15 %
       ▲ web     GET /orders/{id}  8,120          0      95 ms   2 %
-      영향받은 서비스  payment, order-service, web
-      영향 반경        서비스 4개
+      영향받은 요청       15 %
+      영향받은 서비스     payment, order-service, web
+      위험에 놓인 서비스  returns
+      영향 반경           서비스 4개
+
+    전파 과정
+        경로                 방식         요청   비율
+        orders-db → payment  오류          531  100 %
+        payment → web        재시도 소진   177   33 %
+
+    원인이 평소와 같았다면
+      web GET /checkout  오류율 15 % → 0.3 %, 평균 760 ms → 120 ms
 
     조치
       1. orders-db: find out why it answers payment's INSERT orders with errors

@@ -422,7 +422,36 @@ export const incident: WindowReport = {
   healthy: false,
   root_cause_candidates: failedTrace.root_cause_candidates,
   failure_propagation: failedTrace.cascade_analysis.failure_propagation,
+  propagation: [
+    { caller: "payment", callee: "orders-db", mechanism: "error", requests: 531, share: 1, in_order: true },
+    {
+      caller: "web",
+      callee: "payment",
+      mechanism: "retries_exhausted",
+      requests: 177,
+      share: 0.333,
+      onset: "2026-03-01T12:00:00.000000000Z",
+      in_order: true,
+    },
+  ],
   affected_services: ["payment", "order-service", "web"],
+  services_at_risk: ["returns"],
+  traffic_share: 0.147,
+  what_if: [
+    {
+      service: "orders-db",
+      entry_points: [
+        {
+          service: "web",
+          operation: "GET /checkout",
+          error_rate: 0.15,
+          error_rate_without: 0.003,
+          mean_ms: 760,
+          mean_ms_without: 120,
+        },
+      ],
+    },
+  ],
   entry_points: [
     {
       service: "web",
@@ -431,6 +460,8 @@ export const incident: WindowReport = {
       excess_failed: 177,
       added_latency_ms: 640,
       share: 0.147,
+      failed_by_cause: 177,
+      latency_by_cause_ms: 640,
     },
     {
       service: "web",
@@ -439,6 +470,8 @@ export const incident: WindowReport = {
       excess_failed: 0,
       added_latency_ms: 95,
       share: 0.02,
+      failed_by_cause: 0,
+      latency_by_cause_ms: 90,
     },
   ],
   blast_radius: 4,

@@ -36,7 +36,7 @@ test("all requests together say the same, and that everybody above is hit", asyn
       },
     ],
     advice: [{ service: "rates", kind: "slow_operation" }],
-    affected_services: ["gateway", "orders", "pricing"],
+    affected_services: ["gateway", "orders", "pricing", "rates"],
     entry_points: [{ service: "gateway" }],
     totals: { traces: 150, services: 4 },
   });

@@ -68,7 +68,6 @@ test.each([
   "db_down",
   "external_down",
   "consumer_stalled",
-  "missing_step",
   "edge_loss",
 ])("truth is told in the names and edges of the service graph: %s", (faultType) => {
   const simulated = smallCase(faultType);

@@ -65,7 +65,7 @@ const visibleZ = 4;
 const visibleFailuresMin = 5;
 const maskedRequestsMin = 5;
 const loudZ = 4;
-/** What happened in fewer requests than this, or than this share of those that were touched, is no path of the fault. */
+/** What happened in fewer requests than this, or than this share of those that were touched, nobody can tell from chance. */
 const edgeRequestsMin = 2;
 const edgeShareMin = 0.02;
 
@@ -89,8 +89,11 @@ export function impactOf(off: Recording, on: Recording, causes: readonly string[
     trafficShare: users.length === 0 ? 0 : hit.length / users.length,
     addedMsMean: meanAdded(users),
     entries,
-    affected: affectedServices(differences),
-    edges: propagationEdges(differences, on, touched.length),
+    affected: affectedServices(differences, {
+      touched: touched.length,
+      causes: causes.filter(isService(off)),
+    }),
+    edges: propagationEdges(differences, on, { touched: touched.length, causes }),
   };
 }
 
@@ -199,28 +202,73 @@ function nodeViews({ spans }: Recording): Map<string, NodeView> {
   return views;
 }
 
-function affectedServices(differences: readonly RequestDifference[]): AffectedService[] {
-  const services = new Map<string, { firstMs: number; failed: number; slow: number; missing: number }>();
-  for (const { span, change, time } of differences.flatMap(({ spans }) => spans)) {
-    if (span.role === "client" || span.role === "producer" || (change === "extra" && span.failure === null))
-      continue;
-    const name = span.instance.service.name;
-    const seen = services.get(name) ?? { firstMs: time, failed: 0, slow: 0, missing: 0 };
-    services.set(name, seen);
-    seen.firstMs = Math.min(seen.firstMs, time);
-    if (change === "failed" || change === "extra") seen.failed += 1;
-    else if (change === "missing") seen.missing += 1;
-    else seen.slow += 1;
+/** Whether a name is that of a service, rather than of a database or an API that sends no spans. */
+function isService({ spans }: Recording): (name: string) => boolean {
+  const names = new Set(spans.map(({ instance }) => instance.service.name));
+  return (name) => names.has(name);
+}
+
+interface Extent {
+  /** requests that the fault changed in any way */
+  readonly touched: number;
+  readonly causes: readonly string[];
+}
+
+function requestsMin({ touched }: Extent): number {
+  return Math.max(edgeRequestsMin, touched * edgeShareMin);
+}
+
+/**
+ * Where the fault is, and whoever failed or became slower because of it. Whoever only gets fewer requests, because callers gave
+ * up before, is spared rather than hit.
+ */
+function affectedServices(differences: readonly RequestDifference[], extent: Extent): AffectedService[] {
+  const services = new Map<string, Omit<AffectedService, "service"> & { requests: Set<string> }>();
+  const begin = firstChangeMs(differences);
+  for (const service of extent.causes)
+    if (begin !== null)
+      services.set(service, { firstMs: begin, failed: 0, slow: 0, missing: 0, requests: new Set() });
+  for (const { request, spans } of differences)
+    for (const { span, change, time } of spans) {
+      if (span.role === "client" || span.role === "producer" || (change === "extra" && span.failure === null))
+        continue;
+      const name = span.instance.service.name;
+      const known = services.get(name);
+      const seen = known ?? { firstMs: time, failed: 0, slow: 0, missing: 0, requests: new Set() };
+      const isMissing = change === "missing";
+      const hasFailed = change === "failed" || change === "extra";
+      if (!isMissing) seen.requests.add(request.label);
+      services.set(name, {
+        firstMs: Math.min(seen.firstMs, time),
+        failed: seen.failed + Number(hasFailed),
+        slow: seen.slow + Number(!hasFailed && !isMissing),
+        missing: seen.missing + Number(isMissing),
+        requests: seen.requests,
+      });
+    }
+  return Array.from(services, ([service, counts]) => ({ service, ...counts }))
+    .filter(
+      ({ service, requests }) => extent.causes.includes(service) || requests.size >= requestsMin(extent),
+    )
+    .map(({ service, firstMs, failed, slow, missing }) => ({ service, firstMs, failed, slow, missing }))
+    .sort((a, b) => a.firstMs - b.firstMs || (a.service < b.service ? -1 : 1));
+}
+
+/** Of requests that were answered wrongly, all that is known is when they began; null = nothing changed. */
+function firstChangeMs(differences: readonly RequestDifference[]): number | null {
+  let first: number | null = null;
+  for (const { request, spans, hasFailed, isWrong } of differences) {
+    const times = spans.map(({ time }) => time);
+    if (times.length === 0 && (hasFailed || isWrong) && request.root !== null) times.push(request.root.start);
+    for (const time of times) first = Math.min(first ?? time, time);
   }
-  return Array.from(services, ([service, counts]) => ({ service, ...counts })).sort(
-    (a, b) => a.firstMs - b.firstMs || (a.service < b.service ? -1 : 1),
-  );
+  return first;
 }
 
 function propagationEdges(
   differences: readonly RequestDifference[],
   on: Recording,
-  touched: number,
+  extent: Extent,
 ): PropagationEdge[] {
   const spans = spansByRequest(on);
   const edges = new Map<string, { edge: Omit<PropagationEdge, "requests">; requests: Set<string> }>();
@@ -230,6 +278,8 @@ function propagationEdges(
       difference,
       spans.get(label) ?? new Map(),
     )) {
+      // what the faulty service leaves out is the fault, and no way that it took
+      if (mechanism === "missing_call" && extent.causes.includes(caller)) continue;
       const key = [caller, callee, mechanism].join("\n");
       const seen = edges.get(key);
       if (seen === undefined)
@@ -240,8 +290,7 @@ function propagationEdges(
       }
     }
   }
-  const least = Math.max(edgeRequestsMin, touched * edgeShareMin);
   return Array.from(edges.values(), ({ edge, requests }) => ({ ...edge, requests: requests.size }))
-    .filter(({ requests }) => requests >= least)
+    .filter(({ requests }) => requests >= requestsMin(extent))
     .sort((a, b) => b.requests - a.requests || (a.caller + a.callee < b.caller + b.callee ? -1 : 1));
 }

@@ -1,7 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { failureOrigins, stepsOf, type UsualDuration } from "../../src/trace/error-origin.ts";
+import {
+  type FailureOrigin,
+  failureOrigins,
+  type OriginStep,
+  type UsualDuration,
+} from "../../src/trace/error-origin.ts";
 import { traceOf } from "../notation.ts";
+
+/** The steps of an origin, from the failure down. */
+function stepsOf({ lastStep }: FailureOrigin): readonly OriginStep[] {
+  const steps: OriginStep[] = [];
+  for (let step = lastStep; step !== null; step = step.previous) steps.push(step);
+  return steps.reverse();
+}
 
 /** Origins as `service reason visibility`, the share in front where it is not whole. */
 function originsOf(text: string, usual: UsualDuration = () => null): readonly string[] {

@@ -116,9 +116,7 @@ export function traceHighlight(report: TraceReport): Highlight {
 }
 
 export function windowHighlight(report: WindowReport): Highlight {
-  const failingEdges = new Set<string>();
-  for (const { failed_service: callee, affected_services: affected } of report.failure_propagation)
-    for (const caller of affected) failingEdges.add(edgeKey(caller, callee));
+  const failingEdges = new Set(report.propagation.map(({ caller, callee }) => edgeKey(caller, callee)));
   return {
     cause: report.root_cause_candidates[0]?.service ?? null,
     failing: new Set(report.affected_services),

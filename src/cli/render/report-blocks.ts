@@ -20,6 +20,10 @@ const barShareMin = 0.02;
 const barRowCountMax = 8;
 /** From more services than this on, the healthy ones share a row. */
 const fullStatesMax = 8;
+/** Ways of a fault, and entries that would be better without it, that are shown; JSON has them all. */
+const waysShownMax = 10;
+const whatIfShownMax = 5;
+const atRiskShownMax = 10;
 /** Problems of one kind that are told apart. */
 const problemsPerKindMax = 2;
 
@@ -56,14 +60,52 @@ function propagationText({ propagation }: TraceReport, language: Language): stri
 
 export function windowHit(report: WindowReport, language: Language): readonly (readonly [string, string])[] {
   const rows: (readonly [string, string])[] = [];
-  if (report.affected_services.length > 0)
-    rows.push([label("affected", language), listed(report.affected_services)]);
+  const { traffic_share: hit, affected_services: affected, services_at_risk: atRisk } = report;
+  if (hit > 0) rows.push([label("hit_requests", language), formatPercent(hit)]);
+  if (affected.length > 0) rows.push([label("affected", language), listed(affected)]);
+  if (atRisk.length > 0) rows.push([label("at_risk", language), listed(atRisk, atRiskShownMax)]);
   if (!report.healthy)
     rows.push([
       label("blast_radius", language),
       counted(report.blast_radius, "one_service", "services_count", language),
     ]);
   return rows;
+}
+
+/** Callee first, as failures travel. */
+export function waysTable({ propagation }: WindowReport, language: Language): Block {
+  return {
+    kind: "table",
+    columns: columns(language, ["way", "how"], ["requests", "share"]),
+    rows: limited(
+      propagation,
+      language,
+      ({ caller, callee, mechanism, requests, share }) => ({
+        outcome: null,
+        cells: [
+          `${callee} → ${caller}`,
+          label(`by_${mechanism}`, language),
+          formatCount(requests),
+          formatPercent(share),
+        ],
+      }),
+      waysShownMax,
+    ),
+  };
+}
+
+/** What the first candidate costs the entries that it hits most. */
+export function whatIfFacts({ what_if: [first] }: WindowReport, language: Language): Block {
+  const entries = (first?.entry_points ?? []).slice(0, whatIfShownMax);
+  const rows = entries.flatMap((entry): (readonly [string, string])[] => {
+    const changes: string[] = [];
+    const [errors, errorsWithout] = [entry.error_rate, entry.error_rate_without].map(formatPercent);
+    const [mean, meanWithout] = [entry.mean_ms, entry.mean_ms_without].map(milliseconds);
+    if (errors !== errorsWithout) changes.push(`${label("errors", language)} ${errors} → ${errorsWithout}`);
+    if (mean !== meanWithout) changes.push(`${label("mean", language)} ${mean} → ${meanWithout}`);
+    return changes.length === 0 ? [] : [[`${entry.service} ${entry.operation}`, changes.join(", ")]];
+  });
+  return { kind: "facts", rows };
 }
 
 export function blastText(report: TraceReport | StructuralReport, language: Language): string {
@@ -270,8 +312,9 @@ export function limited<Item>(
   items: readonly Item[],
   language: Language,
   rowOf: (item: Item) => TableRow,
+  rowsMax = rowCountMax,
 ): readonly TableRow[] {
-  const rows = items.slice(0, rowCountMax).map(rowOf);
+  const rows = items.slice(0, rowsMax).map(rowOf);
   const more = items.length - rows.length;
   if (more > 0) rows.push({ outcome: null, cells: [label("more_rows", language, { n: more })] });
   return rows;

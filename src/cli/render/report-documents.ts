@@ -7,7 +7,8 @@ import type {
   TraceReport,
   WindowReport,
 } from "../../analysis/report.ts";
-import { type CertaintyBars, traceBars, windowBars } from "../../cascade/scoring.ts";
+import type { CertaintyBars } from "../../cascade/candidate.ts";
+import { traceBars, windowBars } from "../../cascade/scoring.ts";
 import type { Block, Outcome, ReportDocument, Section } from "./document.ts";
 import { counted, listed, milliseconds, moment, rangeText, rowCountMax } from "./figures.ts";
 import { graphPicture, structuralPicture, traceHighlight, windowHighlight } from "./graph-picture.ts";
@@ -28,6 +29,8 @@ import {
   statesTable,
   timeBars,
   todo,
+  waysTable,
+  whatIfFacts,
   whoIsHit,
   windowHit,
 } from "./report-blocks.ts";
@@ -109,6 +112,8 @@ export function windowDocument(report: WindowReport, language: Language): Report
         kind: "facts",
         rows: windowHit(report, language),
       }),
+      section("how_it_spread", language, waysTable(report, language)),
+      section("without_cause", language, whatIfFacts(report, language)),
       section("what_to_do", language, todo(adviceItems(report))),
       section("onset", language, onsetBlock(report)),
       section("services", language, statesTable(report.service_states, language)),

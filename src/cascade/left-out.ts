@@ -1,0 +1,85 @@
+import type { StepName, VisitSums } from "./visit-rollup.ts";
+import { Occurrences, OncePerTrace, StepSums, stepKey } from "./way-sums.ts";
+
+/** Requests that did not reach one service as they used to; each counts once a trace. */
+export interface LeftOutSums {
+  readonly requests: number;
+  /** by `stepKey`: `breaker`, and `queue_lag` for messages */
+  readonly steps: ReadonlyMap<string, StepSums>;
+  /** callers that failed without their call */
+  readonly hit: ReadonlyMap<string, Occurrences>;
+}
+
+/**
+ * Calls of one service that its callers left out: they failed at once, though no call had failed (a breaker was open), or their
+ * messages were not worked on. Both windows are asked about the calls of the healthy time.
+ */
+export function leftOutOf(
+  cause: string,
+  sides: { readonly before: VisitSums; readonly after: VisitSums },
+): { readonly before: LeftOutSums; readonly after: LeftOutSums } {
+  const usual = usualSteps(cause, sides.before);
+  return { before: leftOutIn(sides.before, usual), after: leftOutIn(sides.after, usual) };
+}
+
+/** By operation of a caller, the steps that reach the cause. */
+type UsualSteps = ReadonlyMap<string, ReadonlyMap<string, StepName>>;
+
+function usualSteps(cause: string, { visits, operations, shapes, steps }: VisitSums): UsualSteps {
+  const usual = new Map<string, Map<string, StepName>>();
+  const ofShape = shapes.map((shape) => shape.steps.filter((place) => steps[place]?.callee === cause));
+  for (let row = 0; row < visits.operation.length; row += 1)
+    for (const place of ofShape[visits.shape[row] as number] ?? []) {
+      const step = steps[place] as StepName;
+      const operation = nameOf(operations[visits.operation[row] as number]);
+      const known = usual.get(operation) ?? new Map<string, StepName>();
+      usual.set(operation, known);
+      known.set(stepText(step), step);
+    }
+  return usual;
+}
+
+function leftOutIn(sums: VisitSums, usual: UsualSteps): LeftOutSums {
+  const { visits, operations, shapes, steps, traceMinutes } = sums;
+  const usualOf = operations.map((operation) => usual.get(nameOf(operation)));
+  const texts = steps.map(stepText);
+  const taken = shapes.map((shape) => new Set(shape.steps.map((place) => texts[place])));
+  const hasFailedCall = callersOfFailed(sums);
+  const found = new OncePerTrace<StepSums>();
+  const hit = new OncePerTrace<Occurrences>();
+  const traces = new Set<number>();
+  for (let row = 0; row < visits.operation.length; row += 1)
+    for (const [text, { kind, callee }] of usualOf[visits.operation[row] as number] ?? []) {
+      const isMessage = kind === "message";
+      const isRefused = visits.answerFailed[row] === 1 && hasFailedCall[row] === 0;
+      const isLeftOut = isMessage ? visits.answerFailed[row] === 0 : isRefused;
+      if (!isLeftOut || taken[visits.shape[row] as number]?.has(text) === true) continue;
+      const { service: caller } = operations[visits.operation[row] as number] as (typeof operations)[number];
+      if (caller === callee) continue;
+      const trace = visits.trace[row] as number;
+      const at = { trace, minute: traceMinutes[trace] as number };
+      const mechanism = isMessage ? "queue_lag" : "breaker";
+      traces.add(trace);
+      found.add(stepKey({ caller, callee }, mechanism), {
+        ...at,
+        make: () => new StepSums({ caller, callee }, mechanism),
+      });
+      if (!isMessage) hit.add(caller, { ...at, make: () => new Occurrences() });
+    }
+  return { requests: traces.size, steps: found.counts, hit: hit.counts };
+}
+
+function callersOfFailed({ visits, calls }: VisitSums): Uint8Array {
+  const callers = new Uint8Array(visits.operation.length);
+  for (let row = 0; row < calls.name.length; row += 1)
+    if (calls.failed[row] === 1) callers[calls.callerVisit[row] as number] = 1;
+  return callers;
+}
+
+function nameOf(operation: VisitSums["operations"][number] | undefined): string {
+  return operation === undefined ? "" : `${operation.service}\u0000${operation.operation}`;
+}
+
+function stepText({ kind, callee, operation }: StepName): string {
+  return [kind, callee, operation].join("\u0000");
+}

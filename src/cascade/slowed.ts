@@ -1,0 +1,120 @@
+import { entryKey } from "./blame.ts";
+import { slowedMin } from "./scoring.ts";
+import type { VisitSums } from "./visit-rollup.ts";
+import { WaitFinder, type WaitQuestion, type Waits } from "./waits.ts";
+import { Occurrences, OncePerTrace, StepSums, stepKey } from "./way-sums.ts";
+
+/** Who waited longer because of one service, in one window; each counts once a trace. */
+export interface SlowedSums {
+  /** traces in which anybody did */
+  readonly requests: number;
+  /** by `stepKey`: `slow`, and `queue_lag` for messages */
+  readonly steps: ReadonlyMap<string, StepSums>;
+  /** by service */
+  readonly hit: ReadonlyMap<string, Occurrences>;
+  /** by `entryKey` */
+  readonly entries: ReadonlyMap<string, SlowedEntry>;
+}
+
+/** Requests that came in at one operation. */
+interface SlowedEntry {
+  /** finished ones */
+  readonly requests: number;
+  /** of them, slower because of the cause, though they did not fail */
+  readonly slowed: number;
+  /** what it cost them on average, whether it shows in a single one or not */
+  readonly addedNanos: number;
+}
+
+/** Both windows by the same measure. */
+export function slowedBy(question: WaitQuestion): {
+  readonly before: SlowedSums;
+  readonly after: SlowedSums;
+} {
+  const finder = new WaitFinder(question);
+  const slowedOf = (sums: VisitSums): SlowedSums => slowedIn(sums, finder.find(sums));
+  return { before: slowedOf(question.before), after: slowedOf(question.after) };
+}
+
+function slowedIn(sums: VisitSums, waits: Waits): SlowedSums {
+  const hit = hitIn(sums, waits);
+  const steps = stepsIn(sums, waits);
+  return {
+    requests: new Set([...hit.traces, ...steps.traces]).size,
+    steps: steps.steps,
+    hit: hit.services,
+    entries: entriesIn(sums, waits),
+  };
+}
+
+function hitIn(
+  sums: VisitSums,
+  { visitExcess }: Waits,
+): { readonly services: ReadonlyMap<string, Occurrences>; readonly traces: ReadonlySet<number> } {
+  const { visits, operations, traceMinutes } = sums;
+  const services = new OncePerTrace<Occurrences>();
+  const traces = new Set<number>();
+  for (let row = 0; row < visits.operation.length; row += 1) {
+    if (!isSlowed(sums, row, visitExcess[row] as number)) continue;
+    const trace = visits.trace[row] as number;
+    const { service } = operations[visits.operation[row] as number] as (typeof operations)[number];
+    traces.add(trace);
+    services.add(service, { trace, minute: traceMinutes[trace] as number, make: () => new Occurrences() });
+  }
+  return { services: services.counts, traces };
+}
+
+function stepsIn(
+  { visits, calls, callNames, traceMinutes }: VisitSums,
+  { callExcess }: Waits,
+): { readonly steps: ReadonlyMap<string, StepSums>; readonly traces: ReadonlySet<number> } {
+  const steps = new OncePerTrace<StepSums>();
+  const traces = new Set<number>();
+  for (let row = 0; row < calls.name.length; row += 1) {
+    const name = callNames[calls.name[row] as number] as (typeof callNames)[number];
+    const isMessage = name.kind === "message";
+    const nanos = (isMessage ? calls.nanos[row] : calls.waitedNanos[row]) as number;
+    const isSlow = calls.failed[row] === 0 && isNoticed(callExcess[row] as number, nanos);
+    if (!isSlow || name.caller === name.callee) continue;
+    const mechanism = isMessage ? "queue_lag" : "slow";
+    const trace = visits.trace[calls.callerVisit[row] as number] as number;
+    traces.add(trace);
+    const minute = traceMinutes[trace] as number;
+    steps.add(stepKey(name, mechanism), { trace, minute, make: () => new StepSums(name, mechanism) });
+  }
+  return { steps: steps.counts, traces };
+}
+
+function entriesIn(
+  sums: VisitSums,
+  { visitExcess, visitDeviation }: Waits,
+): ReadonlyMap<string, SlowedEntry> {
+  const { visits, operations } = sums;
+  const entries = new Map<string, { requests: number; slowed: number; nanos: number }>();
+  for (let row = 0; row < visits.operation.length; row += 1) {
+    if ((visits.parent[row] as number) >= 0 || Number.isNaN(visits.durationNanos[row])) continue;
+    const { service, operation } = operations[visits.operation[row] as number] as (typeof operations)[number];
+    const key = entryKey(service, operation);
+    const entry = entries.get(key) ?? { requests: 0, slowed: 0, nanos: 0 };
+    entries.set(key, entry);
+    entry.requests += 1;
+    if (isSlowed(sums, row, visitExcess[row] as number)) entry.slowed += 1;
+    entry.nanos += visitDeviation[row] as number;
+  }
+  return new Map(
+    [...entries].map(([key, { requests, slowed, nanos }]) => [
+      key,
+      { requests, slowed, addedNanos: nanos / requests },
+    ]),
+  );
+}
+
+/** What failed is told of as failed. */
+function isSlowed({ visits }: VisitSums, row: number, excess: number): boolean {
+  return visits.answerFailed[row] === 0 && isNoticed(excess, visits.durationNanos[row] as number);
+}
+
+/** Whether what took so long would have been clearly shorter without the excess. */
+function isNoticed(excess: number, nanos: number): boolean {
+  return excess > slowedMin.nanos && excess > slowedMin.share * (nanos - excess);
+}
