@@ -92,7 +92,7 @@ test("a report in Markdown", () => {
 
     **✗ failed: 2 services fail since 12:00:03. Probable cause: orders-db (saturation) - its connections are used up.**
 
-    confidence medium (35 %) · window 2026-03-01T12:00:00Z … 2026-03-01T12:10:00Z · baseline 2026-03-01T11:00:00Z … 2026-03-01T12:00:00Z · 9,324 traces · 120,400 spans · 6 services
+    confidence medium (85 %) · window 2026-03-01T12:00:00Z … 2026-03-01T12:10:00Z · baseline 2026-03-01T11:00:00Z … 2026-03-01T12:00:00Z · 9,324 traces · 120,400 spans · 6 services
 
     ## Why we think so
 

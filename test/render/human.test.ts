@@ -136,7 +136,7 @@ test("an incident in Korean", () => {
   expect(shown({ kind: "window", report: incident }, {}, "ko")).toMatchInlineSnapshot(`
     "✗ 2 services fail since 12:00:03. Probable cause: orders-db (saturation) - its
       connections are used up.
-      확신도 중간 (35 %) · 구간 2026-03-01T12:00:00Z … 2026-03-01T12:10:00Z
+      확신도 중간 (85 %) · 구간 2026-03-01T12:00:00Z … 2026-03-01T12:10:00Z
       기준 구간 2026-03-01T11:00:00Z … 2026-03-01T12:00:00Z · 트레이스 9,324개
       스팬 120,400개 · 서비스 6개
 

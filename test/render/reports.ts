@@ -418,7 +418,7 @@ export const incident: WindowReport = {
   baseline: { from: "2026-03-01T11:00:00.000000000Z", to: "2026-03-01T12:00:00.000000000Z" },
   verdict:
     "2 services fail since 12:00:03. Probable cause: orders-db (saturation) - its connections are used up.",
-  confidence: 0.35,
+  confidence: 0.85,
   healthy: false,
   root_cause_candidates: failedTrace.root_cause_candidates,
   failure_propagation: failedTrace.cascade_analysis.failure_propagation,
