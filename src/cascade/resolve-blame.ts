@@ -1,5 +1,5 @@
 import { type BlameSums, FailureSums, type NodeNames } from "./blame.ts";
-import { almostAlways, baselineRequestsMin, mostly } from "./scoring.ts";
+import { almostAlways, baselineRequestsMin, likeUnreached, mostly } from "./scoring.ts";
 
 /** How many calls a service made to another one in a window. */
 export type CallersOf = (callee: string) => ReadonlyMap<string, number>;
@@ -58,13 +58,13 @@ function move(failures: Map<string, FailureSums>, from: string, to: string): voi
   failures.set(to, blamed);
 }
 
-/** Where a breaker kept nearly all failing requests from calling: whose calls failed most before it did; null = nobody's. */
+/** Where a breaker kept most failing requests from calling: whose calls failed most before it did; null = nobody's. */
 function heldBackFrom(
   service: string,
   { visible, hidden, heldBack }: FailureSums,
   failures: ReadonlyMap<string, FailureSums>,
 ): string | null {
-  if (heldBack < almostAlways * (visible + hidden)) return null;
+  if (heldBack < mostly * (visible + hidden)) return null;
   const failed = [...failures].flatMap(([callee, { edges }]) =>
     [...edges.values()]
       .filter((edge) => callee !== service && edge.caller === service && edge.callee === callee)
@@ -87,12 +87,20 @@ interface Alone {
 function aloneOf(callee: string, failures: FailureSums, callersOf: CallersOf): Alone | null {
   const all = failures.visible + failures.hidden;
   if ((failures.kinds.get("unreachable") ?? 0) < mostly * all) return null;
-  const [most] = [...failures.edges.values()].sort(
+  const edges = [...failures.edges.values()].sort(
     (a, b) => b.count - a.count || (a.caller < b.caller ? -1 : 1),
   );
+  const [most] = edges;
   if (most === undefined || most.callee !== callee || most.count < almostAlways * all) return null;
   const { caller } = most;
+  const callers = callersOf(callee);
+  const shareOf = (service: string, count: number): number => count / Math.max(1, callers.get(service) ?? 0);
+  const isLikeOthers = edges.some(
+    (edge) =>
+      edge !== most && shareOf(edge.caller, edge.count) >= likeUnreached * shareOf(caller, most.count),
+  );
+  if (isLikeOthers) return null;
   let otherCalls = 0;
-  for (const [other, calls] of callersOf(callee)) if (other !== caller) otherCalls += calls;
+  for (const [other, calls] of callers) if (other !== caller) otherCalls += calls;
   return { callee, caller, otherCalls, isUnresolved: failures.unresolved >= mostly * all, failures };
 }

@@ -262,8 +262,8 @@ export const rightByScore: readonly (readonly [score: number, right: number])[] 
 ];
 /** What that is to be for words of a window: these are scores of 0.3 and 0.4. */
 export const windowBars: CertaintyBars = { probable: 0.7, confident: 0.9 };
-/** What adds less to a score is no evidence that something is wrong: of latency it stands for a thousandth of a request. */
-export const hintScoreMin = 0.02;
+/** What adds less to a score is no evidence that something is wrong: of latency it stands for a 500th of a request. */
+export const hintScoreMin = 0.03;
 /**
  * A process that is this near its limit is in trouble by itself (the structural engine's limit of CPU). Below, a rise says who
  * is to blame for what requests show, and where they show nothing it is no incident: a new release may need more memory.
