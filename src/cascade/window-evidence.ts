@@ -87,7 +87,8 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
   const entries = [...sums.entries.values()].map((entry) => findingOf(entry, baseline));
   const { isFailing } = question;
   const trafficRatioOf = trafficRatios(question.baseline?.visits ?? null, question.window.visits);
-  const hasInstances = severalInstances(question.window.visits);
+  // visits may be missing where nothing is compared: then they must not tell either
+  const hasInstances = severalInstances(question.baseline === null ? null : question.window.visits);
   const errors = errorSignal({ sums, unreached, baseline, isFailing, trafficRatioOf, hasInstances });
   const signals = {
     ...comparedSignals(question, errors.findings),
