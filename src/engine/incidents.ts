@@ -15,7 +15,7 @@ const usualMinutes = 60;
 const guardMinutes = 3;
 /** Pieces begin at whole multiples of their length, so that they stay the same from one look to the next. */
 const pieceMinutes = { long: 10, short: 2 } as const;
-/** A report of an incident that goes on is made anew this often. */
+/** A report of an incident that goes on is made anew this often, and as often an anomaly that was not confirmed is looked into. */
 const reportEveryMs = 60_000;
 /** The traces before an incident that its reports show beside what went wrong. */
 const leadNanos = 60_000_000_000n;
@@ -53,6 +53,8 @@ export class Incidents {
   readonly #limits: EngineLimits;
   readonly #known = new Map<string, Known>();
   readonly #listeners = new Set<(event: IncidentEvent) => void>();
+  /** services whose anomalies were not confirmed -> when they were looked into */
+  readonly #unconfirmed = new Map<string, number>();
   #isLooking = false;
   readonly #counts = {
     incident_looks_total: 0,
@@ -148,7 +150,7 @@ export class Incidents {
       ({ incident }) => incident.status === "open" && incident.services.some((service) => near.has(service)),
     );
     if (first === undefined) {
-      await this.#open(services);
+      if (!this.#wasLookedInto(services)) await this.#open(services);
       return;
     }
     for (const other of others) {
@@ -165,6 +167,13 @@ export class Incidents {
     if (isWider || first.lastSeenMs - first.reportedMs >= reportEveryMs) await this.#report(first);
   }
 
+  /** Reading the traces of an hour takes seconds: nothing new is in them ten seconds later. */
+  #wasLookedInto(services: ReadonlySet<string>): boolean {
+    const oldest = this.#clock.monotonicMs() - reportEveryMs;
+    for (const [service, atMs] of this.#unconfirmed) if (atMs <= oldest) this.#unconfirmed.delete(service);
+    return [...services].every((service) => this.#unconfirmed.has(service));
+  }
+
   async #open(services: ReadonlySet<string>): Promise<void> {
     const now = this.#clock.unixNanos();
     const start = startOfMinute(minuteOf(now) - recentMinutes + 1);
@@ -174,6 +183,7 @@ export class Incidents {
     const report = reports?.get("en");
     if (reports === null || report === undefined || report.healthy) {
       this.#counts.incidents_unconfirmed_total += 1;
+      for (const service of services) this.#unconfirmed.set(service, this.#clock.monotonicMs());
       return;
     }
     const incident: Incident = {
@@ -245,7 +255,7 @@ export class Incidents {
     for (const listener of this.#listeners) listener({ kind, incident });
   }
 
-  /** The time of its detection, and a letter where there are several of one minute. */
+  /** The time of its detection, and a number, for there may be several of one minute. */
   #newId(now: UnixNanos): string {
     const minute = new Date(Number(now / 1_000_000n)).toISOString().slice(0, 16).replaceAll(/[-:]/g, "");
     for (let number = 1; ; number += 1) {

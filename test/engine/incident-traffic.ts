@@ -7,6 +7,8 @@ const requestsPerMinute = 30;
 export interface Traffic {
   readonly cartFails?: boolean;
   readonly dbMs?: number;
+  /** nearly a quarter of the requests wait so much longer: too few for the medians to show it */
+  readonly tailMs?: number;
   /** a system of its own beside it */
   readonly mailFails?: boolean;
 }
@@ -19,13 +21,16 @@ function nextNumber(): number {
   return tracesMade;
 }
 
-function minuteOf(live: Live, { cartFails = false, dbMs = 10, mailFails = false }: Traffic): string {
+function minuteOf(
+  live: Live,
+  { cartFails = false, dbMs = 10, tailMs = 0, mailFails = false }: Traffic,
+): string {
   const lines: string[] = [];
   for (let i = 0; i < requestsPerMinute; i += 1) {
     const at = live.clock.nowMs + (i * minuteMs) / requestsPerMinute;
     const trace = nextNumber();
     const jitter = i % 4;
-    const db = dbMs + jitter;
+    const db = dbMs + jitter + (i % 13 < 3 ? tailMs : 0);
     const times = (start: number, length: number): string => `${at + start}..${at + start + length}ms`;
     const failed = cartFails && i % 3 !== 0 ? "error" : "";
     lines.push(

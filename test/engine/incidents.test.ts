@@ -78,3 +78,15 @@ test("what is over longest is forgotten first", async () => {
   expect(kept.map(({ status }) => status)).toEqual(["open"]);
   expect(server.engine.incident(first?.id ?? "")).toBeNull();
 });
+
+test("what nobody can be blamed for is looked into once a minute, and is no incident", async () => {
+  const server = live();
+  await goOn(server, 20);
+  await goOn(server, 3, { tailMs: 90 });
+  expect(server.engine.incidents()).toEqual([]);
+  const { incidents_unconfirmed_total: lookedInto = 0, incident_looks_total: looks = 0 } =
+    server.engine.stats();
+  expect(looks).toBe(138);
+  expect(lookedInto).toBeGreaterThanOrEqual(1);
+  expect(lookedInto).toBeLessThanOrEqual(4);
+});
