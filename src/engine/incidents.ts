@@ -15,8 +15,10 @@ const usualMinutes = 60;
 const guardMinutes = 3;
 /** Pieces begin at whole multiples of their length, so that they stay the same from one look to the next. */
 const pieceMinutes = { long: 10, short: 2 } as const;
-/** A report of an incident that goes on is made anew this often, and as often an anomaly that was not confirmed is looked into. */
+/** A report of an incident that goes on is made anew this often. */
 const reportEveryMs = 60_000;
+/** At the longest, an anomaly that is not confirmed waits so long to be looked into again. */
+const doubtMsMax = 300_000;
 /** The traces before an incident that its reports show beside what went wrong. */
 const leadNanos = 60_000_000_000n;
 
@@ -53,8 +55,8 @@ export class Incidents {
   readonly #limits: EngineLimits;
   readonly #known = new Map<string, Known>();
   readonly #listeners = new Set<(event: IncidentEvent) => void>();
-  /** services whose anomalies were not confirmed -> when they were looked into */
-  readonly #unconfirmed = new Map<string, number>();
+  /** services whose anomalies were not confirmed -> when they were looked into for the first and the last time */
+  readonly #doubts = new Map<string, { readonly firstMs: number; readonly lastMs: number }>();
   #isLooking = false;
   readonly #counts = {
     incident_looks_total: 0,
@@ -150,7 +152,7 @@ export class Incidents {
       ({ incident }) => incident.status === "open" && incident.services.some((service) => near.has(service)),
     );
     if (first === undefined) {
-      if (!this.#wasLookedInto(services)) await this.#open(services);
+      if (!this.#isTooSoon(services)) await this.#open(services);
       return;
     }
     for (const other of others) {
@@ -167,11 +169,18 @@ export class Incidents {
     if (isWider || first.lastSeenMs - first.reportedMs >= reportEveryMs) await this.#report(first);
   }
 
-  /** Reading the traces of an hour takes seconds: nothing new is in them ten seconds later. */
-  #wasLookedInto(services: ReadonlySet<string>): boolean {
-    const oldest = this.#clock.monotonicMs() - reportEveryMs;
-    for (const [service, atMs] of this.#unconfirmed) if (atMs <= oldest) this.#unconfirmed.delete(service);
-    return [...services].every((service) => this.#unconfirmed.has(service));
+  /**
+   * Whether all of them were looked into just now: reading the traces of an hour takes seconds. What is not confirmed is looked
+   * into again after as long as it has gone on, for a fault that has only begun may not be told from chance yet.
+   */
+  #isTooSoon(services: ReadonlySet<string>): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [service, { lastMs }] of this.#doubts)
+      if (nowMs - lastMs > 2 * doubtMsMax) this.#doubts.delete(service);
+    return [...services].every((service) => {
+      const doubt = this.#doubts.get(service);
+      return doubt !== undefined && nowMs - doubt.lastMs < Math.min(doubtMsMax, doubt.lastMs - doubt.firstMs);
+    });
   }
 
   async #open(services: ReadonlySet<string>): Promise<void> {
@@ -183,7 +192,9 @@ export class Incidents {
     const report = reports?.get("en");
     if (reports === null || report === undefined || report.healthy) {
       this.#counts.incidents_unconfirmed_total += 1;
-      for (const service of services) this.#unconfirmed.set(service, this.#clock.monotonicMs());
+      const lastMs = this.#clock.monotonicMs();
+      for (const service of services)
+        this.#doubts.set(service, { firstMs: this.#doubts.get(service)?.firstMs ?? lastMs, lastMs });
       return;
     }
     const incident: Incident = {
