@@ -11,6 +11,7 @@ import {
   legFactor,
   legShareMin,
   marginMin,
+  messageQuantile,
   valuesPerSeriesMin,
 } from "./scoring.ts";
 import { type Shift, shiftOf } from "./shift.ts";
@@ -103,7 +104,9 @@ function compare(pair: SeriesPair, commonShare: number): Compared {
     valuesOf(before, (trace) => trace < middle),
     valuesOf(before, (trace) => trace >= middle),
   ] as const;
-  const usual = { halves, commonShare };
+  const isWaitedFor = before.kind !== "message";
+  const noticedNanos = isWaitedFor ? 0 : quantileOf(sorted.before, messageQuantile);
+  const usual = { halves, commonShare, noticedNanos };
   const shift = shiftOf(sorted.before, sorted.after, usual);
   const callee = carriersOf(pair, "calleeInstances", usual);
   const caller = after.kind === "own" ? callee : carriersOf(pair, "callerInstances", usual);

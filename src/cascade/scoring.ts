@@ -144,6 +144,11 @@ export const valuesPerHalfMin = 5;
 export const latencyShift = { zMin: 3.5, deltaMin: 0.147, shareMin: 0.2, floorNanos: 1000 } as const;
 /** Six calls against eight can never reach that: then p 0.01 is enough, if they are three times as slow and clearly apart. */
 export const smallSample = { zMin: 2.3, factorMin: 3 } as const;
+/**
+ * Nobody stands and waits for a message, and its waiting swings with every wave of traffic, those of one wave together. So it
+ * counts where half of the messages wait longer than this part of them did before.
+ */
+export const messageQuantile = 0.95;
 /** Of fewer services, half may be the victims of one. */
 export const commonServicesMin = 5;
 /** Requests are of another mix if the share of an entry operation moved by a fifth, and by more than chance (p 5e-4). */

@@ -31,13 +31,15 @@ export interface UsualChange {
   readonly halves: readonly [Float64Array, Float64Array];
   /** by what share of itself everything became slower */
   readonly commonShare: number;
+  /** up to which median nothing is unusual, in nanoseconds */
+  readonly noticedNanos: number;
 }
 
 /** `before` and `after` are sorted. */
 export function shiftOf(
   before: Float64Array,
   after: Float64Array,
-  { halves, commonShare }: UsualChange,
+  { halves, commonShare, noticedNanos }: UsualChange,
 ): Shift {
   const [n, m] = [before.length, after.length];
   const z = rankTest(before, after);
@@ -53,6 +55,7 @@ export function shiftOf(
     grown >= smallSample.factorMin * spreadNanos;
   const isShifted =
     delta >= latencyShift.deltaMin &&
+    afterNanos > noticedNanos &&
     addedNanos > latencyShift.shareMin * Math.max(beforeNanos, latencyShift.floorNanos) &&
     addedNanos > driftFactor * driftNanos &&
     (z >= latencyShift.zMin || isApart);
