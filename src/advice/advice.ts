@@ -136,7 +136,7 @@ function placeToLook(candidate: Candidate, fact: EvidenceFact, ko: boolean): Loo
 /** What became slower by most says where to look; its other parts get no advice of their own. */
 function adviceOnSlower({ service, evidence }: Candidate, fact: SlowerFact, ko: boolean): Look | null {
   if (fact !== evidence.find(({ kind }) => kind === "became_slower")) return null;
-  const { role, operation, caller, callee, beforeNanos, afterNanos } = fact;
+  const { role, operation, caller, callee, beforeNanos, afterNanos, tail } = fact;
   if (fact.isMessage) {
     const [before, after] = [formatDuration(beforeNanos), formatDuration(afterNanos)];
     const sentence = ko
@@ -146,6 +146,13 @@ function adviceOnSlower({ service, evidence }: Candidate, fact: SlowerFact, ko: 
   }
   if (role === "calling" || (role === "called" && !fact.isMessage && !fact.isPeer))
     return networkAdvice(service, { caller, callee }, [], ko);
+  if (tail !== null) {
+    const limit = formatDuration(tail.limitNanos);
+    const sentence = ko
+      ? `${service}: ${operation} 중 일부만 ${limit}보다 오래 걸리는 원인 조사 (정지, 잠금, 재시도)`
+      : `${service}: find out why some ${operation} take longer than ${limit} while most do not (pauses, locks, retries)`;
+    return { kind: "slow_operation", service, sentence, spans: [] };
+  }
   const [before, after] = [formatDuration(beforeNanos), formatDuration(afterNanos)];
   const sentence = ko
     ? `${service}: ${operation}이(가) ${before}에서 ${after}(으)로 느려진 원인 조사`

@@ -1,5 +1,6 @@
 import type { Share } from "../base/count-test.ts";
 import type { EvidenceFact, SlowerFact, SymptomFact } from "../cascade/candidate.ts";
+import type { Tail } from "../cascade/shift.ts";
 import type { FactText } from "./evidence-texts.ts";
 import { formatCount, formatDuration, formatPercent } from "./format-duration.ts";
 
@@ -10,14 +11,27 @@ export function slowerText(fact: SlowerFact, ko: boolean): FactText {
   const counts = `${formatCount(fact.before)} → ${formatCount(fact.after)}`;
   const largest = largestText(fact);
   const parts = `${fact.slower}/${fact.series}`;
+  const change =
+    fact.tail === null
+      ? ko
+        ? `중앙값 ${before} → ${after}, ${counts}건`
+        : `median ${before} → ${after}, ${counts} times`
+      : tailText(fact.tail, ko);
+  const z = `z ${fact.z.toFixed(1)}`;
   const statement = ko
-    ? `${roleText(fact, ko)} 요청당 ${added} 증가 (계열 ${parts}개 지연; 가장 큰 것은 ${largest}: 중앙값 ${before} → ${after}, ${counts}건, z ${fact.z.toFixed(1)})`
-    : `${roleText(fact, ko)} ${added} to each request (${parts} series slower; largest ${largest}: median ${before} → ${after}, ${counts} times, z ${fact.z.toFixed(1)})`;
+    ? `${roleText(fact, ko)} 요청당 ${added} 증가 (계열 ${parts}개 지연; 가장 큰 것은 ${largest}: ${change}, ${z})`
+    : `${roleText(fact, ko)} ${added} to each request (${parts} series slower; largest ${largest}: ${change}, ${z})`;
   return {
     statement,
     value: fact.afterNanos / 1_000_000,
     baseline: fact.beforeNanos / 1_000_000,
   };
+}
+
+function tailText({ limitNanos, before, after }: Tail, ko: boolean): string {
+  const limit = formatDuration(limitNanos);
+  const shares = `${shareText(before)} → ${shareText(after)}`;
+  return ko ? `${limit} 초과 ${shares}` : `longer than ${limit} ${shares}`;
 }
 
 function roleText({ role, isMessage, isPeer, service }: SlowerFact, ko: boolean): string {

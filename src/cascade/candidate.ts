@@ -3,6 +3,7 @@ import type { Resource } from "../metrics/resource-health.ts";
 import type { OriginReason } from "../trace/error-origin.ts";
 import type { ReachVotes } from "./reach.ts";
 import { missingSpansCostMax, rivalWeight } from "./scoring.ts";
+import type { Tail } from "./shift.ts";
 import type { LabelKind } from "./units.ts";
 import type { UsualTime } from "./usual.ts";
 import type { Step } from "./visits.ts";
@@ -235,7 +236,9 @@ export interface SlowerFact {
   readonly afterNanos: number;
   readonly before: number;
   readonly after: number;
-  /** of the rank test */
+  /** where only few are slower, and the medians say nothing */
+  readonly tail: Tail | null;
+  /** of the rank test; of a tail, the root of the likelihood ratio */
   readonly z: number;
 }
 

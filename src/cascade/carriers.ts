@@ -1,5 +1,5 @@
 import type { LatencySide, Series } from "./latency-series.ts";
-import { latencyShift, valuesPerSeriesMin } from "./scoring.ts";
+import { latencyShift, otherInstancesPart, valuesPerSeriesMin } from "./scoring.ts";
 import { type Shift, shiftOf, type UsualChange } from "./shift.ts";
 
 /** Instances that became slower while the others did not. */
@@ -8,6 +8,8 @@ export interface Carriers {
   readonly instance: string | null;
   /** of their values alone */
   readonly shift: Shift;
+  /** whether hardly anything of it shows at the others: then it lies at this end */
+  readonly isAlone: boolean;
 }
 
 /** A series before and after. */
@@ -56,7 +58,17 @@ export function carriersOf(
   if (others.length < valuesPerSeriesMin || shiftOf(sorted.before, others, change).isShifted) return null;
   const [only, ...more] = slower;
   const instance = more.length > 0 || only === undefined ? null : (sides.after.instances[only] ?? null);
-  return { instance, shift: shiftOf(sorted.before, valuesAt(true), change) };
+  const carried = valuesAt(true);
+  const [usualMean, othersMean, carriedMean] = [meanOf(sorted.before), meanOf(others), meanOf(carried)];
+  return {
+    instance,
+    shift: shiftOf(sorted.before, carried, change),
+    isAlone: othersMean - usualMean < otherInstancesPart * (carriedMean - usualMean),
+  };
+}
+
+function meanOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function valuesByPlace(

@@ -73,7 +73,13 @@ function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): re
   const { callerVisit, calleeVisit } = calls;
   const isCounted = (row: number): boolean =>
     !Number.isNaN(calls.nanos[row]) && (withFailed || calls.failed[row] === 0);
-  const entryOf = byEntry ? (row: number) => visits.entry[callerVisit[row] as number] as number : null;
+  // a queue does not know where the requests came in whose messages wait in it
+  const entryOf = byEntry
+    ? (row: number) =>
+        callNames[calls.name[row] as number]?.kind === "message"
+          ? -1
+          : (visits.entry[callerVisit[row] as number] as number)
+    : null;
   return groupRows({ name: calls.name, entryOf, isCounted }).map(({ name, entry, rows }) => {
     const names = callNames[name] as (typeof callNames)[number];
     const requestNanos = gatherNumbers(calls.requestNanos, rows);

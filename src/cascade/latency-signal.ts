@@ -1,6 +1,6 @@
 import { quantileOf, quartileShift } from "../base/quantile.ts";
 import type { EvidenceFact, SlowerFact } from "./candidate.ts";
-import { carriersOf, type SeriesPair, type Sides } from "./carriers.ts";
+import { type Carriers, carriersOf, type SeriesPair, type Sides } from "./carriers.ts";
 import type { LatencySide, Series } from "./latency-series.ts";
 import {
   chanceOf,
@@ -12,6 +12,7 @@ import {
   legShareMin,
   marginMin,
   messageQuantile,
+  otherInstancesPart,
   valuesPerSeriesMin,
 } from "./scoring.ts";
 import { type Shift, shiftOf } from "./shift.ts";
@@ -52,6 +53,8 @@ interface Compared {
   readonly effectNanos: number;
   /** whether answers arrive late, rather than requests */
   readonly isAnswerLate: boolean;
+  /** the only end of a call at which some instances are slow and the others are not */
+  readonly slowEnd: "caller" | "callee" | null;
   /** the only instances at either end that carry the shift */
   readonly callerInstance: string | null;
   readonly calleeInstance: string | null;
@@ -117,9 +120,15 @@ function compare(pair: SeriesPair, commonShare: number): Compared {
     shift: counted,
     effectNanos: counted.isShifted ? (counted.addedNanos * counted.m) / sides.after.traces : 0,
     isAnswerLate: isAnswerLate(before, after, counted),
+    slowEnd: slowEndOf(caller, callee),
     calleeInstance: callee?.instance ?? null,
     callerInstance: caller?.instance ?? null,
   };
+}
+
+function slowEndOf(caller: Carriers | null, callee: Carriers | null): Compared["slowEnd"] {
+  if (caller?.isAlone === true && callee === null) return "caller";
+  return callee?.isAlone === true && caller === null ? "callee" : null;
 }
 
 /** The values in some of the traces, sorted. */
@@ -156,16 +165,25 @@ function groupsOf(compared: readonly Compared[]): ReadonlyMap<string, Roles> {
     members.push(member);
   };
   for (const each of compared) {
-    const { series, isAnswerLate: isCallee, calleeInstance, callerInstance } = each;
+    const { series, isAnswerLate: isCallee, slowEnd, calleeInstance, callerInstance } = each;
     if (series.kind === "own") {
       put(series.callee, "own", { ...each, factor: 1, instance: calleeInstance });
       continue;
     }
     // a peer's time is its own, and a message waits for who works on it
-    const calleeLeads = isCallee || series.kind !== "call";
-    put(series.callee, "called", { ...each, factor: calleeLeads ? 1 : legFactor, instance: calleeInstance });
+    const leader = slowEnd ?? (isCallee || series.kind !== "call" ? "callee" : "caller");
+    const other = slowEnd === null ? legFactor : otherInstancesPart;
+    put(series.callee, "called", {
+      ...each,
+      factor: leader === "callee" ? 1 : other,
+      instance: calleeInstance,
+    });
     if (series.kind === "message") continue;
-    put(series.caller, "calling", { ...each, factor: calleeLeads ? legFactor : 1, instance: callerInstance });
+    put(series.caller, "calling", {
+      ...each,
+      factor: leader === "caller" ? 1 : other,
+      instance: callerInstance,
+    });
   }
   return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
@@ -242,6 +260,7 @@ function factOf(service: string, role: SlowRole, members: readonly Member[]): Ev
     afterNanos: shift.afterNanos,
     before: shift.n,
     after: shift.m,
+    tail: shift.tail,
     z: shift.z,
   };
 }

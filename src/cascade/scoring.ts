@@ -153,12 +153,22 @@ export const messageQuantile = 0.95;
 export const commonServicesMin = 5;
 /** Requests are of another mix if the share of an entry operation moved by a fifth, and by more than chance (p 5e-4). */
 export const mixShift = { shareMin: 0.2, testMin: 12 } as const;
+/**
+ * Where the many are as fast as before, few may be far slower. These lie beyond twice what one in twenty exceeded: so far out
+ * that a healthy time has hardly any, also under more load.
+ */
+export const slowTail = { quantile: 0.95, factor: 2 } as const;
 /** A change counts if it is more than twice what the time before changed by itself. */
 export const driftFactor = 2;
 /** Where at least this share of what a call lost came after its callee was done, the callee answers late. */
 export const legShareMin = 0.25;
 /** What time counts for the other end of a call. Weak, because a starved receiver looks like a late sender. */
 export const legFactor = 0.9;
+/**
+ * What calls lose at some instances of one end, and less than this part of it at the others, lies at that end: the other end
+ * serves them all alike, and it counts no more than this for it.
+ */
+export const otherInstancesPart = 0.25;
 /** No request is shorter: for clocks that stand still. */
 export const latencyFloorNanos = 1000;
 

@@ -1,28 +1,42 @@
+import { type Share, signedG } from "../base/count-test.ts";
 import { quantileOf, quartileShift } from "../base/quantile.ts";
 import { cliffsDelta, rankTest } from "../base/rank-test.ts";
-import { driftFactor, latencyShift, smallSample, valuesPerHalfMin } from "./scoring.ts";
+import {
+  driftFactor,
+  latencyShift,
+  slowTail,
+  smallSample,
+  usualRequestsMin,
+  valuesPerHalfMin,
+} from "./scoring.ts";
 
 /** How the times of one thing changed between two windows. Nanoseconds. */
 export interface Shift {
   /** values before and after */
   readonly n: number;
   readonly m: number;
-  /** of the rank test */
+  /** of the rank test; of a tail, the root of the likelihood ratio */
   readonly z: number;
-  readonly delta: number;
   /** medians */
   readonly beforeNanos: number;
   readonly afterNanos: number;
-  /** mean change of the quartiles, beyond what is common */
+  /** mean change of the quartiles, beyond what is common; of a tail, what it adds to the mean */
   readonly addedNanos: number;
   /** interquartile range before */
   readonly spreadNanos: number;
-  /** change between the two halves of the time before */
-  readonly driftNanos: number;
   /** whether it is slower by more than chance, noise and drift */
   readonly isShifted: boolean;
   /** whether so few values were so clearly apart that their number does not matter */
   readonly isApart: boolean;
+  /** the few that became far slower, where the many did not */
+  readonly tail: Tail | null;
+}
+
+/** How many values lie beyond what hardly any value did before. */
+export interface Tail {
+  readonly limitNanos: number;
+  readonly before: Share;
+  readonly after: Share;
 }
 
 /** What a shift must exceed. */
@@ -36,16 +50,13 @@ export interface UsualChange {
 }
 
 /** `before` and `after` are sorted. */
-export function shiftOf(
-  before: Float64Array,
-  after: Float64Array,
-  { halves, commonShare, noticedNanos }: UsualChange,
-): Shift {
+export function shiftOf(before: Float64Array, after: Float64Array, usual: UsualChange): Shift {
+  const { halves, commonShare, noticedNanos } = usual;
   const [n, m] = [before.length, after.length];
   const z = rankTest(before, after);
-  const delta = cliffsDelta(z, { n, m });
   const [beforeNanos, afterNanos] = [quantileOf(before, 0.5), quantileOf(after, 0.5)];
-  const addedNanos = quartileShift(before, after) - commonShare * Math.max(0, beforeNanos);
+  const commonNanos = commonShare * Math.max(0, beforeNanos);
+  const addedNanos = quartileShift(before, after) - commonNanos;
   const spreadNanos = quantileOf(before, 0.75) - quantileOf(before, 0.25);
   const driftNanos = driftOf(halves);
   const grown = afterNanos - beforeNanos;
@@ -53,25 +64,60 @@ export function shiftOf(
     z >= smallSample.zMin &&
     afterNanos >= smallSample.factorMin * beforeNanos &&
     grown >= smallSample.factorMin * spreadNanos;
+  const addedMin = latencyShift.shareMin * Math.max(beforeNanos, latencyShift.floorNanos);
+  const isNoticed = afterNanos > noticedNanos;
   const isShifted =
-    delta >= latencyShift.deltaMin &&
-    afterNanos > noticedNanos &&
-    addedNanos > latencyShift.shareMin * Math.max(beforeNanos, latencyShift.floorNanos) &&
+    isNoticed &&
+    cliffsDelta(z, { n, m }) >= latencyShift.deltaMin &&
+    addedNanos > addedMin &&
     addedNanos > driftFactor * driftNanos &&
     (z >= latencyShift.zMin || isApart);
+  const shift = { n, m, z, beforeNanos, afterNanos, addedNanos, spreadNanos, isShifted, isApart, tail: null };
+  if (isShifted || !isNoticed) return shift;
+  const slow = tailOf(before, after, halves);
+  if (slow === null || slow.z < latencyShift.zMin || slow.addedNanos - commonNanos <= addedMin) return shift;
+  return { ...shift, ...slow, addedNanos: slow.addedNanos - commonNanos, isShifted: true };
+}
+
+/**
+ * Where most are as fast as before and some are far slower: lost packets, pauses, locks. Null unless their share rose by more
+ * than what it changed before by itself.
+ */
+function tailOf(
+  before: Float64Array,
+  after: Float64Array,
+  halves: UsualChange["halves"],
+): { readonly tail: Tail; readonly z: number; readonly addedNanos: number } | null {
+  if (Math.min(before.length, after.length) < usualRequestsMin) return null;
+  const usual = Math.max(quantileOf(before, slowTail.quantile), latencyShift.floorNanos);
+  const limitNanos = slowTail.factor * usual;
+  const [was, is, first, second] = [before, after, ...halves].map((values) => beyond(values, limitNanos));
+  if (was === undefined || is === undefined || first === undefined || second === undefined) return null;
+  const rise = shareOf(is) - shareOf(was);
+  if (rise <= driftFactor * Math.abs(shareOf(second) - shareOf(first))) return null;
+  const middle = quantileOf(before, 0.5);
+  const addedOf = (slow: Beyond): number => (slow.sumNanos - slow.count * middle) / slow.of;
   return {
-    n,
-    m,
-    z,
-    delta,
-    beforeNanos,
-    afterNanos,
-    addedNanos,
-    spreadNanos,
-    driftNanos,
-    isShifted,
-    isApart,
+    tail: { limitNanos, before: { count: was.count, of: was.of }, after: { count: is.count, of: is.of } },
+    z: Math.sqrt(Math.max(0, signedG(was, is))),
+    addedNanos: addedOf(is) - addedOf(was),
   };
+}
+
+interface Beyond extends Share {
+  readonly sumNanos: number;
+}
+
+/** The values above a limit, from the largest down. */
+function beyond(sorted: Float64Array, limit: number): Beyond {
+  let sumNanos = 0;
+  let at = sorted.length;
+  for (; at > 0 && (sorted[at - 1] as number) > limit; at -= 1) sumNanos += sorted[at - 1] as number;
+  return { count: sorted.length - at, of: sorted.length, sumNanos };
+}
+
+function shareOf({ count, of }: Share): number {
+  return of === 0 ? 0 : count / of;
 }
 
 function driftOf([first, second]: readonly [Float64Array, Float64Array]): number {
