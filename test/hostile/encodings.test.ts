@@ -1,5 +1,6 @@
 import { deflateSync, gzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
+import { metricSeriesMax } from "../../src/model/limits.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { collect, streamOf } from "../formats/sources.ts";
@@ -216,7 +217,7 @@ test("P41: metrics that are no numbers, reset, or change their kind disturb no t
   const resource = { attributes: [attribute("service.name", "web"), attribute("service.instance.id", "1")] };
   const cpu = ["NaN", "Infinity", "-Infinity", 0.5].map((asDouble, i) => ({ ...time(i), asDouble }));
   const counts = [5, 9, 2, 4].map((value, i) => ({ ...time(i), asInt: String(value) }));
-  const series = Array.from({ length: 60_000 }, (_, i) => ({
+  const series = Array.from({ length: metricSeriesMax + 500 }, (_, i) => ({
     ...time(9),
     asDouble: 0.1,
     attributes: [attribute("cpu", i)],
