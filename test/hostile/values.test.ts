@@ -180,7 +180,7 @@ test("P26: a service name for every request fills neither memory nor the report"
     count: tooMany,
     message: expect.stringContaining("job-{number} (service.name)"),
   });
-});
+}, 60_000);
 
 test("P27: names that differ from request to request are one operation", async () => {
   const names = [
