@@ -23,7 +23,7 @@ import { Span } from "../../src/model/span.ts";
 import type { ReceiverOptions } from "../../src/otlp/receive-export.ts";
 
 /** Receivers that refuse the first requests as a busy engine does, and remember the names of the spans that they took. */
-function receivers(refusals: number) {
+function receivers(refusals: number, whenOver: (close: () => Promise<void>) => void = onTestFinished) {
   const taken: string[] = [];
   let asked = 0;
   const ingest: IngestPort = {
@@ -46,7 +46,7 @@ function receivers(refusals: number) {
   });
   const closeAfter = async (starting: Promise<Listener>): Promise<Listener> => {
     const listener = await starting;
-    onTestFinished(() => listener.close(0));
+    whenOver(() => listener.close(0));
     return listener;
   };
   return {
@@ -130,18 +130,19 @@ test("1.6 the JavaScript exporter over gRPC finds us again after a stop and a st
   expect(after.taken).toEqual(names(2));
 });
 
-test.each(["http", "grpc"] as const)(
+// both wait for seconds, so they wait together
+test.concurrent.for(["http", "grpc"] as const)(
   "1.6 a sender that honours RetryInfo and Retry-After loses nothing over %s",
-  async (transport) => {
-    const receiver = receivers(2);
+  async (transport, context) => {
+    const receiver = receivers(2, context.onTestFinished);
     const { address } = await receiver[transport]();
     const target = `${transport}://${address}`;
     const pace = { speed: Number.POSITIVE_INFINITY, times: "original" } as const;
     const summary = await replayTelemetry(["samples/missing-orders/traces.jsonl.gz"], target, pace);
-    expect(summary).toMatchObject({ retries: 2, spans: { rejected: 0 } });
-    expect(receiver.taken).toHaveLength(summary.spans.accepted);
-    expect(summary.spans.accepted).toBe(summary.read.spans.accepted);
-    expect(summary.spans.accepted).toBeGreaterThan(100);
+    context.expect(summary).toMatchObject({ retries: 2, spans: { rejected: 0 } });
+    context.expect(receiver.taken).toHaveLength(summary.spans.accepted);
+    context.expect(summary.spans.accepted).toBe(summary.read.spans.accepted);
+    context.expect(summary.spans.accepted).toBeGreaterThan(100);
   },
 );
 

@@ -1,11 +1,13 @@
 import { deflateSync, gzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
+import { metricSeriesMax } from "../../src/model/limits.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { collect, streamOf } from "../formats/sources.ts";
 import { otlpServer } from "../http/otlp-server.ts";
 import { rowsOf, tableOf } from "../notation.ts";
 import { messageType, oracleEncode, reorderFields } from "../otlp/protobuf-oracle.ts";
+import { isThorough } from "../runs.ts";
 import { attribute, bothWays, json, protobuf, request, spans } from "./both-ways.ts";
 
 const types = { protobuf: "application/x-protobuf", json: "application/json" };
@@ -216,7 +218,7 @@ test("P41: metrics that are no numbers, reset, or change their kind disturb no t
   const resource = { attributes: [attribute("service.name", "web"), attribute("service.instance.id", "1")] };
   const cpu = ["NaN", "Infinity", "-Infinity", 0.5].map((asDouble, i) => ({ ...time(i), asDouble }));
   const counts = [5, 9, 2, 4].map((value, i) => ({ ...time(i), asInt: String(value) }));
-  const series = Array.from({ length: 60_000 }, (_, i) => ({
+  const series = Array.from({ length: isThorough ? metricSeriesMax + 500 : 5_000 }, (_, i) => ({
     ...time(9),
     asDouble: 0.1,
     attributes: [attribute("cpu", i)],

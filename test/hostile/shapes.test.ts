@@ -81,15 +81,18 @@ test("P7: a circle of parents is opened at its earliest span", async () => {
 });
 
 /** The law is that of a million spans, which `npm run bench -- huge-traces` measures: too slow for a test. */
-test("P10: a trace of 100,000 spans is answered in bounded time, with a report of bounded size", async () => {
-  const bodies = largeTrace(100_000, (i) => Math.floor((i + 8) / 10));
-  const startedAt = performance.now();
+const spansOfTree = isThorough ? 100_000 : 25_000;
+
+test("P10: a trace of 100,000 spans, or 25,000 while somebody waits, is answered in bounded time, with a report of bounded size", async () => {
+  const bodies = largeTrace(spansOfTree, (i) => Math.floor((i + 8) / 10));
+  const before = process.cpuUsage();
   const { report, accepted } = await bothWays(bodies);
-  // twice: from a file, and over the network
-  expect(performance.now() - startedAt).toBeLessThan(20_000);
-  expect([accepted, report().trace.span_count]).toEqual([100_000, 100_000]);
-  expect(JSON.stringify(report()).length).toBeLessThan(8_000_000);
-});
+  const { user, system } = process.cpuUsage(before);
+  // twice: from a file, and over the network; CPU time, because other tests run beside this one
+  expect((user + system) / 1e6).toBeLessThan(20);
+  expect([accepted, report().trace.span_count]).toEqual([spansOfTree, spansOfTree]);
+  expect(JSON.stringify(report()).length).toBeLessThan(spansOfTree * 80);
+}, 120_000);
 
 const levels = isThorough ? 50_000 : 15_000;
 

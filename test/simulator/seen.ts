@@ -3,14 +3,14 @@ import type { Cause } from "./fault-context.ts";
 import { hasEnded, type Recording, type SimSpan } from "./recording.ts";
 import { nameOfTarget } from "./topology.ts";
 
-/** A case that is small enough to be simulated in a test. */
-export function smallCase(faultType: string, seed = 1): SimulatedCase {
+/** A case that is small enough to be simulated in a test; shorter windows have fewer requests, not denser ones. */
+export function smallCase(faultType: string, seed = 1, windowMs = 120_000): SimulatedCase {
   return simulateCase({
     seed,
     faultType,
     services: 20,
-    requests: 240,
-    windowMs: 120_000,
+    requests: windowMs / 500,
+    windowMs,
     sampleEveryMs: 10_000,
   });
 }

@@ -4,8 +4,10 @@ import { hasEnded, type Recording } from "./recording.ts";
 import { lengthOf, smallCase } from "./seen.ts";
 import { impactOf } from "./truth.ts";
 
+const error = smallCase("error", 4);
+
 test("a run compared with itself has no impact", () => {
-  const { faultFree } = smallCase("error");
+  const { faultFree } = error;
   expect(impactOf(faultFree, faultFree, [])).toMatchObject({
     visibility: "silent",
     loudness: "II",
@@ -20,7 +22,7 @@ test("a run compared with itself has no impact", () => {
 });
 
 test("only requests in which the culprit failed, or an open breaker kept them from it, count as failed because of it", () => {
-  const { incident, faultFree, impact, scenario } = smallCase("error", 4);
+  const { incident, faultFree, impact, scenario } = error;
   const [cause] = scenario.causes;
   const failsBefore = new Set(faultFree.requests.filter(hasRequestFailed).map(({ label }) => label));
   const failed = usersOf(incident).filter(
@@ -52,8 +54,8 @@ test("added time is that of the same requests without the fault", () => {
 });
 
 test("nothing is affected before the fault begins", () => {
-  for (const faultType of ["error", "db_slow", "crash", "dns"]) {
-    const { impact, onsetMs } = smallCase(faultType, 4);
+  const others = ["db_slow", "crash", "dns"].map((faultType) => smallCase(faultType, 4));
+  for (const { impact, onsetMs } of [error, ...others]) {
     // a request in flight at the onset may have begun before
     const earliest = (onsetMs ?? 0) - 5000;
     for (const { firstMs } of [...(impact?.affected ?? []), ...(impact?.edges ?? [])])
@@ -62,7 +64,7 @@ test("nothing is affected before the fault begins", () => {
 });
 
 test("a failure travels from the culprit to its callers", () => {
-  const { impact, scenario } = smallCase("error", 4);
+  const { impact, scenario } = error;
   const [cause] = scenario.causes;
   expect(impact?.edges.some(({ callee, mechanism }) => callee === cause?.name && mechanism === "error")).toBe(
     true,
