@@ -8,8 +8,9 @@ const nanosPerMs = 1_000_000;
 interface SeriesText {
   readonly values: (i: number) => number;
   readonly request?: (i: number) => number;
-  /** which instance of the callee */
+  /** which instance of the callee, and of the caller */
   readonly instance?: (i: number) => number;
+  readonly callerInstance?: (i: number) => number;
   readonly kind?: Series["kind"];
 }
 
@@ -18,7 +19,8 @@ function sideOf(traces: number, texts: Readonly<Record<string, SeriesText>>): La
   const series = new Map<string, Series>();
   const ofTraces = (value: (i: number) => number): number[] =>
     Array.from({ length: traces }, (_, i) => value(i));
-  for (const [name, { values, request, instance = () => -1, kind }] of Object.entries(texts)) {
+  for (const [name, text] of Object.entries(texts)) {
+    const { values, request, instance = () => -1, callerInstance = () => -1, kind } = text;
     const [from, to] = name.split(" > ") as [string, string?];
     const [service = "", operation = ""] = (to ?? from).split(" ");
     series.set(name, {
@@ -30,7 +32,7 @@ function sideOf(traces: number, texts: Readonly<Record<string, SeriesText>>): La
       traces: Int32Array.from(ofTraces((i) => i)),
       requestNanos:
         request === undefined ? null : Float64Array.from(ofTraces((i) => request(i) * nanosPerMs)),
-      callerInstances: new Int32Array(traces).fill(-1),
+      callerInstances: Int32Array.from(ofTraces(callerInstance)),
       calleeInstances: Int32Array.from(ofTraces(instance)),
     });
   }
@@ -178,4 +180,55 @@ test("one slow instance of four is named, though the service as a whole is no sl
   const { findings } = latencySignal(cart(10), cart(90));
   expect(findings.get("cart")).toMatchObject({ kind: "latency", instance: "cart-1", operation: "GET" });
   expect(latencySignal(cart(10), cart(10)).findings.size).toBe(0);
+});
+
+test("one call in eight that is far slower is a finding, though the quartiles stay; a wave that was there before is not", () => {
+  const cart = (isSlow: (i: number) => boolean): LatencySide =>
+    sideOf(160, { "cart GET": { values: (i) => (isSlow(i) ? 300 : 10) + (i % 5) } });
+  const usual = cart(() => false);
+  const { findings } = latencySignal(
+    usual,
+    cart((i) => i % 8 === 3),
+  );
+  expect(findings.get("cart")?.evidence[0]).toMatchObject({
+    kind: "became_slower",
+    tail: { limitNanos: 28 * nanosPerMs, before: { count: 0, of: 160 }, after: { count: 20, of: 160 } },
+    addedNanos: expect.closeTo(36.25 * nanosPerMs, -6),
+  });
+  const waves = cart((i) => i < 80 && i % 8 === 3);
+  expect(
+    latencySignal(
+      waves,
+      cart((i) => i % 8 === 3),
+    ).findings.size,
+  ).toBe(0);
+});
+
+describe("where only some instances of one end are slow, it lies at that end", () => {
+  const calls = (slow: number, at: "instance" | "callerInstance"): LatencySide =>
+    sideOf(80, {
+      "web > orders SELECT": {
+        values: (i) => (i % 4 === 1 ? slow : 5) + jitter(i),
+        [at]: (i: number) => i % 4,
+        kind: "peer",
+      },
+    });
+  test.each([
+    ["callerInstance", "web", "orders"],
+    ["instance", "orders", "web"],
+  ] as const)("%s", (at, slow, other) => {
+    const { findings } = latencySignal(calls(5, at), calls(90, at));
+    const strengthAt = (service: string): number => findings.get(service)?.strength ?? 0;
+    expect(findings.get(slow)?.instance).toBe("cart-1");
+    expect(strengthAt(other)).toBeCloseTo(0.25 * strengthAt(slow), 9);
+  });
+});
+
+test("a message's waiting counts from where half wait longer than nearly all did before", () => {
+  const queue = (ms: number): LatencySide =>
+    sideOf(80, {
+      "web > mailer send": { values: (i) => ms + (i % 10 === 0 ? 100 : i % 7), kind: "message" },
+    });
+  const strengths = (ms: number): number => latencySignal(queue(10), queue(ms)).findings.size;
+  expect([strengths(10), strengths(60), strengths(200)]).toEqual([0, 0, 1]);
 });
