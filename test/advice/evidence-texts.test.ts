@@ -86,7 +86,16 @@ describe("what a fact says", () => {
   test("who reaches whom, where a connection did not come about", () => {
     const reach = (reachedBy: number, unreachedBy: number, alsoUnreached: number): EvidenceFact => {
       const isCaller = unreachedBy === 0;
-      return { kind: "reach", caller: "shop", callee: "db", isCaller, reachedBy, unreachedBy, alsoUnreached };
+      return {
+        kind: "reach",
+        caller: "shop",
+        callee: "db",
+        isCaller,
+        reachedBy,
+        reachedCalls: 40 * reachedBy,
+        unreachedBy,
+        alsoUnreached,
+      };
     };
     checkTexts(
       reach(1, 0, 2),
