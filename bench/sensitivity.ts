@@ -1,11 +1,11 @@
 // `npm run sensitivity -- FOLDER…`: how far accuracy hangs on the value of each scoring constant. Every number of
-// src/cascade/scoring.ts is lowered and raised by half, one at a time, and all cases below the folders are ranked again.
+// src/model/scoring.ts is lowered and raised by half, one at a time, and all cases below the folders are ranked again.
 import { register } from "node:module";
 import { parseArgs } from "node:util";
 import type { Answer, EvaluatedCase } from "../src/evaluation/evaluation.ts";
 
 register("./adjustable-constants.ts", import.meta.url);
-const table = (await import("../src/cascade/scoring.ts")) as Readonly<Record<string, unknown>>;
+const table = (await import("../src/model/scoring.ts")) as Readonly<Record<string, unknown>>;
 const { loadSettings } = await import("../src/config/load-settings.ts");
 const { answerOf } = await import("../src/cli/case-answer.ts");
 const { answerTraces } = await import("../src/cli/evaluate-traces.ts");

@@ -1,7 +1,7 @@
 import type { Candidate, CauseKind, CertaintyBars, EvidenceFact } from "../cascade/candidate.ts";
-import { traceBars, windowBars } from "../cascade/scoring.ts";
 import type { UsualTime } from "../cascade/usual.ts";
 import type { Resource } from "../metrics/resource-health.ts";
+import { traceBars, windowBars } from "../model/scoring.ts";
 import type { SpanError } from "../trace/semantics.ts";
 import { contrastText, goneText } from "./contrast-texts.ts";
 import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";

@@ -5,7 +5,6 @@ import { BlameRollup, entryKey, type FailureSums } from "../cascade/blame.ts";
 import type { Candidate } from "../cascade/candidate.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
 import { type MetricWindow, metricSignal } from "../cascade/metric-signal.ts";
-import { adviceRule, errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
 import type { LogLines, SignalFindings } from "../cascade/signals.ts";
 import { VisitRollup, type VisitSums } from "../cascade/visit-rollup.ts";
 import {
@@ -18,6 +17,7 @@ import {
 import { windowRemedies } from "../cascade/window-remedies.ts";
 import { MetricRollup } from "../metrics/metric-courses.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
+import { adviceRule, errorRatioMax, exemplarsInAllMax } from "../model/scoring.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import { formatTime, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { callsOf } from "../trace/extract-calls.ts";

@@ -1,13 +1,13 @@
 import { ExactSum } from "../base/exact-sum.ts";
 import { minutesMax, overflowName, servicesMax } from "../model/limits.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
+import { blameEntriesMax, exemplarCountMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { breakerTextOf, isUnresolved, kindOf } from "./origin-facts.ts";
-import { blameEntriesMax, exemplarCountMax } from "./scoring.ts";
 import { WaySums } from "./way-sums.ts";
 
 /**

@@ -1,8 +1,4 @@
 import { signedG } from "../base/count-test.ts";
-import type { BlameSums, FailureSums } from "./blame.ts";
-import { mostFrequent } from "./blame.ts";
-import type { Candidate, CauseKind, EvidenceFact } from "./candidate.ts";
-import type { ResolvedBlame } from "./resolve-blame.ts";
 import {
   almostAlways,
   chanceOf,
@@ -13,7 +9,11 @@ import {
   manyServicesTestBase,
   marginMin,
   unreferencedErrorRatio,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
+import type { BlameSums, FailureSums } from "./blame.ts";
+import { mostFrequent } from "./blame.ts";
+import type { Candidate, CauseKind, EvidenceFact } from "./candidate.ts";
+import type { ResolvedBlame } from "./resolve-blame.ts";
 import type { SignalFinding, SignalFindings, SignalResult } from "./signals.ts";
 
 export interface ErrorQuestion {

@@ -1,7 +1,4 @@
 import { quantileOf, quartileShift } from "../base/quantile.ts";
-import type { EvidenceFact, SlowerFact } from "./candidate.ts";
-import { carriersOf, type SeriesPair, type Sides } from "./carriers.ts";
-import type { LatencySide, Series } from "./latency-series.ts";
 import {
   chanceOf,
   commonServicesMin,
@@ -12,7 +9,10 @@ import {
   legShareMin,
   marginMin,
   valuesPerSeriesMin,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
+import type { EvidenceFact, SlowerFact } from "./candidate.ts";
+import { carriersOf, type SeriesPair, type Sides } from "./carriers.ts";
+import type { LatencySide, Series } from "./latency-series.ts";
 import { type Shift, shiftOf } from "./shift.ts";
 import type { SignalFinding, SignalResult } from "./signals.ts";
 

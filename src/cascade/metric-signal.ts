@@ -1,7 +1,5 @@
 import { mapEntry } from "../base/map-entry.ts";
 import type { CoursePoint, MetricCourse } from "../metrics/metric-courses.ts";
-import type { TimeRange } from "../model/time.ts";
-import type { EvidenceFact } from "./candidate.ts";
 import {
   amountDoublingsMin,
   amountFloor,
@@ -15,7 +13,9 @@ import {
   metricScaleMin,
   metricTestMin,
   shareRiseMin,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
+import type { TimeRange } from "../model/time.ts";
+import type { EvidenceFact } from "./candidate.ts";
 import type { SignalFinding, SignalFindings } from "./signals.ts";
 
 /** The metrics that there are about a window. */

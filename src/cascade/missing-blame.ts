@@ -1,9 +1,9 @@
+import { almostAlways, breakerErrorRatioMin, factsPerSignalMax, usualRequestsMin } from "../model/scoring.ts";
 import type { FailureOrigin } from "../trace/error-origin.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { CauseKind, Edge, EvidenceFact } from "./candidate.ts";
 import { breakerTextOf } from "./origin-facts.ts";
 import type { Reach } from "./reach.ts";
-import { almostAlways, breakerErrorRatioMin, factsPerSignalMax, usualRequestsMin } from "./scoring.ts";
 import type { CountedStep } from "./step-rollup.ts";
 import type { IncompleteVisit, TraceHabits } from "./trace-habits.ts";
 import type { Population, Usual } from "./usual.ts";

@@ -1,9 +1,9 @@
+import { breakerWord, errorRatioMax } from "../model/scoring.ts";
 import type { FailureOrigin, OriginReason } from "../trace/error-origin.ts";
 import { semanticsOf } from "../trace/semantics.ts";
 import { shortageIn } from "../trace/span-error.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import type { CauseKind, EvidenceFact } from "./candidate.ts";
-import { breakerWord, errorRatioMax } from "./scoring.ts";
 import type { Usual } from "./usual.ts";
 
 /** What kind of fault a reason stands for. */

@@ -1,10 +1,10 @@
 import type { ServiceGraph } from "../graph/service-graph.ts";
+import { likeUnreached, unlikeUnreached, unreachedMin } from "../model/scoring.ts";
 import { SpanKind } from "../model/span-table.ts";
 import { peerOf } from "../trace/peers.ts";
 import { semanticsOf } from "../trace/semantics.ts";
 import type { Trace } from "../trace/trace.ts";
 import { type Edge, edgeKey } from "./candidate.ts";
-import { likeUnreached, unlikeUnreached, unreachedMin } from "./scoring.ts";
 
 /** Who is to blame where a connection did not come about, and what tells so. */
 export interface ReachVotes extends Edge {

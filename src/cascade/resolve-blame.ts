@@ -1,9 +1,9 @@
 import { mapEntry } from "../base/map-entry.ts";
 import type { ServiceGraph } from "../graph/service-graph.ts";
+import { almostAlways, mostly } from "../model/scoring.ts";
 import { type BlameSums, FailureSums, type NodeNames } from "./blame.ts";
 import type { Edge } from "./candidate.ts";
 import { Reach } from "./reach.ts";
-import { almostAlways, mostly } from "./scoring.ts";
 
 /** A service that alone could not reach another one. */
 interface Unreached {

@@ -1,6 +1,6 @@
 import { quantileOf, quartileShift } from "../base/quantile.ts";
 import { cliffsDelta, rankTest } from "../base/rank-test.ts";
-import { driftFactor, latencyShift, smallSample, valuesPerHalfMin } from "./scoring.ts";
+import { driftFactor, latencyShift, smallSample, valuesPerHalfMin } from "../model/scoring.ts";
 
 /** How the times of one thing changed between two windows. Nanoseconds. */
 export interface Shift {

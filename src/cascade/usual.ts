@@ -1,8 +1,8 @@
 import type { GraphEdge, ServiceGraph } from "../graph/service-graph.ts";
 import type { RedWindow } from "../metrics/red-metrics.ts";
 import type { RedCell } from "../model/red.ts";
+import { almostAlways, baselineRequestsMin, usualFactorMax, usualRequestsMin } from "../model/scoring.ts";
 import { edgeKey } from "./candidate.ts";
-import { almostAlways, baselineRequestsMin, usualFactorMax, usualRequestsMin } from "./scoring.ts";
 import type { OperationSteps, StepWindow } from "./step-rollup.ts";
 import type { StepName } from "./visit-rollup.ts";
 import { stepText } from "./visits.ts";

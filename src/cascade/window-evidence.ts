@@ -1,15 +1,5 @@
 import { signedG } from "../base/count-test.ts";
 import type { ServiceGraph } from "../graph/service-graph.ts";
-import { contrastFacts } from "./attribute-contrast.ts";
-import type { BlameSums, EntrySums } from "./blame.ts";
-import { entryKey } from "./blame.ts";
-import type { Candidate, EvidenceFact } from "./candidate.ts";
-import { errorSignal, requestsOf, significantExcess } from "./error-signal.ts";
-import { type FusedFinding, factsOf, fuse } from "./fusion.ts";
-import { latencySideOf } from "./latency-series.ts";
-import { latencySignal } from "./latency-signal.ts";
-import { logSignal } from "./log-signal.ts";
-import { resolveBlame } from "./resolve-blame.ts";
 import {
   addedLatencyShareMin,
   adviceRule,
@@ -27,7 +17,17 @@ import {
   rightByScore,
   unreferencedErrorRatio,
   usualRequestsMin,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
+import { contrastFacts } from "./attribute-contrast.ts";
+import type { BlameSums, EntrySums } from "./blame.ts";
+import { entryKey } from "./blame.ts";
+import type { Candidate, EvidenceFact } from "./candidate.ts";
+import { errorSignal, requestsOf, significantExcess } from "./error-signal.ts";
+import { type FusedFinding, factsOf, fuse } from "./fusion.ts";
+import { latencySideOf } from "./latency-series.ts";
+import { latencySignal } from "./latency-signal.ts";
+import { logSignal } from "./log-signal.ts";
+import { resolveBlame } from "./resolve-blame.ts";
 import type { LogLines, SignalFindings, SignalName, SignalResult } from "./signals.ts";
 import { instanceKey } from "./split-sets.ts";
 import { structureSignal } from "./structure-signal.ts";

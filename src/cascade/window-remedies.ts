@@ -1,9 +1,9 @@
 import { type Share, signedG } from "../base/count-test.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { quantileOf } from "../base/quantile.ts";
+import { adviceRule, baselineRequestsMin, excessTestMin, exemplarCountMax } from "../model/scoring.ts";
 import type { Candidate } from "./candidate.ts";
 import type { Remedy, RemedyFigures } from "./remedy.ts";
-import { adviceRule, baselineRequestsMin, excessTestMin, exemplarCountMax } from "./scoring.ts";
 import type { CallName, VisitSums } from "./visit-rollup.ts";
 
 /**

@@ -1,8 +1,6 @@
 // Every constant of scoring, with its reason. Those of one trace were not fitted to a data set; those that compare windows
 // were set while recorded incidents of three systems were looked at (docs/decisions.md).
 
-import type { CertaintyBars } from "./candidate.ts";
-
 /** How much a failure counts that somebody above hid, against one that reached the user: it never outranks a visible one. */
 export const visibilityWeight = { visible: 1, masked: 0.12, retried: 0.06 } as const;
 
@@ -107,7 +105,7 @@ export const rivalWeight = 0.5;
 export const missingSpansCostMax = 0.5;
 
 /** From these confidences on a verdict says "root cause" and "probable"; below, the evidence is called insufficient. */
-export const traceBars: CertaintyBars = { confident: 0.7, probable: 0.35 };
+export const traceBars = { confident: 0.7, probable: 0.35 } as const;
 
 /** How many candidates and facts a report lists. */
 export const candidateCountMax = 10;
@@ -261,7 +259,7 @@ export const rightByScore: readonly (readonly [score: number, right: number])[] 
   [1, 0.97],
 ];
 /** What that is to be for words of a window: these are scores of 0.3 and 0.4. */
-export const windowBars: CertaintyBars = { probable: 0.7, confident: 0.9 };
+export const windowBars = { confident: 0.9, probable: 0.7 } as const;
 /** What adds less to a score is no evidence that something is wrong: of latency it stands for a 500th of a request. */
 export const hintScoreMin = 0.03;
 /**
