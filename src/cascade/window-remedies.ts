@@ -170,7 +170,7 @@ function deadlines({ is }: Sides, before: VisitSums): readonly Shown[] {
     ];
     if (high - low > adviceRule.deadlineSpreadMax * deadlineNanos) return [];
     const usual = usualDurations(before, callee, operation);
-    const neededNanos = usual.length < baselineRequestsMin ? 0 : quantileOf(usual, 0.99);
+    const neededNanos = usual.length < baselineRequestsMin ? 0 : quantileOf(usual, adviceRule.highQuantile);
     if (deadlineNanos >= neededNanos) return [];
     const edge = { caller, callee };
     return [

@@ -1,4 +1,5 @@
 import type { Measure, MetricRule } from "../model/metric-names.ts";
+import { plausibleShareMax } from "../model/scoring.ts";
 
 /** What OTLP metrics say of one service: ratios 0..1 and counts. All optional. */
 export interface ResourceHealth {
@@ -238,12 +239,9 @@ function busyShare(values: readonly SeriesValue[] | undefined): number | null {
   return best.some(({ isGrowth }) => isGrowth) ? null : busy / new Set(best.map(({ mode }) => mode.cpu)).size;
 }
 
-/** Soft limits can be passed; what is called a ratio and is larger than this is bytes. */
-const memoryRatioMax = 2;
-
 function memoryOf(instance: InstanceValues): number | null {
   const ratio = levelOf(instance.get("memory_ratio"));
-  if (ratio !== null && ratio <= memoryRatioMax) return ratio;
+  if (ratio !== null && ratio <= plausibleShareMax) return ratio;
   const used = levelOf(instance.get("memory_bytes"));
   const limit = levelOf(instance.get("memory_limit"));
   return used === null || limit === null || limit <= 0 ? null : used / limit;
