@@ -1,5 +1,6 @@
 import type { FindingId } from "../advice/doctor-texts.ts";
 import { formatCount, formatDuration } from "../advice/format-duration.ts";
+import { compareText } from "../base/compare-text.ts";
 import { doctorRule, onlyFailedRule, onlySlowRule } from "../model/scoring.ts";
 import { successorsOf } from "./doctor-conventions.ts";
 import {
@@ -27,10 +28,6 @@ export interface Finding {
 /** A span may count twice where its versions conflict. */
 export function shareOf({ count, of }: Pick<Finding, "count" | "of">): number {
   return of === 0 ? 1 : Math.min(1, count / of);
-}
-
-export function compareText(a: string, b: string): number {
-  return a === b ? 0 : a < b ? -1 : 1;
 }
 
 /** Findings that are a plain count of one thing, and of how many. */

@@ -1,3 +1,4 @@
+import { mapEntry } from "../base/map-entry.ts";
 import { doctorRule, toldSkewNanos } from "../model/scoring.ts";
 import { exceptionEvent } from "../model/semconv.ts";
 import { unknownService } from "../model/service-identity.ts";
@@ -224,12 +225,7 @@ function hasTimes({ table: { startTime, endTime }, row }: RowRef): boolean {
 
 function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): ReadonlyMap<string, Item[]> {
   const groups = new Map<string, Item[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
+  for (const item of items) mapEntry(groups, keyOf(item), () => []).push(item);
   return groups;
 }
 

@@ -1,16 +1,10 @@
 import { type FindingId, findingText, type Severity, severityOf } from "../advice/doctor-texts.ts";
 import type { Language } from "../advice/structural-texts.ts";
+import { compareText } from "../base/compare-text.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import { findingPenalty } from "../model/scoring.ts";
 import type { RowRef, Trace } from "../trace/trace.ts";
-import {
-  arrivalFindings,
-  compareText,
-  type Finding,
-  findingsOf,
-  findingsOfAll,
-  shareOf,
-} from "./doctor-findings.ts";
+import { arrivalFindings, type Finding, findingsOf, findingsOfAll, shareOf } from "./doctor-findings.ts";
 import { DoctorSums, type Place } from "./doctor-sums.ts";
 import { examineTrace } from "./doctor-trace.ts";
 

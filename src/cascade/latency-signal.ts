@@ -1,4 +1,5 @@
-import { quantileOf, quartileShift } from "../base/quantile.ts";
+import { quantileOf, quantileOfUnsorted, quartileShift } from "../base/quantile.ts";
+import { sumOf } from "../base/sum.ts";
 import {
   chanceOf,
   commonServicesMin,
@@ -92,8 +93,8 @@ function commonShareOf(pairs: readonly SeriesPair[]): number {
     shares.set(before.callee, [...(shares.get(before.callee) ?? []), share]);
   }
   if (shares.size < commonServicesMin) return 0;
-  const ofServices = [...shares.values()].map((own) => quantileOf(Float64Array.from(own).sort(), 0.5));
-  return Math.max(0, quantileOf(Float64Array.from(ofServices).sort(), 0.5));
+  const ofServices = [...shares.values()].map((own) => quantileOfUnsorted(own, 0.5));
+  return Math.max(0, quantileOfUnsorted(ofServices, 0.5));
 }
 
 function compare(pair: SeriesPair, commonShare: number): Compared {
@@ -241,9 +242,4 @@ function factOf(service: string, role: SlowRole, members: readonly Member[]): Ev
     after: shift.m,
     z: shift.z,
   };
-}
-
-/** In the order of names, so that the last bits stay the same. */
-function sumOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
 }

@@ -1,4 +1,5 @@
 import { mapEntry } from "../base/map-entry.ts";
+import { quantileOfUnsorted } from "../base/quantile.ts";
 import type { CoursePoint, MetricCourse } from "../metrics/metric-courses.ts";
 import {
   amountDoublingsMin,
@@ -232,7 +233,5 @@ function pointsWithin(
 
 /** 0 of none. */
 function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
-  return low === undefined || high === undefined ? 0 : (low + high) / 2;
+  return values.length === 0 ? 0 : quantileOfUnsorted(values, 0.5);
 }

@@ -1,6 +1,7 @@
 import { type Share, signedG } from "../base/count-test.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { quantileOf } from "../base/quantile.ts";
+import { sumOf } from "../base/sum.ts";
 import { adviceRule, baselineRequestsMin, excessTestMin, exemplarCountMax } from "../model/scoring.ts";
 import type { Candidate } from "./candidate.ts";
 import type { Remedy, RemedyFigures } from "./remedy.ts";
@@ -373,8 +374,4 @@ function isSlower({ caller, operation, rows }: NamedCalls, { was, is }: Sides): 
   const now = waitsOf(is.sums, rows);
   if (Math.min(usual.length, now.length) < adviceRule.requestsMin) return false;
   return quantileOf(now, 0.5) >= adviceRule.inOrderFactorMax * quantileOf(usual, 0.5);
-}
-
-function sumOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
 }

@@ -1,3 +1,4 @@
+import { orderlessSum } from "../base/sum.ts";
 import type { Measure, MetricRule } from "../model/metric-names.ts";
 import { plausibleShareMax } from "../model/scoring.ts";
 
@@ -205,12 +206,8 @@ function levelOf(values: readonly SeriesValue[] | undefined): number | null {
   return joined === null || joined.isGrowth ? null : joined.value;
 }
 
-/** Smallest first, so that the sum does not depend on order. */
 function sumOf(values: readonly { readonly value: number }[]): number {
-  return values
-    .map(({ value }) => value)
-    .sort((a, b) => a - b)
-    .reduce((a, b) => a + b, 0);
+  return orderlessSum(values.map(({ value }) => value));
 }
 
 /** Utilisation as sent, else busy time against all time, else CPU seconds against what the limit allows. */
