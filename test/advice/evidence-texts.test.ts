@@ -83,6 +83,23 @@ describe("what a fact says", () => {
     );
   });
 
+  test("who alone could not reach another, in a window", () => {
+    const alone = (otherCalls: number): EvidenceFact => ({
+      kind: "alone_unreached",
+      service: "shop",
+      callee: "db",
+      otherCalls,
+      visible: 10,
+      hidden: 2,
+    });
+    checkTexts(
+      alone(340),
+      "it alone could not reach db, 12 times; 340 calls of others got through",
+      "이 서비스만 db에 연결하지 못함 (12건); 다른 호출자의 340건은 성공",
+    );
+    checkTexts(alone(0), "it could not reach db, 12 times", "db에 연결하지 못함 (12건)");
+  });
+
   test("who reaches whom, where a connection did not come about", () => {
     const reach = (reachedBy: number, unreachedBy: number, alsoUnreached: number): EvidenceFact => {
       const isCaller = unreachedBy === 0;
