@@ -12,7 +12,7 @@ type Load = (url: string, context: object) => Promise<object>;
  */
 export async function load(url: string, context: object, nextLoad: Load): Promise<object> {
   const [path = ""] = url.split("?");
-  if (!path.endsWith("/src/cascade/scoring.ts")) return await nextLoad(url, context);
+  if (!path.endsWith("/src/model/scoring.ts")) return await nextLoad(url, context);
   const text = await readFile(fileURLToPath(path), "utf8");
   const names = [...text.matchAll(/^export const (\w+)/gm)].map(([, name = ""]) => name);
   const cases = names.map((name) => `case "${name}": ${name} = value; return;`);

@@ -1,11 +1,12 @@
 // `npm run sensitivity -- FOLDER…`: how far accuracy hangs on the value of each scoring constant. Every number of
-// src/cascade/scoring.ts is lowered and raised by half, one at a time, and all cases below the folders are ranked again.
+// src/model/scoring.ts is lowered and raised by half, one at a time, and all cases below the folders are ranked again.
+// `--only NAME` (more than once) takes those whose names begin so, also what is left out otherwise.
 import { register } from "node:module";
 import { parseArgs } from "node:util";
 import type { Answer, EvaluatedCase } from "../src/evaluation/evaluation.ts";
 
 register("./adjustable-constants.ts", import.meta.url);
-const table = (await import("../src/cascade/scoring.ts")) as Readonly<Record<string, unknown>>;
+const table = (await import("../src/model/scoring.ts")) as Readonly<Record<string, unknown>>;
 const { loadSettings } = await import("../src/config/load-settings.ts");
 const { answerOf } = await import("../src/cli/case-answer.ts");
 const { answerTraces } = await import("../src/cli/evaluate-traces.ts");
@@ -21,8 +22,42 @@ const { positionals, values } = parseArgs({
 /** No constant may move AC@1 of a set by more than the first, that of all windows together by more than the second. */
 const bars = { set: 0.09, allWindows: 0.05 } as const;
 
-/** What is applied when telemetry is folded, before anything is scored: limits of memory, which no case here reaches. */
-const foldedLimits = new Set([
+/** No ranking here hangs on them: limits of memory, which no case reaches, what is shown, and answers to other questions. */
+const unranked = new Set([
+  "visitsMax",
+  "visitNamesMax",
+  "shapesMax",
+  "blameEntriesMax",
+  "exemplarCountMax",
+  "exemplarsInAllMax",
+  "factCountMax",
+  "factsPerSignalMax",
+  "adviceRule",
+  "adviceCountMax",
+  "toldSkewNanos",
+  "structuralRule",
+  "anomalyRule",
+  "shownPath",
+  "serviceFlood",
+  "biasedTracesMin",
+  "doctorRule",
+  "onlyFailedRule",
+  "onlySlowRule",
+  "findingPenalty",
+]);
+
+/** What is applied while telemetry of a window is read: for each value it has to be read again. */
+const appliedOnReading = new Set([
+  "clockToleranceShare",
+  "clockTickNanos",
+  "lateEndShare",
+  "episodeGapNanos",
+  "serverShareMin",
+  "judgedSpansMax",
+  "logTemplateRule",
+  "plausibleShareMax",
+  "metricStaleNanos",
+  "counterStartSlackNanos",
   "visitsMax",
   "visitNamesMax",
   "shapesMax",
@@ -37,21 +72,27 @@ interface Variation {
   readonly value: number | null;
   readonly apply: () => void;
   readonly restore: () => void;
+  readonly isAppliedOnReading: boolean;
   readonly cases: EvaluatedCase[];
 }
 
 const factors = [0.5, 1.5] as const;
 
 function variations(): readonly Variation[] {
-  const found: Variation[] = [{ name: "", value: null, apply() {}, restore() {}, cases: [] }];
+  const asItIs = { name: "", value: null, apply() {}, restore() {}, isAppliedOnReading: false, cases: [] };
+  const found: Variation[] = [];
   const setConstant = table["setConstant"] as (name: string, value: unknown) => void;
   for (const [name, value] of Object.entries(table))
-    if (!foldedLimits.has(name))
-      addNumbers(found, { name, value, set: (changed) => setConstant(name, changed) });
+    addNumbers(found, { name, value, set: (changed) => setConstant(name, changed) });
   const wanted = values.only;
-  return found.filter(
-    ({ name }) => name === "" || wanted.length === 0 || wanted.some((each) => name.startsWith(each)),
-  );
+  const isWanted = ({ name }: Variation): boolean =>
+    wanted.length > 0 ? wanted.some((each) => name.startsWith(each)) : !unranked.has(constantOf(name));
+  return [asItIs, ...found.filter(isWanted)];
+}
+
+/** `fusion` of `fusion.logs.half` */
+function constantOf(name: string): string {
+  return name.split(".")[0] ?? name;
 }
 
 interface Slot {
@@ -66,7 +107,14 @@ function addNumbers(found: Variation[], { name, value, set }: Slot): void {
     for (const factor of factors) {
       const changed = changedBy(value, factor);
       if (changed === value) continue;
-      found.push({ name, value: changed, apply: () => set(changed), restore: () => set(value), cases: [] });
+      found.push({
+        name,
+        value: changed,
+        apply: () => set(changed),
+        restore: () => set(value),
+        isAppliedOnReading: appliedOnReading.has(constantOf(name)),
+        cases: [],
+      });
     }
   } else if (typeof value === "object" && value !== null && !(value instanceof RegExp)) {
     const record = value as Record<string, unknown>;
@@ -88,10 +136,14 @@ function changedBy(value: number, factor: number): number {
   return Number.isInteger(value) ? Math.round(changed) : changed;
 }
 
-function answerWith({ apply, restore }: Variation, answer: () => Answer): Answer {
+/** `answer` with a constant at another value. */
+async function answerWith(
+  { apply, restore }: Variation,
+  answer: () => Answer | Promise<Answer>,
+): Promise<Answer> {
   apply();
   try {
-    return answer();
+    return await answer();
   } finally {
     restore();
   }
@@ -114,11 +166,12 @@ async function evaluateAll(all: readonly Variation[]): Promise<void> {
     const signals: readonly string[] = [];
     if (truth?.kind === "window" && files.incident !== undefined) {
       const input = { incidentFile: files.incident, files, windows: truth.windows, asked: [] };
-      const read = await readWindow(run, input);
+      const asItIs = await readWindow(run, input);
       for (const variation of all) {
-        const answer = answerWith(variation, () =>
-          answerOf(reportOf(read), { names: [], figures: read.figures }),
-        );
+        const answer = await answerWith(variation, async () => {
+          const read = variation.isAppliedOnReading ? await readWindow(run, input) : asItIs;
+          return answerOf(reportOf(read), { names: [], figures: read.figures });
+        });
         const dataset = truth.label.dataset ?? parentName;
         variation.cases.push({ caseId: name, dataset, label: truth.label, signals, seconds: 0, answer });
       }
@@ -130,7 +183,7 @@ async function evaluateAll(all: readonly Variation[]): Promise<void> {
         const label = truth.labels.get(traceId) ?? null;
         const dataset = `${label?.dataset ?? parentName} (single traces)`;
         for (const variation of all) {
-          const answer = answerWith(variation, () => ask().answer);
+          const answer = await answerWith(variation, () => ask().answer);
           variation.cases.push({ caseId: traceId, dataset, label, signals, seconds: 0, answer });
         }
       }

@@ -1,6 +1,6 @@
 import type { Candidate, Edge, EvidenceFact, SlowerFact } from "../cascade/candidate.ts";
 import type { Remedy } from "../cascade/remedy.ts";
-import { adviceCountMax } from "../cascade/scoring.ts";
+import { adviceCountMax } from "../model/scoring.ts";
 import { shortageIn } from "../trace/span-error.ts";
 import { adviceOnContrast, adviceOnGoneInstance, adviceOnMetric } from "./contrast-advice.ts";
 import { usualText } from "./evidence-texts.ts";

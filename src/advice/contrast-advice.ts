@@ -1,6 +1,6 @@
 import type { Candidate, ContrastFact, EvidenceFact, MarkedValue } from "../cascade/candidate.ts";
-import { adviceRule } from "../cascade/scoring.ts";
 import { metricRuleOf } from "../model/metric-names.ts";
+import { adviceRule } from "../model/scoring.ts";
 import type { Advice } from "./advice.ts";
 import { valueText } from "./contrast-texts.ts";
 import { formatAmount, formatCount, formatPercent } from "./format-duration.ts";

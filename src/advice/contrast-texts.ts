@@ -1,6 +1,6 @@
 import type { Share } from "../base/count-test.ts";
 import type { ContrastFact, EvidenceFact, MarkedValue } from "../cascade/candidate.ts";
-import { onlyWhereMin } from "../cascade/scoring.ts";
+import { onlyWhereMin } from "../model/scoring.ts";
 import type { FactText } from "./evidence-texts.ts";
 import { formatCount, formatPercent } from "./format-duration.ts";
 

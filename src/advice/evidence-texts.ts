@@ -1,7 +1,7 @@
 import type { Candidate, CauseKind, CertaintyBars, EvidenceFact } from "../cascade/candidate.ts";
-import { traceBars, windowBars } from "../cascade/scoring.ts";
 import type { UsualTime } from "../cascade/usual.ts";
 import type { Resource } from "../metrics/resource-health.ts";
+import { traceBars, windowBars } from "../model/scoring.ts";
 import type { SpanError } from "../trace/semantics.ts";
 import { contrastText, goneText } from "./contrast-texts.ts";
 import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";
@@ -270,9 +270,7 @@ function aloneText(fact: Extract<EvidenceFact, { kind: "alone_unreached" }>, ko:
   const { callee, otherCalls, visible, hidden } = fact;
   const [failed, others] = [formatCount(visible + hidden), formatCount(otherCalls)];
   if (otherCalls === 0)
-    return ko
-      ? `${callee}에 연결하지 못함 (${failed}건); 다른 호출자 없음`
-      : `it could not reach ${callee}, ${failed} times; nobody else calls it`;
+    return ko ? `${callee}에 연결하지 못함 (${failed}건)` : `it could not reach ${callee}, ${failed} times`;
   return ko
     ? `이 서비스만 ${callee}에 연결하지 못함 (${failed}건); 다른 호출자의 ${others}건은 성공`
     : `it alone could not reach ${callee}, ${failed} times; ${others} calls of others got through`;

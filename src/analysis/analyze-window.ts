@@ -1,13 +1,10 @@
 import { adviceFor } from "../advice/advice.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
-import { mapEntry } from "../base/map-entry.ts";
 import { BlameRollup, entryKey, type FailureSums } from "../cascade/blame.ts";
 import type { Candidate } from "../cascade/candidate.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
 import { type MetricWindow, metricSignal } from "../cascade/metric-signal.ts";
-import type { CallersOf } from "../cascade/resolve-blame.ts";
-import { adviceRule, errorRatioMax, exemplarsInAllMax } from "../cascade/scoring.ts";
 import type { LogLines, SignalFindings } from "../cascade/signals.ts";
 import { VisitRollup, type VisitSums } from "../cascade/visit-rollup.ts";
 import {
@@ -20,6 +17,7 @@ import {
 import { windowRemedies } from "../cascade/window-remedies.ts";
 import { MetricRollup } from "../metrics/metric-courses.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
+import { adviceRule, errorRatioMax, exemplarsInAllMax } from "../model/scoring.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import { formatTime, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { callsOf } from "../trace/extract-calls.ts";
@@ -158,7 +156,7 @@ export function analyzeWindow(
     ...otherSignals(window, baseline),
     window,
     baseline,
-    callersOf: callersIn(scope),
+    graph: scope.graph,
     isFailing: (service) => (scope.red.service(service)?.cell.errorRatio ?? 0) > errorRatioMax,
   });
   const { candidates, confidence, entries, requests, excessFailed, onsets } = evidence;
@@ -242,15 +240,6 @@ function thinnedProblems(visits: VisitSums | null): readonly Problem[] {
   const message =
     "There are more visits of services than are compared with the baseline: traces were left out evenly, only from that comparison";
   return [{ kind: "overflow", message, count, spans: [] }];
-}
-
-function callersIn({ graph }: Scope): CallersOf {
-  const callers = new Map<string, Map<string, number>>();
-  for (const { caller, callee, calls } of graph.edges) {
-    const known = mapEntry(callers, callee, () => new Map<string, number>());
-    known.set(caller, (known.get(caller) ?? 0) + calls);
-  }
-  return (callee) => callers.get(callee) ?? new Map();
 }
 
 /** What logs and metrics say; of metrics only those of services that traces know, for others cannot be placed. */

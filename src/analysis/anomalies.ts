@@ -1,6 +1,7 @@
 import { signedG } from "../base/count-test.ts";
 import { overflowName } from "../model/limits.ts";
 import type { RedCell } from "../model/red.ts";
+import { anomalyRule } from "../model/scoring.ts";
 import type { Scope } from "./scope.ts";
 
 /** One operation that fares worse than it ever did in the time before. */
@@ -31,28 +32,11 @@ export interface AnomalyQuestion {
 export function findAnomalies({ recent, usual }: AnomalyQuestion): readonly Anomaly[] {
   if (usual.length < 2) return [];
   const compared = comparedCells(recent, usual);
-  const bar = significantFrom + 2 * Math.log(Math.max(1, compared.length));
+  const bar = anomalyRule.testMin + 2 * Math.log(Math.max(1, compared.length));
   return compared.flatMap((cells) =>
     [errorsOf(cells, bar), latencyOf(cells, bar)].filter((anomaly) => anomaly !== null),
   );
 }
-
-/**
- * A likelihood ratio of 18 has p 2e-5: with one look a minute, so many false alarms a week for each operation as for all
- * together, since the bar rises with their number.
- */
-const significantFrom = 18;
-/** Fewer requests than these say nothing. */
-const recentRequestsMin = 5;
-const usualRequestsMin = 30;
-/** So many more failures, and so much larger a share of them, are worth waking somebody. */
-const excessFailuresMin = 3;
-const failureShareRiseMin = 0.02;
-/** A request is slow if it takes longer than all but this share of requests did in every piece of the time before. */
-const usualSlowShare = 0.05;
-/** So many of the recent requests have to be slow, and the slowest of them so much slower than before. */
-const slowShareMin = 0.2;
-const slowdownMin = 1.25;
 
 interface ComparedCells {
   readonly service: string;
@@ -66,9 +50,10 @@ function comparedCells(recent: Scope, usual: readonly Scope[]): readonly Compare
     if (service === overflowName) return [];
     const before = usual.map(({ red }) => red.service(service)?.operations);
     return [...(recent.red.service(service)?.operations ?? [])].flatMap(([operation, cell]) => {
-      if (operation === overflowName || cell.requests < recentRequestsMin) return [];
+      if (operation === overflowName || cell.requests < anomalyRule.recentRequestsMin) return [];
       const pieces = before.flatMap((operations) => operations?.get(operation) ?? []);
-      if (pieces.length < 2 || sumOf(pieces, ({ requests }) => requests) < usualRequestsMin) return [];
+      if (pieces.length < 2 || sumOf(pieces, ({ requests }) => requests) < anomalyRule.usualRequestsMin)
+        return [];
       return [{ service, operation, recent: cell, pieces }];
     });
   });
@@ -77,21 +62,23 @@ function comparedCells(recent: Scope, usual: readonly Scope[]): readonly Compare
 function errorsOf({ service, operation, recent, pieces }: ComparedCells, bar: number): Anomaly | null {
   const { requests, failed, errorRatio: share } = recent;
   const worstBefore = Math.max(...pieces.map(({ errorRatio }) => errorRatio));
-  if (share - worstBefore < failureShareRiseMin) return null;
+  if (share - worstBefore < anomalyRule.failureShareRiseMin) return null;
   const usual = { count: sumOf(pieces, (cell) => cell.failed), of: sumOf(pieces, (cell) => cell.requests) };
   const usualShare = usual.count / usual.of;
-  if (failed - requests * usualShare < excessFailuresMin) return null;
+  if (failed - requests * usualShare < anomalyRule.excessFailuresMin) return null;
   const g = signedG(usual, { count: failed, of: requests });
   return g < bar ? null : { service, operation, kind: "errors", requests, share, usualShare, g };
 }
 
 function latencyOf({ service, operation, recent, pieces }: ComparedCells, bar: number): Anomaly | null {
-  const slowFrom = Math.max(...pieces.map(({ latency }) => latency.quantile(1 - usualSlowShare) ?? 0));
-  const slowest = recent.latency.quantile(1 - usualSlowShare) ?? 0;
-  if (slowFrom === 0 || slowest < slowFrom * slowdownMin) return null;
+  const slowFrom = Math.max(
+    ...pieces.map(({ latency }) => latency.quantile(1 - anomalyRule.usualSlowShare) ?? 0),
+  );
+  const slowest = recent.latency.quantile(1 - anomalyRule.usualSlowShare) ?? 0;
+  if (slowFrom === 0 || slowest < slowFrom * anomalyRule.slowdownMin) return null;
   const slow = { count: recent.latency.weightAbove(slowFrom), of: recent.latency.weight };
   const share = slow.count / slow.of;
-  if (share < slowShareMin) return null;
+  if (share < anomalyRule.slowShareMin) return null;
   const usual = {
     count: sumOf(pieces, ({ latency }) => latency.weightAbove(slowFrom)),
     of: sumOf(pieces, ({ latency }) => latency.weight),

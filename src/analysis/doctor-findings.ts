@@ -1,5 +1,7 @@
 import type { FindingId } from "../advice/doctor-texts.ts";
 import { formatCount, formatDuration } from "../advice/format-duration.ts";
+import { compareText } from "../base/compare-text.ts";
+import { doctorRule, onlyFailedRule, onlySlowRule } from "../model/scoring.ts";
 import { successorsOf } from "./doctor-conventions.ts";
 import {
   type ClockSums,
@@ -26,10 +28,6 @@ export interface Finding {
 /** A span may count twice where its versions conflict. */
 export function shareOf({ count, of }: Pick<Finding, "count" | "of">): number {
   return of === 0 ? 1 : Math.min(1, count / of);
-}
-
-export function compareText(a: string, b: string): number {
-  return a === b ? 0 : a < b ? -1 : 1;
 }
 
 /** Findings that are a plain count of one thing, and of how many. */
@@ -97,14 +95,11 @@ function kindFindings(name: string, service: ServiceSums): readonly Finding[] {
   return [isWrong ? internal : counted(name, service, "wrong_entry_kind", entries)];
 }
 
-/** A clock that is wrong is so in many traces; a few spans that do not fit are calls that were odd. */
-const skewedShareMin = 0.2;
-
 /** The largest differences first: `n1: -340 ms` = it was behind its callers by that much. */
 function clockFinding(name: string, { clocks, spans }: ServiceSums): Finding {
   const skewed = clocks
     .entries()
-    .filter(([, clock]) => clock.count > 0 && clock.count >= clock.spans * skewedShareMin)
+    .filter(([, clock]) => clock.count > 0 && clock.count >= clock.spans * doctorRule.skewedShareMin)
     .map(([host, clock]) => ({ host, clock, shift: largestShift(clock) }))
     .sort((a, b) => Math.abs(b.shift) - Math.abs(a.shift) || compareText(a.host, b.host));
   const places = new Places();
@@ -145,26 +140,20 @@ function droppedDetails({ dropped }: ServiceSums): readonly string[] {
   ].flatMap(([what, count]) => (count > 0 ? [`${formatCount(count)} ${what}`] : []));
 }
 
-/** Bare numbers in names are ids when there are this many of them; attribute names number the parts of a list too. */
-const numberedNamesMin = 5;
-const numberedAttributesMin = 20;
-/** So many different names of spans, and so large a share of all, are more than there are kinds of work. */
-const manyNamesMin = 200;
-const manyNamesShareMin = 0.1;
-
 function nameFindings(name: string, service: ServiceSums): readonly Finding[] {
   const unbounded = templateFinding(name, service, {
     id: "unbounded_names",
     templates: service.nameTemplates,
-    namesMin: numberedNamesMin,
+    namesMin: doctorRule.numberedNamesMin,
   });
   const attributes = templateFinding(name, service, {
     id: "unbounded_attributes",
     templates: service.attributeTemplates,
-    namesMin: numberedAttributesMin,
+    namesMin: doctorRule.numberedAttributesMin,
   });
   const distinct = service.names.count;
-  const isMany = distinct >= manyNamesMin && distinct >= service.spans * manyNamesShareMin;
+  const isMany =
+    distinct >= doctorRule.manyNamesMin && distinct >= service.spans * doctorRule.manyNamesShareMin;
   if (unbounded.count > 0 || !isMany) return [unbounded, attributes];
   return [attributes, counted(name, service, "many_names", service.spans, [formatCount(distinct)])];
 }
@@ -253,14 +242,10 @@ function arrivalFinding(
   };
 }
 
-/** So many traces, nearly all of them failed, are more than bad luck. */
-const failedTracesMin = 20;
-const failedShareMin = 0.95;
-
 export function findingsOfAll(sums: DoctorSums): readonly Finding[] {
   const { all, traces } = sums;
   const failed = counted(null, all, "only_failed_traces", traces);
-  const isOnlyFailed = traces >= failedTracesMin && shareOf(failed) >= failedShareMin;
+  const isOnlyFailed = traces >= onlyFailedRule.tracesMin && shareOf(failed) >= onlyFailedRule.shareMin;
   return [
     counted(null, all, "sampled", traces, [formatCount(sums.weightMax)]),
     counted(null, all, "mixed_sampling", traces),
@@ -269,19 +254,17 @@ export function findingsOfAll(sums: DoctorSums): readonly Finding[] {
   ].filter(({ count }) => count > 0);
 }
 
-/** Operations that differ in everything else do not begin at the same duration, unless somebody drew a line there. */
-const comparedOperationsMin = 3;
-const tracesPerOperationMin = 10;
-const thresholdNanosMin = 20_000_000;
-const thresholdSpread = 1.1;
-
 function slowTracesFinding({ rootOperations, traces }: DoctorSums): readonly Finding[] {
   const compared = rootOperations
     .entries()
-    .filter(([, operation]) => operation.traces >= tracesPerOperationMin);
+    .filter(([, operation]) => operation.traces >= onlySlowRule.tracesMin);
   const least = compared.map(([, { leastNanos }]) => leastNanos);
   const [from, to] = [Math.min(...least), Math.max(...least)];
-  if (compared.length < comparedOperationsMin || from < thresholdNanosMin || to > from * thresholdSpread)
+  if (
+    compared.length < onlySlowRule.operationsMin ||
+    from < onlySlowRule.nanosMin ||
+    to > from * onlySlowRule.spreadMax
+  )
     return [];
   const places = new Places();
   for (const [, operation] of compared) places.addAll(operation.places);

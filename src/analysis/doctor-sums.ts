@@ -1,4 +1,5 @@
 import type { FindingId } from "../advice/doctor-texts.ts";
+import { textHash } from "../base/text-hash.ts";
 import type { TraceId } from "../model/ids.ts";
 import {
   clocksPerServiceMax,
@@ -216,7 +217,7 @@ class DistinctCount {
   #largest = 0;
 
   add(text: string): void {
-    const hash = hashOf(text);
+    const hash = textHash(text);
     if (this.#hashes.size >= hashesMax && hash >= this.#largest) return;
     this.#hashes.add(hash);
     if (this.#hashes.size < hashesMax * 2) {
@@ -236,13 +237,4 @@ class DistinctCount {
   #smallest(): readonly number[] {
     return [...this.#hashes].sort((a, b) => a - b).slice(0, hashesMax);
   }
-}
-
-/** 32 bits that look like chance. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
 }

@@ -1,3 +1,5 @@
+import { mapEntry } from "../base/map-entry.ts";
+import { doctorRule, toldSkewNanos } from "../model/scoring.ts";
 import { exceptionEvent } from "../model/semconv.ts";
 import { unknownService } from "../model/service-identity.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
@@ -8,11 +10,6 @@ import { semanticsOf } from "../trace/semantics.ts";
 import { type RowRef, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { conventionsOf } from "./doctor-conventions.ts";
 import { type DoctorSums, pairKey, type ServiceSums, templateKey } from "./doctor-sums.ts";
-
-/** Clocks that are kept in step by NTP differ by less. */
-const skewReportedNanos = 5_000_000;
-
-const hugeTraceSpans = 10_000;
 
 /** The upper words of nanoseconds at the start of 2000 and of 2100. */
 const plausibleFrom = Math.floor(946_684_800e9 / 2 ** 32);
@@ -228,12 +225,7 @@ function hasTimes({ table: { startTime, endTime }, row }: RowRef): boolean {
 
 function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): ReadonlyMap<string, Item[]> {
   const groups = new Map<string, Item[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
+  for (const item of items) mapEntry(groups, keyOf(item), () => []).push(item);
   return groups;
 }
 
@@ -259,7 +251,7 @@ function examineRoots(sums: DoctorSums, trace: Trace): void {
   service.rootTraces += 1;
   const begins = roots.filter((index) => spans[index]?.isOrphan === false);
   if (begins.length > 1 || episode !== null) service.note("several_roots", traceId, first);
-  if (spans.length > hugeTraceSpans) service.note("huge_trace", traceId, first);
+  if (spans.length > doctorRule.hugeTraceSpans) service.note("huge_trace", traceId, first);
   const root = spans[begins[0] ?? -1];
   if (root === undefined || roots.length > 1 || root.isUnfinished || spans.some(({ failed }) => failed))
     return;
@@ -272,7 +264,7 @@ function examineRoots(sums: DoctorSums, trace: Trace): void {
 function examineClock({ trace: { traceId }, span, service }: Seen): void {
   const clock = service.clocks.get(span.host === "" ? span.service : span.host);
   clock.spans += 1;
-  if (Math.abs(span.clockShift) >= skewReportedNanos) clock.addShifted(traceId, span, span.clockShift);
+  if (Math.abs(span.clockShift) >= toldSkewNanos.doctor) clock.addShifted(traceId, span, span.clockShift);
 }
 
 function examineCalls(sums: DoctorSums, trace: Trace): void {

@@ -1,15 +1,10 @@
 import { type FindingId, findingText, type Severity, severityOf } from "../advice/doctor-texts.ts";
 import type { Language } from "../advice/structural-texts.ts";
+import { compareText } from "../base/compare-text.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
+import { findingPenalty } from "../model/scoring.ts";
 import type { RowRef, Trace } from "../trace/trace.ts";
-import {
-  arrivalFindings,
-  compareText,
-  type Finding,
-  findingsOf,
-  findingsOfAll,
-  shareOf,
-} from "./doctor-findings.ts";
+import { arrivalFindings, type Finding, findingsOf, findingsOfAll, shareOf } from "./doctor-findings.ts";
 import { DoctorSums, type Place } from "./doctor-sums.ts";
 import { examineTrace } from "./doctor-trace.ts";
 
@@ -53,14 +48,11 @@ export interface DoctorReport {
   readonly problems: readonly Problem[];
 }
 
-/** What a finding takes from a score where it affects everything. */
-const penalties: Readonly<Record<Severity, number>> = { critical: 0.5, warning: 0.2, info: 0.03 };
-
 /**
  * What is wrong with the instrumentation of services, from any traces in any order: the same set gives the same report. Traces
  * have to be named as reports name them (assembled with a directory that has seen all of them).
  *
- * The score of a service is 100 x the product of (1 - penalty x share) over its findings, with `penalties` by severity. The
+ * The score of a service is 100 x the product of (1 - penalty x share) over its findings, with `findingPenalty` by severity. The
  * score of all is the mean of the services, each counting the same because a gap in one tears the traces of all, times the
  * same product over the findings that concern all services together. Both are rounded.
  */
@@ -118,7 +110,7 @@ function findingJson({ places, ...finding }: Finding, language: Language): Findi
 }
 
 function penaltyOf(finding: Finding): number {
-  return penalties[severityOf(finding.id)] * shareOf(finding);
+  return findingPenalty[severityOf(finding.id)] * shareOf(finding);
 }
 
 function scoreOf(findings: readonly Finding[]): number {

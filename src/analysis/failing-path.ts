@@ -1,17 +1,11 @@
 import { errorWords } from "../advice/evidence-texts.ts";
+import { shownPath } from "../model/scoring.ts";
 import { NANOS_PER_MS } from "../model/time.ts";
 import type { PathSection } from "../trace/critical-path.ts";
 import type { FailureOrigin } from "../trace/error-origin.ts";
 import { semanticsOf } from "../trace/semantics.ts";
 import { durationOf, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { FailingPathJson, HiddenGroupJson } from "./report.ts";
-
-/** The ways of this many origins are shown; a trace that fails everywhere is not read span by span. */
-const originsShownMax = 5;
-
-/** A longer path loses its middle: the ends say what the user saw and what failed. */
-const shownAtTopMax = 200;
-const shownAtEndMax = 800;
 
 /**
  * The spans that a person must see, in tree order: from the root down to where each failure began, or, where nothing
@@ -37,8 +31,8 @@ export function failingPath(
   for (const end of ends)
     for (let at = end; at >= 0 && !shown.has(at); at = (trace.spans[at] as TraceSpan).parent) shown.add(at);
   const rows = [...inTreeOrder(trace, shown)];
-  const cut = rows.length - shownAtTopMax - shownAtEndMax;
-  if (cut > 0) rows.splice(shownAtTopMax, cut);
+  const cut = rows.length - shownPath.atTop - shownPath.atEnd;
+  if (cut > 0) rows.splice(shownPath.atTop, cut);
   return rows.map(({ span, depth, hidden }) => ({
     span_id: spanIdOf(span),
     depth,
@@ -66,7 +60,7 @@ export function byVisibility(origins: readonly FailureOrigin[]): readonly Failur
 function originSpans(origins: readonly FailureOrigin[]): ReadonlySet<number> {
   return new Set(
     byVisibility(origins)
-      .slice(0, originsShownMax)
+      .slice(0, shownPath.origins)
       .map(({ span }) => span),
   );
 }
@@ -86,9 +80,6 @@ interface ShownSpan {
   readonly hidden: readonly number[];
 }
 
-/** Of all that stands beside one span, the operations that take most of the time say enough. */
-const groupsShownMax = 3;
-
 function groupsOf(trace: Trace, hidden: readonly number[]): Pick<FailingPathJson, "hidden_groups"> {
   if (hidden.length < 2) return {};
   const groups = new Map<string, Map<string, HiddenGroup>>();
@@ -105,7 +96,7 @@ function groupsOf(trace: Trace, hidden: readonly number[]): Pick<FailingPathJson
     [...byOperation.values()].filter(({ spans }) => spans > 1),
   );
   alike.sort((a, b) => b.total_ms - a.total_ms || (keyOf(a) < keyOf(b) ? -1 : 1));
-  return alike.length === 0 ? {} : { hidden_groups: alike.slice(0, groupsShownMax) };
+  return alike.length === 0 ? {} : { hidden_groups: alike.slice(0, shownPath.groups) };
 }
 
 type HiddenGroup = { -readonly [Key in keyof HiddenGroupJson]: HiddenGroupJson[Key] };

@@ -9,8 +9,8 @@ import {
   together,
   type Way,
 } from "../cascade/impact.ts";
-import { whatIfCountMax } from "../cascade/scoring.ts";
 import type { EntryFinding, WindowTraces } from "../cascade/window-evidence.ts";
+import { whatIfCountMax } from "../model/scoring.ts";
 import { formatTime, NANOS_PER_MS, startOfMinute } from "../model/time.ts";
 import type {
   EntryPointJson,

@@ -6,6 +6,7 @@ import type { TraceId } from "../model/ids.ts";
 import { overflowName, problemKindsMax, servicesMax } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
+import { biasedTracesMin, serviceFlood } from "../model/scoring.ts";
 import type { SenderNames } from "../model/sender.ts";
 import { ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
@@ -235,10 +236,6 @@ function servicesLeftOut(red: RedWindow): readonly Problem[] {
   return [{ kind: "overflow", message, count: requests, spans: [] }];
 }
 
-/** Names that are alike make a flood of services when there are this many of them. */
-const floodMin = 100;
-const floodsShownMax = 3;
-
 /** Which names flood the list of services, and what they were read from. */
 function offenders(red: RedWindow): string {
   const floods = new Map<string, number>();
@@ -249,19 +246,16 @@ function offenders(red: RedWindow): string {
     const flood = `${template} (${source})`;
     floods.set(flood, (floods.get(flood) ?? 0) + 1);
   }
-  const worst = [...floods].filter(([, count]) => count >= floodMin);
+  const worst = [...floods].filter(([, count]) => count >= serviceFlood.namesMin);
   worst.sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
-  const names = worst.slice(0, floodsShownMax).map(([flood]) => flood);
+  const names = worst.slice(0, serviceFlood.shownMax).map(([flood]) => flood);
   return names.length === 0 ? "" : `; most of them are called like ${names.join(", ")}`;
 }
-
-/** So many traces that all failed are no chance. */
-const biasTracesMin = 50;
 
 function samplingBias(minutes: readonly TraceMinute[]): readonly Problem[] {
   const traces = minutes.reduce((sum, minute) => sum + minute.traces, 0);
   const failed = minutes.reduce((sum, minute) => sum + minute.failedTraces, 0);
-  if (traces < biasTracesMin || failed < traces) return [];
+  if (traces < biasedTracesMin || failed < traces) return [];
   const message =
     "Every trace holds a failure: either all requests failed, or a sampler keeps only failed ones, and error rates say nothing";
   return [{ kind: "biased_sampling", message, count: traces, spans: [] }];

@@ -1,5 +1,5 @@
 import { assessHealth, type HealthState } from "../health/assess-health.ts";
-import type { HealthCheck, HealthMetrics } from "../health/health.ts";
+import { type HealthCheck, type HealthMetrics, healthMetricNames } from "../health/health.ts";
 import { NANOS_PER_SECOND } from "../model/time.ts";
 import type { Scope } from "./scope.ts";
 
@@ -28,22 +28,8 @@ export function healthStateOf(scope: Scope, service: string): HealthState {
   return assessHealth(healthCheckOf(scope, service));
 }
 
-const metricNames: readonly (keyof HealthMetrics)[] = [
-  "error_rate",
-  "response_time_p99",
-  "cpu_usage",
-  "memory_usage",
-  "queue_depth",
-  "connection_count",
-  "max_connections",
-  "deadlock_count",
-  "slow_query_count",
-  "timeout_count",
-  "rate_limit_hits",
-];
-
 function inReportOrder(metrics: HealthMetrics): HealthMetrics {
   return Object.fromEntries(
-    metricNames.flatMap((name) => (metrics[name] === undefined ? [] : [[name, metrics[name]]])),
+    healthMetricNames.flatMap((name) => (metrics[name] === undefined ? [] : [[name, metrics[name]]])),
   );
 }

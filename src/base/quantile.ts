@@ -8,6 +8,11 @@ export function quantileOf(sorted: Float64Array, q: number): number {
   return low + (high - low) * (position - below);
 }
 
+/** The same of values in any order. */
+export function quantileOfUnsorted(values: readonly number[], q: number): number {
+  return quantileOf(Float64Array.from(values).sort(), q);
+}
+
 /** How far a population moved: the mean difference of its quartiles. NaN where one of the two is empty. */
 export function quartileShift(before: Float64Array, after: Float64Array): number {
   let sum = 0;

@@ -1,9 +1,6 @@
 import { chanceOfG, discoveryLimit, type Share, signedG } from "../base/count-test.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { quantileOf } from "../base/quantile.ts";
-import { splitKeys } from "../model/semconv.ts";
-import type { SplitAttribute } from "../trace/split-attributes.ts";
-import type { ContrastFact, EvidenceFact, MarkedValue } from "./candidate.ts";
 import {
   baselineRequestsMin,
   contrastRule,
@@ -11,7 +8,10 @@ import {
   exemplarCountMax,
   goneShareMax,
   sideTroubleMax,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
+import { splitKeys } from "../model/semconv.ts";
+import type { SplitAttribute } from "../trace/split-attributes.ts";
+import type { ContrastFact, EvidenceFact, MarkedValue } from "./candidate.ts";
 import { instanceKey } from "./split-sets.ts";
 import type { VisitSums } from "./visit-rollup.ts";
 

@@ -1,14 +1,13 @@
 import { ExactSum } from "../base/exact-sum.ts";
 import { minutesMax, overflowName, servicesMax } from "../model/limits.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
+import { blameEntriesMax, exemplarCountMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
-import { type SpanError, shortageIn } from "../trace/span-error.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
-import { kindOf } from "./origin-facts.ts";
-import { blameEntriesMax, breakerWord, exemplarCountMax } from "./scoring.ts";
+import { breakerTextOf, isUnresolved, kindOf } from "./origin-facts.ts";
 import { WaySums } from "./way-sums.ts";
 
 /**
@@ -204,10 +203,8 @@ export class FailureSums {
       if (this.minutes.size < minutesMax) countIn(this.minutes, minute, weight);
     } else this.hidden += weight;
     countIn(this.kinds, kindOf(reason), weight);
-    if (reason.kind === "unreachable" && reason.error !== null && shortageIn(reason.error) === "name")
-      this.unresolved += weight;
-    if (reason.kind === "own_error" && reason.error !== null && isHeldBack(reason.error))
-      this.heldBack += weight;
+    if (isUnresolved(reason)) this.unresolved += weight;
+    if (breakerTextOf(reason) !== null) this.heldBack += weight;
     countIn(this.operations, this.operations.size < blameEntriesMax ? at.operation : overflowName, weight);
     if (!origin.isPeer && at.service === origin.service && this.instances.size < blameEntriesMax)
       countIn(this.instances, at.instance, weight);
@@ -262,10 +259,6 @@ export class FailureSums {
   #exemplify(traceIds: readonly string[]): void {
     this.exemplars = [...new Set([...this.exemplars, ...traceIds])].sort().slice(0, exemplarCountMax);
   }
-}
-
-function isHeldBack({ type, message }: SpanError): boolean {
-  return breakerWord.test(type) || breakerWord.test(message);
 }
 
 /** The key with the largest count; equal ones by name. */

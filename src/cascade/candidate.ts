@@ -1,8 +1,8 @@
 import type { Share } from "../base/count-test.ts";
 import type { Resource } from "../metrics/resource-health.ts";
+import { missingSpansCostMax, rivalWeight } from "../model/scoring.ts";
 import type { OriginReason } from "../trace/error-origin.ts";
 import type { ReachVotes } from "./reach.ts";
-import { missingSpansCostMax, rivalWeight } from "./scoring.ts";
 import type { Tail } from "./shift.ts";
 import type { LabelKind } from "./units.ts";
 import type { UsualTime } from "./usual.ts";

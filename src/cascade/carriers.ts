@@ -1,5 +1,5 @@
+import { latencyShift, otherInstancesPart, valuesPerSeriesMin } from "../model/scoring.ts";
 import type { LatencySide, Series } from "./latency-series.ts";
-import { latencyShift, otherInstancesPart, valuesPerSeriesMin } from "./scoring.ts";
 import { type Shift, shiftOf, type UsualChange } from "./shift.ts";
 
 /** Instances that became slower while the others did not. */

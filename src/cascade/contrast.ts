@@ -11,7 +11,7 @@ import {
   newErrorMargin,
   strengthMax,
   symptomTestMin,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
 import type { SortedUnits, UnitLabel, UnitPair } from "./units.ts";
 
 /** One thing that some units show more or less often than before. */

@@ -1,8 +1,5 @@
 import { signedG } from "../base/count-test.ts";
-import type { BlameSums, FailureSums } from "./blame.ts";
-import { mostFrequent } from "./blame.ts";
-import type { Candidate, CauseKind, EvidenceFact } from "./candidate.ts";
-import type { ResolvedBlame } from "./resolve-blame.ts";
+import { orderlessSum } from "../base/sum.ts";
 import {
   almostAlways,
   chanceOf,
@@ -13,7 +10,11 @@ import {
   manyServicesTestBase,
   marginMin,
   unreferencedErrorRatio,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
+import type { BlameSums, FailureSums } from "./blame.ts";
+import { mostFrequent } from "./blame.ts";
+import type { Candidate, CauseKind, EvidenceFact } from "./candidate.ts";
+import type { ResolvedBlame } from "./resolve-blame.ts";
 import type { SignalFinding, SignalFindings, SignalResult } from "./signals.ts";
 
 export interface ErrorQuestion {
@@ -51,7 +52,7 @@ export function errorSignal(question: ErrorQuestion): ErrorSignal {
   return {
     findings,
     margins: marginsOf(findings, question, requests),
-    excessFailed: sumOf(failures.visible.values()),
+    excessFailed: orderlessSum(failures.visible.values()),
     onsets: onsetsOf(sums, failures, { ratio, baseline }),
   };
 }
@@ -142,9 +143,9 @@ function addTogether(
     bar,
   }: { sums: BlameSums; requests: number; bar: number } & Pick<FailureBlames, "expected">,
 ): void {
-  const total = sumOf([...sums.failures.values()].map((failures) => failures.visible));
+  const total = orderlessSum([...sums.failures.values()].map((failures) => failures.visible));
   const known = [...expected.values()].map((usual) => usual.visible).filter((count) => count !== null);
-  const reference = known.length > 0 ? sumOf(known) : requests * unreferencedErrorRatio;
+  const reference = known.length > 0 ? orderlessSum(known) : requests * unreferencedErrorRatio;
   if (significantExcess(total, reference, bar) === 0) return;
   for (const [service, failures] of sums.failures) {
     const excess = failures.visible - (expected.get(service)?.visible ?? 0);
@@ -226,10 +227,5 @@ function onsetsOf(
 }
 
 export function requestsOf({ entries }: BlameSums): number {
-  return sumOf([...entries.values()].map(({ cell }) => cell.requests));
-}
-
-/** Smallest first, so that the sum does not depend on order. */
-function sumOf(values: Iterable<number>): number {
-  return [...values].sort((a, b) => a - b).reduce((sum, value) => sum + value, 0);
+  return orderlessSum([...entries.values()].map(({ cell }) => cell.requests));
 }

@@ -1,6 +1,6 @@
 import { overflowName } from "../model/limits.ts";
+import { fusion } from "../model/scoring.ts";
 import type { EvidenceFact } from "./candidate.ts";
-import { fusion } from "./scoring.ts";
 import { type SignalFinding, type SignalFindings, type SignalName, signalNames } from "./signals.ts";
 
 /** A service with what all signals say of it. */

@@ -1,8 +1,8 @@
+import { hitMin, independentCauseShare, requiredCallMin } from "../model/scoring.ts";
 import type { BlameSums, FailureSums } from "./blame.ts";
 import type { Edge, PropagationMechanism } from "./candidate.ts";
 import { requestsOf, significantExcess } from "./error-signal.ts";
 import { leftOutOf } from "./left-out.ts";
-import { hitMin, independentCauseShare, requiredCallMin } from "./scoring.ts";
 import { type SlowedSums, slowedBy } from "./slowed.ts";
 import type { VisitSums } from "./visit-rollup.ts";
 import { type Occurrences, type StepSums, stepKey, WaySums } from "./way-sums.ts";

@@ -1,7 +1,5 @@
-import { quantileOf, quartileShift } from "../base/quantile.ts";
-import type { EvidenceFact, SlowerFact } from "./candidate.ts";
-import { type Carriers, carriersOf, type SeriesPair, type Sides } from "./carriers.ts";
-import type { LatencySide, Series } from "./latency-series.ts";
+import { quantileOf, quantileOfUnsorted, quartileShift } from "../base/quantile.ts";
+import { sumOf } from "../base/sum.ts";
 import {
   chanceOf,
   commonServicesMin,
@@ -14,7 +12,10 @@ import {
   messageQuantile,
   otherInstancesPart,
   valuesPerSeriesMin,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
+import type { EvidenceFact, SlowerFact } from "./candidate.ts";
+import { type Carriers, carriersOf, type SeriesPair, type Sides } from "./carriers.ts";
+import type { LatencySide, Series } from "./latency-series.ts";
 import { type Shift, shiftOf } from "./shift.ts";
 import type { SignalFinding, SignalResult } from "./signals.ts";
 
@@ -96,8 +97,8 @@ function commonShareOf(pairs: readonly SeriesPair[]): number {
     shares.set(before.callee, [...(shares.get(before.callee) ?? []), share]);
   }
   if (shares.size < commonServicesMin) return 0;
-  const ofServices = [...shares.values()].map((own) => quantileOf(Float64Array.from(own).sort(), 0.5));
-  return Math.max(0, quantileOf(Float64Array.from(ofServices).sort(), 0.5));
+  const ofServices = [...shares.values()].map((own) => quantileOfUnsorted(own, 0.5));
+  return Math.max(0, quantileOfUnsorted(ofServices, 0.5));
 }
 
 function compare(pair: SeriesPair, commonShare: number): Compared {
@@ -263,9 +264,4 @@ function factOf(service: string, role: SlowRole, members: readonly Member[]): Ev
     tail: shift.tail,
     z: shift.z,
   };
-}
-
-/** In the order of names, so that the last bits stay the same. */
-function sumOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
 }

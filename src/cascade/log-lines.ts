@@ -1,4 +1,5 @@
 import { grow } from "../base/grow.ts";
+import { textHash } from "../base/text-hash.ts";
 import type { Attributes } from "../model/attributes.ts";
 import { logLinesMax, logLinesPerTraceMax, overflowName, servicesMax } from "../model/limits.ts";
 import { nameOfSender, type SenderNames, senderOf } from "../model/sender.ts";
@@ -95,7 +96,7 @@ export class LogRollup {
 
   #add(record: LogRecord, sender: number): void {
     const { traceId, spanId, time, observedTime } = record;
-    if (Math.clz32(hashOf(traceId)) < this.#zeroBits) {
+    if (Math.clz32(textHash(traceId)) < this.#zeroBits) {
       this.#dropped += 1;
       return;
     }
@@ -142,7 +143,7 @@ export class LogRollup {
   #isKept(line: number): boolean {
     const trace = this.#words[line * columnCount + Column.Trace] as number;
     if ((this.#traceLines[trace] as number) > logLinesPerTraceMax) return false;
-    return this.#zeroBits === 0 || Math.clz32(hashOf(this.#traces.textOf(trace))) >= this.#zeroBits;
+    return this.#zeroBits === 0 || Math.clz32(textHash(this.#traces.textOf(trace))) >= this.#zeroBits;
   }
 
   #keep(lines: Uint32Array): void {
@@ -185,15 +186,6 @@ function isWithin(high: number, low: number, ranges: readonly TimeRange[]): bool
 function spanIdOf(high: number, low: number): string {
   if (high === 0 && low === 0) return "";
   return high.toString(16).padStart(8, "0") + low.toString(16).padStart(8, "0");
-}
-
-/** 32 bits that look random whatever ids look like: FNV-1a, and the last step of MurmurHash3. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 /** Texts as small numbers. */

@@ -1,5 +1,5 @@
+import { breakerWord, joinedLinesMin } from "../model/scoring.ts";
 import { contrast } from "./contrast.ts";
-import { breakerWord, joinedLinesMin } from "./scoring.ts";
 import type { LogLine, LogLines, SignalResult } from "./signals.ts";
 import type { StructureOptions } from "./structure-signal.ts";
 import { symptomFindings } from "./symptom-findings.ts";

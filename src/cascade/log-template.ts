@@ -6,20 +6,15 @@ import {
   logTextsMax,
   overflowName,
 } from "../model/limits.ts";
+import { logTemplateRule } from "../model/scoring.ts";
 import { exceptionKeys } from "../model/semconv.ts";
-import type { LogRecord } from "../model/telemetry.ts";
+import { errorSeverityMin, type LogRecord } from "../model/telemetry.ts";
 
 /** What all lines of one kind have in common, and whether they tell of an error. */
 export interface LogKind {
   readonly text: string;
   readonly isError: boolean;
 }
-
-/** What of a body its template is made of, in characters and words: lines of one kind differ behind that. */
-const templateLength = 600;
-const templateWords = 14;
-/** And of the text that names the cause of a failure. */
-const causeLength = 200;
 
 const causeMark = " <- ";
 /**
@@ -81,7 +76,7 @@ const causes = /(?:nested exception is|Caused by):?/;
  */
 export function logTemplate(body: string): string {
   const masked = body
-    .slice(0, templateLength)
+    .slice(0, logTemplateRule.length)
     .replace(colours, "")
     .replace(leadingTime, "")
     .replace(traceAndSpan, " ")
@@ -96,11 +91,11 @@ export function logTemplate(body: string): string {
 }
 
 function withCause(template: string, cause: string): string {
-  return template + causeMark + firstWords(cause.slice(0, causeLength).replace(digits, "#"));
+  return template + causeMark + firstWords(cause.slice(0, logTemplateRule.causeLength).replace(digits, "#"));
 }
 
 function firstWords(text: string): string {
-  return text.trim().split(/\s+/, templateWords).join(" ");
+  return text.trim().split(/\s+/, logTemplateRule.words).join(" ");
 }
 
 /** Type and message of the exception that a record has as attributes; "" = none. */
@@ -162,13 +157,11 @@ function firstText(fields: Attributes, keys: readonly string[]): string {
   return keys.map((key) => textOf(fields.get(key))).find((text) => text !== "") ?? "";
 }
 
-/** OTLP's number of ERROR; FATAL is above it. */
-const errorSeverity = 17;
 const errorLevel = /^\W*(?:err|fatal|crit|severe|alert|emerg|panic)/i;
 
 /** By its number; a record without one by what its level is called, or because it tells of an exception. */
 function isError({ severityNumber, severityText }: LogRecord, level: string, hasException: boolean): boolean {
-  if (severityNumber !== 0) return severityNumber >= errorSeverity;
+  if (severityNumber !== 0) return severityNumber >= errorSeverityMin;
   const name = severityText || level;
   return name === "" ? hasException : errorLevel.test(name);
 }

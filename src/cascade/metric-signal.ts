@@ -1,7 +1,6 @@
 import { mapEntry } from "../base/map-entry.ts";
+import { quantileOfUnsorted } from "../base/quantile.ts";
 import type { CoursePoint, MetricCourse } from "../metrics/metric-courses.ts";
-import type { TimeRange } from "../model/time.ts";
-import type { EvidenceFact } from "./candidate.ts";
 import {
   amountDoublingsMin,
   amountFloor,
@@ -15,7 +14,9 @@ import {
   metricScaleMin,
   metricTestMin,
   shareRiseMin,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
+import type { TimeRange } from "../model/time.ts";
+import type { EvidenceFact } from "./candidate.ts";
 import type { SignalFinding, SignalFindings } from "./signals.ts";
 
 /** The metrics that there are about a window. */
@@ -232,7 +233,5 @@ function pointsWithin(
 
 /** 0 of none. */
 function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
-  return low === undefined || high === undefined ? 0 : (low + high) / 2;
+  return values.length === 0 ? 0 : quantileOfUnsorted(values, 0.5);
 }

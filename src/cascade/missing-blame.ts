@@ -1,15 +1,9 @@
+import { almostAlways, breakerErrorRatioMin, factsPerSignalMax, usualRequestsMin } from "../model/scoring.ts";
 import type { FailureOrigin } from "../trace/error-origin.ts";
-import { semanticsOf } from "../trace/semantics.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { CauseKind, Edge, EvidenceFact } from "./candidate.ts";
+import { breakerTextOf } from "./origin-facts.ts";
 import type { Reach } from "./reach.ts";
-import {
-  almostAlways,
-  breakerErrorRatioMin,
-  breakerWord,
-  factsPerSignalMax,
-  usualRequestsMin,
-} from "./scoring.ts";
 import type { CountedStep } from "./step-rollup.ts";
 import type { IncompleteVisit, TraceHabits } from "./trace-habits.ts";
 import type { Population, Usual } from "./usual.ts";
@@ -83,7 +77,7 @@ export function breakerBlame(
   const { reason } = origin;
   if (reason.kind !== "own_error" || origin.isPeer) return null;
   const span = trace.spans[origin.span] as TraceSpan;
-  const said = breakerTextOf(span);
+  const said = breakerTextOf(reason);
   const incomplete = said === null ? habits.before(span) : habits.absentFrom(span);
   if (incomplete === null) return null;
   const { entry, compared } = incomplete;
@@ -95,7 +89,7 @@ export function breakerBlame(
   const { callee, operation, kind } = counted.step;
   const edge = { caller: entry.service, callee };
   // the breaker of one who does not get through tells nothing of who is behind it
-  if (reach.judge(edge).isCaller) return null;
+  if (reach.judge(edge, false).isCaller) return null;
   return {
     service: callee,
     isPeer: kind === "peer",
@@ -135,13 +129,6 @@ function isNamed(name: string, text: string): boolean {
 }
 
 const wordPart = /[\w-]/;
-
-/** Null where the failure says nothing of a breaker. */
-function breakerTextOf({ table, row }: TraceSpan): string | null {
-  const error = semanticsOf(table).errorOf(row);
-  const text = error === null ? "" : `${error.type}\n${error.message}`;
-  return breakerWord.test(text) ? text : null;
-}
 
 function errorRatioOf(service: string, { red }: Population): number {
   const cell = red.service(service)?.cell;

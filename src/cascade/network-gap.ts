@@ -1,7 +1,7 @@
+import { clockSlackShare, comparableGapMin, lateAnswerShareMin, lostSideWeight } from "../model/scoring.ts";
 import { remoteChild } from "../trace/peers.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { Edge, LostSide } from "./candidate.ts";
-import { clockSlackShare, comparableGapMin, lateAnswerShareMin, lostSideWeight } from "./scoring.ts";
 import { ownerOf } from "./time-owner.ts";
 import { medianGapOf, type Population, type Usual } from "./usual.ts";
 

@@ -1,8 +1,9 @@
+import { breakerWord, errorRatioMax } from "../model/scoring.ts";
 import type { FailureOrigin, OriginReason } from "../trace/error-origin.ts";
 import { semanticsOf } from "../trace/semantics.ts";
+import { shortageIn } from "../trace/span-error.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import type { CauseKind, EvidenceFact } from "./candidate.ts";
-import { errorRatioMax } from "./scoring.ts";
 import type { Usual } from "./usual.ts";
 
 /** What kind of fault a reason stands for. */
@@ -21,6 +22,18 @@ export function kindOf(reason: OriginReason): CauseKind {
     case "rejected_request":
       return "error";
   }
+}
+
+/** Whether a callee was not reached because its name could not be looked up. */
+export function isUnresolved(reason: OriginReason): boolean {
+  return reason.kind === "unreachable" && reason.error !== null && shortageIn(reason.error) === "name";
+}
+
+/** What a failure says of a circuit breaker that let no call through; null = nothing, or it is not its own. */
+export function breakerTextOf(reason: OriginReason): string | null {
+  if (reason.kind !== "own_error" || reason.error === null) return null;
+  const text = `${reason.error.type}\n${reason.error.message}`;
+  return breakerWord.test(text) ? text : null;
 }
 
 /** What speaks for an origin, and against it. */

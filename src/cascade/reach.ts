@@ -1,55 +1,70 @@
 import type { ServiceGraph } from "../graph/service-graph.ts";
+import { likeUnreached, unlikeUnreached, unreachedMin } from "../model/scoring.ts";
 import { SpanKind } from "../model/span-table.ts";
 import { peerOf } from "../trace/peers.ts";
 import { semanticsOf } from "../trace/semantics.ts";
 import type { Trace } from "../trace/trace.ts";
 import { type Edge, edgeKey } from "./candidate.ts";
-import { likeUnreached, unlikeUnreached, unreachedMin, usualRequestsMin } from "./scoring.ts";
 
 /** Who is to blame where a connection did not come about, and what tells so. */
 export interface ReachVotes extends Edge {
   /** the caller alone does not get through (DNS, egress, policy), rather than nobody reaching the callee */
   readonly isCaller: boolean;
-  /** other callers that reach the callee, and that mostly do not */
+  /** other callers that reach the callee, in so many calls that as many failing as its own would show; else 0 */
   readonly reachedBy: number;
+  readonly reachedCalls: number;
+  /** other callers that mostly do not */
   readonly unreachedBy: number;
   /** other callees that this caller does not reach, in the request or around it */
   readonly alsoUnreached: number;
 }
 
+/** Callers, and the callees that they could not connect to. */
+type Unreached = ReadonlyMap<string, ReadonlySet<string>>;
+
 /**
  * A callee that nobody reaches is down; one that others reach is not, and whoever does not get through has lost its way: when
- * most of its own calls fail to connect while others connect as always, or when it cannot reach anybody else either.
+ * most of its own calls fail to connect while others connect as always, when it cannot reach anybody else either, or when it
+ * cannot even look up the name.
  *
  *   a --x--> b    c --x--> b                b is down
  *   a --x--> b    c -----> b                a does not get through
  *   a --x--> b    a --x--> d                a does not get through, unless others do not reach b either
  */
 export class Reach {
-  readonly #trace: Trace;
   readonly #graph: ServiceGraph;
-  /** caller -> peers that it could not connect to in the trace; null = nobody has asked yet */
-  #unreached: ReadonlyMap<string, ReadonlySet<string>> | null = null;
+  readonly #findUnreached: () => Unreached;
+  /** null = nobody has asked yet */
+  #unreached: Unreached | null = null;
   #answering: ReadonlySet<string> | null = null;
   readonly #known = new Map<string, ReachVotes>();
 
-  constructor(trace: Trace, graph: ServiceGraph) {
-    this.#trace = trace;
+  /** `findUnreached` = what is known beside the graph; asked for once, if at all */
+  constructor(graph: ServiceGraph, findUnreached: () => Unreached) {
     this.#graph = graph;
+    this.#findUnreached = findUnreached;
   }
 
-  judge(edge: Edge): ReachVotes {
+  /** Of one trace, within its scope. */
+  static of(trace: Trace, graph: ServiceGraph): Reach {
+    return new Reach(graph, () => unreachedIn(trace));
+  }
+
+  /** `isUnresolved` = what failed was to look up the name of the callee */
+  judge(edge: Edge, isUnresolved: boolean): ReachVotes {
     const key = edgeKey(edge);
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    this.#unreached ??= unreachedIn(this.#trace);
+    const votes = this.#known.get(key) ?? this.#votesOn(edge);
+    this.#known.set(key, votes);
+    return isUnresolved && votes.unreachedBy === 0 ? { ...votes, isCaller: true } : votes;
+  }
+
+  #votesOn(edge: Edge): ReachVotes {
+    this.#unreached ??= this.#findUnreached();
     const unreached = new Set(this.#unreached.get(edge.caller));
     for (const [callee, attempts] of attemptsOf("caller", edge.caller, this.#graph))
       if (isUnreached(attempts) && this.#answers(callee)) unreached.add(callee);
     unreached.delete(edge.callee);
-    const votes = votesOn(edge, attemptsOf("callee", edge.callee, this.#graph), unreached.size);
-    this.#known.set(key, votes);
-    return votes;
+    return votesOn(edge, attemptsOf("callee", edge.callee, this.#graph), unreached.size);
   }
 
   /** Whether a callee has spans of its own: then a call without one did not reach it, while others may have failed otherwise. */
@@ -66,19 +81,25 @@ function votesOn(
   byCaller: ReadonlyMap<string, Attempts>,
   alsoUnreached: number,
 ): ReachVotes {
-  const own = shareOf(byCaller.get(caller));
-  let reachedBy = 0;
-  let unreachedBy = 0;
-  for (const [other, attempts] of byCaller) {
-    if (other === caller) continue;
-    const share = shareOf(attempts);
-    if (share > 0 && share >= own * likeUnreached) unreachedBy += 1;
-    else if (attempts.calls >= usualRequestsMin && share <= own * unlikeUnreached) reachedBy += 1;
-  }
   const attempts = byCaller.get(caller);
+  const own = shareOf(attempts);
+  let reachedBy = 0;
+  let reachedCalls = 0;
+  let unreachedBy = 0;
+  for (const [other, { calls, unreached }] of byCaller) {
+    if (other === caller) continue;
+    const share = shareOf({ calls, unreached });
+    if (share > 0 && share >= own * likeUnreached) unreachedBy += 1;
+    else if (share <= own * unlikeUnreached) {
+      reachedBy += 1;
+      reachedCalls += calls;
+    }
+  }
+  // fewer calls might all have come through by chance
+  if (reachedCalls * own < unreachedMin.calls) reachedBy = 0;
   const isAlone = reachedBy > 0 && attempts !== undefined && isUnreached(attempts);
   const isCaller = unreachedBy === 0 && (isAlone || alsoUnreached > 0);
-  return { caller, callee, isCaller, reachedBy, unreachedBy, alsoUnreached };
+  return { caller, callee, isCaller, reachedBy, reachedCalls, unreachedBy, alsoUnreached };
 }
 
 /** Calls of one caller, and those that did not connect. */
@@ -114,7 +135,7 @@ function attemptsOf(
   return byOther;
 }
 
-function unreachedIn(trace: Trace): ReadonlyMap<string, ReadonlySet<string>> {
+function unreachedIn(trace: Trace): Unreached {
   const found = new Map<string, Set<string>>();
   for (const span of trace.spans) {
     if (!span.failed || span.kind !== SpanKind.Client) continue;

@@ -1,8 +1,9 @@
+import { mapEntry } from "../base/map-entry.ts";
+import type { ServiceGraph } from "../graph/service-graph.ts";
+import { almostAlways, mostly } from "../model/scoring.ts";
 import { type BlameSums, FailureSums, type NodeNames } from "./blame.ts";
-import { almostAlways, baselineRequestsMin, likeUnreached, mostly } from "./scoring.ts";
-
-/** How many calls a service made to another one in a window. */
-export type CallersOf = (callee: string) => ReadonlyMap<string, number>;
+import type { Edge } from "./candidate.ts";
+import { Reach } from "./reach.ts";
 
 /** A service that alone could not reach another one. */
 interface Unreached {
@@ -23,22 +24,21 @@ export interface ResolvedBlame {
 const named: NodeNames = { nameOfKey: (name) => name };
 
 /**
- * Whoever is not reached is not always to blame. Where others reach the callee, the trouble is the one caller's (its names,
- * its way out, a policy); so it is where a caller reaches several callees no more that nobody else calls, and where it
- * cannot even look up the name. Where most callers fail, the callee is down. And where a circuit breaker keeps requests from
- * calling, whom they would have called is to blame.
+ * Whoever is not reached is not always to blame: where nearly all failures to reach it are those of one caller, `Reach` tells.
+ * And where a circuit breaker keeps requests from calling, whom they would have called is to blame.
  */
-export function resolveBlame(sums: BlameSums, callersOf: CallersOf): ResolvedBlame {
+export function resolveBlame(sums: BlameSums, graph: ServiceGraph): ResolvedBlame {
   const failures = new Map(sums.failures);
   const unreached = new Map<string, Unreached[]>();
-  const alone = [...sums.failures].flatMap(([callee, own]) => aloneOf(callee, own, callersOf) ?? []);
-  for (const each of alone) {
-    const { callee, caller, otherCalls, isUnresolved, failures: own } = each;
-    const isOneOfSeveral = alone.some((other) => other.caller === caller && other.callee !== callee);
-    if (otherCalls < baselineRequestsMin && !isUnresolved && !isOneOfSeveral) continue;
+  const single = [...sums.failures].flatMap(([callee, own]) => singleCallerOf(callee, own) ?? []);
+  const reach = new Reach(graph, () => calleesByCaller(single));
+  for (const { caller, callee, failures: own } of single) {
+    const { visible, hidden, unresolved } = own;
+    const votes = reach.judge({ caller, callee }, unresolved >= mostly * (visible + hidden));
+    if (!votes.isCaller) continue;
     move(failures, callee, caller);
-    const { visible, hidden } = own;
-    unreached.set(caller, [...(unreached.get(caller) ?? []), { callee, otherCalls, visible, hidden }]);
+    const found = { callee, otherCalls: votes.reachedCalls, visible, hidden };
+    unreached.set(caller, [...(unreached.get(caller) ?? []), found]);
   }
   for (const [service, own] of sums.failures) {
     const callee = failures.get(service) === own ? heldBackFrom(service, own, failures) : null;
@@ -74,33 +74,20 @@ function heldBackFrom(
   return most?.callee ?? null;
 }
 
-interface Alone {
-  readonly callee: string;
-  readonly caller: string;
-  readonly otherCalls: number;
-  /** most of the failures were to look up its name */
-  readonly isUnresolved: boolean;
+interface SingleCaller extends Edge {
   readonly failures: FailureSums;
 }
 
 /** The only caller that failed to reach a callee; null where there are several, or something else failed. */
-function aloneOf(callee: string, failures: FailureSums, callersOf: CallersOf): Alone | null {
+function singleCallerOf(callee: string, failures: FailureSums): SingleCaller | null {
   const all = failures.visible + failures.hidden;
   if ((failures.kinds.get("unreachable") ?? 0) < mostly * all) return null;
-  const edges = [...failures.edges.values()].sort(
-    (a, b) => b.count - a.count || (a.caller < b.caller ? -1 : 1),
-  );
-  const [most] = edges;
-  if (most === undefined || most.callee !== callee || most.count < almostAlways * all) return null;
-  const { caller } = most;
-  const callers = callersOf(callee);
-  const shareOf = (service: string, count: number): number => count / Math.max(1, callers.get(service) ?? 0);
-  const isLikeOthers = edges.some(
-    (edge) =>
-      edge !== most && shareOf(edge.caller, edge.count) >= likeUnreached * shareOf(caller, most.count),
-  );
-  if (isLikeOthers) return null;
-  let otherCalls = 0;
-  for (const [other, calls] of callers) if (other !== caller) otherCalls += calls;
-  return { callee, caller, otherCalls, isUnresolved: failures.unresolved >= mostly * all, failures };
+  const most = [...failures.edges.values()].find((edge) => edge.count >= almostAlways * all);
+  return most === undefined || most.callee !== callee ? null : { caller: most.caller, callee, failures };
+}
+
+function calleesByCaller(edges: readonly Edge[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const callees = new Map<string, Set<string>>();
+  for (const { caller, callee } of edges) mapEntry(callees, caller, () => new Set()).add(callee);
+  return callees;
 }

@@ -8,7 +8,7 @@ import {
   smallSample,
   usualRequestsMin,
   valuesPerHalfMin,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
 
 /** How the times of one thing changed between two windows. Nanoseconds. */
 export interface Shift {

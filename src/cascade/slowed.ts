@@ -1,5 +1,5 @@
+import { slowedMin } from "../model/scoring.ts";
 import { entryKey } from "./blame.ts";
-import { slowedMin } from "./scoring.ts";
 import type { VisitSums } from "./visit-rollup.ts";
 import { WaitFinder, type WaitQuestion, type Waits } from "./waits.ts";
 import { Occurrences, OncePerTrace, StepSums, stepKey } from "./way-sums.ts";

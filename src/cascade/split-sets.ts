@@ -1,10 +1,10 @@
 import { Interner } from "../base/interner.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { splitSetsMax, splitValuesMax } from "../model/limits.ts";
+import { visitNamesMax } from "../model/scoring.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import { type SplitAttribute, splitAttributesOf } from "../trace/split-attributes.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
-import { visitNamesMax } from "./scoring.ts";
 import type { Visit } from "./visits.ts";
 
 /** What the process of a visit goes by, however its resource names it. */

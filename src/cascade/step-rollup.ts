@@ -1,5 +1,6 @@
 import { stepOperationsPerMinuteMax, stepsPerMinuteMax, stepsPerOperationMax } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
+import { judgedSpansMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { minuteOf } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
@@ -59,9 +60,6 @@ export class StepRollup {
     return new StepWindow(minutes, directory);
   }
 }
-
-/** More spans are no single request, and what they do together is no habit. */
-const judgedSpansMax = 10_000;
 
 /** Whether a trace is whole, and small enough to say what requests do as a rule. */
 export function isJudged({ spans, omittedSpans }: Trace): boolean {

@@ -1,11 +1,11 @@
 import {
   assessHealth,
-  defaultHealthLimits,
   type HealthIssue,
   type HealthLimits,
   type HealthState,
 } from "../health/assess-health.ts";
 import type { HealthCheck } from "../health/health.ts";
+import { defaultHealthLimits, structuralRule } from "../model/scoring.ts";
 
 /** What the structural engine looks at. The order of `dependencies`, keys and callees, decides the order of the answer. */
 export interface StructuralInput {
@@ -47,11 +47,6 @@ export type StructuralRecommendation =
   | { readonly kind: "fix_errors" | "speed_up" | "scale_out" | "restart"; readonly service: string }
   | { readonly kind: "add_circuit_breakers" | "reduce_dependencies" };
 
-/** How many candidates get recommendations of their own. */
-const recommendedCandidateCount = 3;
-/** A blast radius above this gets the two general recommendations. */
-const containedBlastRadiusMax = 2;
-
 /** Looks down from the failed service: all that it depends on, who of them is unhealthy, whom that hits. */
 export function runStructuralEngine(input: StructuralInput): StructuralResult {
   const { traceId, failedService, dependencies, health, limits = defaultHealthLimits } = input;
@@ -80,7 +75,10 @@ export function runStructuralEngine(input: StructuralInput): StructuralResult {
 
 /** How much hangs on a service: what it calls, and how near to the failed service it stands (outside the chain: its length). */
 export function impactScore(dependenciesCount: number, chainLength: number, chainPosition: number): number {
-  return dependenciesCount * 0.3 + (chainLength - chainPosition) * 0.7;
+  return (
+    dependenciesCount * structuralRule.calleeWeight +
+    (chainLength - chainPosition) * structuralRule.nearnessWeight
+  );
 }
 
 /** The number of services that a service calls itself. */
@@ -120,14 +118,14 @@ function directCallers(
 function recommendationsFor(candidates: readonly StructuralCandidate[]): readonly StructuralRecommendation[] {
   const worst = candidates
     .toSorted((a, b) => b.impactScore - a.impactScore)
-    .slice(0, recommendedCandidateCount);
+    .slice(0, structuralRule.recommendedCount);
   const recommendations: StructuralRecommendation[] = [];
   for (const { service, issues } of worst)
     for (const issue of issues) {
       const kind = remedyOf(issue);
       if (kind !== null) recommendations.push({ kind, service });
     }
-  if (candidates.length > containedBlastRadiusMax)
+  if (candidates.length > structuralRule.containedBlastRadiusMax)
     recommendations.push({ kind: "add_circuit_breakers" }, { kind: "reduce_dependencies" });
   return recommendations;
 }

@@ -1,5 +1,5 @@
+import { errorWord } from "../model/scoring.ts";
 import { contrast } from "./contrast.ts";
-import { errorWord } from "./scoring.ts";
 import type { SignalResult } from "./signals.ts";
 import { symptomFindings } from "./symptom-findings.ts";
 import { pairUnits, type UnitLabel, type Units } from "./units.ts";

@@ -1,7 +1,7 @@
 import { type Share, signedG } from "../base/count-test.ts";
+import { factsPerSignalMax, stopAfterCall, strengthMax, symptomTestMin } from "../model/scoring.ts";
 import type { CauseKind, EvidenceFact, SymptomFact } from "./candidate.ts";
 import type { Concentration, Contrast, Symptom } from "./contrast.ts";
-import { factsPerSignalMax, stopAfterCall, strengthMax, symptomTestMin } from "./scoring.ts";
 import type { SignalFinding, SignalResult } from "./signals.ts";
 import type { UnitLabel, UnitPair, Units } from "./units.ts";
 

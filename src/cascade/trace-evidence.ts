@@ -1,21 +1,3 @@
-import { criticalPath, type PathSection } from "../trace/critical-path.ts";
-import type { FailureOrigin } from "../trace/error-origin.ts";
-import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
-import {
-  type Candidate,
-  type CauseKind,
-  completenessOf,
-  type Edge,
-  type EvidenceFact,
-  type LinkedFailure,
-  leadOf,
-} from "./candidate.ts";
-import { breakerBlame, missingBlames, missingCertainty } from "./missing-blame.ts";
-import { kindOf, originFacts } from "./origin-facts.ts";
-import { type PathBlame, pathBlames } from "./path-blame.ts";
-import { pathFacts } from "./path-facts.ts";
-import { type Propagation, propagationOf } from "./propagation.ts";
-import { Reach } from "./reach.ts";
 import {
   agreeingScopeConfidenceMax,
   baselineConfidenceMax,
@@ -36,7 +18,25 @@ import {
   unreferencedConfidenceMax,
   usualRequestsMin,
   visibilityWeight,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
+import { criticalPath, type PathSection } from "../trace/critical-path.ts";
+import type { FailureOrigin } from "../trace/error-origin.ts";
+import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
+import {
+  type Candidate,
+  type CauseKind,
+  completenessOf,
+  type Edge,
+  type EvidenceFact,
+  type LinkedFailure,
+  leadOf,
+} from "./candidate.ts";
+import { breakerBlame, missingBlames, missingCertainty } from "./missing-blame.ts";
+import { isUnresolved, kindOf, originFacts } from "./origin-facts.ts";
+import { type PathBlame, pathBlames } from "./path-blame.ts";
+import { pathFacts } from "./path-facts.ts";
+import { type Propagation, propagationOf } from "./propagation.ts";
+import { Reach } from "./reach.ts";
 import { type Instead, TraceHabits } from "./trace-habits.ts";
 import type { Population, Usual, UsualTime } from "./usual.ts";
 
@@ -174,7 +174,7 @@ function blameOrigins(
   }: Omit<TraceQuestion, "linked" | "isComplete"> & { readonly habits: TraceHabits | null },
 ): number {
   let visible = 0;
-  const reach = new Reach(trace, scope.graph);
+  const reach = Reach.of(trace, scope.graph);
   for (const origin of byWeight(origins)) {
     const { share, visibility } = origin;
     const failure = trace.spans[origin.failure] as TraceSpan;
@@ -207,7 +207,7 @@ function originBlame(
   const at = { service, isPeer, kind: kindOf(reason), span, operation: span.operation, edge };
   const facts = originFacts(trace, origin, usual);
   if (reason.kind !== "unreachable" || edge === null) return { ...at, facts };
-  const votes = reach.judge(edge);
+  const votes = reach.judge(edge, isUnresolved(reason));
   const isTelling = votes.reachedBy + votes.unreachedBy + votes.alsoUnreached > 0;
   return {
     ...at,

@@ -1,9 +1,9 @@
+import { seldomShareMax } from "../model/scoring.ts";
 import { SpanKind } from "../model/span-table.ts";
 import type { FailureOrigin } from "../trace/error-origin.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import { peerOf, remoteChild } from "../trace/peers.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
-import { seldomShareMax } from "./scoring.ts";
 import { type CountedStep, isJudged, type OperationSteps } from "./step-rollup.ts";
 import type { Usual } from "./usual.ts";
 import { plainVisits, type Step, stepText, type TraceVisits, type Visit, visitsOf } from "./visits.ts";

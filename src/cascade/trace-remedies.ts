@@ -1,5 +1,6 @@
 import { mapEntry } from "../base/map-entry.ts";
 import { quantileOf } from "../base/quantile.ts";
+import { pathShareMin } from "../model/scoring.ts";
 import { SpanKind } from "../model/span-table.ts";
 import { callsInParts } from "../trace/extract-calls.ts";
 import { calleeNameOf } from "../trace/peers.ts";
@@ -7,7 +8,6 @@ import { semanticsOf } from "../trace/semantics.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { Candidate } from "./candidate.ts";
 import type { Remedy } from "./remedy.ts";
-import { pathShareMin } from "./scoring.ts";
 import type { Usual } from "./usual.ts";
 
 /** What the calls and deadlines of one trace suggest to do about its candidates. */

@@ -1,8 +1,14 @@
 import type { GraphEdge, ServiceGraph } from "../graph/service-graph.ts";
 import type { RedWindow } from "../metrics/red-metrics.ts";
 import type { RedCell } from "../model/red.ts";
+import {
+  adviceRule,
+  almostAlways,
+  baselineRequestsMin,
+  usualFactorMax,
+  usualRequestsMin,
+} from "../model/scoring.ts";
 import { edgeKey } from "./candidate.ts";
-import { almostAlways, baselineRequestsMin, usualFactorMax, usualRequestsMin } from "./scoring.ts";
 import type { OperationSteps, StepWindow } from "./step-rollup.ts";
 import type { StepName } from "./visit-rollup.ts";
 import { stepText } from "./visits.ts";
@@ -59,12 +65,12 @@ export class Usual {
     return this.durationOf(service, operation)?.nanos ?? null;
   }
 
-  /** What all but one in a hundred requests of a healthy time stay below; null where no healthy time is known. */
+  /** What nearly all requests of a healthy time stay below (`highQuantile`); null where no healthy time is known. */
   highNanos(service: string, operation: string): number | null {
     const cell = this.isBaseline ? this.#cellOf(service, operation) : undefined;
     return cell === undefined || cell.latency.count < baselineRequestsMin
       ? null
-      : cell.latency.quantile(0.99);
+      : cell.latency.quantile(adviceRule.highQuantile);
   }
 
   /** Requests that tell. */

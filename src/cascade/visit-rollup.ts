@@ -3,13 +3,13 @@ import { gather } from "../base/gather.ts";
 import { Interner } from "../base/interner.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { overflowName } from "../model/limits.ts";
+import { shapesMax, visitNamesMax, visitsMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { minuteOf, type UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { SplitAttribute } from "../trace/split-attributes.ts";
 import type { Trace } from "../trace/trace.ts";
 import { spanIdOf } from "../trace/trace.ts";
-import { shapesMax, visitNamesMax, visitsMax } from "./scoring.ts";
 import { SplitSets } from "./split-sets.ts";
 import { type Step, type TraceVisits, type Visit, type VisitCall, visitsOf } from "./visits.ts";
 

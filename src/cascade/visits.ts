@@ -46,6 +46,8 @@ export interface VisitCall {
   readonly callerVisit: number;
   /** -1 for a peer */
   readonly calleeVisit: number;
+  /** the span of the caller that made it, as index in `Trace.spans` */
+  readonly span: number;
   readonly callee: string;
   readonly operation: string;
   /**
@@ -215,6 +217,7 @@ function addCall({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): vo
     kind: "call",
     callerVisit: draft.index,
     calleeVisit: visitOf[to.index] as number,
+    span: from.index,
     callee,
     operation,
     nanos: hasGap && outer !== null && inner !== null ? outer - inner : null,
@@ -235,6 +238,7 @@ function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends):
     kind: "message",
     callerVisit: draft.index,
     calleeVisit: visitOf[to.index] as number,
+    span: from.index,
     callee,
     operation,
     nanos: waited,
@@ -252,6 +256,7 @@ function addPeer({ calls }: Walk, draft: Draft, { span, peer }: { span: TraceSpa
     kind: "peer",
     callerVisit: draft.index,
     calleeVisit: -1,
+    span: span.index,
     callee: peer.callee,
     operation,
     nanos: durationNanosOf(span),

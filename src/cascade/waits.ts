@@ -1,6 +1,6 @@
 import { gatherNumbers } from "../base/gather.ts";
 import { quantileOf } from "../base/quantile.ts";
-import { baselineRequestsMin, slowedUnit } from "./scoring.ts";
+import { baselineRequestsMin, slowedUnit } from "../model/scoring.ts";
 import type { VisitSums } from "./visit-rollup.ts";
 
 /** What is usual of one kind of time, and from where on a time is part of what the fault changed. Nanoseconds. */

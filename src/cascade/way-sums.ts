@@ -1,11 +1,11 @@
 import { minutesMax, overflowName } from "../model/limits.ts";
 import { exactWeight } from "../model/red.ts";
+import { blameEntriesMax } from "../model/scoring.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
 import type { FailureOrigin, OriginStep } from "../trace/error-origin.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import type { Edge, PropagationMechanism } from "./candidate.ts";
 import { propagationOf } from "./propagation.ts";
-import { blameEntriesMax } from "./scoring.ts";
 
 /** How often something happened, by minute. */
 export class Occurrences {

@@ -1,14 +1,5 @@
 import { signedG } from "../base/count-test.ts";
-import { contrastFacts } from "./attribute-contrast.ts";
-import type { BlameSums, EntrySums } from "./blame.ts";
-import { entryKey } from "./blame.ts";
-import type { Candidate, EvidenceFact } from "./candidate.ts";
-import { errorSignal, requestsOf, significantExcess } from "./error-signal.ts";
-import { type FusedFinding, factsOf, fuse } from "./fusion.ts";
-import { latencySideOf } from "./latency-series.ts";
-import { latencySignal } from "./latency-signal.ts";
-import { logSignal } from "./log-signal.ts";
-import { type CallersOf, resolveBlame } from "./resolve-blame.ts";
+import type { ServiceGraph } from "../graph/service-graph.ts";
 import {
   addedLatencyShareMin,
   adviceRule,
@@ -26,7 +17,17 @@ import {
   rightByScore,
   unreferencedErrorRatio,
   usualRequestsMin,
-} from "./scoring.ts";
+} from "../model/scoring.ts";
+import { contrastFacts } from "./attribute-contrast.ts";
+import type { BlameSums, EntrySums } from "./blame.ts";
+import { entryKey } from "./blame.ts";
+import type { Candidate, EvidenceFact } from "./candidate.ts";
+import { errorSignal, requestsOf, significantExcess } from "./error-signal.ts";
+import { type FusedFinding, factsOf, fuse } from "./fusion.ts";
+import { latencySideOf } from "./latency-series.ts";
+import { latencySignal } from "./latency-signal.ts";
+import { logSignal } from "./log-signal.ts";
+import { resolveBlame } from "./resolve-blame.ts";
 import type { LogLines, SignalFindings, SignalName, SignalResult } from "./signals.ts";
 import { instanceKey } from "./split-sets.ts";
 import { structureSignal } from "./structure-signal.ts";
@@ -64,7 +65,8 @@ export interface WindowQuestion extends OtherSignals {
   readonly baseline: WindowTraces | null;
   /** whether so many of a service's own requests fail that it is unhealthy by itself */
   readonly isFailing: (service: string) => boolean;
-  readonly callersOf: CallersOf;
+  /** of the window */
+  readonly graph: ServiceGraph;
 }
 
 /** How one entry operation fared. */
@@ -82,7 +84,7 @@ export interface EntryFinding {
  * comparisons would not show by chance there are no candidates.
  */
 export function windowEvidence(question: WindowQuestion): WindowEvidence {
-  const { sums, unreached } = resolveBlame(question.window.blame, question.callersOf);
+  const { sums, unreached } = resolveBlame(question.window.blame, question.graph);
   const baseline = question.baseline?.blame ?? null;
   const entries = [...sums.entries.values()].map((entry) => findingOf(entry, baseline));
   const { isFailing } = question;

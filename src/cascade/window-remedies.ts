@@ -1,9 +1,10 @@
 import { type Share, signedG } from "../base/count-test.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { quantileOf } from "../base/quantile.ts";
+import { sumOf } from "../base/sum.ts";
+import { adviceRule, baselineRequestsMin, excessTestMin, exemplarCountMax } from "../model/scoring.ts";
 import type { Candidate } from "./candidate.ts";
 import type { Remedy, RemedyFigures } from "./remedy.ts";
-import { adviceRule, baselineRequestsMin, excessTestMin, exemplarCountMax } from "./scoring.ts";
 import type { CallName, VisitSums } from "./visit-rollup.ts";
 
 /**
@@ -170,7 +171,7 @@ function deadlines({ is }: Sides, before: VisitSums): readonly Shown[] {
     ];
     if (high - low > adviceRule.deadlineSpreadMax * deadlineNanos) return [];
     const usual = usualDurations(before, callee, operation);
-    const neededNanos = usual.length < baselineRequestsMin ? 0 : quantileOf(usual, 0.99);
+    const neededNanos = usual.length < baselineRequestsMin ? 0 : quantileOf(usual, adviceRule.highQuantile);
     if (deadlineNanos >= neededNanos) return [];
     const edge = { caller, callee };
     return [
@@ -373,8 +374,4 @@ function isSlower({ caller, operation, rows }: NamedCalls, { was, is }: Sides): 
   const now = waitsOf(is.sums, rows);
   if (Math.min(usual.length, now.length) < adviceRule.requestsMin) return false;
   return quantileOf(now, 0.5) >= adviceRule.inOrderFactorMax * quantileOf(usual, 0.5);
-}
-
-function sumOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
 }

@@ -14,7 +14,7 @@ import { type CaseFigures, figuresOf, type WindowFigures } from "../evaluation/w
 import { readTelemetry } from "../formats/read-telemetry.ts";
 import { rawNaming } from "../model/service-directory.ts";
 import { identityOf } from "../model/service-identity.ts";
-import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
+import { errorSeverityMin, type LogRecord, type MetricPoint } from "../model/telemetry.ts";
 import type { UnixNanos } from "../model/time.ts";
 import type { Trace } from "../trace/trace.ts";
 import { foldFiles, noBounds, type TimeBounds } from "./analyze-files.ts";
@@ -168,9 +168,6 @@ class Side {
     });
   }
 }
-
-/** OTLP's SEVERITY_NUMBER_ERROR */
-const errorSeverityMin = 17;
 
 interface OtherUse {
   readonly points: (points: readonly MetricPoint[]) => void;

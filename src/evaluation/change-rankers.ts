@@ -1,7 +1,8 @@
+import { mapEntry } from "../base/map-entry.ts";
+import { quantileOfUnsorted } from "../base/quantile.ts";
 import { type Ranking, rankingOf } from "./ranking.ts";
-import { quantileOf } from "./statistics.ts";
 import { nanosOf, type Visit } from "./visits.ts";
-import { addTo, type CaseFigures, operationKey, serviceOfKey, type WindowFigures } from "./window-figures.ts";
+import { type CaseFigures, operationKey, serviceOfKey, type WindowFigures } from "./window-figures.ts";
 
 // One figure of each service, in the incident against the baseline.
 
@@ -30,7 +31,7 @@ export function errorRateDelta({ incident, baseline }: CaseFigures): Ranking {
 
 /** The largest factor between the 95th percentiles of durations; without any baseline, the longest one. */
 export function p95Ratio({ incident, baseline }: CaseFigures): Ranking {
-  const p95 = (visits: readonly Visit[]): number => quantileOf(visits.map(nanosOf), 0.95);
+  const p95 = (visits: readonly Visit[]): number => quantileOfUnsorted(visits.map(nanosOf), 0.95);
   return rankingOf(
     [...incident.ofService].map(([service, visits]) => {
       if (baseline.traces.length === 0) return [service, p95(visits)];
@@ -136,7 +137,11 @@ function largestRise(
   for (const [key, now] of measure(incident)) {
     const before = usual.get(key) ?? [];
     if (usual.size > 0 && (now.length < nowMin || before.length < visitsMin)) continue;
-    raise(scores, serviceOfKey(key), quantileOf(now, 0.95) - (usual.size > 0 ? quantileOf(before, 0.95) : 0));
+    raise(
+      scores,
+      serviceOfKey(key),
+      quantileOfUnsorted(now, 0.95) - (usual.size > 0 ? quantileOfUnsorted(before, 0.95) : 0),
+    );
   }
   return rankingOf(scores);
 }
@@ -166,6 +171,6 @@ function perVisit(
   const byOperation = new Map<string, number[]>();
   for (const { visits } of traces)
     for (const [index, value] of measure(visits).entries())
-      addTo(byOperation, operationKey(visits[index] as Visit), value);
+      mapEntry(byOperation, operationKey(visits[index] as Visit), () => []).push(value);
   return byOperation;
 }

@@ -1,3 +1,4 @@
+import { quantileOfUnsorted } from "../base/quantile.ts";
 import { type Calibration, calibrationOf } from "./calibration.ts";
 import type { RankerName } from "./ranker-names.ts";
 import type { Ranking } from "./ranking.ts";
@@ -13,7 +14,7 @@ import {
   type Score,
   scoreOf,
 } from "./scores.ts";
-import { meanOf, pairedTestP, quantileOf } from "./statistics.ts";
+import { meanOf, pairedTestP } from "./statistics.ts";
 import type { CallEdge, Label } from "./truth.ts";
 
 /** What an analysis said of a case, as far as it is scored. */
@@ -223,8 +224,8 @@ function summaryOf(cases: readonly EvaluatedCase[]): SummaryJson {
     },
     ...detailsOf(scored),
     seconds: {
-      p50: quantileOf(seconds, 0.5),
-      p99: quantileOf(seconds, 0.99),
+      p50: quantileOfUnsorted(seconds, 0.5),
+      p99: quantileOfUnsorted(seconds, 0.99),
       max: seconds.reduce((most, each) => Math.max(most, each), 0),
       total: seconds.reduce((sum, each) => sum + each, 0),
     },

@@ -1,8 +1,10 @@
+import { mapEntry } from "../base/map-entry.ts";
+import { quantileOfUnsorted } from "../base/quantile.ts";
+import { rankTest } from "../base/rank-test.ts";
 import { calleeCount, impactScore, runStructuralEngine } from "../cascade/structural-engine.ts";
 import { type Ranking, rankingOf } from "./ranking.ts";
-import { quantileOf, rankTestZ } from "./statistics.ts";
 import { nanosOf, type Visit } from "./visits.ts";
-import { addTo, type CaseFigures, serviceOfKey, type WindowFigures } from "./window-figures.ts";
+import { type CaseFigures, serviceOfKey, type WindowFigures } from "./window-figures.ts";
 
 // Rules that look at who calls whom; peers without spans of their own are nodes like all others.
 
@@ -48,10 +50,14 @@ function anomaliesOf(incident: WindowFigures, baseline: WindowFigures): Readonly
     const before = baseline.ofOperation.get(key) ?? [];
     if (now.length < visitsMin || before.length < visitsMin) continue;
     const service = serviceOfKey(key);
-    const worst = Math.max(rankTestZ(before.map(nanosOf), now.map(nanosOf)), failureZ(before, now));
+    const worst = Math.max(rankTest(sortedNanos(before), sortedNanos(now)), failureZ(before, now));
     anomalies.set(service, Math.max(worst, anomalies.get(service) ?? 0));
   }
   return anomalies;
+}
+
+function sortedNanos(visits: readonly Visit[]): Float64Array {
+  return Float64Array.from(visits, nanosOf).sort();
 }
 
 /** The rise of the share of failures over its standard error under one common share; 0 where all or none failed. */
@@ -81,11 +87,11 @@ export function sharedEndpoint({ incident, baseline }: CaseFigures): Ranking {
   for (const [key, { caller, callee, gaps }] of incident.gaps) {
     const usual = baseline.gaps.get(key)?.gaps ?? [];
     if (gaps.length < gapsMin || usual.length < gapsMin) continue;
-    const shift = Math.max(0, quantileOf(gaps, 0.5) - quantileOf(usual, 0.5));
-    addTo(shifts, caller, shift);
-    addTo(shifts, callee, shift);
+    const shift = Math.max(0, quantileOfUnsorted(gaps, 0.5) - quantileOfUnsorted(usual, 0.5));
+    mapEntry(shifts, caller, () => []).push(shift);
+    mapEntry(shifts, callee, () => []).push(shift);
   }
-  const scores = new Map([...shifts].map(([service, all]) => [service, quantileOf(all, 0.5)]));
+  const scores = new Map([...shifts].map(([service, all]) => [service, quantileOfUnsorted(all, 0.5)]));
   for (const [key, now] of incident.ofOperation) {
     const before = baseline.ofOperation.get(key) ?? [];
     if (now.length < visitsMin || before.length < visitsMin) continue;
@@ -97,7 +103,7 @@ export function sharedEndpoint({ incident, baseline }: CaseFigures): Ranking {
 }
 
 function medianOwn(visits: readonly Visit[]): number {
-  return quantileOf(
+  return quantileOfUnsorted(
     visits.map(({ own }) => own),
     0.5,
   );

@@ -1,5 +1,6 @@
+import { quantileOfUnsorted } from "../base/quantile.ts";
 import { type Ranking, rankingOf } from "./ranking.ts";
-import { deviationOf, meanOf, quantileOf } from "./statistics.ts";
+import { deviationOf, meanOf } from "./statistics.ts";
 import { nanosOf } from "./visits.ts";
 import type { CaseFigures, SliceFigures, WindowFigures } from "./window-figures.ts";
 
@@ -24,8 +25,8 @@ export function nSigma(figures: CaseFigures): Ranking {
 /** The scorer of BARO (FSE 2024): the largest deviation above the median, in interquartile ranges. */
 export function robustScorer(figures: CaseFigures): Ranking {
   return farthest(figures, (usual) => ({
-    middle: quantileOf(usual, 0.5),
-    spread: quantileOf(usual, 0.75) - quantileOf(usual, 0.25),
+    middle: quantileOfUnsorted(usual, 0.5),
+    spread: quantileOfUnsorted(usual, 0.75) - quantileOfUnsorted(usual, 0.25),
   }));
 }
 
@@ -87,7 +88,7 @@ export function simpleRca({ incident, baseline }: CaseFigures): Ranking {
 }
 
 function p95Of({ ofService }: WindowFigures, service: string): number {
-  return quantileOf((ofService.get(service) ?? []).map(nanosOf), 0.95);
+  return quantileOfUnsorted((ofService.get(service) ?? []).map(nanosOf), 0.95);
 }
 
 function errorLogsPerTrace({ errorLogs, traces }: WindowFigures, service: string): number {

@@ -1,3 +1,5 @@
+import { quantileOfUnsorted } from "../base/quantile.ts";
+
 // Arithmetic on plain lists of numbers. A list that is too short for a question gives NaN, which no comparison is true for.
 
 export function meanOf(values: readonly number[]): number {
@@ -8,42 +10,6 @@ export function meanOf(values: readonly number[]): number {
 export function deviationOf(values: readonly number[]): number {
   const mean = meanOf(values);
   return Math.sqrt(meanOf(values.map((value) => (value - mean) ** 2)));
-}
-
-/** Interpolated between order statistics at `q * (n - 1)`. */
-export function quantileOf(values: readonly number[], q: number): number {
-  const sorted = Float64Array.from(values).sort();
-  const at = q * (sorted.length - 1);
-  const below = sorted[Math.floor(at)] ?? Number.NaN;
-  const above = sorted[Math.ceil(at)] ?? Number.NaN;
-  return below + (above - below) * (at - Math.floor(at));
-}
-
-/**
- * How many standard deviations the ranks of `after` lie above chance against `before` (Mann-Whitney, with the correction for
- * ties, without one for continuity); 0 where all values are equal or one list is empty.
- */
-export function rankTestZ(before: readonly number[], after: readonly number[]): number {
-  const [n, m] = [before.length, after.length];
-  const all = [
-    ...before.map((value) => ({ value, isAfter: false })),
-    ...after.map((value) => ({ value, isAfter: true })),
-  ].sort((a, b) => a.value - b.value);
-  let rankSum = 0;
-  let ties = 0;
-  for (let start = 0; start < all.length; ) {
-    let end = start;
-    let ofAfter = 0;
-    for (; end < all.length && all[end]?.value === all[start]?.value; end += 1)
-      if (all[end]?.isAfter) ofAfter += 1;
-    const count = end - start;
-    rankSum += ofAfter * ((start + 1 + end) / 2);
-    ties += count ** 3 - count;
-    start = end;
-  }
-  const total = n + m;
-  const variance = ((n * m) / 12) * (total + 1 - ties / (total * (total - 1)));
-  return variance > 0 ? (rankSum - (m * (m + 1)) / 2 - (n * m) / 2) / Math.sqrt(variance) : 0;
 }
 
 /**
@@ -93,7 +59,7 @@ export function bootstrapInterval(
     return sum / count;
   });
   const tail = (1 - intervalShare) / 2;
-  return [quantileOf(means, tail), quantileOf(means, 1 - tail)];
+  return [quantileOfUnsorted(means, tail), quantileOfUnsorted(means, 1 - tail)];
 }
 
 /**

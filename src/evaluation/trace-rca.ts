@@ -1,7 +1,8 @@
+import { mapEntry } from "../base/map-entry.ts";
 import { type Ranking, rankingOf } from "./ranking.ts";
 import { deviationOf, meanOf } from "./statistics.ts";
 import { nanosOf, type TraceVisits, type Visit } from "./visits.ts";
-import { addTo, type CaseFigures } from "./window-figures.ts";
+import type { CaseFigures } from "./window-figures.ts";
 
 /** Deviations from the mean that make a call anomalous. */
 const sigmasMin = 3;
@@ -109,6 +110,7 @@ function normsOf(
 
 function byPair(traces: readonly TraceVisits[]): ReadonlyMap<string, readonly Visit[]> {
   const pairs = new Map<string, Visit[]>();
-  for (const trace of traces) for (const visit of trace.visits) addTo(pairs, pairOf(trace, visit), visit);
+  for (const trace of traces)
+    for (const visit of trace.visits) mapEntry(pairs, pairOf(trace, visit), () => []).push(visit);
   return pairs;
 }

@@ -1,9 +1,9 @@
+import { visitsOf } from "../cascade/visits.ts";
 import { evaluatedVisitsMax } from "../model/limits.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
-import { SpanKind } from "../model/span-table.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import { selfTimeOf } from "../trace/self-time.ts";
-import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
+import type { Trace, TraceSpan } from "../trace/trace.ts";
 
 /**
  * One request at a service, with all local work for it; of a peer without spans of its own, the call that it received.
@@ -34,7 +34,7 @@ export function nanosOf({ start, end }: Visit): number {
   return end - start;
 }
 
-/** The visits of one trace; a caller may stand behind what it called. */
+/** The visits of one trace, callers before what they called. */
 export interface TraceVisits {
   readonly traceId: string;
   /** nanoseconds since 1970 */
@@ -50,7 +50,7 @@ export class VisitRollup {
   leftOut = 0;
 
   add(trace: Trace): void {
-    const taken = visitsOf(trace);
+    const taken = requestsOf(trace);
     if (this.#visits + taken.visits.length > evaluatedVisitsMax) {
       this.leftOut += 1;
       return;
@@ -70,64 +70,54 @@ export class VisitRollup {
   }
 }
 
-/** Takes a trace apart into visits. Sampling weights are left aside: what is compared was sampled alike. */
-function visitsOf(trace: Trace): TraceVisits {
+/**
+ * The visits that the engine sees, and its calls to peers as visits of them. Sampling weights are left aside: what is compared
+ * was sampled alike.
+ */
+function requestsOf(trace: Trace): TraceVisits {
+  const { visits, calls, visitOf } = visitsOf(trace, callsOf(trace));
   const { spans } = trace;
-  const entries = callsOf(trace).entries;
-  const visits: Mutable<Visit>[] = entries.map(({ service, operation, span, failed }) => {
-    const { start, end } = spans[span] as TraceSpan;
-    return { service, operation, caller: -1, start, end, own: 0, gap: 0, failed, errorOrigins: 0 };
-  });
-  const owner = ownersOf(trace, entries);
-  /** spans whose own time is the gap of a call */
+  const requests: Mutable<Visit>[] = visits.map(({ service, operation, parent, entry, answerFailed }) =>
+    requestAt(spans[entry] as TraceSpan, { service, operation, caller: parent, failed: answerFailed }),
+  );
+  /** spans that are nothing but the caller's side of a call: their own time is its gap */
   const gaps = new Set<number>();
-  /** the visit that a span's own time and errors belong to, where that is another than its owner */
-  const peerAt = new Map<number, number>();
-  for (const [index, { span: at, isInferred }] of entries.entries()) {
-    const visit = visits[index] as Mutable<Visit>;
-    const span = spans[at] as TraceSpan;
-    if (isInferred) {
-      visit.caller = owner[at] as number;
-      peerAt.set(at, index);
-      continue;
+  /** by the span that called it */
+  const peers = new Map<number, Mutable<Visit>>();
+  for (const {
+    kind,
+    callerVisit: caller,
+    calleeVisit,
+    span,
+    callee: service,
+    operation,
+    nanos,
+    failed,
+  } of calls) {
+    const callee = requests[calleeVisit];
+    if (kind === "call" && callee !== undefined && nanos !== null && span !== visits[caller]?.entry) {
+      callee.gap = Math.max(0, nanos);
+      gaps.add(span);
+    } else if (kind === "peer") {
+      const peer = requestAt(spans[span] as TraceSpan, { service, operation, caller, failed });
+      peers.set(span, peer);
+      requests.push(peer);
     }
-    const parent = spans[span.parent];
-    if (parent === undefined) continue;
-    visit.caller = owner[parent.index] as number;
-    if (!isCallOf(parent, span, entries[visit.caller]?.span)) continue;
-    visit.gap = Math.max(0, durationOf(parent) - durationOf(span));
-    gaps.add(parent.index);
   }
   for (const span of spans) {
-    const visit = visits[peerAt.get(span.index) ?? owner[span.index] ?? -1];
-    if (visit === undefined) continue;
-    if (!gaps.has(span.index)) visit.own += selfTimeOf(trace, span);
-    if (span.failed && !span.children.some((child) => spans[child]?.failed)) visit.errorOrigins += 1;
+    const request = peers.get(span.index) ?? requests[visitOf[span.index] as number];
+    if (request === undefined) continue;
+    if (!gaps.has(span.index)) request.own += selfTimeOf(trace, span);
+    if (span.failed && !span.children.some((child) => spans[child]?.failed)) request.errorOrigins += 1;
   }
-  return { traceId: trace.traceId, startTime: trace.startTime, visits };
+  return { traceId: trace.traceId, startTime: trace.startTime, visits: requests };
+}
+
+function requestAt(
+  { start, end }: TraceSpan,
+  known: Pick<Visit, "service" | "operation" | "caller" | "failed">,
+): Mutable<Visit> {
+  return { ...known, start, end, own: 0, gap: 0, errorOrigins: 0 };
 }
 
 type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
-
-/** The visit that each span works for. */
-function ownersOf(
-  { spans, roots }: Trace,
-  entries: readonly { readonly span: number; readonly isInferred: boolean }[],
-): Int32Array {
-  const owner = new Int32Array(spans.length).fill(-1);
-  for (const [index, { span, isInferred }] of entries.entries()) if (!isInferred) owner[span] = index;
-  const open = [...roots];
-  for (let at = open.pop(); at !== undefined; at = open.pop()) {
-    const { parent, children } = spans[at] as TraceSpan;
-    if (owner[at] === -1 && parent >= 0) owner[at] = owner[parent] as number;
-    for (const child of children) open.push(child);
-  }
-  return owner;
-}
-
-/** Whether a span is nothing but the caller's side of one call, so that its time beside the callee's is the way between them. */
-function isCallOf(parent: TraceSpan, { index }: TraceSpan, callerEntry: number | undefined): boolean {
-  if (parent.children.length !== 1 || parent.index === callerEntry) return false;
-  const isCall = parent.kind === SpanKind.Client || parent.table.kind[parent.row] === SpanKind.Unspecified;
-  return isCall && parent.children[0] === index;
-}

@@ -1,3 +1,4 @@
+import { mapEntry } from "../base/map-entry.ts";
 import { NANOS_PER_SECOND } from "../model/time.ts";
 import type { TraceVisits, Visit } from "./visits.ts";
 
@@ -55,8 +56,8 @@ export function figuresOf(traces: readonly TraceVisits[], side: SideFigures): Wi
   const gaps = new Map<string, EdgeGaps>();
   for (const { visits } of traces)
     for (const visit of visits) {
-      addTo(ofService, visit.service, visit);
-      addTo(ofOperation, operationKey(visit), visit);
+      mapEntry(ofService, visit.service, () => []).push(visit);
+      mapEntry(ofOperation, operationKey(visit), () => []).push(visit);
       const caller = visits[visit.caller];
       if (caller === undefined || visit.gap === 0) continue;
       const key = `${caller.service}\u0000${visit.service}`;
@@ -74,12 +75,6 @@ export function operationKey({ service, operation }: Pick<Visit, "service" | "op
 
 export function serviceOfKey(key: string): string {
   return key.slice(0, key.indexOf("\u0000"));
-}
-
-export function addTo<Value>(map: Map<string, Value[]>, key: string, value: Value): void {
-  const known = map.get(key);
-  if (known === undefined) map.set(key, [value]);
-  else known.push(value);
 }
 
 /** A visit counts in the slice in which its trace started: then no slice sees a part of a request. */

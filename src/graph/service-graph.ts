@@ -1,3 +1,4 @@
+import { compareText } from "../base/compare-text.ts";
 import { edgesMax, overflowName } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
 import { exactWeight, RedCell, type RedSample } from "../model/red.ts";
@@ -157,11 +158,7 @@ export class GraphEdge {
 
 function byFirstCall(a: GraphEdge, b: GraphEdge): number {
   if (a.firstStart !== b.firstStart) return a.firstStart < b.firstStart ? -1 : 1;
-  return compare(a.callee, b.callee) || compare(a.caller, b.caller) || compare(a.kind, b.kind);
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return compareText(a.callee, b.callee) || compareText(a.caller, b.caller) || compareText(a.kind, b.kind);
 }
 
 /** The first of these that was seen is what most certainly stands at that end. */

@@ -1,3 +1,4 @@
+import { defaultHealthLimits } from "../model/scoring.ts";
 import type { HealthCheck, HealthMetrics } from "./health.ts";
 
 /** What is wrong with a service, free of language. Ratios 0..1, seconds. */
@@ -22,12 +23,6 @@ export interface HealthLimits {
   readonly responseTimeP99SecondsMax: number;
   readonly cpuUsageMax: number;
 }
-
-export const defaultHealthLimits: HealthLimits = {
-  errorRateMax: 0.05,
-  responseTimeP99SecondsMax: 1,
-  cpuUsageMax: 0.8,
-};
 
 /**
  * The state of a service. Errors, a failed check and being out of reach make it unhealthy; slow responses and a busy CPU

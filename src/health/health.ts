@@ -1,17 +1,25 @@
+import type { ResourceHealth } from "../metrics/resource-health.ts";
+
 /** What is known of a service's health, in the names and units of reports: ratios 0..1, seconds, counts. All optional. */
-export interface HealthMetrics {
+export interface HealthMetrics extends ResourceHealth {
   readonly error_rate?: number;
   readonly response_time_p99?: number;
-  readonly cpu_usage?: number;
-  readonly memory_usage?: number;
-  readonly queue_depth?: number;
-  readonly connection_count?: number;
-  readonly max_connections?: number;
-  readonly deadlock_count?: number;
-  readonly slow_query_count?: number;
-  readonly timeout_count?: number;
-  readonly rate_limit_hits?: number;
 }
+
+/** All of them, in the order of reports. */
+export const healthMetricNames = [
+  "error_rate",
+  "response_time_p99",
+  "cpu_usage",
+  "memory_usage",
+  "queue_depth",
+  "connection_count",
+  "max_connections",
+  "deadlock_count",
+  "slow_query_count",
+  "timeout_count",
+  "rate_limit_hits",
+] as const satisfies readonly (keyof HealthMetrics)[];
 
 /** The result of looking at one service: its metrics, or why there are none. */
 export type HealthCheck =

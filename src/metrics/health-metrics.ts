@@ -3,6 +3,7 @@ import type { Attributes } from "../model/attributes.ts";
 import { deltaPointsPerMinuteMax, metricSeriesMax } from "../model/limits.ts";
 import { type MetricRule, metricRuleOf } from "../model/metric-names.ts";
 import { Minutes } from "../model/minutes.ts";
+import { counterStartSlackNanos } from "../model/scoring.ts";
 import { nameOfSender, peerKeysOf, type Sender, type SenderNames, senderOf } from "../model/sender.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_SECOND, type UnixNanos } from "../model/time.ts";
@@ -14,9 +15,6 @@ import {
   type ResourceHealth,
   resourceHealthOf,
 } from "./resource-health.ts";
-
-/** A counter that began to count this long before the first data, or later, is taken to have begun with it. */
-const counterStartSlackNanos = 300_000_000_000n;
 
 /** What a window of metrics is asked for. */
 export interface HealthWindowQuery extends SenderNames {
@@ -83,7 +81,7 @@ export class HealthRollup {
       const name = nameOfSender(group.names, query);
       if (name !== "") mapEntry(groups, name, () => []).push(group);
     }
-    return new HealthWindow(groups, { from, to, since: start - counterStartSlackNanos });
+    return new HealthWindow(groups, { from, to, since: start - BigInt(counterStartSlackNanos) });
   }
 
   #ruleOf(name: string): MetricRule | null {

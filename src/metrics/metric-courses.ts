@@ -10,6 +10,7 @@ import {
   metricRuleOf,
   poolKeys,
 } from "../model/metric-names.ts";
+import { metricStaleNanos, plausibleShareMax } from "../model/scoring.ts";
 import { nameOfSender, peerKeysOf, type Sender, type SenderNames, senderOf } from "../model/sender.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import {
@@ -211,9 +212,6 @@ function byImportance(measures: readonly Measure[]): (a: CourseSeries, b: Course
     place(a) - place(b) || (a.rule?.rank ?? 0) - (b.rule?.rank ?? 0) || (a.metric < b.metric ? -1 : 1);
 }
 
-/** A share that is far above its limit is none, whatever its metric is called. */
-const shareMax = 2;
-
 function otherCourses(series: readonly CourseSeries[]): readonly Course[] {
   return series
     .filter(({ rule }) => rule === null)
@@ -222,7 +220,7 @@ function otherCourses(series: readonly CourseSeries[]): readonly Course[] {
         time,
         value: isGrowth ? (value * 60) / seconds : value,
       }));
-      const isShare = isRatio && points.every(({ value }) => value <= shareMax);
+      const isShare = isRatio && points.every(({ value }) => value <= plausibleShareMax);
       return {
         metric,
         labels,
@@ -233,9 +231,6 @@ function otherCourses(series: readonly CourseSeries[]): readonly Course[] {
     })
     .filter(({ points }) => points.length > 0);
 }
-
-/** What was said longer ago holds no more: exporters send every 10 to 60 seconds. */
-const staleNanos: RoughNanos = 300e9;
 
 /**
  * What several series of a process say together, at each time at which one of `own` said something, with the latest values of
@@ -268,7 +263,7 @@ function joinedPoints(
 function valuesAt(latest: ReadonlyMap<CourseSeries, CourseValue>, time: RoughNanos): InstanceValues {
   const values: InstanceValues = new Map();
   for (const [{ rule, mode }, { time: saidAt, value, seconds, isGrowth }] of latest) {
-    if (rule === null || time - saidAt > staleNanos) continue;
+    if (rule === null || time - saidAt > metricStaleNanos) continue;
     const said: SeriesValue = { rule, mode, value, seconds, isGrowth };
     mapEntry(values, rule.measure, () => []).push(said);
   }

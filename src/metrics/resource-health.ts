@@ -1,4 +1,6 @@
+import { orderlessSum } from "../base/sum.ts";
 import type { Measure, MetricRule } from "../model/metric-names.ts";
+import { plausibleShareMax } from "../model/scoring.ts";
 
 /** What OTLP metrics say of one service: ratios 0..1 and counts. All optional. */
 export interface ResourceHealth {
@@ -204,12 +206,8 @@ function levelOf(values: readonly SeriesValue[] | undefined): number | null {
   return joined === null || joined.isGrowth ? null : joined.value;
 }
 
-/** Smallest first, so that the sum does not depend on order. */
 function sumOf(values: readonly { readonly value: number }[]): number {
-  return values
-    .map(({ value }) => value)
-    .sort((a, b) => a - b)
-    .reduce((a, b) => a + b, 0);
+  return orderlessSum(values.map(({ value }) => value));
 }
 
 /** Utilisation as sent, else busy time against all time, else CPU seconds against what the limit allows. */
@@ -238,12 +236,9 @@ function busyShare(values: readonly SeriesValue[] | undefined): number | null {
   return best.some(({ isGrowth }) => isGrowth) ? null : busy / new Set(best.map(({ mode }) => mode.cpu)).size;
 }
 
-/** Soft limits can be passed; what is called a ratio and is larger than this is bytes. */
-const memoryRatioMax = 2;
-
 function memoryOf(instance: InstanceValues): number | null {
   const ratio = levelOf(instance.get("memory_ratio"));
-  if (ratio !== null && ratio <= memoryRatioMax) return ratio;
+  if (ratio !== null && ratio <= plausibleShareMax) return ratio;
   const used = levelOf(instance.get("memory_bytes"));
   const limit = levelOf(instance.get("memory_limit"));
   return used === null || limit === null || limit <= 0 ? null : used / limit;

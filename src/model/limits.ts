@@ -18,6 +18,12 @@ export const errorTextMax = 2_048;
 /** Sections of the critical path that a report lists: 2 MB of JSON. The shortest of more are left out, and the report says so. */
 export const pathSectionsMax = 10_000;
 
+/** Failures of one trace that are followed to where they began; a report could not show more. */
+export const failureOriginsMax = 1_000;
+
+/** Sections of critical paths that are looked at for them, so that timeouts within timeouts stay affordable; then no more are followed. */
+export const searchedSectionsMax = 200_000;
+
 /** Distinct services (and peers) in one window; more fall into `overflowName`, which is never a candidate. */
 export const servicesMax = 10_000;
 

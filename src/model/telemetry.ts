@@ -62,6 +62,9 @@ interface NoValue {
 
 export type MetricKind = "gauge" | "sum" | "histogram" | "exponential_histogram" | "summary";
 
+/** OTLP's SEVERITY_NUMBER_ERROR; FATAL is above it. */
+export const errorSeverityMin = 17;
+
 /** One OTLP log record. */
 export interface LogRecord {
   readonly resource: Attributes;

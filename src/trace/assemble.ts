@@ -1,3 +1,4 @@
+import { compareText } from "../base/compare-text.ts";
 import { spanIdHash, type TraceId, traceIdFromWords } from "../model/ids.ts";
 import { traceSpansMax } from "../model/limits.ts";
 import { exactWeight } from "../model/red.ts";
@@ -7,7 +8,7 @@ import { nanosFromWords } from "../model/time.ts";
 import { correctClocks } from "./clock-skew.ts";
 import { limitRows } from "./limit-rows.ts";
 import { mergeReports } from "./merge-reports.ts";
-import { compareContent, compareText, resolveSameId } from "./same-id.ts";
+import { compareContent, resolveSameId } from "./same-id.ts";
 import { semanticsOf } from "./semantics.ts";
 import { SpanNode, type TimeWords } from "./span-node.ts";
 import type { ClockOffset, Episode, RowRef, Trace } from "./trace.ts";

@@ -1,3 +1,4 @@
+import { lateEndShare } from "../model/scoring.ts";
 import type { SpanNode } from "./span-node.ts";
 import type { ClockOffset } from "./trace.ts";
 import { areCallHalves, gaveUp, haveDifferentClocks, isAsynchronous } from "./waiting.ts";
@@ -37,9 +38,6 @@ function liesWithin(parent: SpanNode, child: SpanNode): boolean {
   if (child.start < parent.start) return false;
   return child.end - parent.end <= (child.end - child.start) * lateEndShare;
 }
-
-/** How much of its duration a span may end behind its caller. */
-const lateEndShare = 0.1;
 
 function isComparable(parent: SpanNode, child: SpanNode): boolean {
   return (

@@ -1,12 +1,10 @@
 import { grow } from "../base/grow.ts";
 import { spanIdHash } from "../model/ids.ts";
+import { episodeGapNanos } from "../model/scoring.ts";
 import type { NodeNaming } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import { type AssemblyOptions, assembleTrace } from "./assemble.ts";
 import type { Episode, RowRef, Trace } from "./trace.ts";
-
-/** As long may nothing happen in a trace: what comes later and hangs on nothing before is another request with the same id. */
-const episodeGapNanos = 3_600_000_000_000;
 
 /** What one request sent. */
 export interface EpisodeRows {

@@ -1,3 +1,5 @@
+import { failureOriginsMax, searchedSectionsMax } from "../model/limits.ts";
+import { clockTickNanos, noSlowerFactorMax, serverShareMin } from "../model/scoring.ts";
 import { SpanKind } from "../model/span-table.ts";
 import { criticalPath } from "./critical-path.ts";
 import { calleeNameOf, peerOf, remoteChild } from "./peers.ts";
@@ -64,17 +66,6 @@ export interface FailureOrigin {
 /** How long an operation of a service usually takes, in nanoseconds; null where too little is known. */
 export type UsualDuration = (service: string, operation: string) => number | null;
 
-/** More failures than this in one trace are not followed one by one: the report could not show them. */
-const originCountMax = 1000;
-/** Sections of critical paths looked at in one trace, so that timeouts within timeouts stay affordable. */
-const pathSectionsMax = 200_000;
-/** Some SDKs read the start from a clock of milliseconds and the duration from a finer one, so a short call may seem to start after its caller's end. */
-const clockTickNanos = 1_000_000;
-/** A callee counts as "no slower than usual" up to this multiple of its median. */
-const usualFactorMax = 1.5;
-/** A caller's wait counts as a network gap when the callee ran for less than this share of it. */
-const serverShareMin = 0.5;
-
 /**
  * For each failure of a trace, the work where it began: down from the topmost failed span through failed work that it
  * waited for, past attempts that a later one made good, into slow work when the caller only gave up waiting. Spans that
@@ -89,7 +80,7 @@ export function failureOrigins(trace: Trace, usualDuration: UsualDuration): read
     usualDuration,
     retries: new Retries(trace),
     isLookedThrough: new Map(),
-    pathSectionsLeft: pathSectionsMax,
+    pathSectionsLeft: searchedSectionsMax,
   };
   for (const span of trace.spans) {
     if (!span.failed || isExplainedAbove(search, span)) continue;
@@ -108,7 +99,7 @@ export function failureOrigins(trace: Trace, usualDuration: UsualDuration): read
         ...settled,
       });
     }
-    if (origins.length >= originCountMax) break;
+    if (origins.length >= failureOriginsMax) break;
   }
   return origins;
 }
@@ -318,7 +309,7 @@ function slowWork(search: Search, span: TraceSpan, callee: TraceSpan | undefined
     }
   if (slowest === null || slowestNanos <= ownNanos) return null;
   const usualNanos = callee === undefined ? null : usualDuration(callee.service, callee.operation);
-  if (callee !== undefined && usualNanos !== null && durationOf(callee) <= usualNanos * usualFactorMax)
+  if (callee !== undefined && usualNanos !== null && durationOf(callee) <= usualNanos * noSlowerFactorMax)
     return {
       ...ownError(span, null),
       edge: { caller: span.service, callee: callee.service },

@@ -1,3 +1,5 @@
+import { compareText } from "../base/compare-text.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import { textOf } from "../model/attributes.ts";
 import { meaningfulAttributes } from "../model/semconv.ts";
 import { SpanKind, type SpanTable } from "../model/span-table.ts";
@@ -34,13 +36,14 @@ export function resolveSameId<T extends SameIdRecord>(
   merge: (reports: readonly T[]) => T,
 ): SameIdResult<T> {
   const versions = new Map<string, T[]>();
-  for (const record of records) if (!isOpen(record)) addTo(versions, identityKey(record), record);
+  for (const record of records)
+    if (!isOpen(record)) mapEntry(versions, identityKey(record), () => []).push(record);
   const open = records.filter(isOpen);
   const owners = ownersOf(open.length > 0 ? versions.values() : []);
   const strays: T[] = [];
   for (const record of open) {
     const [owner, ...others] = owners.get(partialKey(record)) ?? [];
-    if (owner === undefined) addTo(versions, identityKey(record), record);
+    if (owner === undefined) mapEntry(versions, identityKey(record), () => []).push(record);
     else if (others.length === 0) owner.push(record);
     else strays.push(record);
   }
@@ -66,15 +69,9 @@ function ownersOf<T extends SameIdRecord>(groups: Iterable<T[]>): ReadonlyMap<st
   const owners = new Map<string, T[][]>();
   for (const group of groups) {
     const { kind, service } = group[0] as T;
-    for (const key of [service, `${kind} ${service}`]) addTo(owners, key, group);
+    for (const key of [service, `${kind} ${service}`]) mapEntry(owners, key, () => []).push(group);
   }
   return owners;
-}
-
-function addTo<T>(groups: Map<string, T[]>, key: string, item: T): void {
-  const group = groups.get(key);
-  if (group === undefined) groups.set(key, [item]);
-  else group.push(item);
 }
 
 /** Whether a record does not say enough to know whose it is. */
@@ -228,8 +225,4 @@ function attributesIn(
     texts.push(`${key}=${typeof value} ${textOf(value)}`);
   }
   return texts;
-}
-
-export function compareText(a: string, b: string): number {
-  return a === b ? 0 : a < b ? -1 : 1;
 }

@@ -1,8 +1,6 @@
 import { type Problem, type ProblemKind, problemSpansMax } from "../model/problems.ts";
+import { toldSkewNanos } from "../model/scoring.ts";
 import { type ClockOffset, type RowRef, spanIdOf } from "./trace.ts";
-
-/** Shifts below this are corrected without a word: rounding of timestamps makes such ones. */
-const skewReportedNanos = 1_000_000;
 
 /** One sentence per flaw, without ids, so that equal flaws of many traces can be counted together. */
 const flaws = {
@@ -83,7 +81,7 @@ export class TraceProblems {
     if (offsets.length === 0) return;
     const clocksOf = new Map<string, Set<string>>();
     for (const { clock, service, shiftNanos } of offsets) {
-      if (Math.abs(shiftNanos) < skewReportedNanos) continue;
+      if (Math.abs(shiftNanos) < toldSkewNanos.analysis) continue;
       const clocks = clocksOf.get(service) ?? new Set();
       clocksOf.set(service, clocks.add(clock));
     }

@@ -1,3 +1,4 @@
+import { clockTickNanos, clockToleranceShare } from "../model/scoring.ts";
 import { SpanKind } from "../model/span-table.ts";
 import { semanticsOf } from "./semantics.ts";
 import type { TraceSpan } from "./trace.ts";
@@ -16,15 +17,6 @@ export function isAsynchronous(parent: TraceSpan, child: TraceSpan): boolean {
 export function haveDifferentClocks(a: TraceSpan, b: TraceSpan): boolean {
   return a.host !== b.host || (a.host === "" && a.service !== b.service);
 }
-
-/** Between different clocks, a child may end this share of its parent's duration after it and still be waited for. */
-const clockToleranceShare = 0.01;
-
-/**
- * On one clock, a child may end this much after its parent, at most the share above, and still be waited for: some SDKs read
- * the start from a clock of milliseconds and the duration from a finer one.
- */
-const clockTickNanos = 1_000_000;
 
 /** Earlier than any time. */
 const neverWaited = Number.NEGATIVE_INFINITY;

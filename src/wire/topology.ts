@@ -2,7 +2,7 @@ import { structuralReport } from "../advice/structural-texts.ts";
 import type { Language } from "../analysis/report.ts";
 import { runStructuralEngine, type StructuralInput } from "../cascade/structural-engine.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
-import type { HealthCheck, HealthMetrics } from "../health/health.ts";
+import { type HealthCheck, type HealthMetrics, healthMetricNames } from "../health/health.ts";
 import { JsonSyntaxError, type OrderedJson, parseJsonOrdered } from "./parse-json-ordered.ts";
 import { writeJson } from "./write-json.ts";
 
@@ -40,19 +40,7 @@ export function debugLine(line: string, options: TopologyOptions & { readonly la
   }
 }
 
-const knownMetrics: ReadonlySet<string> = new Set([
-  "error_rate",
-  "response_time_p99",
-  "cpu_usage",
-  "memory_usage",
-  "queue_depth",
-  "connection_count",
-  "max_connections",
-  "deadlock_count",
-  "slow_query_count",
-  "timeout_count",
-  "rate_limit_hits",
-] satisfies readonly (keyof HealthMetrics)[]);
+const knownMetrics: ReadonlySet<string> = new Set(healthMetricNames);
 
 function readJson(text: string): OrderedJson {
   try {

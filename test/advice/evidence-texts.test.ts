@@ -83,10 +83,36 @@ describe("what a fact says", () => {
     );
   });
 
+  test("who alone could not reach another, in a window", () => {
+    const alone = (otherCalls: number): EvidenceFact => ({
+      kind: "alone_unreached",
+      service: "shop",
+      callee: "db",
+      otherCalls,
+      visible: 10,
+      hidden: 2,
+    });
+    checkTexts(
+      alone(340),
+      "it alone could not reach db, 12 times; 340 calls of others got through",
+      "이 서비스만 db에 연결하지 못함 (12건); 다른 호출자의 340건은 성공",
+    );
+    checkTexts(alone(0), "it could not reach db, 12 times", "db에 연결하지 못함 (12건)");
+  });
+
   test("who reaches whom, where a connection did not come about", () => {
     const reach = (reachedBy: number, unreachedBy: number, alsoUnreached: number): EvidenceFact => {
       const isCaller = unreachedBy === 0;
-      return { kind: "reach", caller: "shop", callee: "db", isCaller, reachedBy, unreachedBy, alsoUnreached };
+      return {
+        kind: "reach",
+        caller: "shop",
+        callee: "db",
+        isCaller,
+        reachedBy,
+        reachedCalls: 40 * reachedBy,
+        unreachedBy,
+        alsoUnreached,
+      };
     };
     checkTexts(
       reach(1, 0, 2),

@@ -1,9 +1,29 @@
 import { expect, test } from "vitest";
 import { signedG } from "../../src/base/count-test.ts";
-import { quantileOf, quartileShift } from "../../src/base/quantile.ts";
+import { quantileOf, quantileOfUnsorted, quartileShift } from "../../src/base/quantile.ts";
 import { cliffsDelta, rankTest } from "../../src/base/rank-test.ts";
 
 const sorted = (...values: readonly number[]): Float64Array => Float64Array.from(values).sort();
+
+test("quantiles lie between the order statistics", () => {
+  expect(quantileOfUnsorted([4, 1, 3, 2], 0.5)).toBe(2.5);
+  expect(quantileOfUnsorted([10, 20], 0.95)).toBeCloseTo(19.5);
+  expect(quantileOfUnsorted([7], 0.95)).toBe(7);
+  expect(quantileOfUnsorted([], 0.5)).toBeNaN();
+});
+
+test("the rank test on 3 against 3 values without overlap", () => {
+  // U = 9, mean 4.5, variance 3 * 3 * 7 / 12 = 5.25
+  expect(rankTest(sorted(1, 2, 3), sorted(4, 5, 6))).toBeCloseTo(4.5 / Math.sqrt(5.25));
+  expect(rankTest(sorted(4, 5, 6), sorted(1, 2, 3))).toBeCloseTo(-4.5 / Math.sqrt(5.25));
+});
+
+test("the rank test takes ties into account, and says nothing of equal or missing values", () => {
+  // ranks of 1, 2, 2, 3 are 1, 2.5, 2.5, 4; U = 6.5 - 3 = 3.5; variance 4 / 12 * (5 - 6 / 12) = 1.5
+  expect(rankTest(sorted(1, 2), sorted(2, 3))).toBeCloseTo(1.5 / Math.sqrt(1.5));
+  expect(rankTest(sorted(5, 5), sorted(5, 5))).toBe(0);
+  expect(rankTest(sorted(), sorted(1, 2))).toBe(0);
+});
 
 test("ranks of equal values are shared, and the variance is corrected for them", () => {
   expect(rankTest(sorted(1, 1, 2, 2), sorted(2, 3, 3, 3))).toBeCloseTo(2.138535, 6);

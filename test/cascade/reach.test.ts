@@ -1,17 +1,17 @@
 import { expect, test } from "vitest";
+import { analyzeWindow, WindowRollup } from "../../src/analysis/analyze-window.ts";
+import { tableOf } from "../notation.ts";
+import { rawTracesOf } from "../scopes.ts";
 import { causeOf, evidenceOf, times } from "./evidence-of.ts";
 
 const refused = `
   web   GET /    0..10ms  server error
     web GET      5..9ms   client error error.type=ECONNREFUSED peer.service=cart`;
-const shopReaches = times(
-  30,
-  `
+const shopGets = `
   shop     GET /s     0..50ms  server
     shop   GET        1..40ms  client
-      cart GET /items 2..39ms  server`,
-  400,
-);
+      cart GET /items 2..39ms  server`;
+const shopReaches = times(30, shopGets, 400);
 const shopDoesNot = times(
   30,
   `
@@ -85,4 +85,30 @@ test("around the request counts too, but not the ordinary errors of a peer witho
   expect(causeOf(`${refused}\n${userUnreached}${userAnswers}`)).toBe("web network");
   const paymentErrors = userUnreached.replaceAll("error.type=ENOTFOUND", "http.response.status_code=500");
   expect(causeOf(`${refused}\n${paymentErrors}`)).toBe("cart unreachable");
+});
+
+test("a name that cannot be looked up is the caller's trouble, unless others do not reach the callee either", () => {
+  const unknown = refused.replace("ECONNREFUSED", "ENOTFOUND");
+  expect(causeOf(`${unknown}\n${times(10, unknown, 200)}`)).toBe("web network");
+  expect(causeOf(`${unknown}\n${times(10, unknown, 200)}${shopDoesNot}`)).toBe("cart unreachable");
+});
+
+/** What all requests of a text together say, as `service kind`. */
+function windowCauseOf(text: string): string {
+  const table = tableOf(text);
+  const rollup = new WindowRollup();
+  rollup.observe(table);
+  for (const trace of rawTracesOf([table])) rollup.addTrace(trace);
+  const [first] = analyzeWindow(rollup.window(), null, { language: "en" }).root_cause_candidates;
+  return `${first?.service} ${first?.kind}`;
+}
+
+test.each([
+  ["nobody else calls the callee", refused, "", "cart unreachable"],
+  ["others reach it", refused, shopReaches, "web network"],
+  ["only two calls of others reach it", refused, times(2, shopGets, 400), "cart unreachable"],
+  ["its name cannot be looked up", refused.replace("ECONNREFUSED", "ENOTFOUND"), "", "web network"],
+])("a window and one trace of it name the same where %s", (_, request, others, cause) => {
+  const text = `${request}\n${times(20, request, 200)}${others}`;
+  expect([causeOf(text), windowCauseOf(text)]).toEqual([cause, cause]);
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 
 export const scoringPagePath = "docs/scoring.md";
-const tablePath = "src/cascade/scoring.ts";
+const tablePath = "src/model/scoring.ts";
 
 /** Constants that one comment explains together. */
 interface Explained {
@@ -52,7 +52,7 @@ export function scoringPage(): string {
 }
 
 const mark =
-  "<!-- Below, everything is written by `npm run docs` from src/cascade/scoring.ts; a test compares. -->";
+  "<!-- Below, everything is written by `npm run docs` from src/model/scoring.ts; a test compares. -->";
 
 function valueCell(value: string): string {
   const plain = value

@@ -8,7 +8,7 @@ import type {
   WindowReport,
 } from "../../analysis/report.ts";
 import type { CertaintyBars } from "../../cascade/candidate.ts";
-import { traceBars, windowBars } from "../../cascade/scoring.ts";
+import { traceBars, windowBars } from "../../model/scoring.ts";
 import type { Block, Outcome, ReportDocument, Section } from "./document.ts";
 import { counted, listed, milliseconds, moment, rangeText, rowCountMax } from "./figures.ts";
 import { graphPicture, structuralPicture, traceHighlight, windowHighlight } from "./graph-picture.ts";

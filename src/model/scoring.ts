@@ -1,7 +1,27 @@
-// Every constant of scoring, with its reason. Those of one trace were not fitted to a data set; those that compare windows
-// were set while recorded incidents of three systems were looked at (docs/decisions.md).
+// Every constant that decides an answer, with its reason. Those of one trace were not fitted to a data set; those that compare
+// windows were set while recorded incidents of three systems were looked at (docs/decisions.md).
 
-import type { CertaintyBars } from "./candidate.ts";
+/** Between different clocks, a child may end this share of its parent's duration after it and still be waited for. */
+export const clockToleranceShare = 0.01;
+/**
+ * On one clock, a child may end this much after its parent, at most the share above, or start after its end, and still be waited
+ * for: some SDKs read the start from a clock of milliseconds and the duration from a finer one.
+ */
+export const clockTickNanos = 1e6;
+/** How much of its duration a span may end behind its caller: many servers end theirs when all of the answer has left. */
+export const lateEndShare = 0.1;
+/**
+ * Differences of clocks that are told: below the first they are corrected without a word, because rounding of timestamps makes
+ * such ones; clocks that NTP keeps in step differ by less than the second.
+ */
+export const toldSkewNanos = { analysis: 1e6, doctor: 5e6 } as const;
+/** As long may nothing happen in a trace: what comes later and hangs on nothing before is another request with the same id. */
+export const episodeGapNanos = 3600e9;
+
+/** A callee that was given up on is no slower than usual up to this multiple of its median: then the deadline was too tight. */
+export const noSlowerFactorMax = 1.5;
+/** A caller's wait is lost on the way when the callee ran for less than this share of it. */
+export const serverShareMin = 0.5;
 
 /** How much a failure counts that somebody above hid, against one that reached the user: it never outranks a visible one. */
 export const visibilityWeight = { visible: 1, masked: 0.12, retried: 0.06 } as const;
@@ -31,6 +51,9 @@ export const breakerWord =
   /circuit[ _-]?(?:breaker)?[^.]{0,60}\bopen|CallNotPermitted|Broken ?Circuit|Circuit ?Breaker ?Open|CircuitOpen|upstream_overflow|short-circuited/i;
 /** How much of such a failure the callee answers for; the rest stays with the one that failed. */
 export const breakerPart = 0.7;
+
+/** More spans are no single request, and what they do together is no habit. */
+export const judgedSpansMax = 10_000;
 
 /** The smallest population from which a usual duration or error ratio is read: below it a median says little. */
 export const usualRequestsMin = 20;
@@ -107,7 +130,7 @@ export const rivalWeight = 0.5;
 export const missingSpansCostMax = 0.5;
 
 /** From these confidences on a verdict says "root cause" and "probable"; below, the evidence is called insufficient. */
-export const traceBars: CertaintyBars = { confident: 0.7, probable: 0.35 };
+export const traceBars = { confident: 0.7, probable: 0.35 } as const;
 
 /** How many candidates and facts a report lists. */
 export const candidateCountMax = 10;
@@ -232,8 +255,9 @@ export const goneShareMax = 0.25;
  * than this multiple of usual ones. Calls for each request that rose by this factor, at least half of them failed, are a storm
  * of retries; requests for each second that rose by it are a surge. A dependency is needed where most requests fail with it,
  * and can be done without where hardly any does. Other calls are in order while their median is below this multiple; of waits
- * that end alike (their quartiles lie within this part of the median), a deadline made the end. Candidates get advice down to
- * this part of the first one's score.
+ * that end alike (their quartiles lie within this part of the median), a deadline made the end, and it is too short where a
+ * healthy callee may need longer (the high quantile of its times). Candidates get advice down to this part of the first one's
+ * score.
  */
 export const adviceRule = {
   requestsMin: 5,
@@ -245,6 +269,7 @@ export const adviceRule = {
   aloneMax: 0.05,
   inOrderFactorMax: 1.2,
   deadlineSpreadMax: 0.1,
+  highQuantile: 0.99,
   nearLimitMin: 0.7,
   scoreShareMin: 0.5,
 } as const;
@@ -276,7 +301,7 @@ export const rightByScore: readonly (readonly [score: number, right: number])[] 
   [1, 0.97],
 ];
 /** What that is to be for words of a window: these are scores of 0.3 and 0.4. */
-export const windowBars: CertaintyBars = { probable: 0.7, confident: 0.9 };
+export const windowBars = { confident: 0.9, probable: 0.7 } as const;
 /** What adds less to a score is no evidence that something is wrong: of latency it stands for a 500th of a request. */
 export const hintScoreMin = 0.03;
 /**
@@ -297,6 +322,19 @@ export const visitsMax = 1_000_000;
 export const visitNamesMax = 200_000;
 /** Distinct sets of steps, 100 bytes each; visits with further ones are known to have done something else, no more. */
 export const shapesMax = 500_000;
+
+/**
+ * What of a log line its template is made of, in characters and words (lines of one kind differ behind that), and of the text
+ * that names the cause of a failure.
+ */
+export const logTemplateRule = { length: 600, words: 14, causeLength: 200 } as const;
+
+/** Soft limits can be passed, but what is called a share and is larger than this is none: it counts bytes or percent. */
+export const plausibleShareMax = 2;
+/** What a metric said longer ago holds no more: exporters send every 10 to 60 seconds. */
+export const metricStaleNanos = 300e9;
+/** A counter that began to count this long before the first data, or later, is taken to have begun with it. */
+export const counterStartSlackNanos = 300e9;
 
 /**
  * The metrics of a window against a healthy time, in robust standard deviations (1.4826 times the median deviation from the
@@ -348,3 +386,67 @@ export const independentCauseShare = 0.7;
 export const requiredCallMin = 0.5;
 /** Candidates of which it is told what was better without them. */
 export const whatIfCountMax = 3;
+
+/** When a service is unhealthy or noticeable: given by the structural report, whose numbers are fixed. */
+export const defaultHealthLimits = {
+  errorRateMax: 0.05,
+  responseTimeP99SecondsMax: 1,
+  cpuUsageMax: 0.8,
+} as const;
+/**
+ * The impact score of the structural report, how many of its candidates get recommendations of their own, and the blast radius
+ * up to which it gives no general ones. All given, none is tuned.
+ */
+export const structuralRule = {
+  calleeWeight: 0.3,
+  nearnessWeight: 0.7,
+  recommendedCount: 3,
+  containedBlastRadiusMax: 2,
+} as const;
+
+/**
+ * When an operation fares worse than before. A likelihood ratio of 18 has p 2e-5: with one look a minute, so many false alarms
+ * a week for each operation as for all together, since the bar rises with their number. Fewer requests say nothing; so many more
+ * failures, and so much larger a share, are worth waking somebody. A request is slow if it takes longer than all but
+ * `usualSlowShare` did in every piece of the time before; so many have to be, and the slowest of them so much slower.
+ */
+export const anomalyRule = {
+  testMin: 18,
+  recentRequestsMin: 5,
+  usualRequestsMin: 30,
+  excessFailuresMin: 3,
+  failureShareRiseMin: 0.02,
+  usualSlowShare: 0.05,
+  slowShareMin: 0.2,
+  slowdownMin: 1.25,
+} as const;
+
+/**
+ * What a report shows of a failing path: the ways of so many origins; of a long path its ends, which say what the user saw and
+ * what failed; of what stands beside a span, the operations with most of the time.
+ */
+export const shownPath = { origins: 5, atTop: 200, atEnd: 800, groups: 3 } as const;
+/** Names that are alike make a flood of services when there are this many of them; so many floods are named. */
+export const serviceFlood = { namesMin: 100, shownMax: 3 } as const;
+/** So many traces that all failed are no chance: a sampler may have kept only these. */
+export const biasedTracesMin = 50;
+
+/**
+ * What is wrong with instrumentation. A clock that is wrong is so in many traces; a few spans that do not fit are odd calls. Bare
+ * numbers in names are ids when there are this many of them; attribute names number the parts of a list too. So many different
+ * names of spans, and so large a share of all, are more than there are kinds of work. A longer trace is hard to read and to keep.
+ */
+export const doctorRule = {
+  skewedShareMin: 0.2,
+  numberedNamesMin: 5,
+  numberedAttributesMin: 20,
+  manyNamesMin: 200,
+  manyNamesShareMin: 0.1,
+  hugeTraceSpans: 10_000,
+} as const;
+/** So many traces, nearly all of them failed, are more than bad luck. */
+export const onlyFailedRule = { tracesMin: 20, shareMin: 0.95 } as const;
+/** Operations that differ in everything else do not begin at the same duration, unless somebody drew a line there. */
+export const onlySlowRule = { operationsMin: 3, tracesMin: 10, nanosMin: 20e6, spreadMax: 1.1 } as const;
+/** What a finding takes from the score of a service where it affects all of it: two critical ones leave a quarter. */
+export const findingPenalty = { critical: 0.5, warning: 0.2, info: 0.03 } as const;
