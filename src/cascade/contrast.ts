@@ -1,4 +1,4 @@
-import { type Share, signedG } from "../base/count-test.ts";
+import { chanceOfG, type Share, signedG } from "../base/count-test.ts";
 import {
   almostAlways,
   backgroundTestMin,
@@ -10,7 +10,7 @@ import {
   labelWeight,
   newErrorMargin,
   strengthMax,
-  symptomTestMin,
+  symptomChanceMax,
 } from "../model/scoring.ts";
 import type { SortedUnits, UnitLabel, UnitPair } from "./units.ts";
 
@@ -73,7 +73,7 @@ export function contrast(pair: UnitPair, { hasDrift }: { readonly hasDrift: bool
   }
   const chance = chanceOf(looked.filter((each) => couldTell(each, pair)).length);
   const symptoms = looked
-    .filter(({ strength }) => strength >= symptomTestMin)
+    .filter(({ strength }) => isUnusual(strength))
     .map((symptom) => ({
       ...symptom,
       margin: symptom.strength - chance + (isNewError(symptom, pair) ? newErrorMargin : 0),
@@ -255,6 +255,11 @@ function symptomOf(
   return { key, label, before, after, g, strength, margin: 0 };
 }
 
+/** Whether a change of a count with this likelihood ratio is more than one expects of chance. */
+export function isUnusual(g: number): boolean {
+  return chanceOfG(g) <= symptomChanceMax;
+}
+
 /**
  * Whether a label could have become a symptom, as often as it was seen in both windows together. What could not, because it
  * is too rare or always there, is no comparison that may be right by chance (Tarone 1990).
@@ -265,7 +270,7 @@ function couldTell({ label, before, after }: Symptom, { labels }: UnitPair): boo
   const reaches = (countBefore: number): boolean => {
     const was = { count: countBefore, of: before.of };
     const g = signedG(was, { count: seen - countBefore, of: after.of });
-    return !(is.isError && g < 0) && weightOf(is, { g, before: was }) * Math.abs(g) >= symptomTestMin;
+    return !(is.isError && g < 0) && isUnusual(weightOf(is, { g, before: was }) * Math.abs(g));
   };
   return reaches(Math.max(0, seen - after.of)) || reaches(Math.min(seen, before.of));
 }

@@ -8,14 +8,13 @@ import {
   hiddenStrength,
   manyServicesMin,
   manyServicesTestBase,
-  marginMin,
   unreferencedErrorRatio,
 } from "../model/scoring.ts";
 import type { BlameSums, FailureSums } from "./blame.ts";
 import { mostFrequent } from "./blame.ts";
 import type { Candidate, CauseKind, EvidenceFact } from "./candidate.ts";
 import type { ResolvedBlame } from "./resolve-blame.ts";
-import type { SignalFinding, SignalFindings, SignalResult } from "./signals.ts";
+import { type SignalFinding, type SignalFindings, type SignalResult, withoutTest } from "./signals.ts";
 
 export interface ErrorQuestion {
   readonly sums: BlameSums;
@@ -66,7 +65,7 @@ function marginsOf(
   { sums, baseline, trafficRatioOf }: ErrorQuestion,
   requests: number,
 ): ReadonlyMap<string, number> {
-  if (baseline === null) return new Map([...findings.keys()].map((service) => [service, marginMin.finding]));
+  if (baseline === null) return new Map([...findings.keys()].map((service) => [service, withoutTest]));
   const before = requestsOf(baseline);
   const chance = chanceOf(sums.failures.size);
   const sure = (service: string, count: (failures: FailureSums) => number): number => {

@@ -6,10 +6,9 @@ import {
   factsPerSignalMax,
   latencyFloorNanos,
   latencyShift,
-  legFactor,
   legShareMin,
-  marginMin,
   messageQuantile,
+  otherEndDiscount,
   otherInstancesPart,
   valuesPerSeriesMin,
 } from "../model/scoring.ts";
@@ -17,7 +16,7 @@ import type { EvidenceFact, SlowerFact } from "./candidate.ts";
 import { type Carriers, carriersOf, type SeriesPair, type Sides } from "./carriers.ts";
 import type { LatencySide, Series } from "./latency-series.ts";
 import { type Shift, shiftOf } from "./shift.ts";
-import type { SignalFinding, SignalResult } from "./signals.ts";
+import { type SignalFinding, type SignalResult, withoutTest } from "./signals.ts";
 
 /**
  * Which services became slower, as a share of what a request took before. Own work speaks for its service. What a call
@@ -40,7 +39,7 @@ export function latencySignal(before: LatencySide, after: LatencySide): SignalRe
     const slower = [...roles.values()].flat().filter(({ effectNanos }) => effectNanos > 0);
     // what is clearly apart was asked for more than a rank test of few values can say
     const ratios = slower.map(({ shift }) => shift.z ** 2 - chance);
-    const floor = slower.some(({ shift }) => shift.isApart) ? marginMin.finding : Number.NEGATIVE_INFINITY;
+    const floor = slower.some(({ shift }) => shift.isApart) ? withoutTest : Number.NEGATIVE_INFINITY;
     margins.set(service, Math.max(floor, ...ratios));
   }
   return { findings, margins };
@@ -173,7 +172,7 @@ function groupsOf(compared: readonly Compared[]): ReadonlyMap<string, Roles> {
     }
     // a peer's time is its own, and a message waits for who works on it
     const leader = slowEnd ?? (isCallee || series.kind !== "call" ? "callee" : "caller");
-    const other = slowEnd === null ? legFactor : otherInstancesPart;
+    const other = slowEnd === null ? 1 - otherEndDiscount : otherInstancesPart;
     put(series.callee, "called", {
       ...each,
       factor: leader === "callee" ? 1 : other,

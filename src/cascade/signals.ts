@@ -25,10 +25,13 @@ export interface SignalResult {
   readonly findings: SignalFindings;
   /**
    * by service, how far its strongest evidence (a likelihood ratio) is above `2 ln(n)`, which the largest of so many
-   * comparisons as were made comes near by chance
+   * comparisons as were made comes near by chance; `withoutTest` for what needs no test
    */
   readonly margins: ReadonlyMap<string, number>;
 }
+
+/** The margin of evidence of which more was asked than a test of numbers can say. */
+export const withoutTest = Number.POSITIVE_INFINITY;
 
 /** One line of a log as it can be compared with others, joined to the span that wrote it. */
 export interface LogLine {

@@ -1,7 +1,7 @@
 import { type Share, signedG } from "../base/count-test.ts";
-import { factsPerSignalMax, stopAfterCall, strengthMax, symptomTestMin } from "../model/scoring.ts";
+import { factsPerSignalMax, stopAfterCall, strengthMax } from "../model/scoring.ts";
 import type { CauseKind, EvidenceFact, SymptomFact } from "./candidate.ts";
-import type { Concentration, Contrast, Symptom } from "./contrast.ts";
+import { type Concentration, type Contrast, isUnusual, type Symptom } from "./contrast.ts";
 import type { SignalFinding, SignalResult } from "./signals.ts";
 import type { UnitLabel, UnitPair, Units } from "./units.ts";
 
@@ -175,7 +175,7 @@ function stopOf(pair: UnitPair, scored: Scored): Stop | null {
     if (before.shapes[before.shape[row] as number]?.lastCall === last) was.count += 1;
   }
   const is = { count, of: rows.length };
-  if (signedG(was, is) < symptomTestMin) return null;
+  if (!isUnusual(signedG(was, is))) return null;
   const { callee, name: operation } = labels[last] as UnitLabel;
   return { scored, callee, operation, before: was, after: is };
 }

@@ -8,10 +8,11 @@ import {
   candidateCountMax,
   excessTestMin,
   factCountMax,
+  falseAlarmsMax,
   hintConfidenceMax,
   hintScoreMin,
   latencyTestMin,
-  marginMin,
+  marginOf,
   mixShift,
   nearLimitShare,
   rightByScore,
@@ -28,7 +29,13 @@ import { latencySideOf } from "./latency-series.ts";
 import { latencySignal } from "./latency-signal.ts";
 import { logSignal } from "./log-signal.ts";
 import { resolveBlame } from "./resolve-blame.ts";
-import type { LogLines, SignalFindings, SignalName, SignalResult } from "./signals.ts";
+import {
+  type LogLines,
+  type SignalFindings,
+  type SignalName,
+  type SignalResult,
+  withoutTest,
+} from "./signals.ts";
 import { instanceKey } from "./split-sets.ts";
 import { structureSignal } from "./structure-signal.ts";
 import type { VisitSums } from "./visit-rollup.ts";
@@ -97,8 +104,8 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
     errors,
   };
   const fused = fuse(findingsOf(signals));
-  const margin = marginOf(fused, signals);
-  const listed = margin >= marginMin.hint ? fused.slice(0, candidateCountMax) : [];
+  const margin = surestMargin(fused, signals);
+  const listed = margin >= marginOf(falseAlarmsMax.hint) ? fused.slice(0, candidateCountMax) : [];
   const scoreMin = adviceRule.scoreShareMin * (listed[0]?.score ?? 0);
   const candidates = listed.map((each) =>
     candidateOf(each, each.score >= scoreMin ? contrastOf(each, question) : []),
@@ -255,7 +262,7 @@ function judged(findings: SignalFindings): SignalResult {
       evidence.some(isNearLimit) ||
       (strength >= amountStrength.pressure && evidence[0]?.kind === "metric_rise" && !evidence[0].isShare),
   );
-  return { findings, margins: new Map(sure.map(([service]) => [service, marginMin.finding])) };
+  return { findings, margins: new Map(sure.map(([service]) => [service, withoutTest])) };
 }
 
 function findingsOf(signals: Signals): Partial<Record<SignalName, SignalFindings>> {
@@ -263,7 +270,7 @@ function findingsOf(signals: Signals): Partial<Record<SignalName, SignalFindings
 }
 
 /** How sure it is that anything is wrong at all: of the signal that is surest, of all that matter to anybody. */
-function marginOf(fused: readonly FusedFinding[], signals: Signals): number {
+function surestMargin(fused: readonly FusedFinding[], signals: Signals): number {
   let margin = Number.NEGATIVE_INFINITY;
   for (const { service, terms } of fused)
     for (const { signal, part } of terms)
@@ -326,7 +333,7 @@ function confidenceOf(
   const score = candidates[0]?.score;
   if (score === undefined) return null;
   const equals = candidates.filter((candidate) => candidate.score === score).length;
-  const most = margin >= marginMin.finding ? 1 : hintConfidenceMax;
+  const most = margin >= marginOf(falseAlarmsMax.finding) ? 1 : hintConfidenceMax;
   return Math.round(Math.min(most, (calibrated(score) / equals) * completeness) * 1000) / 1000;
 }
 

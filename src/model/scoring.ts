@@ -185,8 +185,8 @@ export const slowTail = { quantile: 0.95, factor: 2 } as const;
 export const driftFactor = 2;
 /** Where at least this share of what a call lost came after its callee was done, the callee answers late. */
 export const legShareMin = 0.25;
-/** What time counts for the other end of a call. Weak, because a starved receiver looks like a late sender. */
-export const legFactor = 0.9;
+/** By this part less time counts for the other end of a call. Little, because a starved receiver looks like a late sender. */
+export const otherEndDiscount = 0.1;
 /**
  * What calls lose at some instances of one end, and less than this part of it at the others, lies at that end: the other end
  * serves them all alike, and it counts no more than this for it.
@@ -195,8 +195,8 @@ export const otherInstancesPart = 0.25;
 /** No request is shorter: for clocks that stand still. */
 export const latencyFloorNanos = 1000;
 
-/** A change of a count is a symptom from this likelihood ratio on: p 0.014, evidence for an order, no alarm by itself. */
-export const symptomTestMin = 6;
+/** A change of a count is a symptom if chance alone makes it at most so often: evidence for an order, no alarm by itself. */
+export const symptomChanceMax = 0.015;
 /** A trouble that was there before rose in the system as a whole from here on: p 5e-4. */
 export const backgroundTestMin = 12;
 /** What so many visits of an operation show is part of it. */
@@ -221,11 +221,17 @@ export function chanceOf(comparisons: number): number {
   return 2 * Math.log(Math.max(1, comparisons));
 }
 /**
- * How far above that the strongest evidence of a window must be for a hint, and for a finding. By chance alone a hint comes up
- * in about one of 40 healthy windows, a finding in one of 70 (`0.3 exp(-margin / 2)`). On 120 simulated healthy windows, with
- * more load, another mix of requests or a new release, steps and lines that are left out reach 4.1.
+ * In what part of healthy windows chance alone may bring up a hint, and a finding. On 120 simulated ones, with more load, another
+ * mix of requests or a new release, steps and lines that are left out came near to what a hint needs.
  */
-export const marginMin = { hint: 5, finding: 6 } as const;
+export const falseAlarmsMax = { hint: 0.025, finding: 0.015 } as const;
+/**
+ * How far above that the strongest evidence of a window is when chance alone comes so far in this part of healthy windows: the
+ * upper tail of chi-square times the number of comparisons, where that number cancels out but for a slow factor of about 0.3.
+ */
+export function marginOf(falseAlarms: number): number {
+  return 2 * Math.log(0.3 / falseAlarms);
+}
 /** An error that was never seen before is believed sooner: healthy windows hardly ever have one, however few requests show it. */
 export const newErrorMargin = 5;
 /**
