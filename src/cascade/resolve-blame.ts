@@ -4,6 +4,7 @@ import { almostAlways, mostly } from "../model/scoring.ts";
 import { type BlameSums, FailureSums, type NodeNames } from "./blame.ts";
 import type { Edge } from "./candidate.ts";
 import { Reach } from "./reach.ts";
+import type { WaySums } from "./way-sums.ts";
 
 /** A service that alone could not reach another one. */
 interface Unreached {
@@ -58,20 +59,27 @@ function move(failures: Map<string, FailureSums>, from: string, to: string): voi
   failures.set(to, blamed);
 }
 
-/** Where a breaker kept most failing requests from calling: whose calls failed most before it did; null = nobody's. */
+/** Where a breaker kept most failing requests from calling: whose failures came up to it most before it did; null = nobody's. */
 function heldBackFrom(
   service: string,
   { visible, hidden, heldBack }: FailureSums,
   failures: ReadonlyMap<string, FailureSums>,
 ): string | null {
   if (heldBack < mostly * (visible + hidden)) return null;
-  const failed = [...failures].flatMap(([callee, { edges }]) =>
-    [...edges.values()]
-      .filter((edge) => callee !== service && edge.caller === service && edge.callee === callee)
-      .map(({ count }) => ({ callee, count })),
-  );
-  const [most] = failed.sort((a, b) => b.count - a.count || (a.callee < b.callee ? -1 : 1));
-  return most?.callee ?? null;
+  const failed = [...failures]
+    .filter(([origin]) => origin !== service)
+    .map(([origin, { ways }]) => ({ origin, count: reaching(service, ways.values()) }))
+    .filter(({ count }) => count > 0);
+  const [most] = failed.sort((a, b) => b.count - a.count || (a.origin < b.origin ? -1 : 1));
+  return most?.origin ?? null;
+}
+
+/** How many requests failed on a way that led to this caller. */
+function reaching(caller: string, ways: Iterable<WaySums>): number {
+  let count = 0;
+  for (const { steps } of ways)
+    for (const step of steps.values()) if (step.edge.caller === caller) count += step.count;
+  return count;
 }
 
 interface SingleCaller extends Edge {
