@@ -141,6 +141,23 @@ test("callers that fail at once instead of calling a broken service were kept fr
   checkReach({ before: shop(), after }, ["cart -> web breaker 15", "cart -> web error 15"], ["cart", "web"]);
 });
 
+test("who made a breaker open answers for what it held back, also through a service in between", () => {
+  const after: Request = (i) =>
+    i % 2 === 0
+      ? `
+web     GET /cart  0..80ms server error TRACE
+  web   GET cart   5..70ms client error
+    cart GET /items 10..60ms server error
+      cart GET stock 15..50ms client error
+        stock GET /stock 20..40ms server error exception="IllegalState: no shelf"`
+      : `
+web     GET /cart  0..8ms server error TRACE exception="CallNotPermittedException: circuit breaker of cart is open"`;
+  const before: Request = (i) => after(i * 2).replaceAll(/ error( exception=.*)?/g, "");
+  const report = reportOf({ before, after });
+  expect(report.root_cause_candidates[0]?.service).toBe("stock");
+  expect(report.root_cause_candidates[0]?.evidence[0]?.statement).toContain("60 of 60 requests failed");
+});
+
 test("messages that nobody works on any more do not hurt who sends them", () => {
   const sending =
     (isConsumed: boolean): Request =>
