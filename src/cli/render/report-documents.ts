@@ -88,6 +88,10 @@ export function traceDocument(report: TraceReport, language: Language): ReportDo
   };
 }
 
+function baselineFact({ reason, ...range }: NonNullable<WindowReport["baseline"]>): string {
+  return reason === undefined ? rangeText(range) : `${rangeText(range)} (${reason})`;
+}
+
 /** What happened in a span of time. */
 export function windowDocument(report: WindowReport, language: Language): ReportDocument {
   const { window, baseline, totals } = report;
@@ -100,7 +104,7 @@ export function windowDocument(report: WindowReport, language: Language): Report
       facts: [
         ...confidenceFact(report.confidence, windowBars, language),
         `${label("window", language)} ${rangeText(window)}`,
-        `${label("baseline", language)} ${baseline === null ? label("no_baseline", language) : rangeText(baseline)}`,
+        `${label("baseline", language)} ${baseline === null ? label("no_baseline", language) : baselineFact(baseline)}`,
         counted(totals.traces, "one_trace", "traces_count", language),
         counted(totals.spans, "one_span", "spans", language),
         counted(totals.services, "one_service", "services_count", language),
