@@ -92,7 +92,7 @@ function baselineFact({ reason, ...range }: NonNullable<WindowReport["baseline"]
   return reason === undefined ? rangeText(range) : `${rangeText(range)} (${reason})`;
 }
 
-/** What happened in a span of time. */
+/** What happened in a span of time: what one screen has room for is why, who is hit and what to do. */
 export function windowDocument(report: WindowReport, language: Language): ReportDocument {
   const { window, baseline, totals } = report;
   return {
@@ -116,9 +116,9 @@ export function windowDocument(report: WindowReport, language: Language): Report
         kind: "facts",
         rows: windowHit(report, language),
       }),
+      section("what_to_do", language, todo(adviceItems(report))),
       section("how_it_spread", language, waysTable(report, language)),
       section("without_cause", language, whatIfFacts(report, language)),
-      section("what_to_do", language, todo(adviceItems(report))),
       section("onset", language, onsetBlock(report)),
       section("services", language, statesTable(report.service_states, language)),
       section("in_general", language, todo(generalItems(report))),
