@@ -84,7 +84,7 @@ function measure(folder: string, spans: number): Measured {
     seconds: (ended - started) / 1000,
     cpuSeconds: (user + system) / 1e6,
     reportSeconds: (ended - folded) / 1000,
-    peakBytes: peakBytes(),
+    peakBytes: largestPeak(),
   };
 }
 
@@ -117,7 +117,7 @@ function forgetPeak(): void {
   if (process.platform === "linux") writeFileSync("/proc/self/clear_refs", "5");
 }
 
-function peakBytes(): number {
+function largestPeak(): number {
   if (process.platform !== "linux") return process.resourceUsage().maxRSS * 1024;
   return Number(/VmHWM:\s*(\d+)/.exec(readFileSync("/proc/self/status", "latin1"))?.[1]) * 1024;
 }
