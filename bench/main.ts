@@ -8,6 +8,7 @@ import { benchReadFiles } from "./read-files.ts";
 import { benchServer } from "./server.ts";
 import { benchTracesJson } from "./traces-json.ts";
 import { benchTracesProtobuf } from "./traces-protobuf.ts";
+import { benchWindows } from "./windows.ts";
 
 /** `--quick` measures with a tenth of the spans. */
 export interface BenchOptions {
@@ -21,6 +22,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   "read-files": benchReadFiles,
   analyze: benchAnalyze,
   "huge-traces": benchHugeTraces,
+  windows: benchWindows,
   server: benchServer,
   install: benchInstall,
 };

@@ -1,4 +1,5 @@
 import { adviceFor } from "../advice/advice.ts";
+import { type BaselineChoice, baselineText } from "../advice/baseline-texts.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
 import { BlameRollup, entryKey, type FailureSums } from "../cascade/blame.ts";
@@ -142,6 +143,13 @@ export interface WindowOptions {
   readonly failedService?: string;
   /** what was asked for; where it has no bound, the first or last minute that has a trace */
   readonly window?: WindowBounds;
+  /** the healthy time, where it was not named but chosen */
+  readonly chosenBaseline?: ChosenBaseline;
+}
+
+export interface ChosenBaseline {
+  readonly bounds: WindowBounds;
+  readonly choice: BaselineChoice;
 }
 
 /** The report of a window, against a healthy time where there is one. */
@@ -169,7 +177,7 @@ export function analyzeWindow(
   const onsetOrder = onsetOrderOf(onsets);
   return {
     window: windowJson(scope, options.window),
-    baseline: baseline === null ? null : windowJson(baseline.scope, undefined),
+    baseline: baseline === null ? null : baselineJson(baseline.scope, options),
     verdict: windowVerdict(
       {
         requests,
@@ -262,6 +270,14 @@ function windowJson({ totals }: Scope, asked: WindowOptions["window"]): WindowRe
   const from = asked?.from ?? totals.from ?? (0n as UnixNanos);
   const to = asked?.to ?? totals.to ?? (0n as UnixNanos);
   return { from: formatTime(from), to: formatTime(to) };
+}
+
+function baselineJson(
+  scope: Scope,
+  { chosenBaseline: chosen, language }: WindowOptions,
+): WindowReport["baseline"] {
+  if (chosen === undefined) return windowJson(scope, undefined);
+  return { ...windowJson(scope, chosen.bounds), reason: baselineText(chosen.choice, language) };
 }
 
 /** Most excess failures first, then most added time, then most requests, then by name. */

@@ -252,7 +252,8 @@ export interface WhatIfEntryJson {
 
 export interface WindowReport {
   readonly window: { readonly from: string; readonly to: string };
-  readonly baseline: { readonly from: string; readonly to: string } | null;
+  /** `reason` = how it was chosen, where nobody named it */
+  readonly baseline: { readonly from: string; readonly to: string; readonly reason?: string } | null;
   readonly verdict: string;
   readonly confidence: number | null;
   readonly healthy: boolean;

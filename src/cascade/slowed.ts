@@ -99,7 +99,8 @@ function entriesIn(
     entries.set(key, entry);
     entry.requests += 1;
     if (isSlowed(sums, row, visitExcess[row] as number)) entry.slowed += 1;
-    entry.nanos += visitDeviation[row] as number;
+    // whole numbers, so that the sum is the same in whatever order the visits come
+    entry.nanos += Math.round(visitDeviation[row] as number);
   }
   return new Map(
     [...entries].map(([key, { requests, slowed, nanos }]) => [

@@ -1,5 +1,6 @@
 import { Interner } from "../base/interner.ts";
 import { PairInterner } from "../base/pair-interner.ts";
+import { sortFew } from "../base/sort-few.ts";
 import { splitSetsMax, splitValuesMax } from "../model/limits.ts";
 import { visitNamesMax } from "../model/scoring.ts";
 import type { SpanTable } from "../model/span-table.ts";
@@ -79,11 +80,15 @@ export class SplitSets {
   }
 
   #extended(set: number, service: string, attributes: readonly SplitAttribute[]): number {
-    const values = new Set<number>();
-    for (const { key, value } of attributes) values.add(this.#valueOf(service, key, value));
+    const values: number[] = [];
+    for (const { key, value } of attributes) values.push(this.#valueOf(service, key, value));
+    sortFew(values, (a, b) => a - b);
     let place = set;
-    for (const value of [...values].sort((a, b) => a - b))
-      if (value > 0) place = this.#sets.idOf(place + 1, value);
+    let last = 0;
+    for (const value of values) {
+      if (value > last) place = this.#sets.idOf(place + 1, value);
+      last = value;
+    }
     return place;
   }
 

@@ -169,8 +169,8 @@ function stopOf(pair: UnitPair, scored: Scored): Stop | null {
   if (most === undefined || most[1] < rows.length * stopAfterCall.shareMin) return null;
   const [last, count] = most;
   const was = { count: 0, of: 0 };
-  for (const [row, key] of before.key.entries()) {
-    if (key !== symptom.key) continue;
+  for (let row = 0; row < before.key.length; row += 1) {
+    if (before.key[row] !== symptom.key) continue;
     was.of += 1;
     if (before.shapes[before.shape[row] as number]?.lastCall === last) was.count += 1;
   }

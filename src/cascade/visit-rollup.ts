@@ -2,6 +2,7 @@ import { Column } from "../base/column.ts";
 import { gather } from "../base/gather.ts";
 import { Interner } from "../base/interner.ts";
 import { PairInterner } from "../base/pair-interner.ts";
+import { sortFew } from "../base/sort-few.ts";
 import { overflowName } from "../model/limits.ts";
 import { shapesMax, visitNamesMax, visitsMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
@@ -219,7 +220,7 @@ export class VisitRollup {
       last = step;
       lastCall = id;
     }
-    if (ids.length > 1) ids.sort((a, b) => a - b);
+    sortFew(ids, (a, b) => a - b);
     let set = 0;
     for (let i = 0; i < ids.length; i += 1)
       if (i === 0 || ids[i] !== ids[i - 1]) set = this.#stepSets.idOf(set, ids[i] as number) + 1;

@@ -65,7 +65,8 @@ interface Sides {
 
 function sideOf(sums: VisitSums, service: string): Side {
   const rows: number[][] = sums.callNames.map(() => []);
-  for (const [row, name] of sums.calls.name.entries()) rows[name]?.push(row);
+  const places = sums.calls.name;
+  for (let row = 0; row < places.length; row += 1) rows[places[row] as number]?.push(row);
   const named = sums.callNames
     .map((name, i) => ({ ...name, rows: rows[i] ?? [] }))
     .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));

@@ -42,28 +42,32 @@ interface Fold {
   readonly bounds: readonly TimeBounds[];
   /** sees each trace that counts, named by raw keys */
   readonly onTrace?: (trace: Trace) => void;
-  /** where logs, and metrics of all times, are kept for comparisons; null = nothing is compared with them */
+  /** where logs are kept, and of the first part metrics of all times; null = nothing is compared with them */
   readonly window: WindowRollup | null;
 }
 
+/** Parts of the same files, with one directory of services. What was wrong with the files is told of the first. */
+type Folds = readonly [Fold, ...Fold[]];
+
 /** Reads files into sums. What was wrong with them goes to standard error and into the sums' problems. */
-export async function foldFiles(run: CommandRun, inputs: readonly string[], fold: Fold): Promise<void> {
-  const { buffer } = await readFiles(run, inputs, fold, meaningfulAttributes);
+export async function foldFiles(run: CommandRun, inputs: readonly string[], ...folds: Folds): Promise<void> {
+  const { buffer } = await readFiles(run, inputs, folds, meaningfulAttributes);
   await buffer.dispose();
 }
 
 /** The same, and keeps the spans for questions about single traces. */
-export function loadFiles(run: CommandRun, inputs: readonly string[], fold: Fold): Promise<LoadedFiles> {
-  return readFiles(run, inputs, fold, null);
+export function loadFiles(run: CommandRun, inputs: readonly string[], ...folds: Folds): Promise<LoadedFiles> {
+  return readFiles(run, inputs, folds, null);
 }
 
 async function readFiles(
   run: CommandRun,
   inputs: readonly string[],
-  { rollup, bounds, onTrace, window }: Fold,
+  folds: Folds,
   attributes: AttributeNames | null,
 ): Promise<LoadedFiles> {
   const { signals } = run.settings;
+  const [{ rollup, window }] = folds;
   const use: FileUse = {
     observe(table) {
       rollup.addProblems(repairTimes(table));
@@ -71,22 +75,19 @@ async function readFiles(
     },
     metrics: (points) => {
       if (!signals.includes("metrics")) return;
-      rollup.addMetricPoints(pointsWithin(points, bounds));
+      for (const fold of folds) fold.rollup.addMetricPoints(pointsWithin(points, fold.bounds));
       window?.addMetricCourses(points);
     },
     logs: (records) => {
-      if (signals.includes("logs")) window?.addLogRecords(records);
+      if (signals.includes("logs")) for (const fold of folds) fold.window?.addLogRecords(records);
     },
     problem: (problem) => rollup.addProblems([problem]),
   };
   const buffer = await bufferSpans(run, inputs, use, attributes);
   try {
-    if (!buffer.hasLinks) rollup.expectNoLinks();
-    const folded = await foldTraces({
+    if (!buffer.hasLinks) for (const fold of folds) fold.rollup.expectNoLinks();
+    const folded = await foldTraces(folds, {
       buffer,
-      rollup,
-      bounds,
-      onTrace,
       spansMax: run.settings.trace_spans,
       progress: showProgress(run, "analysing"),
     });
@@ -190,15 +191,14 @@ const exampleIdsMax = 3;
 /** Traces between two looks at the clock. */
 export const foldBatch = 512;
 
-async function foldTraces(fold: {
-  readonly buffer: TraceBuffer;
-  readonly rollup: ScopeRollup;
-  readonly bounds: readonly TimeBounds[];
-  readonly onTrace: Fold["onTrace"];
-  readonly spansMax: number;
-  readonly progress: Progress;
-}): Promise<Pick<LoadedFiles, "someTraceIds" | "traceCount">> {
-  const { buffer, rollup, bounds, onTrace, spansMax, progress } = fold;
+async function foldTraces(
+  folds: Folds,
+  {
+    buffer,
+    spansMax,
+    progress,
+  }: { readonly buffer: TraceBuffer; readonly spansMax: number; readonly progress: Progress },
+): Promise<Pick<LoadedFiles, "someTraceIds" | "traceCount">> {
   const someTraceIds: string[] = [];
   let traceCount = 0;
   let spans = 0;
@@ -207,9 +207,11 @@ async function foldTraces(fold: {
     for (const [done, i] of groups.indicesByStart().entries()) {
       for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, { spansMax })) {
         spans += trace.spans.length + trace.omittedSpans;
-        if (!isWithin(trace.startTime, bounds)) continue;
-        rollup.addTrace(trace);
-        onTrace?.(trace);
+        for (const { rollup, bounds, onTrace } of folds) {
+          if (!isWithin(trace.startTime, bounds)) continue;
+          rollup.addTrace(trace);
+          onTrace?.(trace);
+        }
       }
       if (done % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });
       if (someTraceIds.length < exampleIdsMax) someTraceIds.push(groups.traceIdOf(i));
@@ -218,6 +220,11 @@ async function foldTraces(fold: {
   }
   progress.end();
   return { someTraceIds, traceCount };
+}
+
+/** What is compared with a window of the same files: all that is before it; null = the window has no beginning. */
+export function boundsBefore({ from }: TimeBounds): TimeBounds | null {
+  return from === null || from === 0n ? null : { from: null, to: (from - 1n) as UnixNanos };
 }
 
 /** Whether an instant lies within any of the bounds. */

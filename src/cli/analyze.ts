@@ -1,13 +1,18 @@
 import {
   analyzeWindow,
+  type ChosenBaseline,
   WindowRollup,
   type WindowRollupOptions,
   type WindowSums,
 } from "../analysis/analyze-window.ts";
+import { changePointOf } from "../analysis/change-point.ts";
+import type { WindowReport } from "../analysis/report.ts";
 import { ScopeRollup } from "../analysis/scope.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { TraceId } from "../model/ids.ts";
+import type { UnixNanos } from "../model/time.ts";
 import {
+  boundsBefore,
   foldFiles,
   loadFiles,
   noBounds,
@@ -15,7 +20,7 @@ import {
   type TimeBounds,
   timeBounds,
 } from "./analyze-files.ts";
-import { type CommandRun, writeResult } from "./command.ts";
+import { type CommandRun, note, writeResult } from "./command.ts";
 import { exitCodeOf } from "./fail-on.ts";
 import { type Printable, printableOf } from "./render/printable.ts";
 import { renderResult } from "./render-report.ts";
@@ -32,54 +37,116 @@ type ReportPrintable = Extract<Printable, { readonly report: unknown }>;
 
 async function traceOfFiles(run: CommandRun, trace: TraceId): Promise<ReportPrintable> {
   const { baseline } = run.settings;
+  const window = timeBounds(run);
   const rollup = new ScopeRollup();
-  const usual = baseline === null ? null : await baselineOfFiles(run, baseline, rollup);
-  const files = await loadFiles(run, run.operands, { rollup, bounds: [timeBounds(run)], window: null });
+  const { directory } = rollup;
+  const fold = { rollup, bounds: [window], window: null };
+  const usual = new ScopeRollup({ directory });
+  const before = baseline === null ? boundsBefore(window) : null;
+  if (baseline !== null) await foldFiles(run, baseline, { rollup: usual, bounds: [noBounds], window: null });
+  const files = await (before === null
+    ? loadFiles(run, run.operands, fold)
+    : loadFiles(run, run.operands, fold, { rollup: usual, bounds: [before], window: null }));
   try {
-    return printableOf(await reportOfTrace(run, files, { trace, baseline: usual }));
+    const hasUsual = baseline !== null || usual.scope(null).totals.traces > 0;
+    return printableOf(await reportOfTrace(run, files, { trace, baseline: hasUsual ? usual : null }));
   } finally {
     await files.buffer.dispose();
   }
 }
 
-/** Its services have the same names as those of the files that are asked about. */
-async function baselineOfFiles(
-  run: CommandRun,
-  inputs: readonly string[],
-  { directory }: ScopeRollup,
-): Promise<ScopeRollup> {
-  const rollup = new ScopeRollup({ directory });
-  await foldFiles(run, inputs, { rollup, bounds: [noBounds], window: null });
-  return rollup;
-}
-
-/** The two populations are folded apart and one after the other, so that their spans do not need memory at once. */
 async function windowOfFiles(run: CommandRun): Promise<ReportPrintable> {
-  const { baseline, failed_service: failedService, lang: language, scoring } = run.settings;
-  if (scoring === "structural")
+  if (run.settings.scoring === "structural")
     throw new OperationError(
       "usage",
       "--scoring structural needs --trace ID",
       "The structural report is about one trace; the report of everything has its figures too.",
     );
   const window = timeBounds(run);
-  const isCompared = baseline !== null;
-  const rollup = await rollupOfFiles(run, run.operands, { window, isCompared });
+  const before = boundsBefore(window);
+  const { baseline } = run.settings;
+  if (baseline !== null) return { kind: "window", report: await reportAgainst(run, baseline, window) };
+  if (before === null) return { kind: "window", report: await reportOfAll(run, window) };
+  return {
+    kind: "window",
+    report: await reportOfPart(run, window, { bounds: before, choice: { kind: "before_window" } }),
+  };
+}
+
+/** The two are read one after the other, so that their spans do not need memory at once. */
+async function reportAgainst(
+  run: CommandRun,
+  baseline: readonly string[],
+  window: TimeBounds,
+): Promise<WindowReport> {
+  const rollup = await rollupOfFiles(run, run.operands, { window });
   const { directory } = rollup;
-  const usualRollup =
-    baseline === null
-      ? null
-      : await rollupOfFiles(run, baseline, { window: noBounds, isCompared, directory });
+  const usualRollup = await rollupOfFiles(run, baseline, { window: noBounds, directory });
   // names are settled when both have been read
+  return reportOf(run, { window, sums: rollup.window([window]), usual: usualRollup.window() });
+}
+
+/**
+ * Everything in the files. If they have a calm part and then one in which something is worse, and the comparison of the two
+ * finds who is to blame, that is the report. The files are read again for it: of what is not compared less is kept.
+ */
+async function reportOfAll(run: CommandRun, window: TimeBounds): Promise<WindowReport> {
+  const rollup = await rollupOfFiles(run, run.operands, { window, isCompared: false });
+  const change = run.operands.includes("-") ? null : changePointOf(rollup);
+  if (change !== null) {
+    const { calmUntil, anomaly } = change;
+    const { kind: sign, ...where } = anomaly;
+    const changed = { from: (calmUntil + 1n) as UnixNanos, to: window.to };
+    const again = { ...run, settings: { ...run.settings, quiet: true } };
+    const report = await reportOfPart(again, changed, {
+      bounds: { from: null, to: calmUntil },
+      choice: { ...where, kind: "before_change", sign },
+    });
+    if (!report.healthy) return report;
+  }
+  return reportOf(run, { window, sums: rollup.window([window]), usual: null });
+}
+
+/** A window, against what is before it in the same files. */
+async function reportOfPart(
+  run: CommandRun,
+  window: TimeBounds,
+  chosenBaseline: ChosenBaseline,
+): Promise<WindowReport> {
+  const rollup = new WindowRollup();
+  const usualRollup = new WindowRollup({ directory: rollup.directory });
+  await foldFiles(
+    run,
+    run.operands,
+    { rollup, bounds: [window], window: rollup },
+    { rollup: usualRollup, bounds: [chosenBaseline.bounds], window: usualRollup },
+  );
   const sums = rollup.window([window]);
-  const usual = usualRollup?.window() ?? null;
+  const usual = usualRollup.window([chosenBaseline.bounds]);
+  if (usual.scope.totals.traces === 0) {
+    note(run, "no trace starts before --from: there is nothing to compare with (--baseline FILE)");
+    return reportOf(run, { window, sums, usual: null });
+  }
+  return reportOf(run, { window, sums, usual, chosenBaseline });
+}
+
+interface ReadParts {
+  readonly window: TimeBounds;
+  readonly sums: WindowSums;
+  readonly usual: WindowSums | null;
+  readonly chosenBaseline?: ChosenBaseline;
+}
+
+function reportOf(
+  { settings: { failed_service: failedService, lang: language } }: CommandRun,
+  { sums, usual, ...times }: ReadParts,
+): WindowReport {
   if (failedService !== null) checkService(failedService, sums);
-  const report = analyzeWindow(sums, usual, {
+  return analyzeWindow(sums, usual, {
     language,
-    window,
+    ...times,
     ...(failedService === null ? {} : { failedService }),
   });
-  return { kind: "window", report };
 }
 
 async function rollupOfFiles(

@@ -43,9 +43,16 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     about: [
       "Reads OTLP (JSON, protobuf) and traces saved from Jaeger, Zipkin and Tempo, plain, gzip or zstd, recognised by",
       "content. FILE may be a folder, or - for standard input. Traces, metrics and logs may come together.",
+      "Compared with --baseline; without it, a window that --from begins is compared with all that is before it in the",
+      "same files. Without either, it is looked for a calm part and one in which something is worse, and these are",
+      "compared (not of standard input); else failing requests are told from others.",
     ],
     examples: [
       { line: "hypocenter analyze traces.jsonl", says: "the report of everything in the file" },
+      {
+        line: "hypocenter analyze hour.jsonl --from 2026-05-01T10:05:00Z --to 2026-05-01T10:10:00Z",
+        says: "five minutes, compared with all before them",
+      },
       {
         line: "hypocenter analyze traces.jsonl metrics.jsonl --trace 4bf92f3577b34da6a3ce929d0e0e4736",
         says: "the report of one trace",

@@ -343,7 +343,8 @@ const table = {
   baseline: {
     type: { kind: "list", placeholder: "FILE" },
     default: null,
-    sentence: "Telemetry of a healthy time to compare with; may be given more than once.",
+    sentence:
+      "Telemetry of a healthy time to compare with; may be given more than once. Of analyze without it, what starts before --from.",
     commands: ["analyze", "evaluate"],
   },
   ranker: {

@@ -1,4 +1,5 @@
 import { compareText } from "../base/compare-text.ts";
+import { sortFew } from "../base/sort-few.ts";
 import { spanIdHash, type TraceId, traceIdFromWords } from "../model/ids.ts";
 import { traceSpansMax } from "../model/limits.ts";
 import { exactWeight } from "../model/red.ts";
@@ -315,9 +316,9 @@ function linkChildren(spans: readonly SpanNode[]): void {
     toCome[parent] = (toCome[parent] as number) - 1;
   }
   if (isSorted) return;
-  for (const { children } of spans)
-    if (children.length > 1)
-      children.sort((a, b) => (spans[a] as SpanNode).start - (spans[b] as SpanNode).start || a - b);
+  const compare = (a: number, b: number): number =>
+    (spans[a] as SpanNode).start - (spans[b] as SpanNode).start || a - b;
+  for (const { children } of spans) sortFew(children, compare);
 }
 
 function rootsOf(spans: readonly SpanNode[]): readonly number[] {

@@ -106,6 +106,70 @@ test("a time range keeps the traces that start in it, both ends included", async
   expect(swapped).toMatchObject({ exitCode: 2, stdout: "" });
 });
 
+/** Half an hour of a calm shop, and from then on ten minutes in which two of three requests fail in the database. */
+const calmMinutes = 30;
+const capture = Array.from({ length: 400 }, (_, i) =>
+  request(1000 + i, i * 6, i >= calmMinutes * 10 && i % 3 > 0),
+);
+const clock = (minute: number): string =>
+  new Date(Number(notationStart / 1_000_000n) + minute * 60_000).toISOString();
+
+function shuffledRows(text: string): readonly RowRef[] {
+  const rows = rowsOf(text);
+  return [3, 1, 4, 0, 2].flatMap((part) => rows.filter((_, i) => i % 5 === part)).toReversed();
+}
+
+test("what is before the window in the same files is what it is compared with", async () => {
+  const path = file("capture.jsonl", `${tracesToJson(rowsOf(capture.join("\n")))}\n`);
+  const shuffled = file("shuffled.jsonl", `${tracesToJson(shuffledRows(capture.join("\n")))}\n`);
+  const asked = `--from ${clock(calmMinutes)} --to ${clock(calmMinutes + 5)}`;
+  const report = await reportOf(`analyze ${path} ${asked}`);
+  expect(report).toMatchObject({
+    totals: { traces: 51 },
+    baseline: {
+      from: "2024-01-01T00:00:00.000000000Z",
+      to: "2024-01-01T00:29:59.999999999Z",
+      reason: "all that is before the window in the same files",
+    },
+    root_cause_candidates: [{ service: "items" }],
+  });
+  expect(await reportOf(`analyze ${shuffled} ${asked}`)).toEqual(report);
+  const other = await reportOf(`analyze ${path} ${asked} --baseline ${baseline}`);
+  expect(other.baseline).toEqual({
+    from: "2024-01-01T01:00:00.000000000Z",
+    to: "2024-01-01T01:00:59.999999999Z",
+  });
+});
+
+test("a window with nothing before it is compared with nothing, and that is said", async () => {
+  const { stdout, stderr } = await runInProcess(`analyze ${traces} --from ${clock(0)}`);
+  expect((JSON.parse(stdout) as Report).baseline).toBeNull();
+  expect(stderr).toBe("no trace starts before --from: there is nothing to compare with (--baseline FILE)\n");
+});
+
+test("a calm part and one in which something is worse are compared without being asked for", async () => {
+  const text = capture.join("\n");
+  const path = file("changing.jsonl", `${tracesToJson(rowsOf(text))}\n`);
+  const report = await reportOf(`analyze ${path}`);
+  expect(report).toMatchObject({
+    window: { from: "2024-01-01T00:29:00.000000000Z" },
+    baseline: {
+      to: "2024-01-01T00:28:59.999999999Z",
+      reason: "until something changed: cart GET /items failed 0 % → 65 %",
+    },
+    root_cause_candidates: [{ service: "items" }],
+  });
+  const calm = file("calm.jsonl", `${tracesToJson(rowsOf(capture.slice(0, calmMinutes * 10).join("\n")))}\n`);
+  expect((await reportOf(`analyze ${calm}`)).baseline).toBeNull();
+});
+
+test("one trace is compared with what is before the window", async () => {
+  const slow = request(1, calmMinutes * 60, false).replace("1800090ms", "1800900ms");
+  const path = file("before.jsonl", `${tracesToJson(rowsOf(`${capture.slice(0, 60).join("\n")}${slow}`))}\n`);
+  const { verdict } = await reportOf(`analyze ${path} --trace ${idOf(1)} --from ${clock(calmMinutes)}`);
+  expect(verdict).toContain("it took 900 ms, usually 90 ms");
+});
+
 test("what is not in the files is said, with what is, and exit code 4", async () => {
   const trace = await runInProcess(`analyze ${traces} --trace ${"f".repeat(32)}`);
   expect(trace).toMatchObject({ exitCode: 4, stdout: "" });

@@ -5,6 +5,7 @@ import { runInProcess } from "../cli/in-process.ts";
 export const documentsWithOutput = [
   "README.md",
   "samples/missing-orders/README.md",
+  "samples/pool-exhausted/README.md",
   "samples/slow-rates/README.md",
 ];
 

@@ -115,6 +115,11 @@ test("a report in Markdown", () => {
     - **at risk**: returns
     - **blast radius**: 4 services
 
+    ## What to do
+
+    1. orders-db: find out why it answers payment's INSERT orders with errors \`c053e19590c29ae0\`
+    2. payment: its 3 attempts to call orders-db all failed; limit retries with back-off and a circuit breaker \`b7ad6b7169203331\` \`5fb397be34d26b51\` \`c053e19590c29ae0\`
+
     ## How it spread
 
     |  | way | how | requests | share |
@@ -125,11 +130,6 @@ test("a report in Markdown", () => {
     ## If the cause were as usual
 
     - **web GET /checkout**: errors 15 % → 0.3 %, mean 760 ms → 120 ms
-
-    ## What to do
-
-    1. orders-db: find out why it answers payment's INSERT orders with errors \`c053e19590c29ae0\`
-    2. payment: its 3 attempts to call orders-db all failed; limit retries with back-off and a circuit breaker \`b7ad6b7169203331\` \`5fb397be34d26b51\` \`c053e19590c29ae0\`
 
     ## What began when
 

@@ -160,6 +160,12 @@ test("an incident in Korean", () => {
       위험에 놓인 서비스  returns
       영향 반경           서비스 4개
 
+    조치
+      1. orders-db: find out why it answers payment's INSERT orders with errors
+         [c053e195]
+      2. payment: its 3 attempts to call orders-db all failed; limit retries with
+         back-off and a circuit breaker [b7ad6b71 5fb397be c053e195]
+
     전파 과정
         경로                 방식         요청   비율
         orders-db → payment  오류          531  100 %
@@ -167,12 +173,6 @@ test("an incident in Korean", () => {
 
     원인이 평소와 같았다면
       web GET /checkout  오류율 15 % → 0.3 %, 평균 760 ms → 120 ms
-
-    조치
-      1. orders-db: find out why it answers payment's INSERT orders with errors
-         [c053e195]
-      2. payment: its 3 attempts to call orders-db all failed; limit retries with
-         back-off and a circuit breaker [b7ad6b71 5fb397be c053e195]
 
     이상 시작 순서
       orders-db  2026-03-01T12:00:03Z

@@ -100,7 +100,9 @@ function evidenceLines(candidate: CandidateJson, language: Language, pen: Pen): 
 
 function namedLines(rows: readonly (readonly [name: string, value: string])[], pen: Pen): readonly Line[] {
   const widest = Math.max(...rows.map(([name]) => pen.width(name)));
-  const column = Math.min(widest, Math.floor(pen.columns / 3));
+  const widestValue = Math.max(...rows.map(([, value]) => pen.width(value)));
+  // names are cut only where values need the room
+  const column = Math.min(widest, Math.max(Math.floor(pen.columns / 3), pen.columns - 4 - widestValue));
   return rows.flatMap(([name, value]) =>
     pen.sentence([pen.say("  "), ...pen.fit(pen.say(name, "dim"), column), pen.say("  ")], pen.say(value)),
   );

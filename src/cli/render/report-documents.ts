@@ -88,7 +88,11 @@ export function traceDocument(report: TraceReport, language: Language): ReportDo
   };
 }
 
-/** What happened in a span of time. */
+function baselineFact({ reason, ...range }: NonNullable<WindowReport["baseline"]>): string {
+  return reason === undefined ? rangeText(range) : `${rangeText(range)} (${reason})`;
+}
+
+/** What happened in a span of time: what one screen has room for is why, who is hit and what to do. */
 export function windowDocument(report: WindowReport, language: Language): ReportDocument {
   const { window, baseline, totals } = report;
   return {
@@ -100,7 +104,7 @@ export function windowDocument(report: WindowReport, language: Language): Report
       facts: [
         ...confidenceFact(report.confidence, windowBars, language),
         `${label("window", language)} ${rangeText(window)}`,
-        `${label("baseline", language)} ${baseline === null ? label("no_baseline", language) : rangeText(baseline)}`,
+        `${label("baseline", language)} ${baseline === null ? label("no_baseline", language) : baselineFact(baseline)}`,
         counted(totals.traces, "one_trace", "traces_count", language),
         counted(totals.spans, "one_span", "spans", language),
         counted(totals.services, "one_service", "services_count", language),
@@ -112,9 +116,9 @@ export function windowDocument(report: WindowReport, language: Language): Report
         kind: "facts",
         rows: windowHit(report, language),
       }),
+      section("what_to_do", language, todo(adviceItems(report))),
       section("how_it_spread", language, waysTable(report, language)),
       section("without_cause", language, whatIfFacts(report, language)),
-      section("what_to_do", language, todo(adviceItems(report))),
       section("onset", language, onsetBlock(report)),
       section("services", language, statesTable(report.service_states, language)),
       section("in_general", language, todo(generalItems(report))),

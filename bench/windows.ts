@@ -1,0 +1,127 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { analyzeWindow, WindowRollup } from "../src/analysis/analyze-window.ts";
+import { tableRowsMax } from "../src/model/limits.ts";
+import { rawNaming } from "../src/model/service-directory.ts";
+import { SpanTable } from "../src/model/span-table.ts";
+import { decodeTracesJson } from "../src/otlp/json-traces.ts";
+import { assembleEpisodes } from "../src/trace/episodes.ts";
+import { groupByTrace } from "../src/trace/group-rows.ts";
+import { simulateCase } from "../test/simulator/case.ts";
+import { filesOf } from "../test/simulator/write-case.ts";
+import type { BenchOptions } from "./main.ts";
+import { median, type Row, wholeNumber } from "./measure.ts";
+
+const runs = 3;
+/** requests of users that are simulated of each window; more of them are the same again, under other trace ids */
+const requests = 2_000;
+const sides = ["baseline", "incident"] as const;
+
+/** A window and its baseline of simulated systems, from decoded spans to the report. */
+export async function benchWindows({ isQuick }: BenchOptions): Promise<readonly Row[]> {
+  const spans = isQuick ? 50_000 : 500_000;
+  return [60, 200].map((services) => rowOf(services, spans));
+}
+
+function rowOf(services: number, spans: number): Row {
+  const folder = mkdtempSync(join(tmpdir(), "hypocenter-bench-"));
+  try {
+    writeTelemetry(folder, services);
+    const all = Array.from({ length: runs }, () => measuredAlone(folder, spans));
+    const of = (figure: (each: Measured) => number): number => median(all.map(figure));
+    return {
+      subject: `report of a window of ${wholeNumber(spans)} spans and a baseline of as many, ${services} services`,
+      result: `${of(({ seconds }) => seconds).toFixed(1)} s, peak ${wholeNumber(of(({ peakBytes }) => peakBytes) / 2 ** 20)} MiB`,
+      bar: "< 5 s, < 1,430 MiB",
+      note: `${of(({ cpuSeconds }) => cpuSeconds).toFixed(1)} CPU-s, ${of(({ reportSeconds }) => reportSeconds).toFixed(1)} s of it the comparison; spans already decoded; median of ${runs}`,
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A retry storm shows in every signal that spans have: failures, times and numbers of calls. */
+function writeTelemetry(folder: string, services: number): void {
+  const options = { seed: 1, faultType: "retry_storm", windowMs: 300_000, sampleEveryMs: 30_000 };
+  const files = filesOf(simulateCase({ ...options, services, requests }), { dataset: "bench", lostShare: 0 });
+  for (const side of sides) writeFileSync(join(folder, side), files[side].join("\n"));
+}
+
+interface Measured {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  /** from both sums to the report */
+  readonly reportSeconds: number;
+  readonly peakBytes: number;
+}
+
+/** In a process of its own: each is the first one, and its memory is its own. */
+function measuredAlone(folder: string, spans: number): Measured {
+  const script = fileURLToPath(import.meta.url);
+  const words = ["--expose-gc", "--import", "tsx", script, folder, String(spans)];
+  return JSON.parse(execFileSync(process.execPath, words).toString()) as Measured;
+}
+
+function measure(folder: string, spans: number): Measured {
+  const [before = [], during = []] = sides.map((side) => tablesOf(join(folder, side), spans));
+  globalThis.gc?.();
+  forgetPeak();
+  const cpu = process.cpuUsage();
+  const started = performance.now();
+  const rollup = new WindowRollup();
+  const usual = new WindowRollup({ directory: rollup.directory });
+  fold(during, rollup);
+  fold(before, usual);
+  const folded = performance.now();
+  const report = analyzeWindow(rollup.window(), usual.window(), { language: "en" });
+  const ended = performance.now();
+  const { user, system } = process.cpuUsage(cpu);
+  if (report.healthy || report.totals.spans < spans) throw new Error("the report lacks what it is about");
+  return {
+    seconds: (ended - started) / 1000,
+    cpuSeconds: (user + system) / 1e6,
+    reportSeconds: (ended - folded) / 1000,
+    peakBytes: largestPeak(),
+  };
+}
+
+function fold(tables: readonly SpanTable[], rollup: WindowRollup): void {
+  for (const table of tables) rollup.observe(table);
+  if (tables.every(({ links }) => links.length === 0)) rollup.expectNoLinks();
+  const groups = groupByTrace(tables);
+  for (const i of groups.indicesByStart())
+    for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming)) rollup.addTrace(trace);
+}
+
+/** The spans of a file, as often as it takes, each time under other trace ids. */
+function tablesOf(path: string, spans: number): readonly SpanTable[] {
+  const lines = readFileSync(path, "utf8").split("\n");
+  const tables = [new SpanTable()];
+  for (let time = 0, made = 0; made < spans; time += 1)
+    for (const line of lines) {
+      const table = tables.at(-1) as SpanTable;
+      const first = time.toString(16).padStart(4, "0");
+      made -= table.rowCount;
+      decodeTracesJson(Buffer.from(line.replaceAll(/"traceId":"..../g, `"traceId":"${first}`)), table);
+      made += table.rowCount;
+      if (table.rowCount >= tableRowsMax) tables.push(new SpanTable());
+    }
+  return tables;
+}
+
+/** Linux keeps the largest memory of a process and starts anew when asked to; elsewhere the peak includes decoding. */
+function forgetPeak(): void {
+  if (process.platform === "linux") writeFileSync("/proc/self/clear_refs", "5");
+}
+
+function largestPeak(): number {
+  if (process.platform !== "linux") return process.resourceUsage().maxRSS * 1024;
+  return Number(/VmHWM:\s*(\d+)/.exec(readFileSync("/proc/self/status", "latin1"))?.[1]) * 1024;
+}
+
+const [, main, folder, spans] = process.argv;
+if (main === fileURLToPath(import.meta.url) && folder !== undefined)
+  process.stdout.write(JSON.stringify(measure(folder, Number(spans))));
