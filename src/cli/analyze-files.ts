@@ -10,11 +10,12 @@ import type { AttributeNames } from "../model/attributes.ts";
 import type { TraceId } from "../model/ids.ts";
 import type { Problem } from "../model/problems.ts";
 import { meaningfulAttributes } from "../model/semconv.ts";
-import { rawNaming } from "../model/service-directory.ts";
+import { rawNaming, ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import type { UnixNanos } from "../model/time.ts";
 import { resolveTime } from "../model/time-point.ts";
+import type { AssemblyOptions } from "../trace/assemble.ts";
 import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
 import { groupByTrace } from "../trace/group-rows.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -44,6 +45,18 @@ interface Fold {
   readonly onTrace?: (trace: Trace) => void;
   /** where logs, and metrics of all times, are kept for comparisons; null = nothing is compared with them */
   readonly window: WindowRollup | null;
+}
+
+type Assembly = Pick<AssemblyOptions, "spansMax" | "redacts">;
+
+/** How traces of files are put together. */
+export function assemblyOf({ settings }: CommandRun): Assembly {
+  return { spansMax: settings.trace_spans, redacts: settings.redact };
+}
+
+/** The names of everything that one run compares with each other. */
+export function newDirectory({ settings }: CommandRun): ServiceDirectory {
+  return new ServiceDirectory(settings.services);
 }
 
 /** Reads files into sums. What was wrong with them goes to standard error and into the sums' problems. */
@@ -87,7 +100,7 @@ async function readFiles(
       rollup,
       bounds,
       onTrace,
-      spansMax: run.settings.trace_spans,
+      assembly: assemblyOf(run),
       progress: showProgress(run, "analysing"),
     });
     return { buffer, rollup, ...folded };
@@ -159,7 +172,7 @@ export function timeBounds({ settings }: CommandRun): TimeBounds {
 
 /** The report of one trace of the files. */
 export async function reportOfTrace(
-  { settings }: CommandRun,
+  run: CommandRun,
   { buffer, rollup, someTraceIds, traceCount }: LoadedFiles,
   { trace: traceId, baseline }: { readonly trace: TraceId; readonly baseline: ScopeRollup | null },
 ): Promise<TraceReport | StructuralReport> {
@@ -173,8 +186,8 @@ export async function reportOfTrace(
         : `It holds ${traceCount} traces, for example ${someTraceIds.join(", ")}.`,
     );
   const scope = rollup.scope(null);
-  const { episode, failed_service: failedService, lang: language, scoring } = settings;
-  const episodes = assembleEpisodes(rows, scope.directory, { spansMax: settings.trace_spans });
+  const { episode, failed_service: failedService, lang: language, scoring } = run.settings;
+  const episodes = assembleEpisodes(rows, scope.directory, assemblyOf(run));
   const trace = episodeToShow(episodes, episode);
   if (trace === undefined) throw unknownEpisode(traceId, episodes.length);
   if (failedService !== null) checkService(failedService, trace);
@@ -195,17 +208,17 @@ async function foldTraces(fold: {
   readonly rollup: ScopeRollup;
   readonly bounds: readonly TimeBounds[];
   readonly onTrace: Fold["onTrace"];
-  readonly spansMax: number;
+  readonly assembly: Assembly;
   readonly progress: Progress;
 }): Promise<Pick<LoadedFiles, "someTraceIds" | "traceCount">> {
-  const { buffer, rollup, bounds, onTrace, spansMax, progress } = fold;
+  const { buffer, rollup, bounds, onTrace, assembly, progress } = fold;
   const someTraceIds: string[] = [];
   let traceCount = 0;
   let spans = 0;
   for await (const tables of buffer.partitions()) {
     const groups = groupByTrace(tables);
     for (const [done, i] of groups.indicesByStart().entries()) {
-      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, { spansMax })) {
+      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, assembly)) {
         spans += trace.spans.length + trace.omittedSpans;
         if (!isWithin(trace.startTime, bounds)) continue;
         rollup.addTrace(trace);

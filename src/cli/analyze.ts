@@ -10,6 +10,7 @@ import type { TraceId } from "../model/ids.ts";
 import {
   foldFiles,
   loadFiles,
+  newDirectory,
   noBounds,
   reportOfTrace,
   type TimeBounds,
@@ -32,7 +33,7 @@ type ReportPrintable = Extract<Printable, { readonly report: unknown }>;
 
 async function traceOfFiles(run: CommandRun, trace: TraceId): Promise<ReportPrintable> {
   const { baseline } = run.settings;
-  const rollup = new ScopeRollup();
+  const rollup = new ScopeRollup({ directory: newDirectory(run) });
   const usual = baseline === null ? null : await baselineOfFiles(run, baseline, rollup);
   const files = await loadFiles(run, run.operands, { rollup, bounds: [timeBounds(run)], window: null });
   try {
@@ -64,8 +65,8 @@ async function windowOfFiles(run: CommandRun): Promise<ReportPrintable> {
     );
   const window = timeBounds(run);
   const isCompared = baseline !== null;
-  const rollup = await rollupOfFiles(run, run.operands, { window, isCompared });
-  const { directory } = rollup;
+  const directory = newDirectory(run);
+  const rollup = await rollupOfFiles(run, run.operands, { window, isCompared, directory });
   const usualRollup =
     baseline === null
       ? null

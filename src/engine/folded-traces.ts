@@ -1,11 +1,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Scope, ScopeRollup, type SharedSums } from "../analysis/scope.ts";
 import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
-import { type NodeNaming, rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
+import { type NodeNaming, rawNaming, ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_MINUTE, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
+import type { AssemblyOptions } from "../trace/assemble.ts";
 import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import type { RowRef, Trace } from "../trace/trace.ts";
@@ -37,9 +38,9 @@ const linkedReadsMax = 64;
 export class FoldedTraces {
   readonly #store: TelemetryStore;
   readonly #clock: Clock;
-  readonly #spansMax: number;
+  readonly #assembly: Pick<AssemblyOptions, "spansMax" | "redacts">;
   readonly #apartNanosMax: bigint;
-  readonly #rollup = new ScopeRollup();
+  readonly #rollup: ScopeRollup;
   readonly #states: TraceStates;
   readonly #windows: WindowCache<Scope>;
   readonly #history: History;
@@ -56,7 +57,8 @@ export class FoldedTraces {
   constructor(store: TelemetryStore, clock: Clock, limits: EngineLimits) {
     this.#store = store;
     this.#clock = clock;
-    this.#spansMax = limits.traceSpansMax;
+    this.#assembly = { spansMax: limits.traceSpansMax, redacts: limits.redacts };
+    this.#rollup = new ScopeRollup({ directory: new ServiceDirectory(limits.servicesMax) });
     this.#apartNanosMax = BigInt(limits.clockApartMsMax * NANOS_PER_MS);
     this.#states = new TraceStates(limits, clock.monotonicMs());
     this.#windows = new WindowCache(limits.windowCacheMax, limits.windowAgeMsMax, ({ from, to }) =>
@@ -69,7 +71,7 @@ export class FoldedTraces {
 
   /** The traces that use one id, named as reports name things unless told otherwise. */
   assemble(rows: readonly RowRef[], naming: NodeNaming = this.directory): readonly Trace[] {
-    return assembleEpisodes(rows, naming, { spansMax: this.#spansMax });
+    return assembleEpisodes(rows, naming, this.#assembly);
   }
 
   /** For sums of some of the same traces. */

@@ -18,7 +18,13 @@ export const errorTextMax = 2_048;
 /** Sections of the critical path that a report lists: 2 MB of JSON. The shortest of more are left out, and the report says so. */
 export const pathSectionsMax = 10_000;
 
-/** Distinct services (and peers) in one window; more fall into `overflowName`, which is never a candidate. */
+/** Bytes of a service's name in UTF-8; a longer one is cut, and ends with a hash of the whole. */
+export const serviceNameBytesMax = 255;
+
+/**
+ * Distinct services (and peers) in one window, unless configured; those with the fewest requests of more fall into
+ * `overflowName`, which is never a candidate.
+ */
 export const servicesMax = 10_000;
 
 /** Distinct edges of the service graph in one minute; more fall into one between `overflowName` and itself. */

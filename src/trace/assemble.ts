@@ -18,6 +18,8 @@ export interface AssemblyOptions {
   readonly episode?: Episode | null;
   /** spans that are analysed; default `traceSpansMax` */
   readonly spansMax?: number;
+  /** whether what programs say of their failures is read without secrets; default true */
+  readonly redacts?: boolean;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface AssemblyOptions {
 export function assembleTrace(
   sent: readonly RowRef[],
   naming: NodeNaming,
-  { episode = null, spansMax = traceSpansMax }: AssemblyOptions = {},
+  { episode = null, spansMax = traceSpansMax, redacts = true }: AssemblyOptions = {},
 ): Trace {
   const problems = new TraceProblems();
   if (episode !== null) problems.add("reused_trace_id", null);
@@ -63,6 +65,7 @@ export function assembleTrace(
     traceId: traceIdOf(rows[0]),
     episode,
     naming,
+    redacts,
     startTime: nanosFromWords(base.high, base.low),
     spans,
     omittedSpans: omitted,

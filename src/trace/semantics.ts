@@ -160,7 +160,7 @@ export class TableSemantics {
     return (this.#factsOf(row) & Fact.Failed) !== 0;
   }
 
-  /** What a failed row says of its failure; null where it says nothing or did not fail. */
+  /** What a failed row says of its failure, as sent (reports show `shownErrorOf`); null where it says nothing or did not fail. */
   errorOf(row: number): SpanError | null {
     if (row !== this.#errorRow) {
       this.#errorRow = row;

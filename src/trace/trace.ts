@@ -68,6 +68,8 @@ export interface Trace {
   readonly episode: Episode | null;
   /** how services and peers of this trace are named */
   readonly naming: NodeNaming;
+  /** whether what programs say of their failures is shown without secrets */
+  readonly redacts: boolean;
   /** the earliest start as sent; times of spans count from here */
   readonly startTime: UnixNanos;
   /** by start, then span id, then service, then kind: the same set of spans gives the same order */
