@@ -4,8 +4,9 @@ import { exactWeight, RedCell } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
+import { durationNanosOf } from "../trace/extract-calls.ts";
 import { type SpanError, shortageIn } from "../trace/span-error.ts";
-import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
+import type { Trace, TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { kindOf } from "./origin-facts.ts";
 import { blameEntriesMax, breakerWord, exemplarCountMax } from "./scoring.ts";
@@ -134,7 +135,7 @@ export class EntrySums {
 
   add(trace: Trace, root: TraceSpan): void {
     const weight = exactWeight(trace.weight);
-    const durationNanos = root.isUnfinished ? null : durationOf(root);
+    const durationNanos = durationNanosOf(root);
     const startTime = laterBy(minuteTimeOf(trace.startTime), Math.max(0, root.start));
     this.cell.add({ startTime, durationNanos, failed: root.failed, weight });
     if (durationNanos === null) return;

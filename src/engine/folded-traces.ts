@@ -5,8 +5,8 @@ import { type NodeNaming, rawNaming, ServiceDirectory } from "../model/service-d
 import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_MINUTE, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
-import type { TraceCalls } from "../trace/calls.ts";
 import type { AssemblyOptions } from "../trace/assemble.ts";
+import type { TraceCalls } from "../trace/calls.ts";
 import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import type { RowRef, Trace } from "../trace/trace.ts";

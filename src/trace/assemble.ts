@@ -12,6 +12,7 @@ import { semanticsOf } from "./semantics.ts";
 import { SpanNode, type TimeWords } from "./span-node.ts";
 import type { ClockOffset, Episode, RowRef, Trace } from "./trace.ts";
 import { TraceProblems } from "./trace-problems.ts";
+import { areCallHalves } from "./waiting.ts";
 
 export interface AssemblyOptions {
   /** which one of the requests with this trace id the rows are of; default: the only one */
@@ -59,6 +60,7 @@ export function assembleTrace(
   placeUntimed(order, spans, problems);
   const clockOffsets = correctClocks(order, spans);
   linkChildren(spans);
+  shareOpenEnds(spans);
   const roots = rootsOf(spans);
   noteFlaws(spans, roots, clockOffsets, problems);
   return {
@@ -320,6 +322,17 @@ function linkChildren(spans: readonly SpanNode[]): void {
   for (const { children } of spans)
     if (children.length > 1)
       children.sort((a, b) => (spans[a] as SpanNode).start - (spans[b] as SpanNode).start || a - b);
+}
+
+/** A connection stays open for both halves of its call, whichever says so. */
+function shareOpenEnds(spans: readonly SpanNode[]): void {
+  for (const span of spans) {
+    const parent = spans[span.parent];
+    if (parent === undefined || span.isOpenEnded === parent.isOpenEnded || !areCallHalves(parent, span))
+      continue;
+    span.isOpenEnded = true;
+    parent.isOpenEnded = true;
+  }
 }
 
 function rootsOf(spans: readonly SpanNode[]): readonly number[] {

@@ -287,7 +287,7 @@ function settle(search: Search, span: TraceSpan): Settled {
 function isOutlived(trace: Trace, span: TraceSpan): boolean {
   return span.children.some((index) => {
     const child = trace.spans[index] as TraceSpan;
-    return child.end > span.end && child.start < span.end && isWaitedFor(span, child);
+    return child.end > span.end && child.start < span.end && !child.isOpenEnded && isWaitedFor(span, child);
   });
 }
 

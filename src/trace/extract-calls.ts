@@ -357,10 +357,10 @@ function sideOf(span: TraceSpan): CallSide {
   return { span: span.index, durationNanos: durationNanosOf(span), failed: span.failed };
 }
 
-/** How long one of the requests that a span stands for took; null where that says nothing: unfinished, or a stream. */
+/** How long one of the requests that a span stands for took; null where that says nothing. */
 export function durationNanosOf(span: TraceSpan): number | null {
+  if (span.isUnfinished || span.isOpenEnded) return null;
   const semantics = semanticsOf(span.table);
-  if (span.isUnfinished || semantics.isStream(span.row)) return null;
   return semantics.isSummary(span.row) ? semantics.summaryMeanNanosOf(span.row) : span.end - span.start;
 }
 

@@ -42,6 +42,11 @@ export interface TraceSpan extends RowRef {
   readonly end: number;
   /** no end was sent: `end` equals `start`, and the span counts in no latency */
   readonly isUnfinished: boolean;
+  /**
+   * how long it lasted says nothing of how fast it was: a connection that stays open (either half of the call), or local work
+   * or a consumer that goes on for an hour
+   */
+  readonly isOpenEnded: boolean;
   /** what clock-skew correction added to start and end; 0 = none */
   readonly clockShift: number;
 }

@@ -1,4 +1,11 @@
 import { expect, test } from "vitest";
+import { analyzeWindow, WindowRollup } from "../../src/analysis/analyze-window.ts";
+import { rawNaming, ServiceDirectory } from "../../src/model/service-directory.ts";
+import type { UnixNanos } from "../../src/model/time.ts";
+import { assembleEpisodes } from "../../src/trace/episodes.ts";
+import { groupByTrace } from "../../src/trace/group-rows.ts";
+import { live } from "../engine/live.ts";
+import { notationStart, tableOf } from "../notation.ts";
 import { isThorough } from "../runs.ts";
 import { bothWays, edgesOf, json, kindsOf, protobuf, request, spans } from "./both-ways.ts";
 import { largeTrace } from "./large-trace.ts";
@@ -271,6 +278,100 @@ test.each([
     issues: [],
   });
   expect(report(1).root_cause_candidates.map(({ service }) => service)).toEqual(["cart"]);
+  // the path is that of the requests within it
+  const path = report(1).trace_critical_path;
+  expect(path.map(({ operation }) => operation)).not.toContain("GET /socket");
+  expect(path.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+});
+
+test.each([
+  ["", "http.response.header.content-type=text/event-stream"],
+  ["gen_ai.request.stream=true", ""],
+])(
+  "P34: whichever half of a call says that it stays open, it does for both, and nobody waits for it (%s %s)",
+  async (client, server) => {
+    for (const ending of ["server", "server error"]) {
+      const { graph, services, report } = await bothWays(
+        spans(`
+        web    GET /page      0..40ms         ${ending}
+          web  GET /events    5..7200000ms    client ${client}
+            push GET /events  6..7199999ms    server ${server}
+          cart POST          10..30ms         server`),
+        false,
+      );
+      const edge = graph.edges.find(({ callee }) => callee === "push");
+      expect(edge).toMatchObject({ calls: 1, p99_ms: null });
+      expect([edge?.client_p99_ms ?? null, edge?.server_p99_ms ?? null]).toEqual([null, null]);
+      expect(services.map(({ service, p99_ms }) => `${service} ${p99_ms}`)).toEqual([
+        "cart 20",
+        "push null",
+        "web 40",
+      ]);
+      expect(services.map(({ issues }) => issues)).toEqual(
+        ending === "server" ? [[], [], []] : [[], [], services[2]!.issues],
+      );
+      expect(new Set(report().trace_critical_path.map(({ service }) => service))).toEqual(
+        new Set(["web", "cart"]),
+      );
+      expect(report().root_cause_candidates.map(({ service }) => service)).not.toContain("push");
+    }
+  },
+);
+
+test("P34: a job of hours is no slow request; of its own trace it is still told where the time went", async () => {
+  for (const kind of ["internal", "consumer messaging.system=kafka"]) {
+    const { services, report } = await bothWays(
+      spans(`
+        batch   nightly      0..7200000ms  ${kind}
+          batch load      1000..5400000ms  internal
+        batch   nightly      0..40ms       ${kind} trace=2`),
+      false,
+    );
+    expect(services[0]).toMatchObject({ service: "batch", requests: 2, p99_ms: 40, issues: [] });
+    expect(report(1).trace_critical_path.map(({ operation }) => operation)).toContain("load");
+  }
+  const slow = await bothWays(spans("web GET / 0..7200000ms server"), false);
+  expect(slow.services[0]).toMatchObject({ p99_ms: 7_200_000 });
+});
+
+test("P34: connections that stay open make no window slow, neither of files nor of what a server keeps", async () => {
+  const requests = (first: number, startS: number, isOpen: boolean): string =>
+    Array.from({ length: 120 }, (_, i) => {
+      const start = (startS + i) * 1000;
+      const end =
+        isOpen && i % 2 === 0
+          ? `${start + 600_000}ms server http.response.status_code=101`
+          : `${start + 40}ms server`;
+      return `web GET / ${start}..${end} trace=${first + i}`;
+    }).join("\n");
+  const [before, after] = [requests(1, 0, false), requests(1001, 7200, true)];
+  const rollup = (text: string, directory: ServiceDirectory): WindowRollup => {
+    const sums = new WindowRollup({ directory });
+    const table = tableOf(text);
+    sums.observe(table);
+    const groups = groupByTrace([table]);
+    for (let i = 0; i < groups.count; i += 1)
+      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming)) sums.addTrace(trace);
+    return sums;
+  };
+  const directory = new ServiceDirectory();
+  const [usual, window] = [rollup(before, directory), rollup(after, directory)];
+  const ofFiles = analyzeWindow(window.window(), usual.window(), { language: "en" });
+  const world = live();
+  world.clock.nowMs += 8_000_000;
+  await world.send(before);
+  await world.send(after);
+  await world.wait(60_000);
+  const at = (s: number): UnixNanos => (notationStart + BigInt(s) * 1_000_000_000n) as UnixNanos;
+  const ofServer = await world.engine.analyzeWindow({
+    window: { from: at(7_000), to: at(8_000) },
+    baseline: { from: at(0), to: at(600) },
+    language: "en",
+  });
+  for (const report of [ofFiles, ofServer]) {
+    expect(report).toMatchObject({ healthy: true, root_cause_candidates: [], totals: { traces: 120 } });
+    for (const { added_latency_ms } of report.entry_points) expect(added_latency_ms).toBeCloseTo(0);
+  }
 });
 
 test("P34: a gRPC call with a second message is a stream", async () => {

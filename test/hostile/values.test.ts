@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { LogTemplates } from "../../src/cascade/log-template.ts";
+import type { UnixNanos } from "../../src/model/time.ts";
 import { oracleEncode } from "../otlp/protobuf-oracle.ts";
 import {
   attribute,
@@ -142,12 +144,31 @@ test("P26: a service's name may be a number, a list, too long, padded, or missin
     ["", "unknown_service"],
     [{}, "unknown_service"],
     [long, /^x{246}~[0-9a-f]{8}$/],
+    // two bytes a character, then four: no character is cut in two
+    ["é".repeat(127), "é".repeat(127)],
+    ["é".repeat(128), /^é{123}~[0-9a-f]{8}$/],
+    ["😀".repeat(64), /^(?:😀){61}~[0-9a-f]{8}$/u],
+    [{ doubleValue: 1.5 }, "1.5"],
   ];
   for (const [value, name] of values) {
     const { services } = await bothWays([json(request([{}], [serviceName(value)]))]);
     if (typeof name === "string") expect(services.map(({ service }) => service)).toEqual([name]);
     else expect(services[0]?.service).toMatch(name);
+    expect(Buffer.byteLength(services[0]?.service ?? "")).toBeLessThanOrEqual(255);
   }
+});
+
+test("P26: a missing name is unknown_service with the program as a hint; long names that differ at their end stay apart", async () => {
+  const hinted = request([{}], [attribute("process.executable.name", "java")]);
+  const long = ["a", "b"].map((end, i) =>
+    json(request([{ traceId: String(i + 2).padStart(32, "0") }], [serviceName(`${"x".repeat(300)}${end}`)])),
+  );
+  const { services } = await bothWays([json(hinted), ...long]);
+  expect(services.map(({ service }) => service.slice(0, 20))).toEqual([
+    "unknown_service:java",
+    "x".repeat(20),
+    "x".repeat(20),
+  ]);
 });
 
 test("P26: a service name for every request fills neither memory nor the report", async () => {
@@ -176,6 +197,29 @@ test("P26: a service name for every request fills neither memory nor the report"
   expect(window.problems.find(({ kind }) => kind === "overflow")).toMatchObject({
     count: 2_000,
     message: expect.stringContaining("job-{number} (service.name)"),
+  });
+});
+
+test("P26: how many services are told apart is a setting, and holds for graph and metrics of many minutes", async () => {
+  const jobs = Array.from({ length: 30 }, (_, i) => {
+    const start = `${i * 60_000}..${i * 60_000 + 90}ms`;
+    const callers = `job-${i} call ${start} client trace=${i + 1} peer.service=shop`;
+    const failed = `task-${i} run ${start} server error trace=${i + 101}`;
+    return `shop GET / ${start} server trace=${i + 201}\n${callers}\n${failed}`;
+  });
+  const { services, graph, window } = await bothWays(spans(jobs.join("\n")), false, { servicesMax: 12 });
+  const names = services.map(({ service }) => service);
+  expect(names.length).toBe(13);
+  // those with the most requests stay
+  expect(names).toContain("shop");
+  expect(services.find(({ service }) => service === "__other__")).toMatchObject({ requests: 49, errors: 30 });
+  expect(graph.nodes.length).toBe(13);
+  expect(graph.edges.length).toBe(12);
+  expect(edgesOf(graph)).toContain("__other__ -> shop inferred 19");
+  expect(window.root_cause_candidates.map(({ service }) => service)).not.toContain("__other__");
+  expect(window.problems.find(({ kind }) => kind === "overflow")).toMatchObject({
+    count: 49,
+    message: expect.stringContaining("more than 12 services"),
   });
 });
 
@@ -255,6 +299,54 @@ test("P29: what programs say of their failures reaches no report with passwords,
   for (const secret of ["ann.smith", "abcdef0123", "hunter22", "4111", "4711", "Ann Smith"])
     expect(answers).not.toContain(secret);
   for (const kept of ["cache:6379", "declined", "already exists"]) expect(answers).toContain(kept);
+});
+
+test("P29: what programs say of their failures is shown as sent where that is wanted", async () => {
+  const body = json(request([{ status: { code: 2, message: "login of ann.smith@example.com failed" } }]));
+  const shown = await bothWays([body], true, { redacts: false });
+  expect(JSON.stringify(shown.report())).toContain("ann.smith@example.com");
+  const redacted = await bothWays([body]);
+  expect(JSON.stringify(redacted.report())).toContain("login of {email} failed");
+});
+
+test("P29: why a peer cannot be reached is told without the password of its address, unless wanted", async () => {
+  const message = "connect ECONNREFUSED redis://app:hunter22@cache:6379";
+  const attributes = [attribute("peer.service", "cache")];
+  const body = json(request([{ kind: 3, attributes, status: { code: 2, message } }]));
+  const redacted = await bothWays([body]);
+  const answers = [redacted.report(), redacted.window, redacted.services];
+  expect(JSON.stringify(answers)).not.toContain("hunter22");
+  expect(JSON.stringify(redacted.services)).toContain("{secret}@cache:6379");
+  expect(JSON.stringify((await bothWays([body], true, { redacts: false })).services)).toContain(message);
+});
+
+test("P29: kinds of log lines hold no token, address or value", () => {
+  const templates = new LogTemplates();
+  const textOf = (body: string): string =>
+    templates.read({
+      resource: new Map(),
+      scopeName: "",
+      time: 0n as UnixNanos,
+      observedTime: 0n as UnixNanos,
+      severityNumber: 17,
+      severityText: "",
+      body,
+      attributes: new Map([["exception.message", `refused for ${body}`]]),
+      traceId: "",
+      spanId: "",
+      eventName: "",
+    }).text;
+  const texts = [
+    "login of ann.smith@example.com failed",
+    "sent Authorization: Bearer abcdefghij",
+    "got bearer abcdefghij",
+    "cannot reach redis://app:hunter@cache",
+    "INSERT INTO card (owner) VALUES ('Ann Smith')",
+    "key ghp_abcdefghijklmnopqrstuvwx",
+  ].map(textOf);
+  for (const secret of ["ann.smith", "abcdefghij", "hunter", "Ann Smith"])
+    expect(texts.join("\n")).not.toContain(secret);
+  expect(textOf("login of bob@example.org failed")).toBe(texts[0]);
 });
 
 test("P30: one name in two environments or namespaces is two nodes", async () => {
