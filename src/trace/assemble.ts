@@ -371,6 +371,7 @@ function noteFlaws(
     if (span.hasStart && (startHigh < year2000High || startHigh > year2100High))
       problems.add("implausible_time", span);
     if (table.dropped.size > 0 && table.dropped.has(row)) problems.add("dropped_data", span);
+    if (semanticsOf(table).repeatsAttribute(row)) problems.add("duplicate_attribute", span);
     if (table.strings.illFormedCount > 0 && operation.includes("\ufffd"))
       problems.add("ill_formed_utf8", span);
     if (service.startsWith("unknown_service")) problems.add("missing_service_name", span);

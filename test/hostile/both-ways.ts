@@ -29,6 +29,8 @@ export interface World {
   readonly report: (trace?: number) => TraceReport;
   /** answers of the server, one for each body */
   readonly replies: readonly Answered[];
+  /** what the server counted */
+  readonly stats: Readonly<Record<string, number>>;
   /** spans that the server took, and that it rejected */
   readonly accepted: number;
   readonly rejected: number;
@@ -156,6 +158,7 @@ async function answersOfServer(
     return {
       replies,
       traces,
+      stats: engine.stats(),
       graph: writeJson(await engine.graph(null)),
       services: writeJson((await engine.services(null)).services),
       accepted: server.count("accepted_spans_total") ?? 0,

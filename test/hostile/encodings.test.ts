@@ -1,7 +1,9 @@
 import { deflateSync, gzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
+import { encodeMetrics } from "../../src/otlp/encode-metrics.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
+import { zstdBomb } from "../compression/zstd-frames.ts";
 import { collect, streamOf } from "../formats/sources.ts";
 import { otlpServer } from "../http/otlp-server.ts";
 import { rowsOf, tableOf } from "../notation.ts";
@@ -142,6 +144,24 @@ test("P15: fields in any order, the resource behind its spans, a resource in two
   expect((await bothWays([protobuf(body)])).services.map(({ service }) => service)).toEqual(["split"]);
 });
 
+test("P15: numbers of a list are the same one by one and packed", async () => {
+  const dataPoint = { timeUnixNano: "5", count: "3", explicitBounds: [1], bucketCounts: ["1", "2"] };
+  const metrics = [{ name: "h", histogram: { aggregationTemporality: 1, dataPoints: [dataPoint] } }];
+  const packed = oracleEncode("metrics", { resourceMetrics: [{ scopeMetrics: [{ metrics }] }] });
+  const { points } = await collect([streamOf(packed)]);
+  // ours are written one by one
+  const unpacked = encodeMetrics(points);
+  expect(unpacked.length).toBeGreaterThan(packed.length);
+  expect((await collect([streamOf(unpacked)])).points).toEqual(points);
+  const server = await serve();
+  for (const body of [packed, unpacked])
+    expect((await server.send("/v1/metrics", { "content-type": types.protobuf }, body)).status).toBe(200);
+  expect(server.handed.map(({ decoded }) => decoded)).toEqual([
+    { signal: "metrics", points },
+    { signal: "metrics", points },
+  ]);
+});
+
 /** What a field of a message holds, behind its tag and length. */
 function contentOf(message: Uint8Array): Uint8Array {
   let at = 1;
@@ -149,11 +169,15 @@ function contentOf(message: Uint8Array): Uint8Array {
   return message.subarray(at + 1);
 }
 
-test("P16: a bomb of gzip or deflate is refused at the limit, and memory rises by no more than twice that", async () => {
+test("P16: a bomb of gzip, deflate or zstd is refused at the limit, and memory rises by no more than twice that", async () => {
   const limit = 8 * 1024 * 1024;
   const server = await serve({ bodyBytesMax: limit });
   const plain = Buffer.alloc(128 * 1024 * 1024);
-  const packed = { gzip: gzipSync(plain, { level: 1 }), deflate: deflateSync(plain, { level: 1 }) };
+  const packed = {
+    gzip: gzipSync(plain, { level: 1 }),
+    deflate: deflateSync(plain, { level: 1 }),
+    zstd: zstdBomb(plain.length),
+  };
   const rssBefore = process.memoryUsage.rss();
   for (const [coding, body] of Object.entries(packed)) {
     const headers = { "content-type": types.protobuf, "content-encoding": coding };
@@ -206,6 +230,9 @@ test("P39: a body that is not what its headers say is refused with what it looks
   expect(await answer(types.json, oneSpan)).toMatch(/^400 .*looks like protobuf/s);
   expect(await answer(types.json, gzipSync(jsonBody))).toMatch(/^400 .*looks like gzip/s);
   expect(await answer(types.protobuf, gzipSync(protobufBody))).toMatch(/^400 .*looks like gzip/s);
+  const headers = { "content-type": types.json, "content-encoding": "gzip" };
+  const { status, body } = await server.send("/v1/traces", headers, jsonBody);
+  expect(`${status} ${body.toString()}`).toMatch(/^400 .*decompressed.*looks like json/s);
 });
 
 test("P41: metrics that are no numbers, reset, or change their kind disturb no trace", async () => {
@@ -242,6 +269,9 @@ test("P41: metrics that are no numbers, reset, or change their kind disturb no t
     json({ resourceMetrics: [{ resource, scopeMetrics: [{ metrics }] }] }, "metrics"),
   ]);
   expect(services).toMatchObject([{ service: "web", requests: 1, metrics: { cpu_usage: 0.5 } }]);
+  expect(window.problems.find(({ message }) => message.includes("too many series"))?.count).toBeGreaterThan(
+    9_000,
+  );
   expect(JSON.stringify(window)).not.toMatch(/NaN|Infinity/);
 });
 

@@ -22,6 +22,7 @@ test("P1: a request that is sent three times counts once, in trace, metrics and 
   expect(thrice.services).toEqual(once.services);
   expect(thrice.report()).toEqual(once.report());
   expect([thrice.accepted, thrice.report().trace.span_count]).toEqual([9, 3]);
+  expect([once.stats["duplicate_spans_total"], thrice.stats["duplicate_spans_total"]]).toEqual([0, 6]);
 });
 
 test("P2: of two versions of a span the complete one counts, whichever comes first", async () => {
@@ -35,6 +36,19 @@ test("P2: of two versions of a span the complete one counts, whichever comes fir
     expect(report().trace).toMatchObject({ duration_ms: 40, span_count: 1, error_count: 1 });
     expect(services).toMatchObject([{ service: "web", requests: 1, errors: 1 }]);
     expect(kindsOf(report().problems)).toContain("conflicting_duplicate");
+  }
+});
+
+test("P2: of a span that was sent while it ran and again when it had ended, the end counts", async () => {
+  const [running, ended] = ["web GET / 0.. server id=1", "web GET / 0..40ms server id=1"];
+  for (const order of [
+    [running, ended],
+    [ended, running],
+  ]) {
+    const { report, services } = await bothWays(spans(...order));
+    expect(report().trace).toMatchObject({ duration_ms: 40, span_count: 1 });
+    expect(services).toMatchObject([{ requests: 1, p99_ms: 40 }]);
+    expect(kindsOf(report().problems)).not.toContain("unfinished_span");
   }
 });
 
@@ -96,6 +110,18 @@ test("P10: a trace of 100,000 spans is answered in bounded time, with a report o
   expect(performance.now() - startedAt).toBeLessThan(20_000);
   expect([accepted, report().trace.span_count]).toEqual([100_000, 100_000]);
   expect(JSON.stringify(report()).length).toBeLessThan(8_000_000);
+});
+
+test("P10: of a trace above the limit all spans are counted, and failed ones and calls are kept", async () => {
+  const settings = { traceSpansMax: 1_000 };
+  const { report, services } = await bothWays(
+    largeTrace(5_000, (i) => Math.floor((i + 8) / 10)),
+    true,
+    settings,
+  );
+  expect(report().trace).toMatchObject({ span_count: 5_000, error_count: 5 });
+  expect(report().problems.find(({ kind }) => kind === "truncated_trace")).toMatchObject({ count: 4_000 });
+  expect(services.map(({ service }) => service)).toEqual(expect.arrayContaining(["a", "b", "c"]));
 });
 
 const levels = isThorough ? 50_000 : 15_000;

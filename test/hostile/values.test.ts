@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { LogTemplates } from "../../src/cascade/log-template.ts";
+import { Span } from "../../src/model/span.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
+import { collect, streamOf } from "../formats/sources.ts";
 import { oracleEncode } from "../otlp/protobuf-oracle.ts";
 import {
   attribute,
@@ -46,6 +48,29 @@ test("P8: ids in upper case are the same ids", async () => {
   expect(kindsOf(window.problems)).toEqual([]);
 });
 
+test("P8: in files of Jaeger and Zipkin a trace id of 16 digits is one of 32; in OTLP it is none", async () => {
+  const short = traceId.slice(16);
+  const jaeger = {
+    traceID: short,
+    spanID: spanId,
+    operationName: "x",
+    references: [],
+    startTime: 1_700_000_000_000_000,
+    duration: 9,
+    tags: [],
+    logs: [],
+    processID: "p1",
+  };
+  const processes = { p1: { serviceName: "web", tags: [] } };
+  const zipkin = [{ traceId: short, id: spanId, name: "x", timestamp: 1_700_000_000_000_000, duration: 9 }];
+  for (const content of [{ data: [{ traceID: short, spans: [jaeger], processes }] }, zipkin]) {
+    const { tables } = await collect([streamOf(JSON.stringify(content))]);
+    expect(new Span(tables[0]!, 0).traceId).toBe(short.padStart(32, "0"));
+  }
+  const { accepted, rejected } = await bothWays([json(request([{}, { traceId: short }]))]);
+  expect([accepted, rejected]).toEqual([1, 1]);
+});
+
 test("P9: a parent id of zeros or of a wrong length makes a root", async () => {
   const parents = ["0".repeat(16), "", "00f0", `${spanId}00`];
   const { accepted, report } = await bothWays([
@@ -67,6 +92,15 @@ test("P12: a span with values of megabytes and ten thousand of everything is kep
   };
   const { accepted, report, services } = await bothWays([json(request([span]))]);
   expect(accepted).toBe(1);
+  // what is stored stays whole
+  const { tables } = await collect([streamOf(JSON.stringify(request([span])))]);
+  const stored = new Span(tables[0]!, 0);
+  expect([stored.attributes.get("payload"), stored.attributes.size]).toEqual([megabytes, 10_002]);
+  expect([stored.events.length, stored.links.length, stored.statusMessage]).toEqual([
+    10_000,
+    10_000,
+    megabytes,
+  ]);
   expect(report().trace.error_count).toBe(1);
   expect(JSON.stringify(report()).length).toBeLessThan(100_000);
   expect(JSON.stringify(services).length).toBeLessThan(100_000);
@@ -129,8 +163,12 @@ test("P25: of a key that comes twice the last value counts", async () => {
     attribute("http.response.status_code", 500),
     attribute("http.response.status_code", 200),
   ];
-  const { report } = await bothWays([json(request([{ attributes }]))]);
+  const { report } = await bothWays([json(request([{ attributes }, { attributes: attributes.slice(1) }]))]);
   expect(report().trace.error_count).toBe(0);
+  expect(report().problems).toMatchObject([
+    { kind: "duplicate_attribute", count: 1 },
+    { kind: "several_roots" },
+  ]);
 });
 
 test("P26: a service's name may be a number, a list, too long, padded, or missing", async () => {
@@ -150,6 +188,13 @@ test("P26: a service's name may be a number, a list, too long, padded, or missin
     ["😀".repeat(64), /^(?:😀){61}~[0-9a-f]{8}$/u],
     [{ doubleValue: 1.5 }, "1.5"],
   ];
+  const apart = ["cart", "Cart", " cart "].map((name, i) =>
+    json(request([{ traceId: String(i + 1).padStart(32, "0") }], [serviceName(name)])),
+  );
+  expect((await bothWays(apart)).services.map(({ service, requests }) => `${service} ${requests}`)).toEqual([
+    "Cart 1",
+    "cart 2",
+  ]);
   for (const [value, name] of values) {
     const { services } = await bothWays([json(request([{}], [serviceName(value)]))]);
     if (typeof name === "string") expect(services.map(({ service }) => service)).toEqual([name]);
@@ -357,6 +402,29 @@ test("P30: one name in two environments or namespaces is two nodes", async () =>
     ),
   );
   expect(edgesOf(graph).sort()).toEqual(["web@prod -> cart@prod sync 1", "web@test -> cart@test sync 1"]);
+  const spaced = await bothWays(
+    spans(
+      "web GET / 0..90ms client namespace=shop\n  cart GET / 10..80ms server namespace=shop",
+      "web GET / 0..90ms client trace=2 namespace=bank\n  cart GET / 10..80ms server namespace=bank",
+    ),
+  );
+  expect(edgesOf(spaced.graph).sort()).toEqual([
+    "bank/web -> bank/cart sync 1",
+    "shop/web -> shop/cart sync 1",
+  ]);
+});
+
+test("P30: two versions of a service are one node, and an instance id that two services use joins nothing", async () => {
+  const resource = (name: string, version: string): readonly object[] => [
+    serviceName(name),
+    attribute("service.version", version),
+    attribute("service.instance.id", "1"),
+  ];
+  const bodies = [resource("cart", "1.0"), resource("cart", "2.0"), resource("mail", "1.0")].map(
+    (attributes, i) => json(request([{ traceId: String(i + 1).padStart(32, "0") }], attributes)),
+  );
+  const { services } = await bothWays(bodies);
+  expect(services.map(({ service, requests }) => `${service} ${requests}`)).toEqual(["cart 2", "mail 1"]);
 });
 
 test("P43: a status code may be a text or a fraction", async () => {

@@ -7,6 +7,7 @@ import type { ByteSource } from "../../src/formats/byte-source.ts";
 import { readTelemetry } from "../../src/formats/read-telemetry.ts";
 import { TraceBuffer } from "../../src/formats/trace-buffer.ts";
 import { parseTraceId, type TraceId } from "../../src/model/ids.ts";
+import { traceSpansMax } from "../../src/model/limits.ts";
 import { rawNaming, ServiceDirectory } from "../../src/model/service-directory.ts";
 import { assembleEpisodes, episodeToShow } from "../../src/trace/episodes.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
@@ -25,7 +26,7 @@ export interface ReadingOptions {
   readonly budgetBytes?: number;
   readonly tableRows?: number;
   /** as settings of users would have it */
-  readonly settings?: Partial<Pick<EngineLimits, "servicesMax" | "redacts">>;
+  readonly settings?: Partial<Pick<EngineLimits, "servicesMax" | "redacts" | "traceSpansMax">>;
 }
 
 /** What is answered when the telemetry comes in files. */
@@ -34,7 +35,8 @@ export async function answersOfFiles(
   { budgetBytes, tableRows, settings = {} }: ReadingOptions = {},
 ): Promise<Answers> {
   const rollup = new WindowRollup({ directory: new ServiceDirectory(settings.servicesMax) });
-  const assembly = settings.redacts === undefined ? {} : { redacts: settings.redacts };
+  const { redacts = true, traceSpansMax: spansMax = traceSpansMax } = settings;
+  const assembly = { redacts, spansMax };
   const buffer = new TraceBuffer(budgetBytes === undefined ? {} : { budgetBytes });
   const ids: TraceId[] = [];
   try {
