@@ -8,7 +8,7 @@ import { repairTimes } from "../formats/repair-times.ts";
 import { TraceBuffer } from "../formats/trace-buffer.ts";
 import type { AttributeNames } from "../model/attributes.ts";
 import type { TraceId } from "../model/ids.ts";
-import type { Problem } from "../model/problems.ts";
+import { mergeProblems, type Problem } from "../model/problems.ts";
 import { meaningfulAttributes } from "../model/semconv.ts";
 import { rawNaming, ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
@@ -50,7 +50,7 @@ interface Fold {
 type Assembly = Pick<AssemblyOptions, "spansMax" | "redacts">;
 
 /** How traces of files are put together. */
-export function assemblyOf({ settings }: CommandRun): Assembly {
+function assemblyOf({ settings }: CommandRun): Assembly {
   return { spansMax: settings.trace_spans, redacts: settings.redact };
 }
 
@@ -191,12 +191,23 @@ export async function reportOfTrace(
   const trace = episodeToShow(episodes, episode);
   if (trace === undefined) throw unknownEpisode(traceId, episodes.length);
   if (failedService !== null) checkService(failedService, trace);
-  return analyzeTrace(trace, scope, {
+  const report = analyzeTrace(trace, scope, {
     language,
     scoring,
     ...(failedService === null ? {} : { failedService }),
     ...(baseline === null ? {} : { baseline: baseline.scope(null) }),
   });
+  return withRepairs(report, scope.problems);
+}
+
+/** Times that were read in another unit than they should be in concern every trace of the files. */
+function withRepairs(
+  report: TraceReport | StructuralReport,
+  problems: readonly Problem[],
+): TraceReport | StructuralReport {
+  const repairs = problems.filter(({ kind }) => kind === "repaired_time");
+  if (!("problems" in report) || repairs.length === 0) return report;
+  return { ...report, problems: mergeProblems([...report.problems, ...repairs]) };
 }
 
 const exampleIdsMax = 3;

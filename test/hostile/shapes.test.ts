@@ -4,7 +4,8 @@ import { rawNaming, ServiceDirectory } from "../../src/model/service-directory.t
 import type { UnixNanos } from "../../src/model/time.ts";
 import { assembleEpisodes } from "../../src/trace/episodes.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
-import { live } from "../engine/live.ts";
+import { writeJson } from "../../src/wire/write-json.ts";
+import { idOf, live } from "../engine/live.ts";
 import { notationStart, tableOf } from "../notation.ts";
 import { isThorough } from "../runs.ts";
 import { bothWays, edgesOf, json, kindsOf, protobuf, request, spans } from "./both-ways.ts";
@@ -202,6 +203,27 @@ test("P22: children first, the failed span last, each in a request of its own: a
   const late = await bothWays(spans(get!, web!, cart!));
   expect(late.report()).toEqual(whole.report());
   expect(late.graph).toEqual(whole.graph);
+});
+
+test("P22: a failed span that comes forty minutes late is counted when it happened, and the report is a new version", async () => {
+  const lines = shop.trim().split("\n");
+  const [web, get, cart] = ["id=1", "id=2 parent=1", "id=3 parent=2"].map(
+    (ids, i) => `${lines[i]!.trim()} ${ids}`,
+  );
+  const world = live();
+  const question = { language: "en", scoring: "evidence" } as const;
+  await world.send(`${web}\n${get}`);
+  await world.wait(60_000);
+  const early = await world.engine.analyzeTrace(idOf(1), question);
+  await world.wait(2_400_000);
+  await world.send(cart!);
+  await world.wait(60_000);
+  const late = await world.engine.analyzeTrace(idOf(1), question);
+  expect(late!.version).toBeGreaterThan(early!.version);
+  const once = await bothWays(spans(shop));
+  expect(JSON.parse(writeJson(late!.report))).toEqual(once.report());
+  const minute = { from: notationStart as UnixNanos, to: (notationStart + 60_000_000_000n) as UnixNanos };
+  expect(JSON.parse(writeJson(await world.engine.graph(minute)))).toEqual(once.graph);
 });
 
 test("P23: one id for requests that are hours apart is said; each is a trace of its own, in any order", async () => {
@@ -439,6 +461,22 @@ test("P36: the four spans of a hop over a service mesh are one call, and what th
   );
   expect(alone.report().root_cause_candidates[0]).toMatchObject({ service: "cart", kind: "unreachable" });
   expect(report().trace.span_count).toBe(4);
+});
+
+test.each([
+  ["UH", "unreachable"],
+  ["UF", "unreachable"],
+  ["UF,URX", "unreachable"],
+])("P36: what a proxy's flags %s mean is evidence", async (flags, kind) => {
+  const { report } = await bothWays(
+    spans(`
+      web    GET      0..90ms  server error http.response.status_code=503
+        web  cart.svc 5..85ms  client error http.response.status_code=503 response_flags=${flags} server.address=cart component=proxy`),
+  );
+  const [first] = report().root_cause_candidates;
+  expect(first).toMatchObject({ service: "cart", kind });
+  const [flag] = flags.split(",");
+  expect(JSON.stringify(first?.evidence)).toContain(`(${flag})`);
 });
 
 test("P37: batches without anything in them are a success", async () => {
