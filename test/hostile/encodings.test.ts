@@ -9,6 +9,7 @@ import { otlpServer } from "../http/otlp-server.ts";
 import { rowsOf, tableOf } from "../notation.ts";
 import { messageType, oracleEncode, reorderFields } from "../otlp/protobuf-oracle.ts";
 import { attribute, bothWays, json, protobuf, request, spans } from "./both-ways.ts";
+import { cpuMsSince } from "./cpu-time.ts";
 
 const types = { protobuf: "application/x-protobuf", json: "application/json" };
 const rows = rowsOf(tableOf("web GET / 0..9ms server\n  cart GET / 1..8ms server"));
@@ -90,9 +91,9 @@ function jsonBomb(open: string, close: string, levels: number): string {
 
 test.each(bombs)("P13: %s cost what their bytes cost", async (_, bomb) => {
   const server = await serve();
-  const startedAt = performance.now();
+  const before = process.cpuUsage();
   const { status } = await server.send("/v1/traces", { "content-type": types[bomb.encoding] }, bomb.bytes);
-  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  expect(cpuMsSince(before)).toBeLessThan(1_000);
   expect([200, 400]).toContain(status);
   expect(server.faults).toEqual([]);
   // beside a good body: as a file, and over the network

@@ -9,6 +9,7 @@ import { idOf, live } from "../engine/live.ts";
 import { notationStart, tableOf } from "../notation.ts";
 import { isThorough } from "../runs.ts";
 import { bothWays, edgesOf, json, kindsOf, protobuf, request, spans } from "./both-ways.ts";
+import { cpuMsSince } from "./cpu-time.ts";
 import { largeTrace } from "./large-trace.ts";
 
 const shop = `
@@ -103,12 +104,14 @@ test("P7: a circle of parents is opened at its earliest span", async () => {
 });
 
 /** The law is that of a million spans, which `npm run bench -- huge-traces` measures: too slow for a test. */
-test("P10: a trace of 100,000 spans is answered in bounded time, with a report of bounded size", async () => {
+test("P10: a trace of 100,000 spans is answered in bounded time, with a report of bounded size", {
+  timeout: 90_000,
+}, async () => {
   const bodies = largeTrace(100_000, (i) => Math.floor((i + 8) / 10));
-  const startedAt = performance.now();
+  const before = process.cpuUsage();
   const { report, accepted } = await bothWays(bodies);
   // twice: from a file, and over the network
-  expect(performance.now() - startedAt).toBeLessThan(20_000);
+  expect(cpuMsSince(before)).toBeLessThan(10_000);
   expect([accepted, report().trace.span_count]).toEqual([100_000, 100_000]);
   expect(JSON.stringify(report()).length).toBeLessThan(8_000_000);
 });
