@@ -155,7 +155,7 @@ test("SIGTERM under load: what was acknowledged was taken in, and whoever comes 
     }
   };
   const senders = [1, 2, 3, 4].map(sendUntilGone);
-  await expect.poll(() => acknowledged).toBeGreaterThan(100);
+  await expect.poll(() => acknowledged, { timeout: 10_000 }).toBeGreaterThan(100);
   const { exitCode, tookMs } = await other.stop();
   await Promise.all(senders);
   expect(exitCode).toBe(0);
