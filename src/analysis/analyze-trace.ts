@@ -10,7 +10,7 @@ import { pathSectionsMax } from "../model/limits.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import { slowFactorMin } from "../model/scoring.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
-import type { PathSection } from "../trace/critical-path.ts";
+import { type PathSection, pathNanosOf } from "../trace/critical-path.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
 import { callsInParts, isEntry } from "../trace/extract-calls.ts";
 import { selfTimes } from "../trace/self-time.ts";
@@ -225,7 +225,7 @@ function criticalPathJson(trace: Trace, { path }: TraceEvidence): readonly PathS
   if (root === undefined) return [];
   const shown = longestSections(path);
   const self = selfTimes(trace, new Set(shown.map(({ span }) => span)));
-  const rootNanos = durationOf(root);
+  const pathNanos = pathNanosOf(path);
   return shown.map(({ span: index, start, end }) => {
     const span = trace.spans[index] as TraceSpan;
     return {
@@ -235,7 +235,7 @@ function criticalPathJson(trace: Trace, { path }: TraceEvidence): readonly PathS
       start: formatTime((trace.startTime + BigInt(Math.round(start))) as UnixNanos),
       duration_ms: (end - start) / NANOS_PER_MS,
       self_time_ms: (self.get(index) ?? 0) / NANOS_PER_MS,
-      share: rootNanos > 0 ? (end - start) / rootNanos : 0,
+      share: pathNanos > 0 ? (end - start) / pathNanos : 0,
     };
   });
 }

@@ -3,7 +3,7 @@ import { shownPath } from "../model/scoring.ts";
 import { NANOS_PER_MS } from "../model/time.ts";
 import type { PathSection } from "../trace/critical-path.ts";
 import type { FailureOrigin } from "../trace/error-origin.ts";
-import { semanticsOf } from "../trace/semantics.ts";
+import { shownErrorOf } from "../trace/shown-error.ts";
 import { durationOf, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { FailingPathJson, HiddenGroupJson } from "./report.ts";
 
@@ -42,7 +42,7 @@ export function failingPath(
     duration_ms: durationOf(span) / NANOS_PER_MS,
     failed: span.failed,
     role: ends.has(span.index) ? "origin" : span.failed || isReporter[span.index] === 1 ? "reporter" : "none",
-    error: span.failed ? errorOf(span) : null,
+    error: span.failed ? errorTextOf(trace, span) : null,
     hidden_siblings: hidden.length,
     ...groupsOf(trace, hidden),
   }));
@@ -141,8 +141,8 @@ function* inTreeOrder(trace: Trace, shown: ReadonlySet<number>): Iterable<ShownS
   }
 }
 
-function errorOf(span: TraceSpan): string | null {
-  const error = semanticsOf(span.table).errorOf(span.row);
+function errorTextOf(trace: Trace, span: TraceSpan): string | null {
+  const error = shownErrorOf(trace, span);
   if (error === null) return null;
   const text = errorWords(error);
   return text === "" ? null : text;

@@ -142,7 +142,7 @@ export interface PathSectionJson {
   readonly duration_ms: number;
   /** time of the whole span in which none of its children ran */
   readonly self_time_ms: number;
-  /** of the trace's duration */
+  /** of the whole path; as a rule that is the trace's duration */
   readonly share: number;
 }
 

@@ -3,7 +3,7 @@ import { GraphRollup, type ServiceGraph } from "../graph/service-graph.ts";
 import { HealthRollup, type HealthWindow } from "../metrics/health-metrics.ts";
 import { RedRollup, type RedWindow } from "../metrics/red-metrics.ts";
 import type { TraceId } from "../model/ids.ts";
-import { overflowName, problemKindsMax, servicesMax } from "../model/limits.ts";
+import { overflowName, problemKindsMax } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import { biasedTracesMin, serviceFlood } from "../model/scoring.ts";
@@ -64,7 +64,7 @@ export interface ScopeRollupOptions extends SharedSums {
  */
 export class ScopeRollup {
   readonly directory: ServiceDirectory;
-  readonly #red = new RedRollup();
+  readonly #red: RedRollup;
   readonly #graph = new GraphRollup();
   readonly #health: HealthRollup;
   /** null = nobody will ask */
@@ -79,6 +79,7 @@ export class ScopeRollup {
     learnsSteps = true,
   }: ScopeRollupOptions = {}) {
     this.directory = directory;
+    this.#red = new RedRollup(directory.servicesMax);
     this.#health = health;
     this.#steps = learnsSteps ? new StepRollup() : null;
   }
@@ -174,7 +175,7 @@ export class ScopeRollup {
     const to = window === null ? null : minuteOf(window.to);
     const { directory } = this;
     const red = this.#red.window(from, to, directory);
-    const graph = this.#graph.window(from, to, directory);
+    const graph = this.#graph.window(from, to, { directory, prefers: (name) => red.has(name) });
     const minutes = this.#minutes.within(from, to);
     const times = minutes
       .filter(([minute, { traces }]) => minute >= 0 && traces > 0)
@@ -197,7 +198,7 @@ export class ScopeRollup {
         ...this.#inputProblems,
         ...minutes.flatMap(([, minute]) => minute.problems()),
         ...this.#ownProblems(),
-        ...servicesLeftOut(red),
+        ...servicesLeftOut(red, directory),
         ...samplingBias(minutes.map(([, minute]) => minute)),
       ]),
     };
@@ -229,7 +230,7 @@ export function senderNames({
   return { directory, isKnown: (name) => names.has(name) };
 }
 
-function servicesLeftOut(red: RedWindow): readonly Problem[] {
+function servicesLeftOut(red: RedWindow, { servicesMax }: ServiceDirectory): readonly Problem[] {
   const requests = red.service(overflowName)?.cell.requests ?? 0;
   if (requests === 0) return [];
   const message = `There are more than ${servicesMax} services: requests of the others are counted under ${overflowName}${offenders(red)}`;

@@ -19,13 +19,15 @@ export interface OwnGraph {
 }
 
 export function ownGraphOf(trace: Trace, { directory }: Scope): OwnGraph {
-  const red = new RedRollup();
+  const red = new RedRollup(directory.servicesMax);
   const graph = new GraphRollup();
   for (const calls of callsInParts(trace)) {
     red.add(calls);
     graph.add(calls);
   }
-  return { red: red.window(null, null, directory), graph: graph.window(null, null, directory) };
+  const window = red.window(null, null, directory);
+  const names = { directory, prefers: (name: string) => window.has(name) };
+  return { red: window, graph: graph.window(null, null, names) };
 }
 
 export interface StructuralQuestion {

@@ -5,7 +5,8 @@ import { blameEntriesMax, exemplarCountMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
 import { type FailureOrigin, failureOrigins } from "../trace/error-origin.ts";
-import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
+import { durationNanosOf } from "../trace/extract-calls.ts";
+import type { Trace, TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { breakerTextOf, isUnresolved, kindOf } from "./origin-facts.ts";
 import { WaySums } from "./way-sums.ts";
@@ -133,7 +134,7 @@ export class EntrySums {
 
   add(trace: Trace, root: TraceSpan): void {
     const weight = exactWeight(trace.weight);
-    const durationNanos = root.isUnfinished ? null : durationOf(root);
+    const durationNanos = durationNanosOf(root);
     const startTime = laterBy(minuteTimeOf(trace.startTime), Math.max(0, root.start));
     this.cell.add({ startTime, durationNanos, failed: root.failed, weight });
     if (durationNanos === null) return;

@@ -9,6 +9,8 @@ import {
 import { logTemplateRule } from "../model/scoring.ts";
 import { exceptionKeys } from "../model/semconv.ts";
 import { errorSeverityMin, type LogRecord } from "../model/telemetry.ts";
+import { emailPattern } from "../trace/name-patterns.ts";
+import { redact } from "../trace/redact.ts";
 
 /** What all lines of one kind have in common, and whether they tell of an error. */
 export interface LogKind {
@@ -18,7 +20,7 @@ export interface LogKind {
 
 const causeMark = " <- ";
 /**
- * Reads log records as kinds of lines. The result depends on the record alone, as long as there are no more than
+ * Reads log records as kinds of lines, without secrets. The result depends on the record alone, as long as there are no more than
  * `logTemplatesMax` kinds; those beyond are one, `overflowName`.
  */
 export class LogTemplates {
@@ -53,8 +55,9 @@ export class LogTemplates {
     if (this.#texts.size >= logTemplatesMax) return overflowName;
     // a part of a body would keep the whole body in memory
     const own = ` ${text}`.slice(1);
-    this.#texts.set(own, own);
-    return own;
+    const shown = redact(own);
+    this.#texts.set(own, shown);
+    return shown;
   }
 }
 
@@ -66,13 +69,14 @@ const leadingTime =
 const traceAndSpan = /\btrace[-_. ]?id[:=]\s*\S+\s+span[-_. ]?id[:=]\s*\S+/gi;
 const uuids = /[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/gi;
 const hexWords = /\b[0-9a-f]{16,}\b/g;
+const bearerTokens = /\bbearer +[\w.~+/=-]{6,}/gi;
 const digits = /\d+/g;
 const namedValues = /([=:]\s*)[^\s,()[\]]+/g;
 const causes = /(?:nested exception is|Caused by):?/;
 
 /**
- * The template of a line: its first words, with what changes from line to line (times, ids, numbers, values behind `=` and
- * `:`) as `#` and `*`. The cause that a program puts behind "Caused by" or "nested exception is" is part of it.
+ * The template of a line: its first words, with what changes from line to line (times, ids, numbers, addresses of people, values
+ * behind `=` and `:`) as `#` and `*`. The cause that a program puts behind "Caused by" or "nested exception is" is part of it.
  */
 export function logTemplate(body: string): string {
   const masked = body
@@ -80,6 +84,8 @@ export function logTemplate(body: string): string {
     .replace(colours, "")
     .replace(leadingTime, "")
     .replace(traceAndSpan, " ")
+    .replace(bearerTokens, "bearer *")
+    .replace(emailPattern, "*")
     .replace(uuids, "#")
     .replace(hexWords, "#")
     .replace(digits, "#")
@@ -91,7 +97,11 @@ export function logTemplate(body: string): string {
 }
 
 function withCause(template: string, cause: string): string {
-  return template + causeMark + firstWords(cause.slice(0, logTemplateRule.causeLength).replace(digits, "#"));
+  return (
+    template +
+    causeMark +
+    firstWords(cause.slice(0, logTemplateRule.causeLength).replace(emailPattern, "*").replace(digits, "#"))
+  );
 }
 
 function firstWords(text: string): string {

@@ -157,7 +157,7 @@ function settleRequest(
   const { index, service, operation, parent } = span;
   const ownNanos = own[index] as number;
   const byCalls = explained[index] as number;
-  const known = usual.durationOf(service, operation);
+  const known = span.isOpenEnded ? null : usual.durationOf(service, operation);
   const duration = durationOf(span);
   // of a request that was waited for in part, its excess counts in part
   const share = duration > 0 ? Math.min(1, (below[index] as number) / duration) : 0;

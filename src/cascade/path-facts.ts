@@ -3,11 +3,11 @@ import type { Edge, EvidenceFact } from "./candidate.ts";
 import type { EndpointVotes } from "./network-gap.ts";
 import type { PathBlame } from "./path-blame.ts";
 
-/** What speaks for a part of the critical path, and against it. `rootNanos` = the duration of the request. */
-export function pathFacts(part: PathBlame, rootNanos: number): readonly EvidenceFact[] {
+/** What speaks for a part of the critical path, and against it. `pathNanos` = how long the whole path is. */
+export function pathFacts(part: PathBlame, pathNanos: number): readonly EvidenceFact[] {
   const { span, whole, nanos, usual, edge, votes, instead } = part;
   const spans = [span.index];
-  const share = rootNanos > 0 ? nanos / rootNanos : 0;
+  const share = pathNanos > 0 ? nanos / pathNanos : 0;
   if (instead !== null)
     return [{ kind: "instead", operation: span.operation, share, selfNanos: nanos, ...instead, spans }];
   if (votes !== null && edge !== null)

@@ -19,7 +19,7 @@ import {
   usualRequestsMin,
   visibilityWeight,
 } from "../model/scoring.ts";
-import { criticalPath, type PathSection } from "../trace/critical-path.ts";
+import { criticalPath, type PathSection, pathNanosOf, pathOfRequests } from "../trace/critical-path.ts";
 import type { FailureOrigin } from "../trace/error-origin.ts";
 import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import {
@@ -82,8 +82,9 @@ export function traceEvidence({
   usual,
 }: TraceQuestion): TraceEvidence {
   const root = trace.spans[trace.roots[0] ?? -1];
-  const path = root === undefined ? [] : criticalPath(trace, root.index);
-  const usualRoot = root === undefined ? null : usual.durationOf(root.service, root.operation);
+  const path = root === undefined ? [] : pathOfRequests(trace, criticalPath(trace, root.index));
+  const usualRoot =
+    root === undefined || root.isOpenEnded ? null : usual.durationOf(root.service, root.operation);
   const slowdown = root === undefined || usualRoot === null ? null : durationOf(root) / usualRoot.nanos;
   const blames = new Map<string, Blame>();
   const habits = TraceHabits.of(trace, usual);
@@ -100,7 +101,7 @@ export function traceEvidence({
     });
     const plain = isIncomplete && !isSlow ? plainTimeWeight : 1;
     const strength = hasFailure ? latencyBesideFailure(slowdown ?? 1, Math.min(1, failing)) : plain;
-    blameTime(blames, parts, { root, strength, isSlow, isBeside: hasFailure });
+    blameTime(blames, parts, { pathNanos: pathNanosOf(path), strength, isSlow, isBeside: hasFailure });
   }
   const candidates = ranked([...blames.values()], trace, scope);
   return {
@@ -262,7 +263,8 @@ function latencyBesideFailure(slowdown: number, failing: number): number {
 }
 
 interface TimeQuestion {
-  readonly root: TraceSpan;
+  /** of all parts together */
+  readonly pathNanos: number;
   readonly strength: number;
   /** what is listed is measured by its part of the excess */
   readonly isSlow: boolean;
@@ -274,7 +276,7 @@ interface TimeQuestion {
 function blameTime(
   blames: Map<string, Blame>,
   parts: readonly PathBlame[],
-  { root, strength, isSlow, isBeside }: TimeQuestion,
+  { pathNanos, strength, isSlow, isBeside }: TimeQuestion,
 ): void {
   const byService = new Map<string, number>();
   const weightOf = ({ excessNanos, nanos }: PathBlame): number => excessNanos + plainTimeWeight * nanos;
@@ -304,7 +306,7 @@ function blameTime(
       ...part,
       operation: part.span.operation,
       weight: (strength * weightOf(part)) / listedTotal,
-      facts: isToldOf(part) ? pathFacts(part, durationOf(root)) : [],
+      facts: isToldOf(part) ? pathFacts(part, pathNanos) : [],
     });
 }
 

@@ -8,13 +8,14 @@ import { repairTimes } from "../formats/repair-times.ts";
 import { TraceBuffer } from "../formats/trace-buffer.ts";
 import type { AttributeNames } from "../model/attributes.ts";
 import type { TraceId } from "../model/ids.ts";
-import type { Problem } from "../model/problems.ts";
+import { mergeProblems, type Problem } from "../model/problems.ts";
 import { meaningfulAttributes } from "../model/semconv.ts";
-import { rawNaming } from "../model/service-directory.ts";
+import { rawNaming, ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import type { UnixNanos } from "../model/time.ts";
 import { resolveTime } from "../model/time-point.ts";
+import type { AssemblyOptions } from "../trace/assemble.ts";
 import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
 import { groupByTrace } from "../trace/group-rows.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -48,6 +49,18 @@ interface Fold {
 
 /** Parts of the same files, with one directory of services. What was wrong with the files is told of the first. */
 type Folds = readonly [Fold, ...Fold[]];
+
+type Assembly = Pick<AssemblyOptions, "spansMax" | "redacts">;
+
+/** How traces of files are put together. */
+function assemblyOf({ settings }: CommandRun): Assembly {
+  return { spansMax: settings.trace_spans, redacts: settings.redact };
+}
+
+/** The names of everything that one run compares with each other. */
+export function newDirectory({ settings }: CommandRun): ServiceDirectory {
+  return new ServiceDirectory(settings.services);
+}
 
 /** Reads files into sums. What was wrong with them goes to standard error and into the sums' problems. */
 export async function foldFiles(run: CommandRun, inputs: readonly string[], ...folds: Folds): Promise<void> {
@@ -88,7 +101,7 @@ async function readFiles(
     if (!buffer.hasLinks) for (const fold of folds) fold.rollup.expectNoLinks();
     const folded = await foldTraces(folds, {
       buffer,
-      spansMax: run.settings.trace_spans,
+      assembly: assemblyOf(run),
       progress: showProgress(run, "analysing"),
     });
     return { buffer, rollup, ...folded };
@@ -160,7 +173,7 @@ export function timeBounds({ settings }: CommandRun): TimeBounds {
 
 /** The report of one trace of the files. */
 export async function reportOfTrace(
-  { settings }: CommandRun,
+  run: CommandRun,
   { buffer, rollup, someTraceIds, traceCount }: LoadedFiles,
   { trace: traceId, baseline }: { readonly trace: TraceId; readonly baseline: ScopeRollup | null },
 ): Promise<TraceReport | StructuralReport> {
@@ -174,17 +187,28 @@ export async function reportOfTrace(
         : `It holds ${traceCount} traces, for example ${someTraceIds.join(", ")}.`,
     );
   const scope = rollup.scope(null);
-  const { episode, failed_service: failedService, lang: language, scoring } = settings;
-  const episodes = assembleEpisodes(rows, scope.directory, { spansMax: settings.trace_spans });
+  const { episode, failed_service: failedService, lang: language, scoring } = run.settings;
+  const episodes = assembleEpisodes(rows, scope.directory, assemblyOf(run));
   const trace = episodeToShow(episodes, episode);
   if (trace === undefined) throw unknownEpisode(traceId, episodes.length);
   if (failedService !== null) checkService(failedService, trace);
-  return analyzeTrace(trace, scope, {
+  const report = analyzeTrace(trace, scope, {
     language,
     scoring,
     ...(failedService === null ? {} : { failedService }),
     ...(baseline === null ? {} : { baseline: baseline.scope(null) }),
   });
+  return withRepairs(report, scope.problems);
+}
+
+/** Times that were read in another unit than they should be in concern every trace of the files. */
+function withRepairs(
+  report: TraceReport | StructuralReport,
+  problems: readonly Problem[],
+): TraceReport | StructuralReport {
+  const repairs = problems.filter(({ kind }) => kind === "repaired_time");
+  if (!("problems" in report) || repairs.length === 0) return report;
+  return { ...report, problems: mergeProblems([...report.problems, ...repairs]) };
 }
 
 const exampleIdsMax = 3;
@@ -195,9 +219,9 @@ async function foldTraces(
   folds: Folds,
   {
     buffer,
-    spansMax,
+    assembly,
     progress,
-  }: { readonly buffer: TraceBuffer; readonly spansMax: number; readonly progress: Progress },
+  }: { readonly buffer: TraceBuffer; readonly assembly: Assembly; readonly progress: Progress },
 ): Promise<Pick<LoadedFiles, "someTraceIds" | "traceCount">> {
   const someTraceIds: string[] = [];
   let traceCount = 0;
@@ -205,7 +229,7 @@ async function foldTraces(
   for await (const tables of buffer.partitions()) {
     const groups = groupByTrace(tables);
     for (const [done, i] of groups.indicesByStart().entries()) {
-      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, { spansMax })) {
+      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, assembly)) {
         spans += trace.spans.length + trace.omittedSpans;
         for (const { rollup, bounds, onTrace } of folds) {
           if (!isWithin(trace.startTime, bounds)) continue;

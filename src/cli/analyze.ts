@@ -15,6 +15,7 @@ import {
   boundsBefore,
   foldFiles,
   loadFiles,
+  newDirectory,
   noBounds,
   reportOfTrace,
   type TimeBounds,
@@ -38,8 +39,8 @@ type ReportPrintable = Extract<Printable, { readonly report: unknown }>;
 async function traceOfFiles(run: CommandRun, trace: TraceId): Promise<ReportPrintable> {
   const { baseline } = run.settings;
   const window = timeBounds(run);
-  const rollup = new ScopeRollup();
-  const { directory } = rollup;
+  const directory = newDirectory(run);
+  const rollup = new ScopeRollup({ directory });
   const fold = { rollup, bounds: [window], window: null };
   const usual = new ScopeRollup({ directory });
   const before = baseline === null ? boundsBefore(window) : null;
@@ -79,8 +80,8 @@ async function reportAgainst(
   baseline: readonly string[],
   window: TimeBounds,
 ): Promise<WindowReport> {
-  const rollup = await rollupOfFiles(run, run.operands, { window });
-  const { directory } = rollup;
+  const directory = newDirectory(run);
+  const rollup = await rollupOfFiles(run, run.operands, { window, directory });
   const usualRollup = await rollupOfFiles(run, baseline, { window: noBounds, directory });
   // names are settled when both have been read
   return reportOf(run, { window, sums: rollup.window([window]), usual: usualRollup.window() });
@@ -91,7 +92,8 @@ async function reportAgainst(
  * finds who is to blame, that is the report. The files are read again for it: of what is not compared less is kept.
  */
 async function reportOfAll(run: CommandRun, window: TimeBounds): Promise<WindowReport> {
-  const rollup = await rollupOfFiles(run, run.operands, { window, isCompared: false });
+  const directory = newDirectory(run);
+  const rollup = await rollupOfFiles(run, run.operands, { window, isCompared: false, directory });
   const change = run.operands.includes("-") ? null : changePointOf(rollup);
   if (change !== null) {
     const { calmUntil, anomaly } = change;
@@ -113,8 +115,9 @@ async function reportOfPart(
   window: TimeBounds,
   chosenBaseline: ChosenBaseline,
 ): Promise<WindowReport> {
-  const rollup = new WindowRollup();
-  const usualRollup = new WindowRollup({ directory: rollup.directory });
+  const directory = newDirectory(run);
+  const rollup = new WindowRollup({ directory });
+  const usualRollup = new WindowRollup({ directory });
   await foldFiles(
     run,
     run.operands,

@@ -1,7 +1,7 @@
 import { graphJson } from "../analysis/graph-json.ts";
 import { type Scope, ScopeRollup } from "../analysis/scope.ts";
 import { servicesJson } from "../analysis/services-json.ts";
-import { foldFiles, timeBounds } from "./analyze-files.ts";
+import { foldFiles, newDirectory, timeBounds } from "./analyze-files.ts";
 import { type CommandRun, writeResult } from "./command.ts";
 import { renderResult } from "./render-report.ts";
 
@@ -21,7 +21,7 @@ export async function services(run: CommandRun): Promise<number> {
 }
 
 async function scopeOfFiles(run: CommandRun): Promise<Scope> {
-  const rollup = new ScopeRollup({ learnsSteps: false });
+  const rollup = new ScopeRollup({ directory: newDirectory(run), learnsSteps: false });
   await foldFiles(run, run.operands, { rollup, bounds: [timeBounds(run)], window: null });
   return rollup.scope(null);
 }

@@ -155,6 +155,8 @@ function addressesOf(service: Service | null) {
 function engineLimits(settings: SettingValues) {
   return {
     traceSpansMax: settings.trace_spans,
+    servicesMax: settings.services,
+    redacts: settings.redact,
     clockApartMsMax: settings.clock_apart,
     idleMs: settings.trace_idle,
     openAgeMsMax: settings.trace_open,

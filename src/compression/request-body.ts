@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { createGunzip, createInflate, gunzipSync, inflateSync } from "node:zlib";
 import type { ByteBudget, ClientUse } from "../engine/byte-budget.ts";
+import { contentKindOf } from "../model/content-kind.ts";
 import { unlz4 } from "./lz4.ts";
 import { DamageError, unsnap } from "./snappy.ts";
 import { ZstdStream } from "./zstd.ts";
@@ -95,17 +96,28 @@ export async function unpackBody(
 ): Promise<Uint8Array | BodyFailure> {
   const { bytes, coding } = packed;
   if (coding === "identity") return bytes;
+  const output = await decompress({ ...packed, coding }, reservation);
+  if (output instanceof Uint8Array || output.kind !== "corrupt") return output;
+  const kind = contentKindOf(bytes);
+  return kind === null || kind === coding
+    ? output
+    : { ...output, message: `${output.message} (the body looks like ${kind})` };
+}
+
+async function decompress(
+  packed: CompressedBody,
+  reservation: Reservation,
+): Promise<Uint8Array | BodyFailure> {
+  const { bytes } = packed;
   if (bytes.length <= smallInputMax) {
-    const output = await decompressSmall({ ...packed, coding });
+    const output = await decompressSmall(packed);
     if (output !== null) {
       if (!(output instanceof Uint8Array)) return output;
       return reservation.take(output.length) ?? output;
     }
   }
   // Who has waited too long for an answer is gone.
-  return inTurn(async () =>
-    packed.isGone() ? { kind: "aborted" } : decompressLarge({ ...packed, coding }, reservation),
-  );
+  return inTurn(async () => (packed.isGone() ? { kind: "aborted" } : decompressLarge(packed, reservation)));
 }
 
 export interface PackedBody {

@@ -321,6 +321,20 @@ const table = {
       "Spans of one trace that are analysed; of more, failed ones, calls and the longest are kept, and all are counted.",
     commands: ["serve", "analyze", "graph", "services", "evaluate"],
   },
+  services: {
+    type: { kind: "integer", min: 1, max: 1_000_000 },
+    default: "10000",
+    sentence:
+      "Services (and databases, queues and external addresses) that are told apart; requests of those with the fewest are counted together under __other__, and the report says so.",
+    commands: ["serve", "analyze", "graph", "services"],
+  },
+  redact: {
+    type: { kind: "switch" },
+    default: "true",
+    sentence:
+      "Leave passwords, tokens, e-mail addresses, card numbers and values in SQL out of what reports quote of failures; --redact=false shows it as sent. Names of operations and kinds of log lines are always without values; spans that are given back as such (GET traces/ID, convert, replay) are always as sent.",
+    commands: ["serve", "analyze", "graph", "services"],
+  },
   episode: {
     type: { kind: "integer", min: 1, max: 1_000_000_000 },
     default: null,

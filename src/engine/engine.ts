@@ -16,7 +16,7 @@ import { doctorSpansMax } from "../model/limits.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
 import { NANOS_PER_MS } from "../model/time.ts";
 import { assembleTrace } from "../trace/assemble.ts";
-import { episodesOf, episodeToShow } from "../trace/episodes.ts";
+import { episodesOf } from "../trace/episodes.ts";
 import { type RowRef, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { OperationError, unknownEpisode } from "./errors/operation-error.ts";
 import { FoldedTraces } from "./folded-traces.ts";
@@ -143,9 +143,9 @@ class LiveEngine implements Engine {
     if (rows.length === 0) return null;
     this.#counts.trace_reports_total += 1;
     if (options.baseline !== undefined || this.#folded.isMostlyOpen) await this.#foldForQuery();
-    const episodes = this.#folded.assemble(rows);
-    const trace = episodeToShow(episodes, options.episode ?? null);
-    if (trace === undefined) throw unknownEpisode(traceId, episodes.length);
+    const shown = await this.#folded.rowsToShow(rows, options.episode ?? null);
+    if (typeof shown === "number") throw unknownEpisode(traceId, shown);
+    const trace = this.#folded.assembleNamed(shown);
     const scope = this.#folded.scopeAround(trace);
     const { failedService, language, scoring, baseline } = options;
     if (failedService !== undefined && !servicesOf(trace).includes(failedService))

@@ -1,12 +1,13 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Scope, ScopeRollup, type SharedSums } from "../analysis/scope.ts";
 import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
-import { type NodeNaming, rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
+import { rawNaming, ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_MINUTE, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
+import { type AssemblyOptions, assembleTrace } from "../trace/assemble.ts";
 import type { TraceCalls } from "../trace/calls.ts";
-import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
+import { assembleEpisodes, type EpisodeRows, episodesOf, episodeToShow } from "../trace/episodes.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import type { RowRef, Trace } from "../trace/trace.ts";
 import { History } from "./history.ts";
@@ -37,9 +38,9 @@ const linkedReadsMax = 64;
 export class FoldedTraces {
   readonly #store: TelemetryStore;
   readonly #clock: Clock;
-  readonly #spansMax: number;
+  readonly #assembly: Pick<AssemblyOptions, "spansMax" | "redacts">;
   readonly #apartNanosMax: bigint;
-  readonly #rollup = new ScopeRollup();
+  readonly #rollup: ScopeRollup;
   readonly #states: TraceStates;
   readonly #windows: WindowCache<Scope>;
   readonly #history: History;
@@ -56,7 +57,8 @@ export class FoldedTraces {
   constructor(store: TelemetryStore, clock: Clock, limits: EngineLimits) {
     this.#store = store;
     this.#clock = clock;
-    this.#spansMax = limits.traceSpansMax;
+    this.#assembly = { spansMax: limits.traceSpansMax, redacts: limits.redacts };
+    this.#rollup = new ScopeRollup({ directory: new ServiceDirectory(limits.servicesMax) });
     this.#apartNanosMax = BigInt(limits.clockApartMsMax * NANOS_PER_MS);
     this.#states = new TraceStates(limits, clock.monotonicMs());
     this.#windows = new WindowCache(limits.windowCacheMax, limits.windowAgeMsMax, ({ from, to }) =>
@@ -67,9 +69,33 @@ export class FoldedTraces {
     this.#history = new History(this.#rollup, clock, limits);
   }
 
-  /** The traces that use one id, named as reports name things unless told otherwise. */
-  assemble(rows: readonly RowRef[], naming: NodeNaming = this.directory): readonly Trace[] {
-    return assembleEpisodes(rows, naming, { spansMax: this.#spansMax });
+  /** The traces that use one id, named by raw keys; others have their turn between those of a huge one. */
+  assemble(rows: readonly RowRef[]): readonly Trace[] | Promise<readonly Trace[]> {
+    return rows.length > rowsAtOnceMax
+      ? inTurns(this.#assembling(rows))
+      : assembleEpisodes(rows, rawNaming, this.#assembly);
+  }
+
+  /** The rows of the episode that was asked for (see `episodeToShow`); how many there are where there is no such. */
+  async rowsToShow(rows: readonly RowRef[], number: number | null): Promise<EpisodeRows | number> {
+    const episodes = episodesOf(rows);
+    const traces = episodes.length > 1 && number === null ? await this.assemble(rows) : [];
+    const shown = number ?? episodeToShow(traces, null)?.episode?.number ?? 1;
+    return episodes[shown - 1] ?? episodes.length;
+  }
+
+  /** One of them, named as reports name things: they hold until others have their turn. */
+  assembleNamed({ rows, episode }: EpisodeRows): Trace {
+    return assembleTrace(rows, this.directory, { ...this.#assembly, episode });
+  }
+
+  *#assembling(rows: readonly RowRef[]): Generator<undefined, readonly Trace[]> {
+    const traces: Trace[] = [];
+    for (const { rows: own, episode } of episodesOf(rows)) {
+      yield;
+      traces.push(assembleTrace(own, rawNaming, { ...this.#assembly, episode }));
+    }
+    return traces;
   }
 
   /** For sums of some of the same traces. */
@@ -151,15 +177,14 @@ export class FoldedTraces {
     if (rows.length <= readRows) return rows;
     const startMs = this.#clock.monotonicMs();
     const isFrozen = this.#states.isFrozen(entry);
-    const steps = prepareFold(rows, foldedRows, (some) => this.assemble(some, rawNaming));
-    let step = steps.next();
-    for (; step.done !== true; step = steps.next()) if (rows.length > rowsAtOnceMax) await nextTurn();
+    const steps = prepareFold(rows, foldedRows, (some) => this.#assembling(some));
+    const prepared = rows.length > rowsAtOnceMax ? await inTurns(steps) : atOnce(steps);
     const isAsBefore =
       this.#states.find(words) === entry &&
       this.#states.readRows(entry) === readRows &&
       this.#states.isFrozen(entry) === isFrozen;
     if (!isAsBefore) return this.foldNow(traceId);
-    await this.#replace(entry, rows, step.value);
+    await this.#replace(entry, rows, prepared);
     const endMs = this.#clock.monotonicMs();
     this.#states.rest(entry, endMs + (endMs - startMs) * restFactor);
     return rows;
@@ -247,7 +272,7 @@ export class FoldedTraces {
       const rows = await this.#store.readTrace(traceId);
       if (rows.length === 0) continue;
       for (const table of new Set(rows.map((row) => row.table))) this.#rollup.observe(table);
-      for (const shown of this.assemble(rows, rawNaming)) this.#rollup.showLinked(shown);
+      for (const shown of await this.assemble(rows)) this.#rollup.showLinked(shown);
       this.#noteSharedChange();
     }
   }
@@ -297,15 +322,28 @@ interface Episode {
   readonly calls: TraceCalls;
 }
 
+/** Others have their turn between two steps. */
+async function inTurns<Result>(steps: Generator<undefined, Result>): Promise<Result> {
+  let step = steps.next();
+  for (; step.done !== true; step = steps.next()) await nextTurn();
+  return step.value;
+}
+
+function atOnce<Result>(steps: Generator<undefined, Result>): Result {
+  let step = steps.next();
+  while (step.done !== true) step = steps.next();
+  return step.value;
+}
+
 /** All of a fold that touches no sums, in steps between which others may have their turn. */
 function* prepareFold(
   rows: readonly RowRef[],
   foldedRows: number,
-  assemble: (rows: readonly RowRef[]) => readonly Trace[],
+  assembling: (rows: readonly RowRef[]) => Generator<undefined, readonly Trace[]>,
 ): Generator<undefined, PreparedFold> {
-  const traces = assemble(rows);
+  const traces = yield* assembling(rows);
   yield;
-  const earlier = foldedRows > 0 ? assemble(rows.slice(0, foldedRows)) : null;
+  const earlier = foldedRows > 0 ? yield* assembling(rows.slice(0, foldedRows)) : null;
   yield;
   const newSpans = spanCountOf(traces) - spanCountOf(earlier ?? []);
   if (earlier !== null && areSame(earlier, traces)) return { newSpans, change: null };

@@ -1,9 +1,13 @@
-import { traceSpansMax } from "../model/limits.ts";
+import { servicesMax, traceSpansMax } from "../model/limits.ts";
 
 /** Every capacity of the live engine: what it bounds and what happens to what does not fit. All are configurable. */
 export interface EngineLimits {
   /** Spans of one trace that are analysed; more are counted, and the report says so. */
   readonly traceSpansMax: number;
+  /** Whether what programs say of their failures is shown without secrets. */
+  readonly redacts: boolean;
+  /** Services and peers that graph, metrics and reports tell apart; those of more share one name. */
+  readonly servicesMax: number;
   /** A trace that starts further ahead of its arrival is found at the time of its arrival. */
   readonly clockApartMsMax: number;
   /** A trace is complete when nothing has arrived for it for this long. */
@@ -47,6 +51,8 @@ export interface EngineLimits {
 
 export const defaultEngineLimits: EngineLimits = {
   traceSpansMax,
+  redacts: true,
+  servicesMax,
   clockApartMsMax: 3_600_000,
   idleMs: 2_000,
   openAgeMsMax: 30_000,

@@ -2,7 +2,6 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { analyzeWindow, WindowRollup, type WindowSums } from "../analysis/analyze-window.ts";
 import type { WindowReport } from "../analysis/report.ts";
 import type { TraceId } from "../model/ids.ts";
-import { rawNaming } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { UnixNanos } from "../model/time.ts";
 import { groupByTrace } from "../trace/group-rows.ts";
@@ -142,7 +141,7 @@ export class StoredWindows {
     let sliceEnd = slice();
     for (let i = 0; i < groups.count; i += 1) {
       if (!chosen.has(groups.traceIdOf(i))) continue;
-      const episodes = this.#folded.assemble(groups.rowsOf(i), rawNaming);
+      const episodes = await this.#folded.assemble(groups.rowsOf(i));
       for (const trace of episodes)
         if (episodes.length === 1 || (trace.startTime >= window.from && trace.startTime <= window.to))
           rollup.addTrace(trace);

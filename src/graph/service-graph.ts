@@ -35,7 +35,7 @@ export class GraphRollup {
   }
 
   /** The graph of the minutes from `from` to `to`, both included; null = no end on that side. */
-  window(from: number | null, to: number | null, directory: ServiceDirectory): ServiceGraph {
+  window(from: number | null, to: number | null, { directory, prefers }: GraphNames): ServiceGraph {
     const names = new Map<string, string>();
     const nameOf = (key: string): string => {
       const known = names.get(key);
@@ -59,8 +59,44 @@ export class GraphRollup {
             if (known === undefined) edges.set(key, { caller, callee, kind, parts: [sums] });
             else known.parts.push(sums);
           }
-    return new ServiceGraph([...edges.values()].map((edge) => new GraphEdge(edge)));
+    const kept = withinLimit(edges, { directory, prefers });
+    return new ServiceGraph([...kept.values()].map((edge) => new GraphEdge(edge)));
   }
+}
+
+/** How the nodes of a window are called, and which of them are kept where there are too many. */
+export interface GraphNames {
+  readonly directory: ServiceDirectory;
+  /** what other figures of the window tell apart */
+  readonly prefers: (name: string) => boolean;
+}
+
+/** Edges between as many nodes as a window tells apart, the most called ones; the others are one node, `overflowName`. */
+function withinLimit(
+  edges: ReadonlyMap<string, EdgeParts>,
+  { directory: { servicesMax }, prefers }: GraphNames,
+): ReadonlyMap<string, EdgeParts> {
+  const calls = new Map<string, number>();
+  for (const { caller, callee, parts } of edges.values()) {
+    const count = parts.reduce((sum, part) => sum + part.calls, 0);
+    for (const name of [caller, callee]) calls.set(name, (calls.get(name) ?? 0) + count);
+  }
+  calls.delete(overflowName);
+  if (calls.size <= servicesMax) return edges;
+  const ranked = [...calls].sort(
+    ([a, m], [b, n]) => Number(prefers(b)) - Number(prefers(a)) || n - m || (a < b ? -1 : 1),
+  );
+  const named = new Set(ranked.slice(0, servicesMax).map(([name]) => name));
+  const nameOf = (name: string): string => (named.has(name) ? name : overflowName);
+  const merged = new Map<string, EdgeParts>();
+  for (const { kind, parts, ...ends } of edges.values()) {
+    const [caller, callee] = [nameOf(ends.caller), nameOf(ends.callee)];
+    const key = `${caller}\u0000${callee}\u0000${kind}`;
+    const known = merged.get(key);
+    if (known === undefined) merged.set(key, { caller, callee, kind, parts: [...parts] });
+    else known.parts.push(...parts);
+  }
+  return merged;
 }
 
 /** The dependency graph of a window. Edges are in the order of their first call, then by names and kind. */

@@ -7,7 +7,7 @@ import { usualTimeBefore } from "../engine/stored-windows.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { resolveTime, type TimePoint } from "../model/time-point.ts";
-import { tracesToJson } from "../otlp/json-write.ts";
+import { tracesToJson, tracesToJsonParts } from "../otlp/json-write.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { busiestEdges, focusGraph } from "./api-focus.ts";
 import { metricsText } from "./api-metrics.ts";
@@ -51,7 +51,8 @@ export interface ListenAddresses {
 export interface ApiAnswer {
   readonly status?: number;
   readonly mediaType: string;
-  readonly body: string | Stream;
+  /** whole, piece by piece, or without an end */
+  readonly body: string | Iterable<string> | Stream;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -95,6 +96,9 @@ const to = optional({ kind: "time" }, "only traces that start at or before this 
 
 const language = withDefault({ kind: "choice", values: ["en", "ko"] }, "en", "language of the sentences");
 
+/** Spans that are written as one piece, in some milliseconds. */
+const rowsOfPart = 5_000;
+
 const traceRoute = route({
   path: "/api/v1/traces/{trace_id}",
   operationId: "getTrace",
@@ -105,7 +109,10 @@ const traceRoute = route({
   handle: async ({ trace_id: id }, { query }) => {
     const rows = await query.readTrace(id);
     if (rows === null) throw unknownTrace(id);
-    return { mediaType: json, body: tracesToJson(rows) };
+    return {
+      mediaType: json,
+      body: rows.length > rowsOfPart ? tracesToJsonParts(rows, rowsOfPart) : tracesToJson(rows),
+    };
   },
 });
 

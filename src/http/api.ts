@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline, Readable } from "node:stream";
 import { type ErrorCode, errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { clientOf, showsCertificate } from "./access.ts";
@@ -18,7 +19,7 @@ export function createApiHandler(options: ApiOptions): HttpHandler {
   return (request, response) => {
     void handle(request, options)
       .catch((error: unknown) => errorAnswer(error, options))
-      .then((outcome) => send(request, response, outcome));
+      .then((outcome) => send(request, response, outcome, options));
   };
 }
 
@@ -186,12 +187,15 @@ function send(
   request: IncomingMessage,
   response: ServerResponse,
   { status = 200, mediaType, body, headers }: ApiAnswer,
+  { onFault }: Pick<ApiOptions, "onFault">,
 ): void {
   if (response.destroyed) return;
   if (typeof body !== "string") {
     response.writeHead(status, { "Content-Type": mediaType, ...securityHeaders, ...headers });
     if (request.method === "HEAD") response.end();
-    else streamTo(response, body);
+    else if (typeof body === "function") streamTo(response, body);
+    // faults of ours are told where they arise; who goes before the end has read enough
+    else pipeline(Readable.from(told(body, onFault)), response, () => {});
     return;
   }
   const bytes = Buffer.from(body);
@@ -202,6 +206,15 @@ function send(
     ...headers,
   });
   response.end(request.method === "HEAD" ? undefined : bytes);
+}
+
+function* told(parts: Iterable<string>, onFault: ApiOptions["onFault"]): Generator<string> {
+  try {
+    yield* parts;
+  } catch (fault) {
+    onFault(fault);
+    throw fault;
+  }
 }
 
 /** A comment this often shows to both sides, and to proxies, that the connection still stands. */

@@ -2,7 +2,6 @@ import {
   operationsPerMinuteMax,
   operationsPerServiceMax,
   overflowName,
-  servicesMax,
   unreachableMessagesMax,
 } from "../model/limits.ts";
 import { Minutes, overflowMinute } from "../model/minutes.ts";
@@ -17,14 +16,20 @@ import type { Entry, NodeKind, TraceCalls } from "../trace/calls.ts";
  * order. Services and operations beyond the limits fall into `overflowName`.
  */
 export class RedRollup {
+  readonly #servicesMax: number;
   readonly #minutes = new Minutes(
     (): Services => ({ own: new Map(), inferred: new Map(), operationCount: 0 }),
   );
 
+  /** `servicesMax` = services that a minute, and a window, tell apart */
+  constructor(servicesMax: number) {
+    this.#servicesMax = servicesMax;
+  }
+
   add(calls: TraceCalls): void {
     for (const entry of calls.entries) {
       const services = this.#minutes.cellFor(entry.startTime.minute);
-      if (services !== undefined) serviceToAdd(services, entry).add(entry);
+      if (services !== undefined) serviceToAdd(services, entry, this.#servicesMax).add(entry);
     }
   }
 
@@ -67,8 +72,26 @@ export class RedRollup {
           if (known === undefined) parts.set(name, [{ minute, sums }]);
           else known.push({ minute, sums });
         }
-    return new RedWindow(parts);
+    return new RedWindow(withinLimit(parts, this.#servicesMax));
   }
+}
+
+/** The services with the most requests, the others put together as `overflowName`: each minute may have had its own. */
+function withinLimit(
+  parts: ReadonlyMap<string, readonly ServicePart[]>,
+  servicesMax: number,
+): ReadonlyMap<string, readonly ServicePart[]> {
+  const named = [...parts].filter(([name]) => name !== overflowName);
+  if (named.length <= servicesMax) return parts;
+  const ranked = named.map(([name, sums]) => ({ name, sums, requests: requestsOf(sums) }));
+  ranked.sort((a, b) => b.requests - a.requests || (a.name < b.name ? -1 : 1));
+  const kept = new Map(ranked.slice(0, servicesMax).map(({ name, sums }) => [name, sums]));
+  const others = ranked.slice(servicesMax).flatMap(({ sums }) => sums);
+  return kept.set(overflowName, [...(parts.get(overflowName) ?? []), ...others]);
+}
+
+function requestsOf(parts: readonly ServicePart[]): number {
+  return shownOf(parts).reduce((sum, { sums }) => sum + sums.cell.requests, 0);
 }
 
 /** Requests of one service in a window. */
@@ -141,6 +164,10 @@ export class RedWindow {
     const starts = [...this.#parts].map(([name, parts]) => ({ name, start: firstStartOf(parts) }));
     starts.sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.name < b.name ? -1 : 1));
     return starts.map(({ name }) => name);
+  }
+
+  has(name: string): boolean {
+    return this.#parts.has(name);
   }
 
   service(name: string): ServiceRed | undefined {
@@ -316,7 +343,7 @@ function sideOf({ own, inferred }: Services, entry: Entry): Map<string, ServiceM
   return entry.isInferred ? inferred : own;
 }
 
-function serviceToAdd(minute: Services, entry: Entry): ServiceMinute {
+function serviceToAdd(minute: Services, entry: Entry, servicesMax: number): ServiceMinute {
   const services = sideOf(minute, entry);
   let service = knownService(services, entry);
   if (service === undefined) {

@@ -24,7 +24,13 @@ export const failureOriginsMax = 1_000;
 /** Sections of critical paths that are looked at for them, so that timeouts within timeouts stay affordable; then no more are followed. */
 export const searchedSectionsMax = 200_000;
 
-/** Distinct services (and peers) in one window; more fall into `overflowName`, which is never a candidate. */
+/** Bytes of a service's name in UTF-8; a longer one is cut, and ends with a hash of the whole. */
+export const serviceNameBytesMax = 255;
+
+/**
+ * Distinct services (and peers) in one window, unless configured; those with the fewest requests of more fall into
+ * `overflowName`, which is never a candidate.
+ */
 export const servicesMax = 10_000;
 
 /** Distinct edges of the service graph in one minute; more fall into one between `overflowName` and itself. */

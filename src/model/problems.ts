@@ -16,6 +16,7 @@ export type ProblemKind =
   | "missing_service_name"
   | "missing_trace_id"
   | "ill_formed_utf8"
+  | "duplicate_attribute"
   | "dropped_data"
   | "truncated_trace"
   | "rejected_span"

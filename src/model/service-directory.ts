@@ -1,4 +1,4 @@
-import { servicesMax } from "./limits.ts";
+import { servicesMax as defaultServicesMax } from "./limits.ts";
 import type { ServiceIdentity } from "./service-identity.ts";
 
 /** The far end of a call, as the call itself describes it. */
@@ -56,6 +56,8 @@ function serviceKey(name: string, namespace: string, environment: string): strin
  * peer first, then ask: the answer depends on the set seen, not on its order.
  */
 export class ServiceDirectory implements NodeNaming {
+  /** services and peers that a window tells apart */
+  readonly servicesMax: number;
   readonly #services = new Map<string, { namespaces: Set<string>; environments: Set<string> }>();
   /** address -> the only service seen there, null = several services share it */
   readonly #byAddress = new Map<string, ServiceIdentity | null>();
@@ -66,6 +68,10 @@ export class ServiceDirectory implements NodeNaming {
   readonly #keyNames = new Map<string, string>();
   #keyNamesVersion = 0;
 
+  constructor(servicesMax = defaultServicesMax) {
+    this.servicesMax = servicesMax;
+  }
+
   get version(): number {
     return this.#version;
   }
@@ -74,7 +80,7 @@ export class ServiceDirectory implements NodeNaming {
     const { name, namespace, environment, addresses } = identity;
     let seen = this.#services.get(name);
     if (seen === undefined) {
-      if (this.#services.size >= servicesMax) return;
+      if (this.#services.size >= this.servicesMax) return;
       seen = { namespaces: new Set(), environments: new Set() };
       this.#services.set(name, seen);
       this.#version += 1;
@@ -84,7 +90,7 @@ export class ServiceDirectory implements NodeNaming {
     for (const address of addresses) {
       const known = this.#byAddress.get(address);
       if (known === undefined) {
-        if (this.#byAddress.size >= servicesMax * 10) return;
+        if (this.#byAddress.size >= this.servicesMax * 10) return;
         this.#byAddress.set(address, identity);
         this.#version += 1;
       } else if (known !== null && rawNaming.nameOf(known) !== rawNaming.nameOf(identity)) {
@@ -98,18 +104,18 @@ export class ServiceDirectory implements NodeNaming {
     if (host === "" || form === "service") return;
     let hosts = this.#peers.get(name);
     if (hosts === undefined) {
-      if (this.#peers.size >= servicesMax) return;
+      if (this.#peers.size >= this.servicesMax) return;
       hosts = new Map();
       this.#peers.set(name, hosts);
     }
     let ports = hosts.get(host);
     if (ports === undefined) {
-      if (hosts.size >= servicesMax) return;
+      if (hosts.size >= this.servicesMax) return;
       ports = new Set();
       hosts.set(host, ports);
       this.#version += 1;
     }
-    if (ports.size < servicesMax) this.#addTo(ports, port);
+    if (ports.size < this.servicesMax) this.#addTo(ports, port);
   }
 
   nameOf({ name, namespace, environment }: ServiceIdentity): string {

@@ -1,4 +1,6 @@
+import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 import { type AnyValue, type Attributes, textOf } from "./attributes.ts";
+import { serviceNameBytesMax } from "./limits.ts";
 import { resourceKeys } from "./semconv.ts";
 
 /** Who sent a span: the parts of a resource that make a node and an instance of the graph. */
@@ -17,9 +19,6 @@ export interface ServiceIdentity {
 
 /** What senders call a service that was given no name; hints such as the executable's name are added after a colon. */
 export const unknownService = "unknown_service";
-
-/** Longer names are cut and end with a hash of the whole. */
-const serviceNameLengthMax = 255;
 
 export function identityOf(resource: Attributes): ServiceIdentity {
   const hint = firstText(resource, resourceKeys.hint);
@@ -65,13 +64,23 @@ function textsInJson(text: string): readonly string[] {
     .filter((item) => item !== "");
 }
 
-/** A name of bearable length, without the characters that keys of sums are joined with. */
+/** A name of at most `serviceNameBytesMax` bytes, without the characters that keys of sums are joined with. */
 export function limitName(name: string): string {
   let clean = name;
   for (const reserved of ["\u0000", "\u0001", "\u0002"])
     if (clean.includes(reserved)) clean = clean.replaceAll(reserved, "\ufffd");
-  if (clean.length <= serviceNameLengthMax) return clean;
+  if (clean.length * 3 <= serviceNameBytesMax) return clean;
+  // as many characters have at least as many bytes
+  const bytes = encodeUtf8(clean.slice(0, serviceNameBytesMax + 1));
+  if (bytes.length <= serviceNameBytesMax) return clean;
   let hash = 0x811c9dc5;
   for (let i = 0; i < clean.length; i += 1) hash = Math.imul(hash ^ clean.charCodeAt(i), 0x01000193);
-  return `${clean.slice(0, serviceNameLengthMax - 9)}~${(hash >>> 0).toString(16).padStart(8, "0")}`;
+  let end = serviceNameBytesMax - 9;
+  while (isContinuation(bytes[end] as number)) end -= 1;
+  return `${decodeUtf8(bytes, 0, end)}~${(hash >>> 0).toString(16).padStart(8, "0")}`;
+}
+
+/** Whether a byte of UTF-8 lies within a character. */
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
 }

@@ -19,7 +19,21 @@ export type Json =
  * the same spans, but that ill-formed UTF-8 becomes U+FFFD.
  */
 export function tracesToJson(rows: readonly RowRef[]): string {
-  const resourceSpans = groupByResource(rows).map(({ table, resource, scopes }) => ({
+  return `{"resourceSpans":${JSON.stringify(resourceSpansOf(rows))}}`;
+}
+
+/** The same for any number of spans, piece by piece: all of a huge trace would be no string any more. */
+export function* tracesToJsonParts(rows: readonly RowRef[], rowsOfPart: number): Generator<string> {
+  let before = '{"resourceSpans":[';
+  for (let at = 0; at < rows.length; at += rowsOfPart) {
+    yield before + JSON.stringify(resourceSpansOf(rows.slice(at, at + rowsOfPart))).slice(1, -1);
+    before = ",";
+  }
+  yield "]}";
+}
+
+function resourceSpansOf(rows: readonly RowRef[]): readonly Json[] {
+  return groupByResource(rows).map(({ table, resource, scopes }) => ({
     resource: resourceJson(table, resource),
     scopeSpans: Array.from(scopes, ([scope, scopeRows]) => ({
       scope: scopeJson(table, scope),
@@ -28,7 +42,6 @@ export function tracesToJson(rows: readonly RowRef[]): string {
     })),
     schemaUrl: textOrNothing(table, table.resources.schemaUrl[resource]),
   }));
-  return JSON.stringify({ resourceSpans });
 }
 
 function resourceJson({ attributes, resources }: SpanTable, resource: number): Json {

@@ -2,6 +2,7 @@ import type { ByteBudget } from "../engine/byte-budget.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { IngestPort, ReceivedBody, Signal } from "../engine/ports.ts";
 import type { ReceiverCounters } from "../engine/receiver-counters.ts";
+import { contentKindOf } from "../model/content-kind.ts";
 import {
   type DecodeResult,
   MalformedBodyError,
@@ -148,15 +149,8 @@ function rejectionMessage(signal: Signal, { rejected, reasons }: DecodeResult): 
 
 function malformedMessage(error: MalformedBodyError, { encoding, body }: ReceivedBody): string {
   const place = `malformed ${encoding} body at byte ${error.offset}: ${error.message}`;
-  const looksLike = typeOfContent(body);
-  return looksLike === null || looksLike === encoding ? place : `${place} (the body looks like ${looksLike})`;
-}
-
-/** What the first byte says, for senders whose headers lie. */
-function typeOfContent(body: Uint8Array): string | null {
-  if (body[0] === 0x1f && body[1] === 0x8b) return "gzip; was Content-Encoding forgotten?";
-  if (body[0] === 0x28 && body[1] === 0xb5 && body[2] === 0x2f)
-    return "zstd; was Content-Encoding forgotten?";
-  if (body[0] === 0x7b || body[0] === 0x5b) return "json";
-  return body[0] === 0x0a ? "protobuf" : null;
+  const kind = contentKindOf(body);
+  if (kind === null || kind === encoding) return place;
+  const isPacked = kind === "gzip" || kind === "zstd";
+  return `${place} (the body looks like ${kind}${isPacked ? "; was Content-Encoding forgotten?" : ""})`;
 }

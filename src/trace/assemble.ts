@@ -14,12 +14,15 @@ import { semanticsOf } from "./semantics.ts";
 import { SpanNode, type TimeWords } from "./span-node.ts";
 import type { ClockOffset, Episode, RowRef, Trace } from "./trace.ts";
 import { TraceProblems } from "./trace-problems.ts";
+import { areCallHalves } from "./waiting.ts";
 
 export interface AssemblyOptions {
   /** which one of the requests with this trace id the rows are of; default: the only one */
   readonly episode?: Episode | null;
   /** spans that are analysed; default `traceSpansMax` */
   readonly spansMax?: number;
+  /** whether what programs say of their failures is read without secrets; default true */
+  readonly redacts?: boolean;
 }
 
 /**
@@ -31,7 +34,7 @@ export interface AssemblyOptions {
 export function assembleTrace(
   sent: readonly RowRef[],
   naming: NodeNaming,
-  { episode = null, spansMax = traceSpansMax }: AssemblyOptions = {},
+  { episode = null, spansMax = traceSpansMax, redacts = true }: AssemblyOptions = {},
 ): Trace {
   const problems = new TraceProblems();
   if (episode !== null) problems.add("reused_trace_id", null);
@@ -59,12 +62,14 @@ export function assembleTrace(
   placeUntimed(order, spans, problems);
   const clockOffsets = correctClocks(order, spans);
   linkChildren(spans);
+  shareOpenEnds(spans);
   const roots = rootsOf(spans);
   noteFlaws(spans, roots, clockOffsets, problems);
   return {
     traceId: traceIdOf(rows[0]),
     episode,
     naming,
+    redacts,
     startTime: nanosFromWords(base.high, base.low),
     spans,
     omittedSpans: omitted,
@@ -321,6 +326,17 @@ function linkChildren(spans: readonly SpanNode[]): void {
   for (const { children } of spans) sortFew(children, compare);
 }
 
+/** A connection stays open for both halves of its call, whichever says so. */
+function shareOpenEnds(spans: readonly SpanNode[]): void {
+  for (const span of spans) {
+    const parent = spans[span.parent];
+    if (parent === undefined || span.isOpenEnded === parent.isOpenEnded || !areCallHalves(parent, span))
+      continue;
+    span.isOpenEnded = true;
+    parent.isOpenEnded = true;
+  }
+}
+
 function rootsOf(spans: readonly SpanNode[]): readonly number[] {
   const roots: number[] = [];
   for (const { parent, index } of spans) if (parent < 0) roots.push(index);
@@ -357,6 +373,7 @@ function noteFlaws(
     if (span.hasStart && (startHigh < year2000High || startHigh > year2100High))
       problems.add("implausible_time", span);
     if (table.dropped.size > 0 && table.dropped.has(row)) problems.add("dropped_data", span);
+    if (semanticsOf(table).repeatsAttribute(row)) problems.add("duplicate_attribute", span);
     if (table.strings.illFormedCount > 0 && operation.includes("\ufffd"))
       problems.add("ill_formed_utf8", span);
     if (service.startsWith("unknown_service")) problems.add("missing_service_name", span);

@@ -49,6 +49,20 @@ export function criticalPath(trace: Trace, root: number): readonly PathSection[]
   return path.reverse();
 }
 
+/**
+ * The path without the time in which somebody only kept a connection open: what remains is that of the requests within it.
+ * All of it where nothing remains.
+ */
+export function pathOfRequests({ spans }: Trace, path: readonly PathSection[]): readonly PathSection[] {
+  const remaining = path.filter(({ span }) => spans[span]?.isOpenEnded === false);
+  return remaining.length > 0 ? remaining : path;
+}
+
+/** Of all sections together, nanoseconds. */
+export function pathNanosOf(path: readonly PathSection[]): number {
+  return path.reduce((sum, { start, end }) => sum + (end - start), 0);
+}
+
 function addSection(
   path: PathSection[],
   span: TraceSpan,

@@ -33,7 +33,7 @@ export function episodesOf(rows: readonly RowRef[]): readonly EpisodeRows[] {
 export function assembleEpisodes(
   all: readonly RowRef[],
   naming: NodeNaming,
-  options: Pick<AssemblyOptions, "spansMax"> = {},
+  options: Omit<AssemblyOptions, "episode"> = {},
 ): readonly Trace[] {
   return episodesOf(all).map(({ rows, episode }) => assembleTrace(rows, naming, { ...options, episode }));
 }

@@ -4,6 +4,7 @@ import { SpanKind } from "../model/span-table.ts";
 import { criticalPath } from "./critical-path.ts";
 import { calleeNameOf, peerOf, remoteChild } from "./peers.ts";
 import { semanticsOf } from "./semantics.ts";
+import { shownErrorOf } from "./shown-error.ts";
 import { isConnectionLost, isRejection, type SpanError } from "./span-error.ts";
 import { durationOf, type Trace, type TraceSpan } from "./trace.ts";
 import { gaveUp, isAsynchronous } from "./waiting.ts";
@@ -261,7 +262,7 @@ type Settled = Pick<FailureOrigin, "span" | "service" | "isPeer" | "edge" | "rea
 /** What a failed span without failed causes says about the origin. */
 function settle(search: Search, span: TraceSpan): Settled {
   const { trace } = search;
-  const error = errorOf(span);
+  const error = shownErrorOf(trace, span);
   const isTimeout = error?.kind === "timeout" || error?.kind === "cancelled";
   const isCall = span.kind === SpanKind.Client || span.kind === SpanKind.Producer;
   const callee = isCall ? remoteChild(trace, span) : undefined;
@@ -277,7 +278,7 @@ function settle(search: Search, span: TraceSpan): Settled {
 function isOutlived(trace: Trace, span: TraceSpan): boolean {
   return span.children.some((index) => {
     const child = trace.spans[index] as TraceSpan;
-    return child.end > span.end && child.start < span.end && isWaitedFor(span, child);
+    return child.end > span.end && child.start < span.end && !child.isOpenEnded && isWaitedFor(span, child);
   });
 }
 

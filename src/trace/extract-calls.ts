@@ -4,6 +4,7 @@ import type { Call, CallSide, Entry, LinkTarget, OpenLink, TraceCalls } from "./
 import { linksOf } from "./links.ts";
 import { type NamedPeer, peerOf } from "./peers.ts";
 import { type SpanError, semanticsOf } from "./semantics.ts";
+import { shownErrorOf } from "./shown-error.ts";
 import { isRejection } from "./span-error.ts";
 import type { Trace, TraceSpan } from "./trace.ts";
 
@@ -237,7 +238,7 @@ function addPeerCall(walk: Walk, span: TraceSpan, { name, kind }: NamedPeer): vo
   const { trace, entries, calls } = walk;
   const startTime = startTimeOf(walk, span);
   const durationNanos = durationNanosOf(span);
-  const error = errorOf(span);
+  const error = span.failed ? shownErrorOf(trace, span) : null;
   const { failed, operation, index } = span;
   const weight = weightOf(trace, span);
   entries.push({
@@ -356,10 +357,10 @@ function sideOf(span: TraceSpan): CallSide {
   return { span: span.index, durationNanos: durationNanosOf(span), failed: span.failed };
 }
 
-/** How long one of the requests that a span stands for took; null where that says nothing: unfinished, or a stream. */
+/** How long one of the requests that a span stands for took; null where that says nothing. */
 export function durationNanosOf(span: TraceSpan): number | null {
+  if (span.isUnfinished || span.isOpenEnded) return null;
   const semantics = semanticsOf(span.table);
-  if (span.isUnfinished || semantics.isStream(span.row)) return null;
   return semantics.isSummary(span.row) ? semantics.summaryMeanNanosOf(span.row) : span.end - span.start;
 }
 

@@ -75,6 +75,7 @@ export class RowAttributes {
   readonly #touched = new Uint8Array(slotNames.length);
   #touchedCount = 0;
   #statusCount = 0;
+  #repeatCount = 0;
 
   constructor(table: SpanTable) {
     this.#table = table;
@@ -88,6 +89,7 @@ export class RowAttributes {
     for (let i = 0; i < this.#touchedCount; i += 1) this.#found[this.#touched[i] as number] = -1;
     this.#touchedCount = 0;
     this.#statusCount = 0;
+    this.#repeatCount = 0;
     const { attributes, attributeStart, attributeEnd } = this.#table;
     const { key } = attributes;
     const slotOfKey = this.#slotOfKey;
@@ -98,7 +100,7 @@ export class RowAttributes {
       if (this.#found[slot] === -1) {
         this.#touched[this.#touchedCount++] = slot;
         if (slot < firstPeerSlot) this.#statusCount += 1;
-      }
+      } else this.#repeatCount += 1;
       this.#found[slot] = i;
     }
   }
@@ -111,6 +113,11 @@ export class RowAttributes {
   /** Whether anything may say who the far side is. */
   get hasPeer(): boolean {
     return this.#touchedCount > this.#statusCount;
+  }
+
+  /** Whether an attribute was sent twice: the last value counts. */
+  get hasRepeats(): boolean {
+    return this.#repeatCount > 0;
   }
 
   has(of: Role): boolean {

@@ -51,7 +51,15 @@ export interface NamedPeer {
 }
 
 /** Bits of what is known of a row. */
-const Fact = { Known: 1, Failed: 2, RateLimited: 4, Stream: 8, Summary: 16, TurnedAway: 32 } as const;
+const Fact = {
+  Known: 1,
+  Failed: 2,
+  RateLimited: 4,
+  Stream: 8,
+  Summary: 16,
+  TurnedAway: 32,
+  Repeats: 64,
+} as const;
 /** In place of a peer's number. */
 const PeerNumber = { Unknown: 0, None: 1, First: 2 } as const;
 
@@ -160,7 +168,7 @@ export class TableSemantics {
     return (this.#factsOf(row) & Fact.Failed) !== 0;
   }
 
-  /** What a failed row says of its failure; null where it says nothing or did not fail. */
+  /** What a failed row says of its failure, as sent (reports show `shownErrorOf`); null where it says nothing or did not fail. */
   errorOf(row: number): SpanError | null {
     if (row !== this.#errorRow) {
       this.#errorRow = row;
@@ -185,6 +193,11 @@ export class TableSemantics {
    */
   isStream(row: number): boolean {
     return (this.#factsOf(row) & Fact.Stream) !== 0;
+  }
+
+  /** Whether an attribute that means something to the analysis was sent twice: the last value counts. */
+  repeatsAttribute(row: number): boolean {
+    return (this.#factsOf(row) & Fact.Repeats) !== 0;
   }
 
   /** The far side of a call as the row describes it; the same object for the same peer. */
@@ -259,6 +272,7 @@ export class TableSemantics {
     const status = this.#table.statusCode[row] as number;
     if (this.#table.attributeStart[row] !== this.#table.attributeEnd[row]) {
       this.#row.scan(row);
+      if (this.#row.hasRepeats) facts |= Fact.Repeats;
       if (this.#row.hasStatus) {
         const http = this.#row.number(role.httpStatus);
         const grpc = this.#grpcStatus();

@@ -84,7 +84,7 @@ const connectWords =
 const timeoutWords = /time(?:d)?[ _-]?out|deadline|ETIMEDOUT|ESOCKETTIMEDOUT/i;
 const cancelWords = /cancell?ed|cancell?ation|AbortError|(?:request|operation|query|call) (?:was )?aborted/i;
 
-/** The kind, type and message of a failure, without secrets; null where the span gives no detail at all. */
+/** The kind, type and message of a failure, as they were sent; null where the span gives no detail at all. */
 export function describeError(facts: ErrorFacts): SpanError | null {
   const { httpStatus, grpcStatus, errorType, exceptionType } = facts;
   const named = errorType === "_OTHER" ? "" : errorType;
@@ -112,9 +112,14 @@ export function describeError(facts: ErrorFacts): SpanError | null {
       facts,
       `${type}\n${exceptionType}\n${message}\n${facts.exceptionMessage.slice(0, errorTextMax)}\n${proxy}`,
     ),
-    type: redact(type),
-    message: redact(message),
+    type,
+    message,
   };
+}
+
+/** The same failure without what is nobody's business. */
+export function redactedError({ kind, type, message }: SpanError): SpanError {
+  return { kind, type: redact(type), message: redact(message) };
 }
 
 /** What the flags of a proxy mean; the words decide the kind of failure like anybody's. */

@@ -1,10 +1,18 @@
 import type { NodeNaming } from "../model/service-directory.ts";
-import type { SpanTable } from "../model/span-table.ts";
+import { SpanKind, type SpanTable } from "../model/span-table.ts";
 import { semanticsOf } from "./semantics.ts";
 import type { TraceSpan } from "./trace.ts";
 
 const noChildren: number[] = [];
 const twoTo32 = 4_294_967_296;
+
+/** Jobs and loops that poll are traced too; no request takes this long. */
+const jobNanosMin = 3_600_000_000_000;
+
+/** Whether nobody waits for such spans as a rule. */
+function isOwnPace(kind: number): boolean {
+  return kind === SpanKind.Internal || kind === SpanKind.Consumer || kind === SpanKind.Producer;
+}
 
 /** Unix nanoseconds. */
 export interface TimeWords {
@@ -31,6 +39,7 @@ export class SpanNode implements TraceSpan {
   end = Number.NaN;
   clockShift = Number.NaN;
   isUnfinished: boolean;
+  isOpenEnded: boolean;
   /** whether the times were sent */
   readonly hasStart: boolean;
   readonly hasEnd: boolean;
@@ -68,6 +77,8 @@ export class SpanNode implements TraceSpan {
     this.end = this.hasEnd ? (endHigh - base.high) * twoTo32 + (endLow - base.low) : this.start;
     this.clockShift = 0;
     this.isUnfinished = !this.hasEnd || !this.hasStart;
+    this.isOpenEnded =
+      semantics.isStream(row) || (isOwnPace(this.kind) && this.end - this.start >= jobNanosMin);
   }
 
   /** `toCome` children are still to be added, this one included: an array that grows would take several times their room. */

@@ -47,6 +47,7 @@ const flaws = {
     "dropped_data",
     "Senders left out attributes, events or links of spans (their limits were reached)",
   ],
+  duplicate_attribute: ["duplicate_attribute", "Spans give an attribute twice; the last value counts"],
   truncated_trace: [
     "truncated_trace",
     "The trace is too large: spans were counted and left out; failed ones, calls and the longest of the others were kept",

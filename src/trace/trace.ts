@@ -42,6 +42,11 @@ export interface TraceSpan extends RowRef {
   readonly end: number;
   /** no end was sent: `end` equals `start`, and the span counts in no latency */
   readonly isUnfinished: boolean;
+  /**
+   * how long it lasted says nothing of how fast it was: a connection that stays open (either half of the call), or local work
+   * or a consumer that goes on for an hour
+   */
+  readonly isOpenEnded: boolean;
   /** what clock-skew correction added to start and end; 0 = none */
   readonly clockShift: number;
 }
@@ -68,6 +73,8 @@ export interface Trace {
   readonly episode: Episode | null;
   /** how services and peers of this trace are named */
   readonly naming: NodeNaming;
+  /** whether what programs say of their failures is shown without secrets */
+  readonly redacts: boolean;
   /** the earliest start as sent; times of spans count from here */
   readonly startTime: UnixNanos;
   /** by start, then span id, then service, then kind: the same set of spans gives the same order */

@@ -32,6 +32,8 @@ export function waitedUntil(parent: TraceSpan, child: TraceSpan, isCutOff = fals
   if (child.start > parent.end || child.end < parent.start || isAsynchronous(parent, child))
     return neverWaited;
   if (child.end <= parent.end) return child.end;
+  // who opened a connection goes on while it stays open
+  if (child.isOpenEnded && !parent.isOpenEnded) return neverWaited;
   const overrun = child.end - parent.end;
   const isWithinTolerance =
     overrun <= (parent.end - parent.start) * clockToleranceShare &&

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AnyValue } from "../../src/model/attributes.ts";
+import { rawNaming } from "../../src/model/service-directory.ts";
 import { Span } from "../../src/model/span.ts";
 import { SpanTable } from "../../src/model/span-table.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { decodeTraces } from "../../src/otlp/protobuf-traces.ts";
+import { assembleTrace } from "../../src/trace/assemble.ts";
 import { otlpServer } from "../http/otlp-server.ts";
 import { viewOf } from "../otlp/json-text.ts";
 
@@ -226,6 +228,17 @@ describe("C-70 what occurs twice", () => {
     expect([...new Span(table, 0).attributes]).toEqual([["k", "last"]]);
     expect(table.attributeEnd[0]! - table.attributeStart[0]!).toBe(2);
     expect(tracesToJson([{ table, row: 0 }])).toContain("first");
+  });
+
+  test("C-70 spans that repeat an attribute which means something are counted, of both encodings", async () => {
+    const entry = (value: string): string => `{"key":"http.status_code","value":{"intValue":"${value}"}}`;
+    const table = await tableFrom(bodyOf(`${ids},"attributes":[${entry("200")},${entry("500")}]`));
+    const binary = new SpanTable(1);
+    decodeTraces(encodeTraces([{ table, row: 0 }]), binary);
+    for (const decoded of [table, binary])
+      expect(assembleTrace([{ table: decoded, row: 0 }], rawNaming).problems).toContainEqual(
+        expect.objectContaining({ kind: "duplicate_attribute", count: 1 }),
+      );
   });
 
   test("C-70 of two keys of one object the last wins", async () => {

@@ -78,3 +78,34 @@ test("a huge trace that is folded by several at once, while more of it arrives, 
   expect(await asked.services(null)).toEqual(await plain.services(null));
   expect(asked.stats()["folded_traces_total"]).toBe(1);
 });
+
+test("of huge requests that share one trace id, each is put together in a turn of its own, and the latest failed one is told of", async () => {
+  const engine = engineOf();
+  const perEpisode = 7_000;
+  const hoursApart = [0, 1, 2].map((episode) =>
+    hugeTrace(perEpisode, {
+      ...shape,
+      start: (i) => episode * 7_200_000_000_000 + i,
+      end: (i) => episode * 7_200_000_000_000 + i + 1_000,
+      failed: (i) => episode === 1 && i % 100 === 0,
+    }),
+  );
+  for (const [episode, table] of hoursApart.entries()) {
+    for (const ids of [table.spanId, table.parentSpanId])
+      for (let row = 0; row < table.rowCount; row += 1)
+        if (ids[row * 2 + 1] !== 0) ids[row * 2] = episode + 1;
+    await ingest(engine, table, 0, perEpisode);
+  }
+  const state = { turns: 0, isDone: false };
+  const others = (async () => {
+    for (; !state.isDone; state.turns += 1) await new Promise((resolve) => setImmediate(resolve));
+  })();
+  const analysis = await engine.analyzeTrace(traceId, { language: "en", scoring: "evidence" });
+  state.isDone = true;
+  await others;
+  expect(analysis?.report).toMatchObject({
+    trace: { span_count: perEpisode, error_count: 70, episode: { number: 2, count: 3 } },
+  });
+  // three are put together and read for the sums, and three to see which one is shown
+  expect(state.turns).toBeGreaterThanOrEqual(9);
+});

@@ -38,7 +38,7 @@ interface FuzzOutcome {
 interface FuzzLimits {
   readonly seed: number;
   readonly executionsMax?: number;
-  /** goes on after `seconds` until it has so many */
+  /** goes on after `seconds` until it has so many, and has tried all seeds */
   readonly executionsMin?: number;
   readonly seconds: number;
   /** what takes longer is a find */
@@ -95,7 +95,7 @@ export async function fuzz(target: Target, limits: FuzzLimits): Promise<FuzzOutc
       memorySeen = Math.max(memorySeen, memory);
       if (memory > memoryMax)
         return outcome({ what: `memory: ${memory >> 20} MB`, input, execution: executions });
-      if (now > end && executions >= (limits.executionsMin ?? 0)) break;
+      if (now > end && executions >= Math.max(limits.executionsMin ?? 0, target.seeds.length)) break;
       if (now < progressAt) continue;
       progressAt = now + 30_000;
       limits.onProgress?.(outcome(null));

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import type { GraphJson, ServiceJson, TraceReport, WindowReport } from "../../src/analysis/report.ts";
+import type { EngineLimits } from "../../src/engine/limits.ts";
 import type { Encoding, Signal } from "../../src/engine/ports.ts";
 import type { ByteSource } from "../../src/formats/byte-source.ts";
 import type { Problem } from "../../src/model/problems.ts";
@@ -10,7 +11,7 @@ import { live } from "../engine/live.ts";
 import { streamOf } from "../formats/sources.ts";
 import { otlpServer } from "../http/otlp-server.ts";
 import { rowsOf, tableOf } from "../notation.ts";
-import { answersOfFiles, idOf } from "../pipeline/answers.ts";
+import { answersOfFiles, idOf, type ReadingOptions } from "../pipeline/answers.ts";
 
 export interface Body {
   readonly signal: Signal;
@@ -28,6 +29,8 @@ export interface World {
   readonly report: (trace?: number) => TraceReport;
   /** answers of the server, one for each body */
   readonly replies: readonly Answered[];
+  /** what the server counted */
+  readonly stats: Readonly<Record<string, number>>;
   /** spans that the server took, and that it rejected */
   readonly accepted: number;
   readonly rejected: number;
@@ -37,9 +40,13 @@ export interface World {
  * The telemetry as a file that is read and as requests to a server on a real socket: both must give the same answers. A
  * server compares a trace with what went on around it: unless all of it is near (`isNeighbours`), reports differ in that.
  */
-export async function bothWays(bodies: readonly Body[], isNeighbours = true): Promise<World> {
-  const files = await answersOfFiles(filesOf(bodies));
-  const server = await answersOfServer(bodies, [...files.traces.keys()]);
+export async function bothWays(
+  bodies: readonly Body[],
+  isNeighbours = true,
+  settings: ReadingOptions["settings"] = {},
+): Promise<World> {
+  const files = await answersOfFiles(filesOf(bodies), { settings });
+  const server = await answersOfServer(bodies, [...files.traces.keys()], settings);
   expectSame(parsed(server.graph), parsed(files.graph));
   expectSame(parsed(server.services), parsed(files.services));
   if (isNeighbours)
@@ -128,8 +135,12 @@ function bigEndian(value: number): Uint8Array {
 
 const contentTypes = { protobuf: "application/x-protobuf", json: "application/json" };
 
-async function answersOfServer(bodies: readonly Body[], ids: readonly ReturnType<typeof idOf>[]) {
-  const world = live();
+async function answersOfServer(
+  bodies: readonly Body[],
+  ids: readonly ReturnType<typeof idOf>[],
+  settings: Partial<EngineLimits>,
+) {
+  const world = live(settings);
   const { engine, faults } = world;
   const server = await otlpServer({ ingest: engine });
   try {
@@ -147,6 +158,7 @@ async function answersOfServer(bodies: readonly Body[], ids: readonly ReturnType
     return {
       replies,
       traces,
+      stats: engine.stats(),
       graph: writeJson(await engine.graph(null)),
       services: writeJson((await engine.services(null)).services),
       accepted: server.count("accepted_spans_total") ?? 0,

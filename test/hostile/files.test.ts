@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ByteSource } from "../../src/formats/byte-source.ts";
 import { runInProcess } from "../cli/in-process.ts";
 import { collect, line, namesOf, streamOf } from "../formats/sources.ts";
+import { bothWays, json, request } from "./both-ways.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -91,10 +92,31 @@ test("P45: a source that fails in the middle costs what it did not give", async 
   ]);
 });
 
+test("P20: times of files in another unit are repaired, with a note; over the network they are only flagged", async () => {
+  const spanOf = (start: number, end: number): object => ({
+    startTimeUnixNano: String(start),
+    endTimeUnixNano: String(end),
+  });
+  const body = JSON.stringify(request([spanOf(1_704_067_200_000, 1_704_067_200_050)]));
+  const id = "1".padStart(32, "0");
+  const { stdout } = await runInProcess(["analyze", file("ms.jsonl", body), "--trace", id]);
+  const report = JSON.parse(stdout) as { trace: object; problems: readonly { kind: string }[] };
+  expect(report.trace).toMatchObject({ start: "2024-01-01T00:00:00.000000000Z", duration_ms: 50 });
+  expect(report.problems.map(({ kind }) => kind)).toEqual(["repaired_time"]);
+  const { report: live } = await bothWays([json(body)]);
+  expect(live().problems.map(({ kind }) => kind)).toEqual(["implausible_time"]);
+});
+
 test("P24: names with markup and controls reach no page, terminal or graph unescaped", async () => {
   const path = file(
     "names.jsonl",
-    line("<script>alert(1)</script>", "\u001b[31mred\u0007", "\u202egnp.exe", `"onload="alert(1)`),
+    line(
+      "<script>alert(1)</script>",
+      "\u001b[31mred\u0007",
+      "\u202egnp.exe",
+      `"onload="alert(1)`,
+      "line\nINJECTED\r\nINJECTED",
+    ),
   );
   for (const format of ["human", "html", "markdown", "mermaid", "dot"]) {
     const { exitCode, stdout } = await runInProcess([
@@ -108,6 +130,8 @@ test("P24: names with markup and controls reach no page, terminal or graph unesc
     ]);
     expect(exitCode).toBe(0);
     expect(Array.from(stdout).filter(isControl)).toEqual([]);
+    // no name begins a line of its own
+    expect(stdout).not.toMatch(/^\W*INJECTED/m);
     // in Markdown they stand in a block of plain text
     if (format === "html") expect(stdout).not.toMatch(/<script>alert|"onload="alert/);
   }

@@ -1,5 +1,9 @@
 import { expect, test } from "vitest";
+import { LogTemplates } from "../../src/cascade/log-template.ts";
 import { servicesMax } from "../../src/model/limits.ts";
+import { Span } from "../../src/model/span.ts";
+import type { UnixNanos } from "../../src/model/time.ts";
+import { collect, streamOf } from "../formats/sources.ts";
 import { oracleEncode } from "../otlp/protobuf-oracle.ts";
 import { isThorough } from "../runs.ts";
 import {
@@ -46,6 +50,29 @@ test("P8: ids in upper case are the same ids", async () => {
   expect(kindsOf(window.problems)).toEqual([]);
 });
 
+test("P8: in files of Jaeger and Zipkin a trace id of 16 digits is one of 32; in OTLP it is none", async () => {
+  const short = traceId.slice(16);
+  const jaeger = {
+    traceID: short,
+    spanID: spanId,
+    operationName: "x",
+    references: [],
+    startTime: 1_700_000_000_000_000,
+    duration: 9,
+    tags: [],
+    logs: [],
+    processID: "p1",
+  };
+  const processes = { p1: { serviceName: "web", tags: [] } };
+  const zipkin = [{ traceId: short, id: spanId, name: "x", timestamp: 1_700_000_000_000_000, duration: 9 }];
+  for (const content of [{ data: [{ traceID: short, spans: [jaeger], processes }] }, zipkin]) {
+    const { tables } = await collect([streamOf(JSON.stringify(content))]);
+    expect(new Span(tables[0]!, 0).traceId).toBe(short.padStart(32, "0"));
+  }
+  const { accepted, rejected } = await bothWays([json(request([{}, { traceId: short }]))]);
+  expect([accepted, rejected]).toEqual([1, 1]);
+});
+
 test("P9: a parent id of zeros or of a wrong length makes a root", async () => {
   const parents = ["0".repeat(16), "", "00f0", `${spanId}00`];
   const { accepted, report } = await bothWays([
@@ -67,6 +94,15 @@ test("P12: a span with values of megabytes and ten thousand of everything is kep
   };
   const { accepted, report, services } = await bothWays([json(request([span]))]);
   expect(accepted).toBe(1);
+  // what is stored stays whole
+  const { tables } = await collect([streamOf(JSON.stringify(request([span])))]);
+  const stored = new Span(tables[0]!, 0);
+  expect([stored.attributes.get("payload"), stored.attributes.size]).toEqual([megabytes, 10_002]);
+  expect([stored.events.length, stored.links.length, stored.statusMessage]).toEqual([
+    10_000,
+    10_000,
+    megabytes,
+  ]);
   expect(report().trace.error_count).toBe(1);
   expect(JSON.stringify(report()).length).toBeLessThan(100_000);
   expect(JSON.stringify(services).length).toBeLessThan(100_000);
@@ -129,8 +165,12 @@ test("P25: of a key that comes twice the last value counts", async () => {
     attribute("http.response.status_code", 500),
     attribute("http.response.status_code", 200),
   ];
-  const { report } = await bothWays([json(request([{ attributes }]))]);
+  const { report } = await bothWays([json(request([{ attributes }, { attributes: attributes.slice(1) }]))]);
   expect(report().trace.error_count).toBe(0);
+  expect(report().problems).toMatchObject([
+    { kind: "duplicate_attribute", count: 1 },
+    { kind: "several_roots" },
+  ]);
 });
 
 test("P26: a service's name may be a number, a list, too long, padded, or missing", async () => {
@@ -144,12 +184,38 @@ test("P26: a service's name may be a number, a list, too long, padded, or missin
     ["", "unknown_service"],
     [{}, "unknown_service"],
     [long, /^x{246}~[0-9a-f]{8}$/],
+    // two bytes a character, then four: no character is cut in two
+    ["é".repeat(127), "é".repeat(127)],
+    ["é".repeat(128), /^é{123}~[0-9a-f]{8}$/],
+    ["😀".repeat(64), /^(?:😀){61}~[0-9a-f]{8}$/u],
+    [{ doubleValue: 1.5 }, "1.5"],
   ];
+  const apart = ["cart", "Cart", " cart "].map((name, i) =>
+    json(request([{ traceId: String(i + 1).padStart(32, "0") }], [serviceName(name)])),
+  );
+  expect((await bothWays(apart)).services.map(({ service, requests }) => `${service} ${requests}`)).toEqual([
+    "Cart 1",
+    "cart 2",
+  ]);
   for (const [value, name] of values) {
     const { services } = await bothWays([json(request([{}], [serviceName(value)]))]);
     if (typeof name === "string") expect(services.map(({ service }) => service)).toEqual([name]);
     else expect(services[0]?.service).toMatch(name);
+    expect(Buffer.byteLength(services[0]?.service ?? "")).toBeLessThanOrEqual(255);
   }
+});
+
+test("P26: a missing name is unknown_service with the program as a hint; long names that differ at their end stay apart", async () => {
+  const hinted = request([{}], [attribute("process.executable.name", "java")]);
+  const long = ["a", "b"].map((end, i) =>
+    json(request([{ traceId: String(i + 2).padStart(32, "0") }], [serviceName(`${"x".repeat(300)}${end}`)])),
+  );
+  const { services } = await bothWays([json(hinted), ...long]);
+  expect(services.map(({ service }) => service.slice(0, 20))).toEqual([
+    "unknown_service:java",
+    "x".repeat(20),
+    "x".repeat(20),
+  ]);
 });
 
 test("P26: a service name for every request fills neither memory nor the report", async () => {
@@ -181,6 +247,29 @@ test("P26: a service name for every request fills neither memory nor the report"
     message: expect.stringContaining("job-{number} (service.name)"),
   });
 }, 60_000);
+
+test("P26: how many services are told apart is a setting, and holds for graph and metrics of many minutes", async () => {
+  const jobs = Array.from({ length: 30 }, (_, i) => {
+    const start = `${i * 60_000}..${i * 60_000 + 90}ms`;
+    const callers = `job-${i} call ${start} client trace=${i + 1} peer.service=shop`;
+    const failed = `task-${i} run ${start} server error trace=${i + 101}`;
+    return `shop GET / ${start} server trace=${i + 201}\n${callers}\n${failed}`;
+  });
+  const { services, graph, window } = await bothWays(spans(jobs.join("\n")), false, { servicesMax: 12 });
+  const names = services.map(({ service }) => service);
+  expect(names.length).toBe(13);
+  // those with the most requests stay
+  expect(names).toContain("shop");
+  expect(services.find(({ service }) => service === "__other__")).toMatchObject({ requests: 49, errors: 30 });
+  expect(graph.nodes.length).toBe(13);
+  expect(graph.edges.length).toBe(12);
+  expect(edgesOf(graph)).toContain("__other__ -> shop inferred 19");
+  expect(window.root_cause_candidates.map(({ service }) => service)).not.toContain("__other__");
+  expect(window.problems.find(({ kind }) => kind === "overflow")).toMatchObject({
+    count: 49,
+    message: expect.stringContaining("more than 12 services"),
+  });
+});
 
 test("P27: names that differ from request to request are one operation", async () => {
   const names = [
@@ -260,6 +349,54 @@ test("P29: what programs say of their failures reaches no report with passwords,
   for (const kept of ["cache:6379", "declined", "already exists"]) expect(answers).toContain(kept);
 });
 
+test("P29: what programs say of their failures is shown as sent where that is wanted", async () => {
+  const body = json(request([{ status: { code: 2, message: "login of ann.smith@example.com failed" } }]));
+  const shown = await bothWays([body], true, { redacts: false });
+  expect(JSON.stringify(shown.report())).toContain("ann.smith@example.com");
+  const redacted = await bothWays([body]);
+  expect(JSON.stringify(redacted.report())).toContain("login of {email} failed");
+});
+
+test("P29: why a peer cannot be reached is told without the password of its address, unless wanted", async () => {
+  const message = "connect ECONNREFUSED redis://app:hunter22@cache:6379";
+  const attributes = [attribute("peer.service", "cache")];
+  const body = json(request([{ kind: 3, attributes, status: { code: 2, message } }]));
+  const redacted = await bothWays([body]);
+  const answers = [redacted.report(), redacted.window, redacted.services];
+  expect(JSON.stringify(answers)).not.toContain("hunter22");
+  expect(JSON.stringify(redacted.services)).toContain("{secret}@cache:6379");
+  expect(JSON.stringify((await bothWays([body], true, { redacts: false })).services)).toContain(message);
+});
+
+test("P29: kinds of log lines hold no token, address or value", () => {
+  const templates = new LogTemplates();
+  const textOf = (body: string): string =>
+    templates.read({
+      resource: new Map(),
+      scopeName: "",
+      time: 0n as UnixNanos,
+      observedTime: 0n as UnixNanos,
+      severityNumber: 17,
+      severityText: "",
+      body,
+      attributes: new Map([["exception.message", `refused for ${body}`]]),
+      traceId: "",
+      spanId: "",
+      eventName: "",
+    }).text;
+  const texts = [
+    "login of ann.smith@example.com failed",
+    "sent Authorization: Bearer abcdefghij",
+    "got bearer abcdefghij",
+    "cannot reach redis://app:hunter@cache",
+    "INSERT INTO card (owner) VALUES ('Ann Smith')",
+    "key ghp_abcdefghijklmnopqrstuvwx",
+  ].map(textOf);
+  for (const secret of ["ann.smith", "abcdefghij", "hunter", "Ann Smith"])
+    expect(texts.join("\n")).not.toContain(secret);
+  expect(textOf("login of bob@example.org failed")).toBe(texts[0]);
+});
+
 test("P30: one name in two environments or namespaces is two nodes", async () => {
   const { graph } = await bothWays(
     spans(
@@ -268,6 +405,29 @@ test("P30: one name in two environments or namespaces is two nodes", async () =>
     ),
   );
   expect(edgesOf(graph).sort()).toEqual(["web@prod -> cart@prod sync 1", "web@test -> cart@test sync 1"]);
+  const spaced = await bothWays(
+    spans(
+      "web GET / 0..90ms client namespace=shop\n  cart GET / 10..80ms server namespace=shop",
+      "web GET / 0..90ms client trace=2 namespace=bank\n  cart GET / 10..80ms server namespace=bank",
+    ),
+  );
+  expect(edgesOf(spaced.graph).sort()).toEqual([
+    "bank/web -> bank/cart sync 1",
+    "shop/web -> shop/cart sync 1",
+  ]);
+});
+
+test("P30: two versions of a service are one node, and an instance id that two services use joins nothing", async () => {
+  const resource = (name: string, version: string): readonly object[] => [
+    serviceName(name),
+    attribute("service.version", version),
+    attribute("service.instance.id", "1"),
+  ];
+  const bodies = [resource("cart", "1.0"), resource("cart", "2.0"), resource("mail", "1.0")].map(
+    (attributes, i) => json(request([{ traceId: String(i + 1).padStart(32, "0") }], attributes)),
+  );
+  const { services } = await bothWays(bodies);
+  expect(services.map(({ service, requests }) => `${service} ${requests}`)).toEqual(["cart 2", "mail 1"]);
 });
 
 test("P43: a status code may be a text or a fraction", async () => {

@@ -3,6 +3,10 @@ import { createCredentialCheck } from "../../src/http/access-credentials.ts";
 import { type ApiOptions, loopbackHosts } from "../../src/http/api.ts";
 import { routes } from "../../src/http/api-routes.ts";
 import { openApiDocument } from "../../src/http/openapi.ts";
+import type { SpanTable } from "../../src/model/span-table.ts";
+import { decodeBody } from "../../src/otlp/decode-body.ts";
+import { hugeTrace } from "../huge-trace.ts";
+import { rowsOf } from "../notation.ts";
 import { type Answer, type ApiClient, startApi } from "./api-server.ts";
 import { schemaErrors } from "./json-schema.ts";
 
@@ -391,4 +395,45 @@ test("the doctor says what is wrong with the instrumentation, of a bounded numbe
   });
   expect((await api.get("/api/v1/doctor?lang=ko")).body).toMatch(/[가-힣]/);
   checkError(await api.get("/api/v1/doctor?limit=0"), 400, "bad_request", /"limit": "0"/);
+});
+
+test("P10: the spans of a huge trace come piece by piece, all of them, and others are answered meanwhile", async () => {
+  const spans = 12_000;
+  const shape = {
+    parent: (i: number) => (i === 1 ? 0 : 1),
+    start: (i: number) => i,
+    end: (i: number) => i + 9,
+  };
+  const table = hugeTrace(spans, { ...shape, kind: () => 2, failed: () => false });
+  const api = await startApi("other GET / 0..9ms server trace=2", {
+    query: { readTrace: () => Promise.resolve(rowsOf(table)) } as unknown as ApiOptions["query"],
+  });
+  const state = { isAnswered: false };
+  const asking = api.get(`/api/v1/traces/${"1".padStart(32, "0")}`).finally(() => {
+    state.isAnswered = true;
+  });
+  let answeredMeanwhile = 0;
+  for (; !state.isAnswered; answeredMeanwhile += 1) expect((await api.get("/livez")).status).toBe(200);
+  const answer = await asking;
+  expect([answer.status, answer.headers["content-type"]]).toEqual([200, "application/json"]);
+  const again = decodeBody("traces", "json", Buffer.from(answer.body));
+  expect(again.result.accepted).toBe(spans);
+  expect(answeredMeanwhile).toBeGreaterThan(1);
+});
+
+test("a fault while an answer is written piece by piece is told, and ends the connection", async () => {
+  const faults: unknown[] = [];
+  const lost = {
+    get table(): SpanTable {
+      throw new Error("the table is gone");
+    },
+    row: 0,
+  };
+  const rows = Array.from({ length: 6_000 }, () => lost);
+  const api = await startApi("web GET / 0..9ms server", {
+    query: { readTrace: () => Promise.resolve(rows) } as unknown as ApiOptions["query"],
+    onFault: (fault) => faults.push(fault),
+  });
+  await expect(api.get(`/api/v1/traces/${"1".padStart(32, "0")}`)).rejects.toThrow();
+  expect(faults).toEqual([new Error("the table is gone")]);
 });

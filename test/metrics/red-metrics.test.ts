@@ -2,7 +2,12 @@ import { expect, test } from "vitest";
 import { servicesJson } from "../../src/analysis/services-json.ts";
 import { RedRollup } from "../../src/metrics/red-metrics.ts";
 import type { TraceId } from "../../src/model/ids.ts";
-import { operationsPerMinuteMax, operationsPerServiceMax, overflowName } from "../../src/model/limits.ts";
+import {
+  operationsPerMinuteMax,
+  operationsPerServiceMax,
+  overflowName,
+  servicesMax,
+} from "../../src/model/limits.ts";
 import { ServiceDirectory } from "../../src/model/service-directory.ts";
 import { minuteOf, minuteTimeOf, type UnixNanos } from "../../src/model/time.ts";
 import type { Entry } from "../../src/trace/calls.ts";
@@ -95,7 +100,7 @@ test("operations of many services share a room too, and what went into the overf
     entryOf(`s${i % 100}`, `GET/${i}`),
   );
   const noCalls = { traceId: "0".repeat(32) as TraceId, calls: [], openLinks: [] };
-  const rollup = new RedRollup();
+  const rollup = new RedRollup(servicesMax);
   rollup.add({ entries, ...noCalls });
   const services = () => {
     const window = rollup.window(null, null, new ServiceDirectory());

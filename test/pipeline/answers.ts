@@ -2,11 +2,13 @@ import { analyzeTrace } from "../../src/analysis/analyze-trace.ts";
 import { analyzeWindow, WindowRollup } from "../../src/analysis/analyze-window.ts";
 import { graphJson } from "../../src/analysis/graph-json.ts";
 import { servicesJson } from "../../src/analysis/services-json.ts";
+import type { EngineLimits } from "../../src/engine/limits.ts";
 import type { ByteSource } from "../../src/formats/byte-source.ts";
 import { readTelemetry } from "../../src/formats/read-telemetry.ts";
 import { TraceBuffer } from "../../src/formats/trace-buffer.ts";
 import { parseTraceId, type TraceId } from "../../src/model/ids.ts";
-import { rawNaming } from "../../src/model/service-directory.ts";
+import { traceSpansMax } from "../../src/model/limits.ts";
+import { rawNaming, ServiceDirectory } from "../../src/model/service-directory.ts";
 import { assembleEpisodes, episodeToShow } from "../../src/trace/episodes.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
@@ -23,14 +25,18 @@ export interface Answers {
 export interface ReadingOptions {
   readonly budgetBytes?: number;
   readonly tableRows?: number;
+  /** as settings of users would have it */
+  readonly settings?: Partial<Pick<EngineLimits, "servicesMax" | "redacts" | "traceSpansMax">>;
 }
 
 /** What is answered when the telemetry comes in files. */
 export async function answersOfFiles(
   sources: readonly ByteSource[],
-  { budgetBytes, tableRows }: ReadingOptions = {},
+  { budgetBytes, tableRows, settings = {} }: ReadingOptions = {},
 ): Promise<Answers> {
-  const rollup = new WindowRollup();
+  const rollup = new WindowRollup({ directory: new ServiceDirectory(settings.servicesMax) });
+  const { redacts = true, traceSpansMax: spansMax = traceSpansMax } = settings;
+  const assembly = { redacts, spansMax };
   const buffer = new TraceBuffer(budgetBytes === undefined ? {} : { budgetBytes });
   const ids: TraceId[] = [];
   try {
@@ -51,14 +57,15 @@ export async function answersOfFiles(
       const groups = groupByTrace(tables);
       for (let i = 0; i < groups.count; i += 1) {
         ids.push(groups.traceIdOf(i));
-        for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming)) rollup.addTrace(trace);
+        for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, assembly)) rollup.addTrace(trace);
       }
     }
     const sums = rollup.window();
     const { scope } = sums;
     const traces = new Map<TraceId, string>();
     for (const id of ids.sort()) {
-      const trace = episodeToShow(assembleEpisodes(await buffer.readTrace(id), scope.directory), null)!;
+      const episodes = assembleEpisodes(await buffer.readTrace(id), scope.directory, assembly);
+      const trace = episodeToShow(episodes, null)!;
       traces.set(id, writeJson(analyzeTrace(trace, scope, { language: "en" }), { pretty: true }));
     }
     return {
