@@ -246,7 +246,7 @@ test("P41: metrics that are no numbers, reset, or change their kind disturb no t
   const resource = { attributes: [attribute("service.name", "web"), attribute("service.instance.id", "1")] };
   const cpu = ["NaN", "Infinity", "-Infinity", 0.5].map((asDouble, i) => ({ ...time(i), asDouble }));
   const counts = [5, 9, 2, 4].map((value, i) => ({ ...time(i), asInt: String(value) }));
-  const series = Array.from({ length: isThorough ? metricSeriesMax + 500 : 5_000 }, (_, i) => ({
+  const series = Array.from({ length: metricSeriesMax + 500 }, (_, i) => ({
     ...time(9),
     asDouble: 0.1,
     attributes: [attribute("cpu", i)],
@@ -272,9 +272,9 @@ test("P41: metrics that are no numbers, reset, or change their kind disturb no t
     json({ resourceMetrics: [{ resource, scopeMetrics: [{ metrics }] }] }, "metrics"),
   ]);
   expect(services).toMatchObject([{ service: "web", requests: 1, metrics: { cpu_usage: 0.5 } }]);
-  expect(window.problems.find(({ message }) => message.includes("too many series"))?.count).toBeGreaterThan(
-    9_000,
-  );
+  expect(
+    window.problems.find(({ message }) => message.includes("too many series"))?.count,
+  ).toBeGreaterThanOrEqual(500);
   expect(JSON.stringify(window)).not.toMatch(/NaN|Infinity/);
 });
 
