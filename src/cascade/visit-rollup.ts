@@ -1,14 +1,16 @@
 import { Column } from "../base/column.ts";
 import { gather } from "../base/gather.ts";
 import { Interner } from "../base/interner.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import { PairInterner } from "../base/pair-interner.ts";
+import { spanIdFromWords } from "../model/ids.ts";
 import { overflowName } from "../model/limits.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { minuteOf, type UnixNanos } from "../model/time.ts";
+import { thinningLevelOf } from "../model/trace-choice.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { SplitAttribute } from "../trace/split-attributes.ts";
 import type { Trace } from "../trace/trace.ts";
-import { spanIdOf } from "../trace/trace.ts";
 import { shapesMax, visitNamesMax, visitsMax } from "./scoring.ts";
 import { SplitSets } from "./split-sets.ts";
 import { type Step, type TraceVisits, type Visit, type VisitCall, visitsOf } from "./visits.ts";
@@ -79,8 +81,10 @@ export interface VisitSums {
     readonly aloneNanos: Float64Array;
     readonly failed: Uint8Array;
   };
-  /** row of the visit by `traceId + spanId`; empty unless logs are to be joined */
-  readonly visitOfSpan: ReadonlyMap<string, number>;
+  /** traces that were left out have a lower one, see `thinningLevelOf` */
+  readonly level: number;
+  /** row of the visit of a span, by its ids in hex; undefined where it is not known, or logs are not to be joined */
+  readonly visitOfSpan: (traceId: string, spanId: string) => number | undefined;
 }
 
 /** By visit, 1 = a call of it to one of these services (or peers) failed. */
@@ -96,9 +100,25 @@ export function visitsWithFailedCalls(
   return found;
 }
 
+interface KeptTrace {
+  readonly id: string;
+  readonly startTime: UnixNanos;
+  /** see `thinningLevelOf`; -1 = it was taken back */
+  level: number;
+  readonly visits: number;
+}
+
+export interface VisitRollupOptions {
+  /** the visits of spans will be asked for by id */
+  readonly joinsLogs: boolean;
+  /** visits that are kept */
+  readonly capacity?: number;
+}
+
 /**
  * Keeps the visits of many traces, for questions that only two populations can answer. Traces come in any order. Where there
  * are more visits than there is room for, traces are thinned by a hash of their id: the same ones remain whatever the order.
+ * Several rollups can be read as one, with the result that one rollup of all their traces would give.
  */
 export class VisitRollup {
   /** of services, peers, operations and instances */
@@ -116,23 +136,17 @@ export class VisitRollup {
   readonly #splits = new SplitSets();
   readonly #visits = visitColumns();
   readonly #calls = callColumns();
-  readonly #spanVisits = new Column(new Int32Array(0));
-  #spanIds: string[] = [];
-  #traces: { id: string; startTime: UnixNanos }[] = [];
+  readonly #spans = spanColumns();
+  #traces: KeptTrace[] = [];
+  /** of traces that were not taken back */
+  #visitCount = 0;
   #omitted = 0;
-  /** traces are kept whose hash ends with so many zeros */
+  /** only traces are kept that stay at this level */
   #level = 0;
   readonly #joinsLogs: boolean;
   readonly #capacity: number;
 
-  /** `joinsLogs` = the visits of spans will be asked for by id; `capacity` = visits that are kept */
-  constructor({
-    joinsLogs,
-    capacity = visitsMax,
-  }: {
-    readonly joinsLogs: boolean;
-    readonly capacity?: number;
-  }) {
+  constructor({ joinsLogs, capacity = visitsMax }: VisitRollupOptions) {
     this.#joinsLogs = joinsLogs;
     this.#capacity = capacity;
     // what there is no room for any more goes by the first number
@@ -150,7 +164,8 @@ export class VisitRollup {
 
   /** `calls` = those of the trace. */
   add(trace: Trace, calls: TraceCalls): void {
-    if (!isKept(trace.traceId, this.#level)) {
+    const level = thinningLevelOf(trace.traceId);
+    if (level < this.#level) {
       this.#omitted += 1;
       return;
     }
@@ -159,8 +174,59 @@ export class VisitRollup {
     for (const visit of found.visits) this.#addVisit(visit, firstVisit, this.#splits.setOf(trace, visit));
     for (const call of found.calls) this.#addCall(call, found, firstVisit);
     if (this.#joinsLogs) this.#addSpans(trace, found, firstVisit);
-    this.#traces.push({ id: trace.traceId, startTime: trace.startTime });
-    while (this.#visits.trace.length > this.#capacity && this.#traces.length > 1) this.#thinOut();
+    this.#pushTrace({ id: trace.traceId, startTime: trace.startTime, level, visits: found.visits.length });
+    while (this.#visitCount > this.#capacity && this.#traces.length > 1) this.#thinOut();
+  }
+
+  /** Takes back a trace as it was added; one that is not there changes nothing. */
+  remove({ traceId, startTime }: Pick<Trace, "traceId" | "startTime">): void {
+    if (thinningLevelOf(traceId) < this.#level) {
+      this.#omitted = Math.max(0, this.#omitted - 1);
+      return;
+    }
+    const kept = this.#traces.find(
+      (trace) => trace.id === traceId && trace.startTime === startTime && trace.level >= 0,
+    );
+    if (kept === undefined) return;
+    kept.level = -1;
+    this.#visitCount -= kept.visits;
+    // rows are moved rarely: late spans may take back one trace after the other
+    if (this.#visits.trace.length > 2 * this.#visitCount) this.#retain(isThere);
+  }
+
+  /** What it takes in memory, roughly. */
+  get byteLength(): number {
+    const pairs =
+      this.#operations.size + this.#targets.size + this.#steps.size + this.#callNames.size +
+      this.#stepSets.size + this.#shapes.size; // biome-ignore format: a sum
+    return (
+      this.#visits.trace.length * visitBytes +
+      this.#calls.name.length * callBytes +
+      this.#spans.visit.length * spanBytes +
+      this.#traces.length * traceBytes +
+      this.#names.texts.length * nameBytes +
+      pairs * pairBytes +
+      this.#splits.byteLength
+    );
+  }
+
+  /**
+   * Everything that was added to any of some rollups, by the names that reports use, in memory of its own. Where there are
+   * more than `capacity` visits, traces are thinned further.
+   */
+  static readAll(
+    parts: readonly VisitRollup[],
+    directory: ServiceDirectory,
+    { joinsLogs, capacity = visitsMax }: VisitRollupOptions,
+  ): VisitSums {
+    const level = commonLevel(
+      parts.map((part) => part.#traces),
+      { capacity, least: Math.max(0, ...parts.map((part) => part.#level)) },
+    );
+    const all = new VisitRollup({ joinsLogs, capacity: Number.POSITIVE_INFINITY });
+    all.#level = level;
+    for (const part of parts) all.#absorb(part);
+    return all.read(directory);
   }
 
   #addVisit(visit: Visit, firstVisit: number, split: number): void {
@@ -194,10 +260,16 @@ export class VisitRollup {
   }
 
   #addSpans(trace: Trace, { visitOf }: TraceVisits, firstVisit: number): void {
-    for (const span of trace.spans) {
-      this.#spanVisits.push(firstVisit + (visitOf[span.index] as number));
-      this.#spanIds.push(trace.traceId + spanIdOf(span));
+    for (const { index, table, row } of trace.spans) {
+      this.#spans.visit.push(firstVisit + (visitOf[index] as number));
+      this.#spans.high.push(table.spanId[row * 2] as number);
+      this.#spans.low.push(table.spanId[row * 2 + 1] as number);
     }
+  }
+
+  #pushTrace(trace: KeptTrace): void {
+    this.#traces.push(trace);
+    this.#visitCount += trace.visits;
   }
 
   #nameOf(name: string): number {
@@ -219,11 +291,16 @@ export class VisitRollup {
       last = step;
       lastCall = id;
     }
+    return this.#shapes.idOf(this.#setOf(ids), lastCall + 1);
+  }
+
+  /** The number of a set of steps + 1. `ids` is sorted in place. */
+  #setOf(ids: number[]): number {
     if (ids.length > 1) ids.sort((a, b) => a - b);
     let set = 0;
     for (let i = 0; i < ids.length; i += 1)
       if (i === 0 || ids[i] !== ids[i - 1]) set = this.#stepSets.idOf(set, ids[i] as number) + 1;
-    return this.#shapes.idOf(set, lastCall + 1);
+    return set;
   }
 
   #stepOf({ kind, callee, operation }: StepName): number {
@@ -234,47 +311,116 @@ export class VisitRollup {
   /** Lets half of the traces go. */
   #thinOut(): void {
     this.#level += 1;
-    const traces = this.#traces;
-    const numbers = renumbered(traces.length, (i) => isKept(traces[i]?.id ?? "", this.#level));
-    const visitTraces = Int32Array.from(this.#visits.trace.values);
-    const visits = renumbered(visitTraces.length, (row) => (numbers[visitTraces[row] as number] ?? -1) >= 0);
-    const callers = Int32Array.from(this.#calls.callerVisit.values);
-    const spanVisits = Int32Array.from(this.#spanVisits.values);
-    this.#omitted += traces.length;
-    this.#traces = traces.filter((_, i) => (numbers[i] ?? -1) >= 0);
-    this.#omitted -= this.#traces.length;
-    const isVisitKept = (row: number): boolean => (visits[row] ?? -1) >= 0;
-    const isCallKept = (row: number): boolean => isVisitKept(callers[row] as number);
-    const isSpanKept = (row: number): boolean => isVisitKept(spanVisits[row] as number);
-    for (const column of Object.values(this.#visits)) column.retain(isVisitKept);
-    for (const column of Object.values(this.#calls)) column.retain(isCallKept);
-    this.#spanVisits.retain(isSpanKept);
-    this.#spanIds = this.#spanIds.filter((_, row) => isSpanKept(row));
+    this.#retain((trace) => trace.level >= this.#level);
+  }
+
+  /** Lets go of all rows but those of some traces. */
+  #retain(isTraceKept: (trace: KeptTrace) => boolean): void {
+    const { numbers, visits, isRowKept } = this.#chosen(isTraceKept);
+    const before = this.#traces;
+    this.#traces = before.filter(isTraceKept);
+    this.#visitCount = this.#traces.reduce((sum, trace) => sum + trace.visits, 0);
+    this.#omitted += before.filter(isThere).length - this.#traces.length;
+    for (const column of Object.values(this.#visits)) column.retain(isRowKept.visit);
+    for (const column of Object.values(this.#calls)) column.retain(isRowKept.call);
+    for (const column of Object.values(this.#spans)) column.retain(isRowKept.span);
     this.#visits.trace.replace((trace) => numbers[trace] as number);
     const renumber = (row: number): number => (row < 0 ? -1 : (visits[row] as number));
     for (const column of [
       this.#visits.parent,
       this.#calls.callerVisit,
       this.#calls.calleeVisit,
-      this.#spanVisits,
+      this.#spans.visit,
     ])
       column.replace(renumber);
   }
 
+  /** By old number the new ones of traces and of visits, -1 = gone, and which rows stay with them. */
+  #chosen(isTraceKept: (trace: KeptTrace) => boolean) {
+    const numbers = renumbered(this.#traces.length, (i) => isTraceKept(this.#traces[i] as KeptTrace));
+    const visitTraces = Int32Array.from(this.#visits.trace.values);
+    const visits = renumbered(visitTraces.length, (row) => (numbers[visitTraces[row] as number] ?? -1) >= 0);
+    const callers = Int32Array.from(this.#calls.callerVisit.values);
+    const spanVisits = Int32Array.from(this.#spans.visit.values);
+    const visit = (row: number): boolean => (visits[row] ?? -1) >= 0;
+    const isRowKept = {
+      visit,
+      call: (row: number) => visit(callers[row] as number),
+      span: (row: number) => visit(spanVisits[row] as number),
+    };
+    return { numbers, visits, isRowKept };
+  }
+
+  /** Adds what another one holds of traces that stay at this one's level. */
+  #absorb(other: VisitRollup): void {
+    const isTraceKept = (trace: KeptTrace): boolean => trace.level >= this.#level;
+    const { numbers, visits: rows, isRowKept } = other.#chosen(isTraceKept);
+    const place = this.#placesOf(other);
+    const firstTrace = this.#traces.length;
+    const firstVisit = this.#visits.trace.length;
+    const kept = other.#traces.filter(isTraceKept);
+    this.#omitted += other.#omitted + other.#traces.filter(isThere).length - kept.length;
+    for (const trace of kept) this.#pushTrace(trace);
+    const shifted = (row: number): number => (row < 0 ? -1 : firstVisit + (rows[row] as number));
+    const visitPlaces = {
+      trace: (trace: number) => firstTrace + (numbers[trace] as number),
+      operation: (at: number) => place.operations[at] as number,
+      entry: (at: number) => place.operations[at] as number,
+      instance: (at: number) => place.names[at] as number,
+      shape: (at: number) => place.shapes[at] as number,
+      split: (at: number) => place.splits[at] as number,
+      parent: shifted,
+    };
+    appendColumns(this.#visits, other.#visits, { isKept: isRowKept.visit, places: visitPlaces });
+    appendColumns(this.#calls, other.#calls, {
+      isKept: isRowKept.call,
+      places: {
+        name: (at: number) => place.callNames[at] as number,
+        callerVisit: shifted,
+        calleeVisit: shifted,
+      },
+    });
+    if (this.#joinsLogs)
+      appendColumns(this.#spans, other.#spans, { isKept: isRowKept.span, places: { visit: shifted } });
+  }
+
+  /** What the numbers of another rollup are here. */
+  #placesOf(other: VisitRollup) {
+    const names = Int32Array.from(other.#names.texts, (name) => this.#nameOf(name));
+    const at = (places: Int32Array, place: number): number => places[place] as number;
+    const pairsOf = (
+      own: PairInterner,
+      theirs: PairInterner,
+      placed: readonly [Int32Array | null, Int32Array],
+    ) =>
+      Int32Array.from(theirs.pairs(), ([first, second]) =>
+        own.idOf(placed[0] === null ? first : at(placed[0], first), at(placed[1], second)),
+      );
+    const operations = pairsOf(this.#operations, other.#operations, [names, names]);
+    const targets = pairsOf(this.#targets, other.#targets, [names, names]);
+    const steps = pairsOf(this.#steps, other.#steps, [null, targets]);
+    const callNames = pairsOf(this.#callNames, other.#callNames, [names, steps]);
+    const shapes = Int32Array.from(other.#shapes.pairs(), ([set, last]) => {
+      const ids = other.#stepsOf(set).map((step) => at(steps, step));
+      return this.#shapes.idOf(this.#setOf(ids), last === 0 ? 0 : at(steps, last - 1) + 1);
+    });
+    return { names, operations, callNames, shapes, splits: this.#splits.absorb(other.#splits) };
+  }
+
   /** Everything that was added, by the names that reports use. */
   read(directory: ServiceDirectory): VisitSums {
+    if (!this.#traces.every(isThere)) this.#retain(isThere);
     const ranks = ranksOf(this.#traces);
-    const visitOfSpan = new Map<string, number>();
-    for (const [row, visit] of this.#spanVisits.values.entries())
-      visitOfSpan.set(this.#spanIds[row] as string, visit);
     const nodes = this.#names.texts.map((key) => directory.nameOfKey(key));
     const [operations, steps, callNames] = this.#readNames(nodes);
     const { trace, operation, entry, ...visits } = valuesOf(this.#visits);
     const { name, ...calls } = valuesOf(this.#calls);
+    const traceOf = gather(ranks.of, trace);
     return {
       traceIds: ranks.ids,
       traceMinutes: ranks.minutes,
       omittedTraces: this.#omitted,
+      level: this.#level,
       operations: operations.items,
       instances: this.#names.texts,
       steps: steps.items,
@@ -284,23 +430,31 @@ export class VisitRollup {
       callNames: callNames.items,
       visits: {
         ...visits,
-        trace: gather(ranks.of, trace),
+        trace: traceOf,
         operation: gather(operations.placeOf, operation),
         entry: gather(operations.placeOf, entry),
       },
       calls: { ...calls, name: gather(callNames.placeOf, name) },
-      visitOfSpan,
+      visitOfSpan: spanLookup(valuesOf(this.#spans), (visit) => ranks.ids[traceOf[visit] as number] ?? ""),
     };
   }
 
   #readShapes(placeOf: Int32Array): readonly Shape[] {
-    const sets = this.#stepSets.pairs();
-    return this.#shapes.pairs().map(([set, last]) => {
-      const steps = new Set<number>();
-      for (let at = sets[set - 1]; at !== undefined; at = sets[at[0] - 1])
-        steps.add(placeOf[at[1]] as number);
-      return { steps: [...steps], lastCall: placeOf[last - 1] ?? -1 };
-    });
+    return this.#shapes.pairs().map(([set, last]) => ({
+      steps: [...new Set(this.#stepsOf(set).map((step) => placeOf[step] as number))],
+      lastCall: placeOf[last - 1] ?? -1,
+    }));
+  }
+
+  /** `set` = number of a set + 1. */
+  #stepsOf(set: number): number[] {
+    const steps: number[] = [];
+    for (let at = set; at > 0; ) {
+      const [before, step] = this.#stepSets.pairAt(at - 1);
+      steps.push(step);
+      at = before;
+    }
+    return steps;
   }
 
   /** What keys stand for: two keys may have one name. */
@@ -385,11 +539,106 @@ function callColumns() {
   };
 }
 
+function spanColumns() {
+  return {
+    visit: new Column(new Int32Array(0)),
+    high: new Column(new Uint32Array(0)),
+    low: new Column(new Uint32Array(0)),
+  };
+}
+
+/** Rough sizes of a row, and of what is numbered. */
+const visitBytes = 46;
+const callBytes = 45;
+const spanBytes = 12;
+const traceBytes = 160;
+const nameBytes = 160;
+const pairBytes = 16;
+
+type NumberColumns = Readonly<Record<string, Column<Int32Array | Uint32Array | Float64Array | Uint8Array>>>;
+
+/** Adds rows to columns; `places` says what the numbers of some columns become. */
+function appendColumns<T extends NumberColumns>(
+  own: T,
+  theirs: T,
+  {
+    isKept,
+    places,
+  }: {
+    readonly isKept: (row: number) => boolean;
+    readonly places: { readonly [Name in keyof T]?: (place: number) => number };
+  },
+): void {
+  for (const name of Object.keys(own) as (keyof T & string)[]) {
+    const [to, from] = [own[name], theirs[name]];
+    const place = places[name];
+    for (let row = 0; row < (from?.length ?? 0); row += 1) {
+      if (!isKept(row)) continue;
+      const value = from?.at(row) ?? 0;
+      to?.push(place === undefined ? value : place(value));
+    }
+  }
+}
+
+/** The lowest level, from `least` on, at which the visits of all traces have room. */
+function commonLevel(
+  parts: readonly (readonly KeptTrace[])[],
+  { capacity, least }: { readonly capacity: number; readonly least: number },
+): number {
+  const visits = new Float64Array(34);
+  let traces = 0;
+  for (const part of parts)
+    for (const trace of part) {
+      if (trace.level < least) continue;
+      visits[trace.level] = (visits[trace.level] as number) + trace.visits;
+      traces += 1;
+    }
+  let kept = visits.reduce((sum, count) => sum + count, 0);
+  let level = least;
+  for (; kept > capacity && level < 32 && traces > 1; level += 1) kept -= visits[level] as number;
+  return level;
+}
+
+function isThere({ level }: KeptTrace): boolean {
+  return level >= 0;
+}
+
+/** Finds visits by ids; of each trace that is asked about, its spans are looked through once. */
+function spanLookup(
+  { visit, high, low }: ValuesOf<ReturnType<typeof spanColumns>>,
+  traceIdOf: (visit: number) => string,
+): VisitSums["visitOfSpan"] {
+  let ranges: Map<string, [from: number, to: number][]> | null = null;
+  const visitsOfTrace = new Map<string, Map<string, number>>();
+  const rangesOf = (traceId: string): readonly (readonly [from: number, to: number])[] => {
+    if (ranges === null) {
+      ranges = new Map();
+      let [lastId, last] = ["", [0, 0] as [number, number]];
+      for (let row = 0; row < visit.length; row += 1) {
+        const id = traceIdOf(visit[row] as number);
+        if (id !== lastId) {
+          last = [row, row];
+          lastId = id;
+          mapEntry(ranges, id, () => []).push(last);
+        }
+        last[1] = row + 1;
+      }
+    }
+    return ranges.get(traceId) ?? [];
+  };
+  return (traceId, spanId) =>
+    mapEntry(visitsOfTrace, traceId, () => {
+      const found = new Map<string, number>();
+      for (const [from, to] of rangesOf(traceId))
+        for (let row = from; row < to; row += 1)
+          found.set(spanIdFromWords(high[row] as number, low[row] as number), visit[row] as number);
+      return found;
+    }).get(spanId);
+}
+
 type ValuesOf<T> = { [Name in keyof T]: T[Name] extends Column<infer Values> ? Values : never };
 
-function valuesOf<T extends Record<string, Column<Int32Array | Float64Array | Uint8Array>>>(
-  columns: T,
-): ValuesOf<T> {
+function valuesOf<T extends NumberColumns>(columns: T): ValuesOf<T> {
   return Object.fromEntries(
     Object.entries(columns).map(([key, column]) => [key, column.values]),
   ) as ValuesOf<T>;
@@ -436,15 +685,4 @@ function ranksOf(traces: readonly { readonly id: string; readonly startTime: Uni
     of,
     extentNanos: Number(last - first),
   };
-}
-
-/** Whether a trace is among one of 2^level: ids may be counters, so they are mixed first (FNV-1a). */
-function isKept(traceId: string, level: number): boolean {
-  if (level === 0) return true;
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < traceId.length; i += 1) hash = Math.imul(hash ^ traceId.charCodeAt(i), 0x01000193);
-  hash ^= hash >>> 15;
-  hash = Math.imul(hash, 0x2c1b3c6d);
-  hash ^= hash >>> 12;
-  return (hash & (2 ** level - 1)) === 0;
 }

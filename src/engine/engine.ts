@@ -43,7 +43,7 @@ import type {
   TraceSearch,
   WindowReportOptions,
 } from "./ports.ts";
-import { StoredWindows } from "./stored-windows.ts";
+import { Windows } from "./windows.ts";
 
 export interface EngineOptions {
   readonly store: TelemetryStore;
@@ -78,7 +78,7 @@ class LiveEngine implements Engine {
   readonly #limits: EngineLimits;
   readonly #onFault: (fault: unknown) => void;
   readonly #folded: FoldedTraces;
-  readonly #windows: StoredWindows;
+  readonly #windows: Windows;
   readonly #incidents: Incidents;
   #timer: NodeJS.Timeout | null = null;
   #lookTimer: NodeJS.Timeout | null = null;
@@ -108,9 +108,9 @@ class LiveEngine implements Engine {
     this.#limits = { ...asked, openTracesMax: Math.min(asked.openTracesMax, asked.traceStatesMax / 2) };
     this.#onFault = onFault;
     this.#folded = new FoldedTraces(store, clock, this.#limits);
-    const shared = { folded: this.#folded, clock, limits: this.#limits };
-    this.#windows = new StoredWindows({ store, ...shared });
-    this.#incidents = new Incidents({ windows: this.#windows, ...shared });
+    this.#windows = new Windows(this.#folded);
+    const shared = { folded: this.#folded, windows: this.#windows };
+    this.#incidents = new Incidents({ ...shared, clock, limits: this.#limits });
   }
 
   async ingest(received: ReceivedBody, decoded: Decoded): Promise<void> {
@@ -130,7 +130,10 @@ class LiveEngine implements Engine {
     } else if (decoded.signal === "metrics") {
       this.#counts.ingested_metric_points_total += decoded.points.length;
       this.#folded.addMetricPoints(decoded.points);
-    } else this.#counts.ingested_log_records_total += decoded.records.length;
+    } else {
+      this.#counts.ingested_log_records_total += decoded.records.length;
+      this.#folded.addLogRecords(decoded.records);
+    }
   }
 
   async readTrace(traceId: TraceId): Promise<readonly RowRef[] | null> {

@@ -1,9 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type Scope, ScopeRollup, type SharedSums } from "../analysis/scope.ts";
+import { ComparedMinutes } from "../analysis/compared-minutes.ts";
+import { type Scope, ScopeRollup } from "../analysis/scope.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
 import { type NodeNaming, rawNaming, type ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
-import type { MetricPoint } from "../model/telemetry.ts";
+import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_MINUTE, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import { assembleEpisodes, episodeToShow } from "../trace/episodes.ts";
@@ -40,6 +42,8 @@ export class FoldedTraces {
   readonly #spansMax: number;
   readonly #apartNanosMax: bigint;
   readonly #rollup = new ScopeRollup();
+  /** what windows are compared by */
+  readonly compared: ComparedMinutes;
   readonly #states: TraceStates;
   readonly #windows: WindowCache<Scope>;
   readonly #history: History;
@@ -64,17 +68,13 @@ export class FoldedTraces {
         from === null || to === null ? null : { from: startOfMinute(from), to: startOfMinute(to) },
       ),
     );
-    this.#history = new History(this.#rollup, clock, limits);
+    this.compared = new ComparedMinutes(limits);
+    this.#history = new History([this.#rollup, this.compared], clock, limits);
   }
 
   /** The traces that use one id, named as reports name things unless told otherwise. */
   assemble(rows: readonly RowRef[], naming: NodeNaming = this.directory): readonly Trace[] {
     return assembleEpisodes(rows, naming, { spansMax: this.#spansMax });
-  }
-
-  /** For sums of some of the same traces. */
-  get shared(): Required<SharedSums> {
-    return this.#rollup.shared;
   }
 
   get directory(): ServiceDirectory {
@@ -106,12 +106,22 @@ export class FoldedTraces {
 
   addMetricPoints(points: readonly MetricPoint[]): void {
     this.#rollup.addMetricPoints(points);
-    const counts = new Map<number, number>();
-    for (const { time } of points) counts.set(minuteOf(time), (counts.get(minuteOf(time)) ?? 0) + 1);
-    for (const [minute, count] of counts) {
+    for (const [minute, own] of byMinute(points, ({ time }) => time)) {
       // A rise is told from the point before, which may lie in the minute before.
       this.#windows.change(minute, minute + 1);
-      this.#noteAdded(minute, count);
+      if (!this.#history.isAhead(minute)) this.compared.addMetricPoints(minute, own);
+      this.#noteAdded(minute, own.length);
+    }
+  }
+
+  /** A line that does not say when it was written was written now. */
+  addLogRecords(records: readonly LogRecord[]): void {
+    const now = this.#clock.unixNanos();
+    const timeOf = ({ time, observedTime }: LogRecord): UnixNanos =>
+      time > 0n ? time : observedTime > 0n ? observedTime : now;
+    for (const [minute, own] of byMinute(records, timeOf)) {
+      if (!this.#history.isAhead(minute)) this.compared.addLogRecords(minute, own);
+      this.#noteAdded(minute, own.length);
     }
   }
 
@@ -195,6 +205,7 @@ export class FoldedTraces {
       open_traces: this.#states.openCount,
       known_traces: this.#states.size,
       forgotten_traces_total: this.#states.forgotten,
+      forgotten_metric_points_total: this.compared.forgottenPoints,
       kept_minutes: this.#history.minuteCount,
       dropped_minutes_total: this.#history.droppedMinutes,
       history_bytes: this.#history.bytes,
@@ -210,6 +221,7 @@ export class FoldedTraces {
     if (change.before !== null) {
       for (const { trace, calls } of change.before) {
         this.#rollup.removeTrace(trace, calls);
+        this.compared.removeTrace(trace);
         this.#noteChange(trace);
       }
       this.#counts.refolded_traces_total += 1;
@@ -218,8 +230,10 @@ export class FoldedTraces {
     let foldNumber = 0;
     for (const { trace, calls } of change.now) {
       this.#rollup.addTrace(trace, calls);
+      const minute = minuteOf(trace.startTime);
+      if (!this.#history.isAhead(minute)) this.compared.addTrace(trace, calls);
       foldNumber = this.#noteChange(trace);
-      this.#noteAdded(minuteOf(trace.startTime), trace.spans.length);
+      this.#noteAdded(minute, trace.spans.length);
     }
     this.#states.noteFold(entry, rows.length, foldNumber);
     for (const { trace, calls } of change.now) await this.#readLinked(trace, calls);
@@ -283,6 +297,15 @@ export class FoldedTraces {
       window === null ? { from: null, to: null } : { from: minuteOf(window.from), to: minuteOf(window.to) };
     return this.#windows.get(range, this.#clock.monotonicMs(), atLeast);
   }
+}
+
+function byMinute<Item>(
+  items: readonly Item[],
+  timeOf: (item: Item) => UnixNanos,
+): ReadonlyMap<number, readonly Item[]> {
+  const minutes = new Map<number, Item[]>();
+  for (const item of items) mapEntry(minutes, minuteOf(timeOf(item)), () => []).push(item);
+  return minutes;
 }
 
 interface PreparedFold {

@@ -1,4 +1,4 @@
-import { analyzeWindow, type WindowSums } from "../analysis/analyze-window.ts";
+import { windowReport } from "../analysis/analyze-window.ts";
 import { type Anomaly, findAnomalies, groupAnomalies } from "../analysis/anomalies.ts";
 import type { Language, WindowReport } from "../analysis/report.ts";
 import type { Scope } from "../analysis/scope.ts";
@@ -6,7 +6,7 @@ import { minuteOf, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/
 import type { FoldedTraces } from "./folded-traces.ts";
 import type { EngineLimits } from "./limits.ts";
 import type { Clock, EngineStats, Incident, IncidentEvent, TimeWindow } from "./ports.ts";
-import type { StoredWindows } from "./stored-windows.ts";
+import type { Windows } from "./windows.ts";
 
 /** What is looked at: the minute that goes on and the one before, so that there is a whole one. */
 const recentMinutes = 2;
@@ -26,15 +26,15 @@ const languages: readonly Language[] = ["en", "ko"];
 
 interface Known {
   incident: Incident;
-  /** null once it is closed */
-  usual: WindowSums | null;
+  /** what it is compared with */
+  readonly usual: TimeWindow;
   lastSeenMs: number;
   reportedMs: number;
 }
 
 export interface IncidentsOptions {
   readonly folded: FoldedTraces;
-  readonly windows: StoredWindows;
+  readonly windows: Windows;
   readonly clock: Clock;
   readonly limits: EngineLimits;
 }
@@ -50,7 +50,7 @@ export interface IncidentsOptions {
  */
 export class Incidents {
   readonly #folded: FoldedTraces;
-  readonly #windows: StoredWindows;
+  readonly #windows: Windows;
   readonly #clock: Clock;
   readonly #limits: EngineLimits;
   readonly #known = new Map<string, Known>();
@@ -158,7 +158,6 @@ export class Incidents {
     for (const other of others) {
       for (const service of other.incident.services) services.add(service);
       this.#change(other, { status: "merged", end: this.#clock.unixNanos(), mergedInto: first.incident.id });
-      other.usual = null;
       this.#counts.incidents_merged_total += 1;
       this.#tell("merged", other.incident);
     }
@@ -170,8 +169,7 @@ export class Incidents {
   }
 
   /**
-   * Whether all of them were looked into just now: reading the traces of an hour takes seconds. What is not confirmed is looked
-   * into again after as long as it has gone on, for a fault that has only begun may not be told from chance yet.
+   * Whether all of them were looked into just now, for that takes time. What is not confirmed is looked into again after as long as it has gone on, for a fault that has only begun may not be told from chance yet.
    */
   #isTooSoon(services: ReadonlySet<string>): boolean {
     const nowMs = this.#clock.monotonicMs();
@@ -186,11 +184,9 @@ export class Incidents {
   async #open(services: ReadonlySet<string>): Promise<void> {
     const now = this.#clock.unixNanos();
     const start = startOfMinute(minuteOf(now) - recentMinutes + 1);
-    const { incidentSpansMax: spansMax } = this.#limits;
-    const usual = await this.#windows.usualSums(this.#usualTime(start), spansMax);
-    const reports = usual === null ? null : await this.#reportsOf(start, usual);
-    const report = reports?.get("en");
-    if (reports === null || report === undefined || report.healthy) {
+    const usual = this.#usualTime(start);
+    const reports = await this.#reportsOf(start, usual);
+    if (reports === null) {
       this.#counts.incidents_unconfirmed_total += 1;
       const lastMs = this.#clock.monotonicMs();
       for (const service of services)
@@ -230,20 +226,23 @@ export class Incidents {
   }
 
   async #report(known: Known): Promise<void> {
-    if (known.usual === null) return;
     const reports = await this.#reportsOf(known.incident.start, known.usual);
     known.reportedMs = this.#clock.monotonicMs();
     // What is over is no reason to forget what it was.
-    if (reports.get("en")?.healthy !== false) return;
+    if (reports === null) return;
     this.#change(known, { reports, version: known.incident.version + 1 });
     this.#tell("updated", known.incident);
   }
 
-  async #reportsOf(start: UnixNanos, usual: WindowSums): Promise<ReadonlyMap<Language, WindowReport>> {
+  /** Null where nothing is significant, or there is nothing to compare with. */
+  async #reportsOf(
+    start: UnixNanos,
+    baseline: TimeWindow,
+  ): Promise<ReadonlyMap<Language, WindowReport> | null> {
     const window = { from: (start - leadNanos) as UnixNanos, to: this.#clock.unixNanos() };
-    const { incidentSpansMax: spansMax } = this.#limits;
-    const sums = await this.#windows.sums(window, { isCompared: true, spansMax });
-    return new Map(languages.map((language) => [language, analyzeWindow(sums, usual, { language, window })]));
+    const study = await this.#windows.study({ window, baseline });
+    if (study.baseline === null || study.evidence.candidates.length === 0) return null;
+    return new Map(languages.map((language) => [language, windowReport(study, language)]));
   }
 
   /** Closes what has been quiet for long enough. */
@@ -253,7 +252,6 @@ export class Incidents {
     const quietNanos =
       BigInt(Math.round(this.#clock.monotonicMs() - known.lastSeenMs)) * BigInt(NANOS_PER_MS);
     this.#change(known, { status: "closed", end: (this.#clock.unixNanos() - quietNanos) as UnixNanos });
-    known.usual = null;
     this.#counts.incidents_closed_total += 1;
     this.#tell("closed", known.incident);
   }

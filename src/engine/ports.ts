@@ -79,11 +79,6 @@ export interface TelemetryStore {
   append(received: ReceivedBody, decoded: Decoded): Promise<void>;
   /** All rows of a trace, in order of arrival; empty for an unknown one. */
   readTrace(traceId: TraceId): Promise<readonly RowRef[]>;
-  /**
-   * The bodies that hold any of these traces, decoded one after the other in order of arrival; they hold spans of other
-   * traces too. For many traces this is much faster than asking for each.
-   */
-  readTables(traceIds: readonly TraceId[]): AsyncIterable<SpanTable>;
   /** Makes a trace findable, or replaces what was known of it. */
   putSummary(summary: TraceSummary): Promise<void>;
   search(query: TraceQuery): Promise<TracePage>;
@@ -206,7 +201,7 @@ export interface QueryPort {
   services(window: TimeWindow | null, options?: ServicesOptions): Promise<ServicesPage>;
   service(name: string, window: TimeWindow | null, language?: Language): Promise<ServiceJson | null>;
   graph(window: TimeWindow | null): Promise<GraphJson>;
-  /** Reads the traces of the window (and of the healthy time to compare with); of very many, an even choice by trace id. */
+  /** From sums by the minute: the first and last minute of both times count whole. */
   analyzeWindow(options: WindowReportOptions): Promise<WindowReport>;
   /** What the server noticed by itself, the newest first. */
   incidents(): readonly Incident[];

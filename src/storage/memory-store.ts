@@ -127,28 +127,6 @@ class MemoryStore implements TelemetryStore {
     return rows;
   }
 
-  async *readTables(traceIds: readonly TraceId[]): AsyncIterable<SpanTable> {
-    const sequences = new Set<number>();
-    for (const traceId of traceIds) {
-      const entry = this.#traceIds.find(wordsOfHex(traceId), 0);
-      if (entry < 0) continue;
-      for (let at = this.#firstPosting[entry] as number; at !== none; at = this.#postings.next(at))
-        sequences.add(this.#postings.sequence(at));
-    }
-    let decodedBytes = 0;
-    for (const sequence of [...sequences].sort((a, b) => a - b)) {
-      const received = this.#bodies.get(sequence)?.received;
-      if (received === undefined) continue;
-      const known = this.#tables.get(sequence);
-      if (known === undefined) decodedBytes += received.body.length;
-      // not put at hand: one question about an hour would push out what is asked for all the time
-      yield known ?? decodeSpans(received.encoding, received.body).table;
-      if (decodedBytes <= sliceBytes) continue;
-      await nextTurn();
-      decodedBytes = 0;
-    }
-  }
-
   putSummary(summary: TraceSummary): Promise<void> {
     const entry = this.#traceIds.find(wordsOfHex(summary.traceId), 0);
     if (entry >= 0) this.#summaries.put(entry, summary);

@@ -88,12 +88,19 @@ test("what cannot be told from chance yet is looked into again, and found", asyn
 });
 
 test("what stays unconfirmed is looked into less and less often", async () => {
-  // the traces of the time before are gone, so there is nothing to compare with
-  const server = live({}, { tracesMax: 150 });
+  // of so few visits nothing can be told from chance
+  const server = live({ windowVisitsMax: 10 });
   await goOn(server, 20);
-  await goOn(server, 10, { cartFails: true });
+  await goOn(server, 10, { tailMs: 90 });
   expect(server.engine.incidents()).toEqual([]);
   const lookedInto = server.engine.stats()["incidents_unconfirmed_total"];
   expect(lookedInto).toBeGreaterThanOrEqual(3);
   expect(lookedInto).toBeLessThanOrEqual(9);
+});
+
+test("an incident is named though the traces of the time before are gone", async () => {
+  const server = live({}, { tracesMax: 150 });
+  await goOn(server, 20);
+  await goOn(server, 2, { cartFails: true });
+  expect(causeOf(server.engine.incidents()[0])).toBe("cart");
 });
