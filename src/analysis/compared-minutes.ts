@@ -123,9 +123,9 @@ export class ComparedMinutes {
     };
   }
 
-  /** The courses of all metrics within a time, by the names that a scope knows. */
-  courses(range: TimeRange, scope: Scope): readonly MetricCourse[] {
-    return this.#courses.read(senderNames(scope), range);
+  /** The courses of all metrics within some times, by the names that a scope knows. */
+  courses(ranges: readonly TimeRange[], scope: Scope): readonly MetricCourse[] {
+    return this.#courses.read(senderNames(scope), ranges);
   }
 
   /** The oldest quarter of all points goes, by whole minutes. */

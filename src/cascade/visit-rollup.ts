@@ -3,7 +3,7 @@ import { gather } from "../base/gather.ts";
 import { Interner } from "../base/interner.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { PairInterner } from "../base/pair-interner.ts";
-import { spanIdFromWords } from "../model/ids.ts";
+import { wordsOfHex } from "../model/ids.ts";
 import { overflowName } from "../model/limits.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { minuteOf, type UnixNanos } from "../model/time.ts";
@@ -338,11 +338,13 @@ export class VisitRollup {
   /** By old number the new ones of traces and of visits, -1 = gone, and which rows stay with them. */
   #chosen(isTraceKept: (trace: KeptTrace) => boolean) {
     const numbers = renumbered(this.#traces.length, (i) => isTraceKept(this.#traces[i] as KeptTrace));
-    const visitTraces = Int32Array.from(this.#visits.trace.values);
-    const visits = renumbered(visitTraces.length, (row) => (numbers[visitTraces[row] as number] ?? -1) >= 0);
+    const visits = renumbered(
+      this.#visits.trace.length,
+      (row) => (numbers[this.#visits.trace.at(row)] as number) >= 0,
+    );
     const callers = Int32Array.from(this.#calls.callerVisit.values);
     const spanVisits = Int32Array.from(this.#spans.visit.values);
-    const visit = (row: number): boolean => (visits[row] ?? -1) >= 0;
+    const visit = (row: number): boolean => (visits[row] as number) >= 0;
     const isRowKept = {
       visit,
       call: (row: number) => visit(callers[row] as number),
@@ -356,32 +358,31 @@ export class VisitRollup {
     const isTraceKept = (trace: KeptTrace): boolean => trace.level >= this.#level;
     const { numbers, visits: rows, isRowKept } = other.#chosen(isTraceKept);
     const place = this.#placesOf(other);
-    const firstTrace = this.#traces.length;
-    const firstVisit = this.#visits.trace.length;
+    const by = (places: Int32Array | null, shift = 0) => ({ places, shift });
+    const trace = by(numbers, this.#traces.length);
+    const visit = by(rows, this.#visits.trace.length);
+    const operation = by(place.operations);
     const kept = other.#traces.filter(isTraceKept);
     this.#omitted += other.#omitted + other.#traces.filter(isThere).length - kept.length;
-    for (const trace of kept) this.#pushTrace(trace);
-    const shifted = (row: number): number => (row < 0 ? -1 : firstVisit + (rows[row] as number));
-    const visitPlaces = {
-      trace: (trace: number) => firstTrace + (numbers[trace] as number),
-      operation: (at: number) => place.operations[at] as number,
-      entry: (at: number) => place.operations[at] as number,
-      instance: (at: number) => place.names[at] as number,
-      shape: (at: number) => place.shapes[at] as number,
-      split: (at: number) => place.splits[at] as number,
-      parent: shifted,
-    };
-    appendColumns(this.#visits, other.#visits, { isKept: isRowKept.visit, places: visitPlaces });
-    appendColumns(this.#calls, other.#calls, {
-      isKept: isRowKept.call,
+    for (const each of kept) this.#pushTrace(each);
+    appendColumns(this.#visits, other.#visits, {
+      isKept: isRowKept.visit,
       places: {
-        name: (at: number) => place.callNames[at] as number,
-        callerVisit: shifted,
-        calleeVisit: shifted,
+        trace,
+        operation,
+        entry: operation,
+        instance: by(place.names),
+        shape: by(place.shapes),
+        split: by(place.splits),
+        parent: visit,
       },
     });
+    appendColumns(this.#calls, other.#calls, {
+      isKept: isRowKept.call,
+      places: { name: by(place.callNames), callerVisit: visit, calleeVisit: visit },
+    });
     if (this.#joinsLogs)
-      appendColumns(this.#spans, other.#spans, { isKept: isRowKept.span, places: { visit: shifted } });
+      appendColumns(this.#spans, other.#spans, { isKept: isRowKept.span, places: { visit } });
   }
 
   /** What the numbers of another rollup are here. */
@@ -435,7 +436,7 @@ export class VisitRollup {
         entry: gather(operations.placeOf, entry),
       },
       calls: { ...calls, name: gather(callNames.placeOf, name) },
-      visitOfSpan: spanLookup(valuesOf(this.#spans), (visit) => ranks.ids[traceOf[visit] as number] ?? ""),
+      visitOfSpan: spanLookup(valuesOf(this.#spans), traceOf, ranks.ids),
     };
   }
 
@@ -557,7 +558,7 @@ const pairBytes = 16;
 
 type NumberColumns = Readonly<Record<string, Column<Int32Array | Uint32Array | Float64Array | Uint8Array>>>;
 
-/** Adds rows to columns; `places` says what the numbers of some columns become. */
+/** Adds some rows of other columns; `places` says what the numbers of some columns become. */
 function appendColumns<T extends NumberColumns>(
   own: T,
   theirs: T,
@@ -566,18 +567,19 @@ function appendColumns<T extends NumberColumns>(
     places,
   }: {
     readonly isKept: (row: number) => boolean;
-    readonly places: { readonly [Name in keyof T]?: (place: number) => number };
+    readonly places: { readonly [Name in keyof T]?: Parameters<Column<Int32Array>["append"]>[2] };
   },
 ): void {
-  for (const name of Object.keys(own) as (keyof T & string)[]) {
-    const [to, from] = [own[name], theirs[name]];
-    const place = places[name];
-    for (let row = 0; row < (from?.length ?? 0); row += 1) {
-      if (!isKept(row)) continue;
-      const value = from?.at(row) ?? 0;
-      to?.push(place === undefined ? value : place(value));
-    }
+  const length = Object.values(theirs)[0]?.length ?? 0;
+  const rows = new Int32Array(length);
+  let kept = 0;
+  for (let row = 0; row < length; row += 1) {
+    if (!isKept(row)) continue;
+    rows[kept] = row;
+    kept += 1;
   }
+  for (const [name, column] of Object.entries(own) as [keyof T & string, Column<Int32Array>][])
+    column.append(theirs[name] as Column<Int32Array>, rows.subarray(0, kept), places[name]);
 }
 
 /** The lowest level, from `least` on, at which the visits of all traces have room. */
@@ -606,34 +608,52 @@ function isThere({ level }: KeptTrace): boolean {
 /** Finds visits by ids; of each trace that is asked about, its spans are looked through once. */
 function spanLookup(
   { visit, high, low }: ValuesOf<ReturnType<typeof spanColumns>>,
-  traceIdOf: (visit: number) => string,
+  traceOf: Int32Array,
+  traceIds: readonly string[],
 ): VisitSums["visitOfSpan"] {
-  let ranges: Map<string, [from: number, to: number][]> | null = null;
-  const visitsOfTrace = new Map<string, Map<string, number>>();
-  const rangesOf = (traceId: string): readonly (readonly [from: number, to: number])[] => {
-    if (ranges === null) {
-      ranges = new Map();
-      let [lastId, last] = ["", [0, 0] as [number, number]];
-      for (let row = 0; row < visit.length; row += 1) {
-        const id = traceIdOf(visit[row] as number);
-        if (id !== lastId) {
-          last = [row, row];
-          lastId = id;
-          mapEntry(ranges, id, () => []).push(last);
-        }
-        last[1] = row + 1;
-      }
-    }
-    return ranges.get(traceId) ?? [];
-  };
-  return (traceId, spanId) =>
-    mapEntry(visitsOfTrace, traceId, () => {
-      const found = new Map<string, number>();
-      for (const [from, to] of rangesOf(traceId))
+  const rowsOfTrace = new Map<string, Map<number, number>>();
+  let ranges: ReadonlyMap<string, readonly RowRange[]> | null = null;
+  return (traceId, spanId) => {
+    const rows = mapEntry(rowsOfTrace, traceId, () => {
+      ranges ??= spanRanges(visit, traceOf, traceIds);
+      const found = new Map<number, number>();
+      for (const [from, to] of ranges.get(traceId) ?? [])
         for (let row = from; row < to; row += 1)
-          found.set(spanIdFromWords(high[row] as number, low[row] as number), visit[row] as number);
+          found.set(spanKey(high[row] as number, low[row] as number), row);
       return found;
-    }).get(spanId);
+    });
+    if (rows.size === 0 || spanId === "") return undefined;
+    const [first = 0, second = 0] = wordsOfHex(spanId);
+    const row = rows.get(spanKey(first, second));
+    return row === undefined || high[row] !== first ? undefined : visit[row];
+  };
+}
+
+type RowRange = [from: number, to: number];
+
+/** By trace id, where its spans stand. */
+function spanRanges(
+  visit: Int32Array,
+  traceOf: Int32Array,
+  traceIds: readonly string[],
+): ReadonlyMap<string, readonly RowRange[]> {
+  const ranges = new Map<string, RowRange[]>();
+  let [lastTrace, last]: [number, RowRange] = [-1, [0, 0]];
+  for (let row = 0; row < visit.length; row += 1) {
+    const trace = traceOf[visit[row] as number] as number;
+    if (trace !== lastTrace) {
+      last = [row, row];
+      lastTrace = trace;
+      mapEntry(ranges, traceIds[trace] ?? "", () => []).push(last);
+    }
+    last[1] = row + 1;
+  }
+  return ranges;
+}
+
+/** A number is quicker to find than a text. It holds 53 of the 64 bits: the others are compared. */
+function spanKey(high: number, low: number): number {
+  return (high & 0x1fffff) * 0x1_0000_0000 + low;
 }
 
 type ValuesOf<T> = { [Name in keyof T]: T[Name] extends Column<infer Values> ? Values : never };

@@ -30,6 +30,7 @@ export async function serve(run: CommandRun): Promise<number> {
     bytesMax: run.settings.store_memory,
     tracesMax: run.settings.store_traces,
     decodedBytesMax: run.settings.decoded_memory,
+    keptBytesMax: run.settings.kept_memory,
   });
   const engine = createEngine({ store, clock, limits: engineLimits(run.settings), onFault: faults });
   const asked = endRequest();

@@ -196,6 +196,13 @@ const table = {
     sentence: "Memory for decoded spans kept at hand; what goes is decoded again when asked for.",
     commands: ["serve"],
   },
+  kept_memory: {
+    type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
+    default: "32MiB",
+    sentence:
+      "Memory for traces that show what incidents are about: they stay when all else of their time has gone. When it is full, the oldest go.",
+    commands: ["serve"],
+  },
   ingest_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "256MiB",
@@ -306,7 +313,7 @@ const table = {
   },
   window_visits: {
     type: { kind: "integer", min: 1000, max: 10_000_000 },
-    default: "20000",
+    default: "10000",
     sentence:
       "Visits that the report of a window of time (POST /api/v1/analyze, incidents) compares; of more, those of an even choice of traces, and the report says so. What fails is always counted in full.",
     commands: ["serve"],

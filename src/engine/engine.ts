@@ -23,6 +23,7 @@ import { FoldedTraces } from "./folded-traces.ts";
 import { Incidents } from "./incidents.ts";
 import { defaultEngineLimits, type EngineLimits } from "./limits.ts";
 import type {
+  AnalysisLag,
   Clock,
   Decoded,
   DoctorAnswer,
@@ -110,7 +111,7 @@ class LiveEngine implements Engine {
     this.#folded = new FoldedTraces(store, clock, this.#limits);
     this.#windows = new Windows(this.#folded);
     const shared = { folded: this.#folded, windows: this.#windows };
-    this.#incidents = new Incidents({ ...shared, clock, limits: this.#limits });
+    this.#incidents = new Incidents({ ...shared, store, clock, limits: this.#limits });
   }
 
   async ingest(received: ReceivedBody, decoded: Decoded): Promise<void> {
@@ -229,6 +230,14 @@ class LiveEngine implements Engine {
     return this.#incidents.get(id);
   }
 
+  lag(): AnalysisLag {
+    return {
+      seconds: this.#folded.lateMs / 1000,
+      spans: this.#folded.waitingSpans,
+      lookSeconds: this.#incidents.lookSeconds,
+    };
+  }
+
   onIncident(listener: (event: IncidentEvent) => void): () => void {
     return this.#incidents.subscribe(listener);
   }
@@ -272,6 +281,9 @@ class LiveEngine implements Engine {
       store_traces: store.traces,
       store_evicted_bodies_total: store.evictedBodies,
       store_evicted_traces_total: store.evictedTraces,
+      store_kept_traces: store.keptTraces,
+      store_kept_bytes: store.keptBytes,
+      store_evicted_kept_traces_total: store.evictedKeptTraces,
     };
   }
 

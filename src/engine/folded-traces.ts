@@ -104,6 +104,11 @@ export class FoldedTraces {
     return this.#states.lateMs(this.#clock.monotonicMs());
   }
 
+  /** Spans that have arrived and are not folded yet. */
+  get waitingSpans(): number {
+    return this.#states.waitingRows;
+  }
+
   addMetricPoints(points: readonly MetricPoint[]): void {
     this.#rollup.addMetricPoints(points);
     for (const [minute, own] of byMinute(points, ({ time }) => time)) {
@@ -150,7 +155,9 @@ export class FoldedTraces {
     // Others had their turn meanwhile: from here on nothing waits (of a huge trace: it is looked at again), so no two folds of a
     // trace can mix.
     const entry = this.#states.find(words);
-    if (entry < 0 || entry !== before || rows.length === 0) return rows;
+    if (entry < 0 || entry !== before) return rows;
+    this.#states.settle(entry, arrivedRows);
+    if (rows.length === 0) return rows;
     const foldedRows = this.#states.foldedRows(entry);
     if (this.#states.isFrozen(entry) || (foldedRows > 0 && rows.length < arrivedRows)) {
       this.#freeze(entry);
@@ -203,6 +210,8 @@ export class FoldedTraces {
     return {
       ...this.#counts,
       open_traces: this.#states.openCount,
+      waiting_spans: this.#states.waitingRows,
+      fold_late_ms: this.lateMs,
       known_traces: this.#states.size,
       forgotten_traces_total: this.#states.forgotten,
       forgotten_metric_points_total: this.compared.forgottenPoints,

@@ -2,10 +2,11 @@ import { windowReport } from "../analysis/analyze-window.ts";
 import { type Anomaly, findAnomalies, groupAnomalies } from "../analysis/anomalies.ts";
 import type { Language, WindowReport } from "../analysis/report.ts";
 import type { Scope } from "../analysis/scope.ts";
+import { parseTraceId } from "../model/ids.ts";
 import { minuteOf, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
 import type { FoldedTraces } from "./folded-traces.ts";
 import type { EngineLimits } from "./limits.ts";
-import type { Clock, EngineStats, Incident, IncidentEvent, TimeWindow } from "./ports.ts";
+import type { Clock, EngineStats, Incident, IncidentEvent, TelemetryStore, TimeWindow } from "./ports.ts";
 import type { Windows } from "./windows.ts";
 
 /** What is looked at: the minute that goes on and the one before, so that there is a whole one. */
@@ -32,9 +33,19 @@ interface Known {
   reportedMs: number;
 }
 
+/** What one look compares. */
+interface Look {
+  readonly recent: Scope;
+  readonly usual: readonly Scope[];
+  /** the minute that goes on */
+  readonly now: number;
+}
+
 export interface IncidentsOptions {
   readonly folded: FoldedTraces;
   readonly windows: Windows;
+  /** where traces are kept that show what went wrong */
+  readonly store: Pick<TelemetryStore, "keepTraces">;
   readonly clock: Clock;
   readonly limits: EngineLimits;
 }
@@ -51,6 +62,7 @@ export interface IncidentsOptions {
 export class Incidents {
   readonly #folded: FoldedTraces;
   readonly #windows: Windows;
+  readonly #store: IncidentsOptions["store"];
   readonly #clock: Clock;
   readonly #limits: EngineLimits;
   readonly #known = new Map<string, Known>();
@@ -58,6 +70,7 @@ export class Incidents {
   /** services whose anomalies were not confirmed -> when they were looked into for the first and the last time */
   readonly #doubts = new Map<string, { readonly firstMs: number; readonly lastMs: number }>();
   #isLooking = false;
+  #lookedMs: number | null = null;
   readonly #counts = {
     incident_looks_total: 0,
     incidents_opened_total: 0,
@@ -69,11 +82,17 @@ export class Incidents {
     incident_detection_delay_ms_total: 0,
   };
 
-  constructor({ folded, windows, clock, limits }: IncidentsOptions) {
+  constructor({ folded, windows, store, clock, limits }: IncidentsOptions) {
     this.#folded = folded;
     this.#windows = windows;
+    this.#store = store;
     this.#clock = clock;
     this.#limits = limits;
+  }
+
+  /** Since the last look came to its end; null = there was none. */
+  get lookSeconds(): number | null {
+    return this.#lookedMs === null ? null : (this.#clock.monotonicMs() - this.#lookedMs) / 1000;
   }
 
   /** Newest first. */
@@ -104,10 +123,12 @@ export class Incidents {
       this.#counts.incident_looks_total += 1;
       const now = minuteOf(this.#clock.unixNanos());
       const recent = this.#scopeOf(now - recentMinutes + 1, now);
-      const groups = groupAnomalies(findAnomalies({ recent, usual: this.#usualPieces(now) }), recent);
-      for (const group of groups) await this.#follow(group, recent);
+      const usual = this.#usualPieces(now);
+      const groups = groupAnomalies(findAnomalies({ recent, usual }), recent);
+      for (const group of groups) await this.#follow(group, { recent, usual, now });
       for (const known of this.#known.values()) this.#settle(known);
       this.#forgetOldest();
+      this.#lookedMs = this.#clock.monotonicMs();
     } finally {
       this.#isLooking = false;
     }
@@ -141,7 +162,8 @@ export class Incidents {
   }
 
   /** Finds the incidents that a group of anomalies belongs to, brings them together, or opens one. */
-  async #follow(group: readonly Anomaly[], recent: Scope): Promise<void> {
+  async #follow(group: readonly Anomaly[], look: Look): Promise<void> {
+    const { recent } = look;
     const services = new Set(group.map(({ service }) => service));
     const near = new Set(services);
     for (const { caller, callee } of recent.graph.edges) {
@@ -152,7 +174,7 @@ export class Incidents {
       ({ incident }) => incident.status === "open" && incident.services.some((service) => near.has(service)),
     );
     if (first === undefined) {
-      if (!this.#isTooSoon(services)) await this.#open(services);
+      if (!this.#isTooSoon(services)) await this.#open(services, look);
       return;
     }
     for (const other of others) {
@@ -181,9 +203,9 @@ export class Incidents {
     });
   }
 
-  async #open(services: ReadonlySet<string>): Promise<void> {
+  async #open(services: ReadonlySet<string>, look: Look): Promise<void> {
     const now = this.#clock.unixNanos();
-    const start = startOfMinute(minuteOf(now) - recentMinutes + 1);
+    const start = startOfMinute(this.#firstWorse(services, look));
     const usual = this.#usualTime(start);
     const reports = await this.#reportsOf(start, usual);
     if (reports === null) {
@@ -193,12 +215,14 @@ export class Incidents {
         this.#doubts.set(service, { firstMs: this.#doubts.get(service)?.firstMs ?? lastMs, lastMs });
       return;
     }
+    const delayMs = Number(now - start) / NANOS_PER_MS;
     const incident: Incident = {
       id: this.#newId(now),
       status: "open",
       start,
       end: null,
       detected: now,
+      delayMs,
       updated: now,
       version: 1,
       mergedInto: null,
@@ -208,8 +232,17 @@ export class Incidents {
     const nowMs = this.#clock.monotonicMs();
     this.#known.set(incident.id, { incident, usual, lastSeenMs: nowMs, reportedMs: nowMs });
     this.#counts.incidents_opened_total += 1;
-    this.#counts.incident_detection_delay_ms_total += Number(now - start) / NANOS_PER_MS;
+    this.#counts.incident_detection_delay_ms_total += delayMs;
     this.#tell("opened", incident);
+  }
+
+  /** The first minute that was worse by itself; where each has too few requests to tell, the first one that was looked at. */
+  #firstWorse(services: ReadonlySet<string>, { usual, now }: Look): number {
+    for (let minute = now - guardMinutes; minute <= now; minute += 1) {
+      const anomalies = findAnomalies({ recent: this.#scopeOf(minute, minute), usual });
+      if (anomalies.some(({ service }) => services.has(service))) return minute;
+    }
+    return now - recentMinutes + 1;
   }
 
   /** The hour before, less what was troubled at its end. */
@@ -242,6 +275,8 @@ export class Incidents {
     const window = { from: (start - leadNanos) as UnixNanos, to: this.#clock.unixNanos() };
     const study = await this.#windows.study({ window, baseline });
     if (study.baseline === null || study.evidence.candidates.length === 0) return null;
+    const exemplars = study.exemplarTraceIds.map(parseTraceId).filter((traceId) => traceId !== null);
+    await this.#store.keepTraces(exemplars);
     return new Map(languages.map((language) => [language, windowReport(study, language)]));
   }
 

@@ -57,7 +57,7 @@ export const defaultEngineLimits: EngineLimits = {
   minuteVisitsMax: 5_000,
   minuteLogLinesMax: 5_000,
   metricPointsMax: 1_000_000,
-  windowVisitsMax: 20_000,
+  windowVisitsMax: 10_000,
   incidentLookMs: 10_000,
   incidentQuietMs: 180_000,
   incidentsMax: 200,

@@ -11,8 +11,12 @@ import type { TimeWindow, WindowReportOptions } from "./ports.ts";
 /** How long the healthy time before a window is, and how much before the window it ends: faults begin before they are seen. */
 const usualNanos = 3_600_000_000_000n;
 const guardNanos = 300_000_000_000n;
-/** Metrics of this time before a window say what was usual, where its healthy time has few. */
+/**
+ * Metrics of this time before a window say what was usual, where its healthy time has few; and of a long healthy time, those
+ * of the end say as much as all: medians of some thirty points.
+ */
 const metricLeadMinutes = 10;
+const metricUsualMinutes = 15;
 
 /** What a window is compared with where nobody says it. */
 export function usualTimeBefore({ from }: TimeWindow): TimeWindow {
@@ -76,12 +80,7 @@ export class Windows {
     const scope = this.#scopeOf(minutes);
     const usualScope = usual === null ? null : this.#scopeOf(usual);
     const isCompared = usual !== null && usualScope !== null && usualScope.totals.traces > 0;
-    const from = Math.min(minutes.from - metricLeadMinutes, isCompared ? usual.from : minutes.from);
-    const { to } = wholeMinutes(minutes);
-    const courses = compared.courses(
-      { from: startOfMinute(Math.max(0, from)), to: (to + BigInt(metricDelayNanos)) as UnixNanos },
-      scope,
-    );
+    const courses = compared.courses(metricTimes(minutes, isCompared ? usual : null), scope);
     return {
       window: compared.window({ ...minutes, scope }, courses),
       baseline: isCompared ? compared.window({ ...usual, scope: usualScope }, courses) : null,
@@ -91,6 +90,17 @@ export class Windows {
   #scopeOf(minutes: MinuteRange): Scope {
     return this.#folded.scope(wholeMinutes(minutes));
   }
+}
+
+/** When metrics are looked at. */
+function metricTimes(window: MinuteRange, usual: MinuteRange | null): readonly TimeWindow[] {
+  const { to } = wholeMinutes(window);
+  const during = {
+    from: startOfMinute(Math.max(0, window.from - metricLeadMinutes)),
+    to: (to + BigInt(metricDelayNanos)) as UnixNanos,
+  };
+  if (usual === null) return [during];
+  return [during, wholeMinutes({ ...usual, from: Math.max(usual.from, usual.to - metricUsualMinutes) })];
 }
 
 function minutesOf({ from, to }: TimeWindow): MinuteRange {

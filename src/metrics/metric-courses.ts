@@ -111,9 +111,9 @@ export class MetricRollup {
     }
   }
 
-  /** All courses, by service, instance, metric and labels; with the points within a time only, where one is given. */
-  read(names: SenderNames, range: TimeRange | null = null): readonly MetricCourse[] {
-    const within = range === null ? null : ([Number(range.from), Number(range.to)] as const);
+  /** All courses, by service, instance, metric and labels; with the points within some times only, where those are given. */
+  read(names: SenderNames, ranges: readonly TimeRange[] | null = null): readonly MetricCourse[] {
+    const within: Within = ranges?.map(({ from, to }) => [Number(from), Number(to)] as const) ?? null;
     const processes = new Map<string, { service: string; instance: string; series: CourseSeries[] }>();
     for (const series of this.#series.values()) {
       const service = nameOfSender(series.names, names);
@@ -176,8 +176,8 @@ interface CourseSeries {
   readonly values: CourseValues;
 }
 
-/** First and last time of points that are asked for; null = all. */
-type Within = readonly [from: RoughNanos, to: RoughNanos] | null;
+/** First and last times of points that are asked for; null = all. */
+type Within = readonly (readonly [from: RoughNanos, to: RoughNanos])[] | null;
 
 /** Series of a process that say something together. */
 interface JoinedSeries {
@@ -380,10 +380,11 @@ class CourseValues {
 
   /** Of points at one time the highest counts, so that their order of arrival does not. */
   #order(within: Within): readonly number[] {
-    const [from, to] = within ?? [0, Number.POSITIVE_INFINITY];
     const order: number[] = [];
-    for (let at = 0; at < this.#length; at += 1)
-      if (this.#timeAt(at) >= from && this.#timeAt(at) <= to) order.push(at);
+    for (let at = 0; at < this.#length; at += 1) {
+      const time = this.#timeAt(at);
+      if (within === null || within.some(([from, to]) => time >= from && time <= to)) order.push(at);
+    }
     order.sort((a, b) => this.#timeAt(a) - this.#timeAt(b) || this.#valueAt(b) - this.#valueAt(a));
     return order.filter((at, i) => i === 0 || this.#timeAt(at) !== this.#timeAt(order[i - 1] as number));
   }

@@ -68,7 +68,7 @@ test("an incident is listed, told to those who listen, and answered with its rep
   await expect.poll(() => heard.text).toContain("event: opened\n");
   const data = /^data: (.*)$/m.exec(heard.text)?.[1] ?? "";
   expect(JSON.parse(data)).toMatchObject({ id, status: "open" });
-  expect((await api.get("/api/v1/incidents?status=closed")).json()).toEqual({ incidents: [] });
+  expect((await api.get("/api/v1/incidents?status=closed")).json()).toMatchObject({ incidents: [] });
   expect(await api.get("/api/v1/incidents/nope")).toMatchObject({ status: 404 });
 });
 
