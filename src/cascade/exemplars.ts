@@ -27,21 +27,13 @@ function exemplarsOfFact(
   { service }: Candidate,
   { visits, lines }: ExemplarSource,
 ): readonly string[] {
-  switch (fact.kind) {
-    case "became_slower":
-      return fact.role === "own" ? slowestVisits(visits, fact) : slowestCalls(visits, fact);
-    case "only_where":
-      return fact.traceIds;
-    case "symptom":
-      return fact.signal === "logs" ? writers(fact, lines) : doers(visits, fact);
-    case "more_troubles":
-    case "stops_after":
-      return slowestVisits(visits, { service: fact.service, operation: fact.operation });
-    case "metric_rise":
-      return slowestVisits(visits, { service, instance: fact.instance });
-    default:
-      return [];
-  }
+  if (fact.kind === "became_slower")
+    return fact.role === "own" ? slowestVisits(visits, fact) : slowestCalls(visits, fact);
+  if (fact.kind === "only_where") return fact.traceIds;
+  if (fact.kind === "symptom") return fact.signal === "logs" ? writers(fact, lines) : doers(visits, fact);
+  if (fact.kind === "more_troubles" || fact.kind === "stops_after")
+    return slowestVisits(visits, { service: fact.service, operation: fact.operation });
+  return fact.kind === "metric_rise" ? slowestVisits(visits, { service, instance: fact.instance }) : [];
 }
 
 /** Some rows of a window, as they are chosen. */

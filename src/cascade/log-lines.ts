@@ -51,8 +51,8 @@ export class LogRollup {
   readonly #senders = new Senders();
   readonly #traces = new Interned();
   /** lines that came of each trace */
-  #traceLines = new Uint32Array(1024);
-  #words = new Uint32Array(1024 * columnCount);
+  #traceLines = new Uint32Array(16);
+  #words = new Uint32Array(16 * columnCount);
   #lineCount = 0;
   /** lines that are in order, each once */
   #compactCount = 0;

@@ -587,19 +587,22 @@ function commonLevel(
   parts: readonly (readonly KeptTrace[])[],
   { capacity, least }: { readonly capacity: number; readonly least: number },
 ): number {
-  const visits = new Float64Array(34);
-  let traces = 0;
+  const visits = new Float64Array(levelMax + 1);
   for (const part of parts)
-    for (const trace of part) {
-      if (trace.level < least) continue;
-      visits[trace.level] = (visits[trace.level] as number) + trace.visits;
-      traces += 1;
-    }
+    for (const trace of part)
+      if (trace.level >= least) visits[trace.level] = (visits[trace.level] as number) + trace.visits;
   let kept = visits.reduce((sum, count) => sum + count, 0);
-  let level = least;
-  for (; kept > capacity && level < 32 && traces > 1; level += 1) kept -= visits[level] as number;
-  return level;
+  // one trace stays, however large
+  for (let level = least; level < levelMax; level += 1) {
+    const above = kept - (visits[level] as number);
+    if (kept <= capacity || above === 0) return level;
+    kept = above;
+  }
+  return levelMax;
 }
+
+/** A hash has so many bits. */
+const levelMax = 32;
 
 function isThere({ level }: KeptTrace): boolean {
   return level >= 0;

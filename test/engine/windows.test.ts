@@ -71,6 +71,7 @@ test.each(kinds)("%s: a server says of a window what its files say", async (kind
   const traffic = caseTraffic(kind, 7_100);
   const ofServer = await reportOfServer(traffic, { visitsMax: 1_000_000 });
   expect(ofServer.root_cause_candidates[0]?.service).toBe(traffic.cause);
+  expect(ofServer.exemplar_trace_ids.length).toBeGreaterThan(0);
   expect(JSON.parse(writeJson(ofServer))).toEqual(JSON.parse(writeJson(reportOfFiles(traffic, 1_000_000))));
 });
 
