@@ -150,6 +150,9 @@ export class ComparedMinutes {
   }
 }
 
+/** Of the room of a minute, what one trace may take: a job is no sample of requests. */
+const traceShareMax = 1 / 4;
+
 /** What traces that start in one minute, and lines that were written in it, add up to. */
 class MinuteSums {
   readonly blame = new BlameRollup();
@@ -157,7 +160,11 @@ class MinuteSums {
   readonly logs: LogRollup;
 
   constructor({ minuteVisitsMax, minuteLogLinesMax }: ComparedMinutesLimits, templates: LogTemplates) {
-    this.visits = new VisitRollup({ joinsLogs: true, capacity: minuteVisitsMax });
+    this.visits = new VisitRollup({
+      joinsLogs: true,
+      capacity: minuteVisitsMax,
+      traceVisitsMax: minuteVisitsMax * traceShareMax,
+    });
     this.logs = new LogRollup({ capacity: minuteLogLinesMax, templates });
   }
 

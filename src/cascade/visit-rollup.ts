@@ -113,6 +113,8 @@ export interface VisitRollupOptions {
   readonly joinsLogs: boolean;
   /** visits that are kept */
   readonly capacity?: number;
+  /** a trace with more visits is left out: it would take the room of all others; default: none is */
+  readonly traceVisitsMax?: number;
 }
 
 /**
@@ -145,10 +147,16 @@ export class VisitRollup {
   #level = 0;
   readonly #joinsLogs: boolean;
   readonly #capacity: number;
+  readonly #traceVisitsMax: number;
 
-  constructor({ joinsLogs, capacity = visitsMax }: VisitRollupOptions) {
+  constructor({
+    joinsLogs,
+    capacity = visitsMax,
+    traceVisitsMax = Number.POSITIVE_INFINITY,
+  }: VisitRollupOptions) {
     this.#joinsLogs = joinsLogs;
     this.#capacity = capacity;
+    this.#traceVisitsMax = traceVisitsMax;
     // what there is no room for any more goes by the first number
     this.#names.idOf(overflowName);
     for (const pairs of [
@@ -170,6 +178,10 @@ export class VisitRollup {
       return;
     }
     const found = visitsOf(trace, calls);
+    if (found.visits.length > this.#traceVisitsMax) {
+      this.#omitted += 1;
+      return;
+    }
     const firstVisit = this.#visits.trace.length;
     for (const visit of found.visits) this.#addVisit(visit, firstVisit, this.#splits.setOf(trace, visit));
     for (const call of found.calls) this.#addCall(call, found, firstVisit);
@@ -178,16 +190,15 @@ export class VisitRollup {
     while (this.#visitCount > this.#capacity && this.#traces.length > 1) this.#thinOut();
   }
 
-  /** Takes back a trace as it was added; one that is not there changes nothing. */
+  /** Takes back a trace that was added; one that is not there was left out. */
   remove({ traceId, startTime }: Pick<Trace, "traceId" | "startTime">): void {
-    if (thinningLevelOf(traceId) < this.#level) {
-      this.#omitted = Math.max(0, this.#omitted - 1);
-      return;
-    }
     const kept = this.#traces.find(
       (trace) => trace.id === traceId && trace.startTime === startTime && trace.level >= 0,
     );
-    if (kept === undefined) return;
+    if (kept === undefined) {
+      this.#omitted = Math.max(0, this.#omitted - 1);
+      return;
+    }
     kept.level = -1;
     this.#visitCount -= kept.visits;
     // rows are moved rarely: late spans may take back one trace after the other

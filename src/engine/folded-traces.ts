@@ -230,19 +230,21 @@ export class FoldedTraces {
     if (change.before !== null) {
       for (const { trace, calls } of change.before) {
         this.#rollup.removeTrace(trace, calls);
-        this.compared.removeTrace(trace);
+        if (!this.#states.isLeftOut(entry)) this.compared.removeTrace(trace);
         this.#noteChange(trace);
       }
       this.#counts.refolded_traces_total += 1;
     } else this.#counts.folded_traces_total += 1;
     // what was added to any of them until now has the number of the last change
     let foldNumber = 0;
+    // minutes far ahead are never dropped
+    const isLeftOut = change.now.some(({ trace }) => this.#history.isAhead(minuteOf(trace.startTime)));
+    this.#states.setLeftOut(entry, isLeftOut);
     for (const { trace, calls } of change.now) {
       this.#rollup.addTrace(trace, calls);
-      const minute = minuteOf(trace.startTime);
-      if (!this.#history.isAhead(minute)) this.compared.addTrace(trace, calls);
+      if (!isLeftOut) this.compared.addTrace(trace, calls);
       foldNumber = this.#noteChange(trace);
-      this.#noteAdded(minute, trace.spans.length);
+      this.#noteAdded(minuteOf(trace.startTime), trace.spans.length);
     }
     this.#states.noteFold(entry, rows.length, foldNumber);
     for (const { trace, calls } of change.now) await this.#readLinked(trace, calls);

@@ -40,6 +40,7 @@ export class TraceStates {
   #version = new Uint32Array(256);
   #foldedAt = new Float64Array(256);
   #isFrozen = new Uint8Array(256);
+  #isLeftOut = new Uint8Array(256);
   #settledRows = new Uint32Array(256);
   #waitingRows = 0;
 
@@ -158,6 +159,14 @@ export class TraceStates {
     this.#isFrozen[entry] = 1;
   }
 
+  /** Whether windows are compared without what is folded of it. */
+  isLeftOut(entry: number): boolean {
+    return this.#isLeftOut[entry] === 1;
+  }
+  setLeftOut(entry: number, isLeftOut: boolean): void {
+    this.#isLeftOut[entry] = isLeftOut ? 1 : 0;
+  }
+
   /** Of all rows that arrived, so many wait no longer: they are folded, or gone. */
   settle(entry: number, rows: number): void {
     this.#waitingRows -= rows - (this.#settledRows[entry] as number);
@@ -222,6 +231,7 @@ export class TraceStates {
     if (entry >= this.#isOpen.length) this.#grow(entry + 1);
     this.#isOpen[entry] = 0;
     this.#arrivedRows[entry] = 0;
+    this.#isLeftOut[entry] = 0;
     this.#settledRows[entry] = 0;
     this.#foldedRows[entry] = 0;
     this.#readRows[entry] = 0;
@@ -275,6 +285,7 @@ export class TraceStates {
     this.#version = grow(this.#version, length);
     this.#foldedAt = grow(this.#foldedAt, length);
     this.#isFrozen = grow(this.#isFrozen, length);
+    this.#isLeftOut = grow(this.#isLeftOut, length);
     this.#settledRows = grow(this.#settledRows, length);
   }
 }
