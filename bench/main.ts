@@ -2,6 +2,7 @@ import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { benchAnalyze } from "./analyze.ts";
 import { benchHugeTraces } from "./huge-traces.ts";
+import { benchIncidents } from "./incidents.ts";
 import { benchInstall } from "./install.ts";
 import { type Row, tableOf } from "./measure.ts";
 import { benchReadFiles } from "./read-files.ts";
@@ -24,6 +25,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   "huge-traces": benchHugeTraces,
   windows: benchWindows,
   server: benchServer,
+  incidents: benchIncidents,
   install: benchInstall,
 };
 

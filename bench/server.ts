@@ -33,12 +33,13 @@ export async function benchServer({ isQuick }: BenchOptions): Promise<readonly R
   ];
 }
 
-interface Addresses {
+export interface Addresses {
   readonly http: string;
   readonly api: string;
 }
 
-async function startServer(): Promise<{ readonly run: MeteredRun; readonly addresses: Addresses }> {
+/** A server with room for everything, ready. */
+export async function startServer(): Promise<{ readonly run: MeteredRun; readonly addresses: Addresses }> {
   const ports = ["--grpc-port", "0", "--http-port", "0", "--port", "0"];
   const room = ["--store-memory", "2GiB"];
   const run = new MeteredRun(["serve", "--memory", "--quiet", "--format", "json", ...ports, ...room]);
@@ -174,7 +175,7 @@ interface Question {
 }
 
 /** The body of the answer; anything but 200 is an error. */
-function ask(url: string, { agent, headers = {}, body }: Question): Promise<string> {
+export function ask(url: string, { agent, headers = {}, body }: Question): Promise<string> {
   return new Promise((resolve, reject) => {
     const method = body === undefined ? "GET" : "POST";
     const asked = request(url, { agent, method, headers }, (response) => {

@@ -2,10 +2,12 @@ import { adviceFor } from "../advice/advice.ts";
 import { type BaselineChoice, baselineText } from "../advice/baseline-texts.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
-import { BlameRollup, entryKey, type FailureSums } from "../cascade/blame.ts";
+import { BlameRollup, entryKey } from "../cascade/blame.ts";
 import type { Candidate } from "../cascade/candidate.ts";
+import { exemplarsOf } from "../cascade/exemplars.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
 import { type MetricWindow, metricSignal } from "../cascade/metric-signal.ts";
+import type { Remedy } from "../cascade/remedy.ts";
 import type { LogLines, SignalFindings } from "../cascade/signals.ts";
 import { VisitRollup, type VisitSums } from "../cascade/visit-rollup.ts";
 import {
@@ -18,7 +20,7 @@ import {
 import { windowRemedies } from "../cascade/window-remedies.ts";
 import { MetricRollup } from "../metrics/metric-courses.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
-import { adviceRule, errorRatioMax, exemplarsInAllMax } from "../model/scoring.ts";
+import { adviceRule, errorRatioMax, exemplarsInAllMax, visitsMax } from "../model/scoring.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import { formatTime, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { callsOf } from "../trace/extract-calls.ts";
@@ -43,6 +45,8 @@ export interface WindowRollupOptions extends SharedSums {
   readonly isCompared?: boolean;
   /** whether log lines come when traces have been added already; default false */
   readonly logsComeLast?: boolean;
+  /** visits that are compared; of more, those of an even choice of traces */
+  readonly visitsMax?: number;
 }
 
 /** The part of what was folded that a window is about; null = no bound. */
@@ -53,18 +57,48 @@ export interface WindowBounds {
 
 const unbounded: WindowBounds = { from: null, to: null };
 
+/** What had to be left out of comparisons. */
+export interface LeftOut {
+  readonly linesWithoutTrace: number;
+  readonly droppedLines: number;
+  readonly droppedPoints: number;
+}
+
+/** Tells what was left out. */
+export function signalProblems({
+  linesWithoutTrace,
+  droppedLines,
+  droppedPoints,
+}: LeftOut): readonly Problem[] {
+  const problems: Problem[] = [];
+  const add = (kind: Problem["kind"], message: string, count: number): void => {
+    if (count > 0) problems.push({ kind, message, count, spans: [] });
+  };
+  add("missing_trace_id", "log records carry no trace id: they belong to no request", linesWithoutTrace);
+  add("overflow", "log lines were left out: too many", droppedLines);
+  add("overflow", "metric points were left out of comparisons: too many", droppedPoints);
+  return problems;
+}
+
 /** Folds the traces of one window, in any order, for its report. Traces are only added: a window is read when it is whole. */
 export class WindowRollup extends ScopeRollup {
   readonly #blame = new BlameRollup();
   readonly #logs = new LogRollup();
   readonly #courses = new MetricRollup();
   readonly #isCompared: boolean;
+  readonly #visitsMax: number;
   #joinsLogs: boolean;
   /** made with the first trace, when it is known whether there are logs to join */
   #visits: VisitRollup | null = null;
 
-  constructor({ isCompared = true, logsComeLast = false, ...shared }: WindowRollupOptions = {}) {
+  constructor({
+    isCompared = true,
+    logsComeLast = false,
+    visitsMax: kept = visitsMax,
+    ...shared
+  }: WindowRollupOptions = {}) {
     super({ ...shared, learnsSteps: false });
+    this.#visitsMax = kept;
     this.#isCompared = isCompared;
     this.#joinsLogs = logsComeLast;
   }
@@ -98,11 +132,18 @@ export class WindowRollup extends ScopeRollup {
     const isUnbounded = bounds.every(({ from, to }) => from === null && to === null);
     const logRanges = bounds.map(({ from, to }) => ({ from: from ?? firstTime, to: to ?? lastTime }));
     const { from: first, to: last } = scope.totals;
+    const visits = this.#isCompared ? this.#visitRollup().read(directory) : null;
+    const left: LeftOut = {
+      linesWithoutTrace: this.#logs.linesWithoutTrace,
+      droppedLines: this.#logs.droppedLines,
+      droppedPoints: this.#courses.droppedPoints,
+    };
+    const ranges = isUnbounded ? null : logRanges;
     return {
-      scope: { ...scope, problems: mergeProblems([...scope.problems, ...this.#signalProblems()]) },
+      scope: { ...scope, problems: mergeProblems([...scope.problems, ...signalProblems(left)]) },
       blame: this.#blame.read(directory),
-      visits: this.#isCompared ? this.#visitRollup().read(directory) : null,
-      logLines: this.#logs.read({ ...names, ranges: isUnbounded ? null : logRanges }),
+      visits,
+      logLines: this.#logs.read({ ...names, ranges, level: visits?.level ?? 0 }),
       metrics: {
         courses: this.#courses.read(names),
         ranges: bounds.map(({ from, to }) => ({
@@ -114,23 +155,8 @@ export class WindowRollup extends ScopeRollup {
   }
 
   #visitRollup(): VisitRollup {
-    this.#visits ??= new VisitRollup({ joinsLogs: this.#joinsLogs });
+    this.#visits ??= new VisitRollup({ joinsLogs: this.#joinsLogs, capacity: this.#visitsMax });
     return this.#visits;
-  }
-
-  #signalProblems(): readonly Problem[] {
-    const problems: Problem[] = [];
-    const add = (kind: Problem["kind"], message: string, count: number): void => {
-      if (count > 0) problems.push({ kind, message, count, spans: [] });
-    };
-    add(
-      "missing_trace_id",
-      "log records carry no trace id: they belong to no request",
-      this.#logs.linesWithoutTrace,
-    );
-    add("overflow", "log lines were left out: too many", this.#logs.droppedLines);
-    add("overflow", "metric points were left out of comparisons: too many", this.#courses.droppedPoints);
-    return problems;
   }
 }
 
@@ -152,14 +178,39 @@ export interface ChosenBaseline {
   readonly choice: BaselineChoice;
 }
 
+/** Everything that is found out about a window, free of language. */
+export interface WindowStudy {
+  readonly window: WindowSums;
+  readonly baseline: WindowSums | null;
+  readonly evidence: WindowEvidence;
+  /** entries by how much they suffer */
+  readonly suffering: readonly EntryFinding[];
+  readonly structural: ReturnType<typeof structuralAnalysis>;
+  readonly failedService: string;
+  readonly reach: ReturnType<typeof reachJson>;
+  /** what to do about the strong candidates */
+  readonly remedies: readonly Remedy[];
+  readonly exemplarTraceIds: readonly string[];
+  readonly asked: WindowBounds | undefined;
+  readonly chosenBaseline: ChosenBaseline | undefined;
+}
+
 /** The report of a window, against a healthy time where there is one. */
 export function analyzeWindow(
   window: WindowSums,
   baseline: WindowSums | null,
-  options: WindowOptions,
+  { language, ...options }: WindowOptions,
 ): WindowReport {
-  const { scope, blame } = window;
-  const { language } = options;
+  return windowReport(studyWindow(window, baseline, options), language);
+}
+
+/** Compares a window with a healthy time; `windowReport` tells it in any language. */
+export function studyWindow(
+  window: WindowSums,
+  baseline: WindowSums | null,
+  options: Omit<WindowOptions, "language">,
+): WindowStudy {
+  const { scope } = window;
   const evidence = windowEvidence({
     ...otherSignals(window, baseline),
     window,
@@ -167,17 +218,37 @@ export function analyzeWindow(
     graph: scope.graph,
     isFailing: (service) => (scope.red.service(service)?.cell.errorRatio ?? 0) > errorRatioMax,
   });
-  const { candidates, confidence, entries, requests, excessFailed, onsets } = evidence;
-  const suffering = bySuffering(entries);
+  const { candidates, requests } = evidence;
+  const suffering = bySuffering(evidence.entries);
   const failedService = options.failedService ?? suffering[0]?.entry.service ?? "";
   const own = { red: scope.red, graph: scope.graph };
-  const structural = structuralAnalysis({ traceId: "", failedService, own, scope });
+  return {
+    window,
+    baseline,
+    evidence,
+    suffering,
+    structural: structuralAnalysis({ traceId: "", failedService, own, scope }),
+    failedService,
+    reach: reachJson(suffering, { candidates, window, baseline, requests }),
+    remedies: remediesOf(candidates, window, baseline),
+    exemplarTraceIds: exemplarsInAll(candidates, window),
+    asked: options.window,
+    chosenBaseline: options.chosenBaseline,
+  };
+}
+
+/** What a study says, in one language. */
+export function windowReport(study: WindowStudy, language: Language): WindowReport {
+  const { window, baseline, evidence, suffering, structural, failedService, reach } = study;
+  const { asked, chosenBaseline } = study;
+  const { scope } = window;
+  const { candidates, confidence, requests, excessFailed, onsets } = evidence;
   const base = structuralReport(structural.result, language);
   const slowest = suffering.find(({ addedNanos }) => addedNanos > 0);
   const onsetOrder = onsetOrderOf(onsets);
   return {
-    window: windowJson(scope, options.window),
-    baseline: baseline === null ? null : baselineJson(baseline.scope, options),
+    window: windowJson(scope, asked),
+    baseline: baseline === null ? null : baselineJson(baseline.scope, chosenBaseline, language),
     verdict: windowVerdict(
       {
         requests,
@@ -202,14 +273,14 @@ export function analyzeWindow(
       });
     }),
     failure_propagation: base.cascade_analysis.failure_propagation,
-    ...reachJson(suffering, { candidates, window, baseline, requests }),
+    ...reach,
     blast_radius: base.cascade_analysis.blast_radius,
     service_states: failedService === "" ? new Map() : base.service_states,
     dependency_graph: graphJson(scope),
     onset_order: onsetOrder,
     recommendations: base.recommendations,
-    advice: adviceJson(candidates, { window, baseline, language }),
-    exemplar_trace_ids: exemplarsOf(evidence, blame),
+    advice: adviceJson(study, language),
+    exemplar_trace_ids: study.exemplarTraceIds,
     totals: {
       spans: scope.totals.spans,
       traces: scope.totals.traces,
@@ -219,23 +290,29 @@ export function analyzeWindow(
   };
 }
 
-/** What to do about the first candidate, and about those that are nearly as strong. */
-function adviceJson(
-  candidates: readonly Candidate[],
-  sides: { readonly window: WindowSums; readonly baseline: WindowSums | null; readonly language: Language },
-): readonly AdviceJson[] {
-  const { window, baseline, language } = sides;
-  const [before, after] = [baseline?.visits ?? null, window.visits];
+/** The first candidate, and those that are nearly as strong. */
+function strongOf(candidates: readonly Candidate[]): readonly Candidate[] {
   const scoreMin = adviceRule.scoreShareMin * (candidates[0]?.score ?? 0);
-  const strong = candidates.filter(({ score }) => score >= scoreMin);
+  return candidates.filter(({ score }) => score >= scoreMin);
+}
+
+function remediesOf(
+  candidates: readonly Candidate[],
+  window: WindowSums,
+  baseline: WindowSums | null,
+): readonly Remedy[] {
+  const [before, after] = [baseline?.visits ?? null, window.visits];
+  if (before === null || after === null) return [];
   const isDatabase = (service: string): boolean => window.scope.graph.nodeKinds.get(service) === "database";
-  const remedies =
-    before === null || after === null
-      ? []
-      : strong.flatMap((candidate) =>
-          windowRemedies(candidate, { before, after, isDatabase: isDatabase(candidate.service) }),
-        );
-  return adviceFor({ candidates: strong, remedies }, language).map(({ traceIds, ...advice }) => ({
+  return strongOf(candidates).flatMap((candidate) =>
+    windowRemedies(candidate, { before, after, isDatabase: isDatabase(candidate.service) }),
+  );
+}
+
+/** What to do about the first candidate, and about those that are nearly as strong. */
+function adviceJson({ evidence, remedies, window }: WindowStudy, language: Language): readonly AdviceJson[] {
+  const candidates = strongOf(evidence.candidates);
+  return adviceFor({ candidates, remedies }, language).map(({ traceIds, ...advice }) => ({
     ...advice,
     spans: [],
     traces: traceIds.length > 0 ? traceIds : (window.blame.failures.get(advice.service)?.exemplars ?? []),
@@ -274,7 +351,8 @@ function windowJson({ totals }: Scope, asked: WindowOptions["window"]): WindowRe
 
 function baselineJson(
   scope: Scope,
-  { chosenBaseline: chosen, language }: WindowOptions,
+  chosen: ChosenBaseline | undefined,
+  language: Language,
 ): WindowReport["baseline"] {
   if (chosen === undefined) return windowJson(scope, undefined);
   return { ...windowJson(scope, chosen.bounds), reason: baselineText(chosen.choice, language) };
@@ -298,10 +376,15 @@ function onsetOrderOf(onsets: ReadonlyMap<string, number>): WindowReport["onset_
     .map(([service, minute]) => ({ service, onset: formatTime(startOfMinute(minute)) }));
 }
 
-function exemplarsOf(
-  { candidates }: WindowEvidence,
-  { failures }: { readonly failures: ReadonlyMap<string, FailureSums> },
+/** Traces in which failures began at a candidate, or else those that show what else speaks for it. */
+function exemplarsInAll(
+  candidates: readonly Candidate[],
+  { blame, visits, logLines }: WindowSums,
 ): readonly string[] {
-  const ids = candidates.flatMap(({ service }) => failures.get(service)?.exemplars ?? []);
+  const ids = candidates.flatMap((candidate) => {
+    const failed = blame.failures.get(candidate.service)?.exemplars ?? [];
+    if (failed.length > 0 || visits === null) return failed;
+    return exemplarsOf(candidate, { visits, lines: logLines });
+  });
   return [...new Set(ids)].slice(0, exemplarsInAllMax);
 }

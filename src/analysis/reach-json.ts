@@ -102,7 +102,8 @@ function entryJson(
     added_latency_ms: addedNanos / NANOS_PER_MS,
     share: requestsInAll > 0 ? cell.requests / requestsInAll : 0,
     failed_by_cause: impact?.failed ?? 0,
-    latency_by_cause_ms: (impact?.addedNanos ?? 0) / NANOS_PER_MS,
+    // in whole nanoseconds: the last bits of a sum depend on the order of its parts
+    latency_by_cause_ms: Math.round(impact?.addedNanos ?? 0) / NANOS_PER_MS,
   };
 }
 
@@ -125,6 +126,6 @@ function withoutCause(
     error_rate: cell.errorRatio,
     error_rate_without: Math.max(0, cell.failed - failed) / Math.max(1, cell.requests),
     mean_ms: isTimed ? meanNanos / NANOS_PER_MS : null,
-    mean_ms_without: isTimed ? Math.max(0, meanNanos - addedNanos) / NANOS_PER_MS : null,
+    mean_ms_without: isTimed ? Math.round(Math.max(0, meanNanos - addedNanos)) / NANOS_PER_MS : null,
   };
 }

@@ -2,6 +2,15 @@ import { grow } from "./grow.ts";
 
 type NumericArray = Uint8Array | Uint32Array | Int32Array | Float64Array;
 
+/** What numbers of a column become in another one; negative ones stay as they are. */
+interface Placement {
+  /** null = they stay the same */
+  readonly places: Int32Array | null;
+  readonly shift: number;
+}
+
+const noPlacement: Placement = { places: null, shift: 0 };
+
 /** A column of numbers that grows, and from which rows can be taken out. */
 export class Column<T extends NumericArray> {
   #values: T;
@@ -24,6 +33,19 @@ export class Column<T extends NumericArray> {
     if (this.#length === this.#values.length) this.#values = grow(this.#values, this.#length + 1);
     this.#values[this.#length] = value;
     this.#length += 1;
+  }
+
+  /** Adds some rows of another column of its kind; of each the number at its place in `places`, where that is given, more `shift`. */
+  append(other: Column<T>, rows: Int32Array, { places, shift }: Placement = noPlacement): void {
+    const length = this.#length + rows.length;
+    if (length > this.#values.length) this.#values = grow(this.#values, length);
+    const [from, to, start] = [other.#values, this.#values, this.#length];
+    for (let i = 0; i < rows.length; i += 1) {
+      const value = from[rows[i] as number] as number;
+      const placed = places === null || value < 0 ? value : (places[value] as number);
+      to[start + i] = value < 0 ? value : placed + shift;
+    }
+    this.#length = length;
   }
 
   /** A view of all rows; rows that are added later are not in it. */

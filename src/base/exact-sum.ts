@@ -1,4 +1,4 @@
-/** A sum of non-negative whole numbers, exact whatever its size; fast as long as numbers are small. */
+/** A sum of whole numbers, exact whatever its size; fast as long as numbers are small. */
 export class ExactSum {
   #small = 0;
   #large = 0n;
@@ -6,12 +6,12 @@ export class ExactSum {
   /** The factors are safe integers. */
   addProduct(a: number, b: number, c = 1): void {
     const product = a * b * c;
-    if (product > Number.MAX_SAFE_INTEGER) {
+    if (Math.abs(product) > Number.MAX_SAFE_INTEGER) {
       this.#large += BigInt(a) * BigInt(b) * BigInt(c);
       return;
     }
     const sum = this.#small + product;
-    if (sum <= Number.MAX_SAFE_INTEGER) {
+    if (Math.abs(sum) <= Number.MAX_SAFE_INTEGER) {
       this.#small = sum;
       return;
     }

@@ -37,6 +37,11 @@ export class PairInterner {
     return this.#size - 1;
   }
 
+  /** The pair of a number. */
+  pairAt(number: number): readonly [first: number, second: number] {
+    return [this.#first[number] as number, this.#second[number] as number];
+  }
+
   /** All pairs, by number. */
   pairs(): readonly (readonly [first: number, second: number])[] {
     return Array.from(

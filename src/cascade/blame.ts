@@ -1,4 +1,5 @@
 import { ExactSum } from "../base/exact-sum.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import { minutesMax, overflowName, servicesMax } from "../model/limits.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
 import { blameEntriesMax, exemplarCountMax } from "../model/scoring.ts";
@@ -9,7 +10,7 @@ import { durationNanosOf } from "../trace/extract-calls.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { breakerTextOf, isUnresolved, kindOf } from "./origin-facts.ts";
-import { WaySums } from "./way-sums.ts";
+import { countIn, type FailedTrace, type Sign, WaySums } from "./way-sums.ts";
 
 /**
  * Who is to blame for the failures of many traces, request by request, and how requests fared: what one trace says is added
@@ -23,15 +24,24 @@ export class BlameRollup {
   #spans = 0;
 
   add(trace: Trace): void {
-    this.#traces += 1;
-    this.#spans += trace.spans.length;
+    this.#count(trace, 1);
+  }
+
+  /** Takes back a trace as it was added. */
+  remove(trace: Trace): void {
+    this.#count(trace, -1);
+  }
+
+  #count(trace: Trace, sign: Sign): void {
+    this.#traces += sign;
+    this.#spans += sign * trace.spans.length;
     const origins = failureOrigins(trace, () => null);
     const roots = trace.roots.map((index) => trace.spans[index] as TraceSpan);
     const known = roots.filter(({ isOrphan }) => !isOrphan);
-    this.#orphans += roots.length - known.length;
+    this.#orphans += sign * (roots.length - known.length);
     // of a trace without a root, what is left of it has to do
-    for (const root of known.length > 0 ? known : roots) this.#entryOf(root).add(trace, root);
-    for (const origin of origins) this.#failuresOf(origin.service).add(trace, origin);
+    for (const root of known.length > 0 ? known : roots) this.#entryOf(root).add(trace, root, sign);
+    for (const origin of origins) this.#failuresOf(origin.service).add(trace, origin, sign);
     const places = new Map<string, FailureOrigin[]>();
     for (const origin of origins) {
       const place = edgeKey({ caller: origin.edge?.caller ?? "", callee: origin.service });
@@ -41,33 +51,44 @@ export class BlameRollup {
     }
     for (const group of places.values()) {
       const [{ service, edge }] = group as [FailureOrigin];
-      this.#failuresOf(service).addWays(edge?.caller ?? "", trace, group, (root) => this.#placeOf(root));
+      const entryOf = (root: TraceSpan): string => this.#placeOf(root);
+      this.#failuresOf(service).addWays(edge?.caller ?? "", { trace, origins: group, entryOf, sign });
     }
+  }
+
+  /** What it takes in memory, roughly. */
+  get byteLength(): number {
+    let items = this.#entries.size * entryItems;
+    for (const sums of this.#failures.values()) items += sums.itemCount;
+    return items * itemBytes;
   }
 
   /** The sums by the names that reports use. */
   read(directory: ServiceDirectory): BlameSums {
+    return BlameRollup.readAll([this], directory);
+  }
+
+  /** The same of everything that was added to any of some rollups. */
+  static readAll(parts: readonly BlameRollup[], directory: ServiceDirectory): BlameSums {
     const entries = new Map<string, EntrySums>();
-    for (const sums of this.#entries.values()) {
-      const service = directory.nameOfKey(sums.service);
-      const key = entryKey(service, sums.operation);
-      const known = entries.get(key) ?? new EntrySums(service, sums.operation);
-      known.merge(sums);
-      entries.set(key, known);
-    }
     const failures = new Map<string, FailureSums>();
-    for (const [key, sums] of this.#failures) {
-      const service = directory.nameOfKey(key);
-      const known = failures.get(service) ?? new FailureSums();
-      known.merge(sums, directory);
-      failures.set(service, known);
+    let [traces, orphans, spans] = [0, 0, 0];
+    for (const part of parts) {
+      traces += part.#traces;
+      orphans += part.#orphans;
+      spans += part.#spans;
+      for (const sums of part.#entries.values()) {
+        const service = directory.nameOfKey(sums.service);
+        const key = entryKey(service, sums.operation);
+        mapEntry(entries, key, () => new EntrySums(service, sums.operation)).merge(sums);
+      }
+      for (const [key, sums] of part.#failures) {
+        if (sums.isEmpty) continue;
+        mapEntry(failures, directory.nameOfKey(key), () => new FailureSums()).merge(sums, directory);
+      }
     }
-    return {
-      traces: this.#traces,
-      completeness: completenessOf({ orphans: this.#orphans, spans: this.#spans }),
-      entries,
-      failures,
-    };
+    for (const [key, { cell }] of entries) if (cell.requests === 0) entries.delete(key);
+    return { traces, completeness: completenessOf({ orphans, spans }), entries, failures };
   }
 
   /** Under which key the requests of a root are counted. */
@@ -93,6 +114,10 @@ export class BlameRollup {
     return sums;
   }
 }
+
+/** Rough size of one count with its key, and how many an entry operation has. */
+const itemBytes = 150;
+const entryItems = 4;
 
 /** Turns the keys of sums into names; of sums that have names already, nothing. */
 export type NodeNames = Pick<ServiceDirectory, "nameOfKey">;
@@ -132,13 +157,16 @@ export class EntrySums {
     this.operation = operation;
   }
 
-  add(trace: Trace, root: TraceSpan): void {
+  add(trace: Trace, root: TraceSpan, sign: Sign): void {
     const weight = exactWeight(trace.weight);
     const durationNanos = durationNanosOf(root);
     const startTime = laterBy(minuteTimeOf(trace.startTime), Math.max(0, root.start));
-    this.cell.add({ startTime, durationNanos, failed: root.failed, weight });
+    // of durations the moments below are enough
+    const request = { startTime, durationNanos: null, failed: root.failed, weight };
+    if (sign > 0) this.cell.add(request);
+    else this.cell.remove(request);
     if (durationNanos === null) return;
-    const parts = weight * 1024;
+    const parts = sign * weight * 1024;
     const micros = Math.round(durationNanos / 1000);
     this.#weight.addProduct(parts, 1);
     this.#duration.addProduct(micros, parts);
@@ -193,9 +221,9 @@ export class FailureSums {
   /** how they spread, by who made the call that they began with; "" = they began with none */
   readonly ways = new Map<string, WaySums>();
 
-  add(trace: Trace, origin: FailureOrigin): void {
+  add(trace: Trace, origin: FailureOrigin, sign: Sign): void {
     const { visibility, share, span, edge, reason, failure } = origin;
-    const weight = exactWeight(trace.weight * share);
+    const weight = sign * exactWeight(trace.weight * share);
     const at = trace.spans[span] as TraceSpan;
     if (visibility === "visible") {
       this.visible += weight;
@@ -210,7 +238,21 @@ export class FailureSums {
     if (!origin.isPeer && at.service === origin.service && this.instances.size < blameEntriesMax)
       countIn(this.instances, at.instance, weight);
     if (edge !== null) this.#countEdge(edge, weight);
-    this.#exemplify([trace.traceId]);
+    if (sign > 0) this.#exemplify([trace.traceId]);
+    else this.exemplars = this.exemplars.filter((traceId) => traceId !== trace.traceId);
+  }
+
+  /** Whether all of it was taken back. */
+  get isEmpty(): boolean {
+    return this.visible === 0 && this.hidden === 0;
+  }
+
+  /** Counts with a key of their own. */
+  get itemCount(): number {
+    let items =
+      this.kinds.size + this.operations.size + this.edges.size + this.instances.size + this.minutes.size;
+    for (const ways of this.ways.values()) items += ways.itemCount;
+    return items;
   }
 
   merge(other: FailureSums, directory: NodeNames): void {
@@ -233,14 +275,10 @@ export class FailureSums {
     for (const [caller, ways] of other.ways) this.#waysOf(nameOf(caller)).merge(ways, nameOf, entryName);
   }
 
-  /** `origins` = all of one trace that began here with a call of this caller */
-  addWays(
-    caller: string,
-    trace: Trace,
-    origins: readonly FailureOrigin[],
-    entryOf: (root: TraceSpan) => string,
-  ): void {
-    this.#waysOf(caller).add(trace, origins, entryOf);
+  addWays(caller: string, failed: FailedTrace): void {
+    const ways = this.#waysOf(caller);
+    ways.add(failed);
+    if (ways.requests === 0) this.ways.delete(caller);
   }
 
   #waysOf(caller: string): WaySums {
@@ -253,8 +291,9 @@ export class FailureSums {
   #countEdge({ caller, callee }: Edge, count: number): void {
     const key = edgeKey({ caller, callee });
     const known = this.edges.get(key);
-    if (known !== undefined) known.count += count;
-    else this.edges.set(key, { caller, callee, count });
+    if (known === undefined) this.edges.set(key, { caller, callee, count });
+    else known.count += count;
+    if (known?.count === 0) this.edges.delete(key);
   }
 
   #exemplify(traceIds: readonly string[]): void {
@@ -270,8 +309,4 @@ export function mostFrequent<Key extends string>(counts: ReadonlyMap<Key, number
     if (count > best || (count === best && most !== null && key < most)) most = key;
   }
   return most;
-}
-
-function countIn<Key>(counts: Map<Key, number>, key: Key, count: number): void {
-  counts.set(key, (counts.get(key) ?? 0) + count);
 }

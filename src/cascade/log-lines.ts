@@ -1,10 +1,11 @@
 import { grow } from "../base/grow.ts";
-import { textHash } from "../base/text-hash.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import type { Attributes } from "../model/attributes.ts";
 import { logLinesMax, logLinesPerTraceMax, overflowName, servicesMax } from "../model/limits.ts";
 import { nameOfSender, type SenderNames, senderOf } from "../model/sender.ts";
 import type { LogRecord } from "../model/telemetry.ts";
 import type { TimeRange, UnixNanos } from "../model/time.ts";
+import { thinningLevelOf } from "../model/trace-choice.ts";
 import { LogTemplates } from "./log-template.ts";
 import type { LogLine, LogLines } from "./signals.ts";
 
@@ -12,6 +13,15 @@ import type { LogLine, LogLines } from "./signals.ts";
 export interface LogQuery extends SenderNames {
   /** lines outside of all of them are left out, as are lines without a time; null = all lines */
   readonly ranges: readonly TimeRange[] | null;
+  /** lines of traces that do not stay at this level are left out, as their visits are; see `thinningLevelOf` */
+  readonly level: number;
+}
+
+export interface LogRollupOptions {
+  /** lines that are kept */
+  readonly capacity?: number;
+  /** several rollups may share what they know of texts */
+  readonly templates?: LogTemplates;
 }
 
 /** The columns of a line, each one 32-bit word. */
@@ -26,25 +36,35 @@ const Column = {
   IsError: 7,
 } as const;
 const columnCount = 8;
+/** A text with what finds it, roughly; texts of lines are shared. */
+const textBytes = 200;
 
 /**
  * The log lines that belong to traces, as kinds of lines. The result depends on the set of records, not on their order;
- * repeated records count once. Of more than `logLinesMax` lines only those of a part of the traces are kept, chosen by their
- * ids, so that a trace has either all of its lines or none.
+ * repeated records count once. Of more lines than there is room for only those of a part of the traces are kept, chosen by
+ * their ids, so that a trace has either all of its lines or none.
  */
 export class LogRollup {
-  readonly #templates = new LogTemplates();
+  readonly #templates: LogTemplates;
+  readonly #capacity: number;
   readonly #texts = new Interned();
   readonly #senders = new Senders();
   readonly #traces = new Interned();
   /** lines that came of each trace */
-  #traceLines = new Uint32Array(1024);
-  #words = new Uint32Array(1024 * columnCount);
+  #traceLines = new Uint32Array(16);
+  #words = new Uint32Array(16 * columnCount);
   #lineCount = 0;
-  /** only traces are kept whose id begins with as many zero bits, when hashed */
-  #zeroBits = 0;
+  /** lines that are in order, each once */
+  #compactCount = 0;
+  /** only traces are kept that stay at this level */
+  #level = 0;
   #withoutTrace = 0;
   #dropped = 0;
+
+  constructor({ capacity = logLinesMax, templates = new LogTemplates() }: LogRollupOptions = {}) {
+    this.#capacity = capacity;
+    this.#templates = templates;
+  }
 
   /** Records without a trace id: they cannot be told apart by request. */
   get linesWithoutTrace(): number {
@@ -72,18 +92,38 @@ export class LogRollup {
     }
   }
 
-  read({ ranges, ...names }: LogQuery): LogLines {
+  /** What it takes in memory, roughly. */
+  get byteLength(): number {
+    const texts = this.#traces.size + this.#texts.size + this.#senders.size;
+    return this.#words.byteLength + this.#traceLines.byteLength + texts * textBytes;
+  }
+
+  read(query: LogQuery): LogLines {
+    return LogRollup.readAll([this], query);
+  }
+
+  /** The lines of some rollups, one after the other. */
+  static readAll(parts: readonly LogRollup[], query: LogQuery): LogLines {
+    const byTrace = new Map<string, LogLine[]>();
+    let lines = 0;
+    for (const part of parts) lines += part.#readInto(byTrace, query);
+    return { byTrace, lines };
+  }
+
+  /** Answers how many there are. */
+  #readInto(byTrace: Map<string, LogLine[]>, { ranges, level, ...names }: LogQuery): number {
     this.#compact();
     const services = this.#senders.names(names);
-    const byTrace = new Map<string, LogLine[]>();
+    const isLeftOut = Array.from(
+      { length: this.#traces.size },
+      (_, trace) => level > 0 && thinningLevelOf(this.#traces.textOf(trace)) < level,
+    );
     let lines = 0;
     for (let line = 0; line < this.#lineCount; line += 1) {
       const word = (column: number): number => this.#words[line * columnCount + column] as number;
+      if (isLeftOut[word(Column.Trace)] === true) continue;
       if (ranges !== null && !isWithin(word(Column.TimeHigh), word(Column.TimeLow), ranges)) continue;
-      const traceId = this.#traces.textOf(word(Column.Trace));
-      const known = byTrace.get(traceId) ?? [];
-      if (known.length === 0) byTrace.set(traceId, known);
-      known.push({
+      mapEntry(byTrace, this.#traces.textOf(word(Column.Trace)), () => []).push({
         service: services[word(Column.Sender)] ?? "",
         spanId: spanIdOf(word(Column.SpanHigh), word(Column.SpanLow)),
         text: this.#texts.textOf(word(Column.Text)),
@@ -91,12 +131,12 @@ export class LogRollup {
       });
       lines += 1;
     }
-    return { byTrace, lines };
+    return lines;
   }
 
   #add(record: LogRecord, sender: number): void {
     const { traceId, spanId, time, observedTime } = record;
-    if (Math.clz32(textHash(traceId)) < this.#zeroBits) {
+    if (this.#level > 0 && thinningLevelOf(traceId) < this.#level) {
       this.#dropped += 1;
       return;
     }
@@ -109,7 +149,7 @@ export class LogRollup {
       return;
     }
     // half of the room is for lines that turn out to be repeated, so that room is made rarely
-    if (this.#lineCount >= 2 * logLinesMax) this.#compact();
+    if (this.#lineCount >= 2 * this.#capacity) this.#compact();
     const { text, isError } = this.#templates.read(record);
     const at = this.#lineCount * columnCount;
     if (at + columnCount > this.#words.length) this.#words = grow(this.#words, at + columnCount);
@@ -128,22 +168,23 @@ export class LogRollup {
 
   /** Puts lines in order of trace and time, without those that are repeated or too many. */
   #compact(): void {
+    if (this.#compactCount === this.#lineCount) return;
     const lines = this.#sortedLines();
     for (;;) {
       const kept = lines.filter((line) => this.#isKept(line));
-      if (kept.length <= logLinesMax) {
+      if (kept.length <= this.#capacity) {
         this.#dropped += lines.length - kept.length;
         this.#keep(kept);
         return;
       }
-      this.#zeroBits += 1;
+      this.#level += 1;
     }
   }
 
   #isKept(line: number): boolean {
     const trace = this.#words[line * columnCount + Column.Trace] as number;
     if ((this.#traceLines[trace] as number) > logLinesPerTraceMax) return false;
-    return this.#zeroBits === 0 || Math.clz32(textHash(this.#traces.textOf(trace))) >= this.#zeroBits;
+    return this.#level === 0 || thinningLevelOf(this.#traces.textOf(trace)) >= this.#level;
   }
 
   #keep(lines: Uint32Array): void {
@@ -152,6 +193,7 @@ export class LogRollup {
       kept.set(this.#words.subarray(line * columnCount, (line + 1) * columnCount), to * columnCount);
     this.#words = kept;
     this.#lineCount = lines.length;
+    this.#compactCount = lines.length;
   }
 
   /** By trace id, then time, then all that is left to tell lines apart; each once. */
@@ -238,6 +280,10 @@ class Senders {
     const id = this.#interned.idOf(text);
     this.#keys[id] = keys;
     return id;
+  }
+
+  get size(): number {
+    return this.#interned.size;
   }
 
   names(names: SenderNames): readonly string[] {

@@ -34,7 +34,7 @@ export function logSignal(
 function joinedShare({ visits, lines }: LogSide): number {
   let joined = 0;
   for (const [traceId, ofTrace] of lines.byTrace)
-    for (const { spanId } of ofTrace) if (visits.visitOfSpan.has(traceId + spanId)) joined += 1;
+    for (const { spanId } of ofTrace) if (visits.visitOfSpan(traceId, spanId) !== undefined) joined += 1;
   return lines.lines === 0 ? 0 : joined / lines.lines;
 }
 
@@ -105,7 +105,7 @@ function visitUnits(
   const linesOf = new Map<number, LogLine[]>();
   for (const [traceId, ofTrace] of lines.byTrace)
     for (const line of ofTrace) {
-      const row = visitOfSpan.get(traceId + line.spanId);
+      const row = visitOfSpan(traceId, line.spanId);
       if (row === undefined) continue;
       const known = linesOf.get(row);
       if (known === undefined) linesOf.set(row, [line]);

@@ -29,6 +29,11 @@ export class LogTemplates {
   /** every template once, so that lines share it */
   readonly #texts = new Map<string, string>();
 
+  /** Whether further kinds are put together. */
+  get isFull(): boolean {
+    return this.#texts.size >= logTemplatesMax;
+  }
+
   read(record: LogRecord): LogKind {
     const { body, attributes, eventName } = record;
     const exception = exceptionOf(attributes);

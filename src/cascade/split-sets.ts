@@ -11,6 +11,10 @@ import type { Visit } from "./visits.ts";
 /** What the process of a visit goes by, however its resource names it. */
 export const instanceKey = "service.instance.id";
 
+/** Rough sizes. */
+const textBytes = 160;
+const pairBytes = 16;
+
 /**
  * Numbers the sets of attributes that tell visits of a service apart. An attribute with very many values at one service tells
  * single requests apart, not groups: it is left out as a whole, so that the order of visits never shows. Set 0 is empty.
@@ -77,6 +81,41 @@ export class SplitSets {
       );
     }
     return sets;
+  }
+
+  /** Adds the sets of another one; answers what their numbers are here. */
+  absorb(other: SplitSets): Int32Array {
+    const { texts } = other.#texts;
+    const keys = other.#keys.pairs();
+    const values = Int32Array.from(other.#values.pairs(), ([key, text], i) => {
+      const [service = 0, name = 0] = keys[key] ?? [];
+      return i === 0 ? 0 : this.#valueOf(texts[service] ?? "", texts[name] ?? "", texts[text] ?? "");
+    });
+    for (const [key, [service, name]] of keys.entries())
+      if ((other.#valueCounts[key] ?? 0) > splitValuesMax)
+        this.#leaveOut(texts[service] ?? "", texts[name] ?? "");
+    const places = new Int32Array(other.#sets.size);
+    for (let set = 1; set < places.length; set += 1) {
+      const [before, value] = other.#sets.pairAt(set);
+      const above = places[before - 1] ?? 0;
+      const own = values[value] as number;
+      places[set] = own > 0 ? this.#sets.idOf(above + 1, own) : above;
+    }
+    return places;
+  }
+
+  /** What it takes in memory, roughly. */
+  get byteLength(): number {
+    return (
+      this.#texts.texts.length * textBytes +
+      (this.#keys.size + this.#values.size + this.#sets.size) * pairBytes
+    );
+  }
+
+  /** The attribute has too many values at a service. */
+  #leaveOut(service: string, key: string): void {
+    const keyId = this.#keys.idOf(this.#texts.idOf(service), this.#texts.idOf(key));
+    this.#valueCounts[keyId] = splitValuesMax + 1;
   }
 
   #extended(set: number, service: string, attributes: readonly SplitAttribute[]): number {

@@ -1,16 +1,18 @@
 import { Column } from "../base/column.ts";
 import { gather } from "../base/gather.ts";
 import { Interner } from "../base/interner.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { sortFew } from "../base/sort-few.ts";
+import { wordsOfHex } from "../model/ids.ts";
 import { overflowName } from "../model/limits.ts";
 import { shapesMax, visitNamesMax, visitsMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { minuteOf, type UnixNanos } from "../model/time.ts";
+import { thinningLevelOf } from "../model/trace-choice.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { SplitAttribute } from "../trace/split-attributes.ts";
 import type { Trace } from "../trace/trace.ts";
-import { spanIdOf } from "../trace/trace.ts";
 import { SplitSets } from "./split-sets.ts";
 import { type Step, type TraceVisits, type Visit, type VisitCall, visitsOf } from "./visits.ts";
 
@@ -80,8 +82,10 @@ export interface VisitSums {
     readonly aloneNanos: Float64Array;
     readonly failed: Uint8Array;
   };
-  /** row of the visit by `traceId + spanId`; empty unless logs are to be joined */
-  readonly visitOfSpan: ReadonlyMap<string, number>;
+  /** traces that were left out have a lower one, see `thinningLevelOf` */
+  readonly level: number;
+  /** row of the visit of a span, by its ids in hex; undefined where it is not known, or logs are not to be joined */
+  readonly visitOfSpan: (traceId: string, spanId: string) => number | undefined;
 }
 
 /** By visit, 1 = a call of it to one of these services (or peers) failed. */
@@ -97,9 +101,27 @@ export function visitsWithFailedCalls(
   return found;
 }
 
+interface KeptTrace {
+  readonly id: string;
+  readonly startTime: UnixNanos;
+  /** see `thinningLevelOf`; -1 = it was taken back */
+  level: number;
+  readonly visits: number;
+}
+
+export interface VisitRollupOptions {
+  /** the visits of spans will be asked for by id */
+  readonly joinsLogs: boolean;
+  /** visits that are kept */
+  readonly capacity?: number;
+  /** a trace with more visits is left out: it would take the room of all others; default: none is */
+  readonly traceVisitsMax?: number;
+}
+
 /**
  * Keeps the visits of many traces, for questions that only two populations can answer. Traces come in any order. Where there
  * are more visits than there is room for, traces are thinned by a hash of their id: the same ones remain whatever the order.
+ * Several rollups can be read as one, with the result that one rollup of all their traces would give.
  */
 export class VisitRollup {
   /** of services, peers, operations and instances */
@@ -117,25 +139,25 @@ export class VisitRollup {
   readonly #splits = new SplitSets();
   readonly #visits = visitColumns();
   readonly #calls = callColumns();
-  readonly #spanVisits = new Column(new Int32Array(0));
-  #spanIds: string[] = [];
-  #traces: { id: string; startTime: UnixNanos }[] = [];
+  readonly #spans = spanColumns();
+  #traces: KeptTrace[] = [];
+  /** of traces that were not taken back */
+  #visitCount = 0;
   #omitted = 0;
-  /** traces are kept whose hash ends with so many zeros */
+  /** only traces are kept that stay at this level */
   #level = 0;
   readonly #joinsLogs: boolean;
   readonly #capacity: number;
+  readonly #traceVisitsMax: number;
 
-  /** `joinsLogs` = the visits of spans will be asked for by id; `capacity` = visits that are kept */
   constructor({
     joinsLogs,
     capacity = visitsMax,
-  }: {
-    readonly joinsLogs: boolean;
-    readonly capacity?: number;
-  }) {
+    traceVisitsMax = Number.POSITIVE_INFINITY,
+  }: VisitRollupOptions) {
     this.#joinsLogs = joinsLogs;
     this.#capacity = capacity;
+    this.#traceVisitsMax = traceVisitsMax;
     // what there is no room for any more goes by the first number
     this.#names.idOf(overflowName);
     for (const pairs of [
@@ -151,17 +173,72 @@ export class VisitRollup {
 
   /** `calls` = those of the trace. */
   add(trace: Trace, calls: TraceCalls): void {
-    if (!isKept(trace.traceId, this.#level)) {
+    const level = thinningLevelOf(trace.traceId);
+    if (level < this.#level) {
       this.#omitted += 1;
       return;
     }
     const found = visitsOf(trace, calls);
+    if (found.visits.length > this.#traceVisitsMax) {
+      this.#omitted += 1;
+      return;
+    }
     const firstVisit = this.#visits.trace.length;
     for (const visit of found.visits) this.#addVisit(visit, firstVisit, this.#splits.setOf(trace, visit));
     for (const call of found.calls) this.#addCall(call, found, firstVisit);
     if (this.#joinsLogs) this.#addSpans(trace, found, firstVisit);
-    this.#traces.push({ id: trace.traceId, startTime: trace.startTime });
-    while (this.#visits.trace.length > this.#capacity && this.#traces.length > 1) this.#thinOut();
+    this.#pushTrace({ id: trace.traceId, startTime: trace.startTime, level, visits: found.visits.length });
+    while (this.#visitCount > this.#capacity && this.#traces.length > 1) this.#thinOut();
+  }
+
+  /** Takes back a trace that was added; one that is not there was left out. */
+  remove({ traceId, startTime }: Pick<Trace, "traceId" | "startTime">): void {
+    const kept = this.#traces.find(
+      (trace) => trace.id === traceId && trace.startTime === startTime && trace.level >= 0,
+    );
+    if (kept === undefined) {
+      this.#omitted = Math.max(0, this.#omitted - 1);
+      return;
+    }
+    kept.level = -1;
+    this.#visitCount -= kept.visits;
+    // rows are moved rarely: late spans may take back one trace after the other
+    if (this.#visits.trace.length > 2 * this.#visitCount) this.#retain(isThere);
+  }
+
+  /** What it takes in memory, roughly. */
+  get byteLength(): number {
+    const pairs =
+      this.#operations.size + this.#targets.size + this.#steps.size + this.#callNames.size +
+      this.#stepSets.size + this.#shapes.size; // biome-ignore format: a sum
+    return (
+      this.#visits.trace.length * visitBytes +
+      this.#calls.name.length * callBytes +
+      this.#spans.visit.length * spanBytes +
+      this.#traces.length * traceBytes +
+      this.#names.texts.length * nameBytes +
+      pairs * pairBytes +
+      this.#splits.byteLength
+    );
+  }
+
+  /**
+   * Everything that was added to any of some rollups, by the names that reports use, in memory of its own. Where there are
+   * more than `capacity` visits, traces are thinned further.
+   */
+  static readAll(
+    parts: readonly VisitRollup[],
+    directory: ServiceDirectory,
+    { joinsLogs, capacity = visitsMax }: VisitRollupOptions,
+  ): VisitSums {
+    const level = commonLevel(
+      parts.map((part) => part.#traces),
+      { capacity, least: Math.max(0, ...parts.map((part) => part.#level)) },
+    );
+    const all = new VisitRollup({ joinsLogs, capacity: Number.POSITIVE_INFINITY });
+    all.#level = level;
+    for (const part of parts) all.#absorb(part);
+    return all.read(directory);
   }
 
   #addVisit(visit: Visit, firstVisit: number, split: number): void {
@@ -195,10 +272,16 @@ export class VisitRollup {
   }
 
   #addSpans(trace: Trace, { visitOf }: TraceVisits, firstVisit: number): void {
-    for (const span of trace.spans) {
-      this.#spanVisits.push(firstVisit + (visitOf[span.index] as number));
-      this.#spanIds.push(trace.traceId + spanIdOf(span));
+    for (const { index, table, row } of trace.spans) {
+      this.#spans.visit.push(firstVisit + (visitOf[index] as number));
+      this.#spans.high.push(table.spanId[row * 2] as number);
+      this.#spans.low.push(table.spanId[row * 2 + 1] as number);
     }
+  }
+
+  #pushTrace(trace: KeptTrace): void {
+    this.#traces.push(trace);
+    this.#visitCount += trace.visits;
   }
 
   #nameOf(name: string): number {
@@ -220,11 +303,16 @@ export class VisitRollup {
       last = step;
       lastCall = id;
     }
+    return this.#shapes.idOf(this.#setOf(ids), lastCall + 1);
+  }
+
+  /** The number of a set of steps + 1. `ids` is sorted in place. */
+  #setOf(ids: number[]): number {
     sortFew(ids, (a, b) => a - b);
     let set = 0;
     for (let i = 0; i < ids.length; i += 1)
       if (i === 0 || ids[i] !== ids[i - 1]) set = this.#stepSets.idOf(set, ids[i] as number) + 1;
-    return this.#shapes.idOf(set, lastCall + 1);
+    return set;
   }
 
   #stepOf({ kind, callee, operation }: StepName): number {
@@ -235,47 +323,117 @@ export class VisitRollup {
   /** Lets half of the traces go. */
   #thinOut(): void {
     this.#level += 1;
-    const traces = this.#traces;
-    const numbers = renumbered(traces.length, (i) => isKept(traces[i]?.id ?? "", this.#level));
-    const visitTraces = Int32Array.from(this.#visits.trace.values);
-    const visits = renumbered(visitTraces.length, (row) => (numbers[visitTraces[row] as number] ?? -1) >= 0);
-    const callers = Int32Array.from(this.#calls.callerVisit.values);
-    const spanVisits = Int32Array.from(this.#spanVisits.values);
-    this.#omitted += traces.length;
-    this.#traces = traces.filter((_, i) => (numbers[i] ?? -1) >= 0);
-    this.#omitted -= this.#traces.length;
-    const isVisitKept = (row: number): boolean => (visits[row] ?? -1) >= 0;
-    const isCallKept = (row: number): boolean => isVisitKept(callers[row] as number);
-    const isSpanKept = (row: number): boolean => isVisitKept(spanVisits[row] as number);
-    for (const column of Object.values(this.#visits)) column.retain(isVisitKept);
-    for (const column of Object.values(this.#calls)) column.retain(isCallKept);
-    this.#spanVisits.retain(isSpanKept);
-    this.#spanIds = this.#spanIds.filter((_, row) => isSpanKept(row));
+    this.#retain((trace) => trace.level >= this.#level);
+  }
+
+  /** Lets go of all rows but those of some traces. */
+  #retain(isTraceKept: (trace: KeptTrace) => boolean): void {
+    const { numbers, visits, isRowKept } = this.#chosen(isTraceKept);
+    const before = this.#traces;
+    this.#traces = before.filter(isTraceKept);
+    this.#visitCount = this.#traces.reduce((sum, trace) => sum + trace.visits, 0);
+    this.#omitted += before.filter(isThere).length - this.#traces.length;
+    for (const column of Object.values(this.#visits)) column.retain(isRowKept.visit);
+    for (const column of Object.values(this.#calls)) column.retain(isRowKept.call);
+    for (const column of Object.values(this.#spans)) column.retain(isRowKept.span);
     this.#visits.trace.replace((trace) => numbers[trace] as number);
     const renumber = (row: number): number => (row < 0 ? -1 : (visits[row] as number));
     for (const column of [
       this.#visits.parent,
       this.#calls.callerVisit,
       this.#calls.calleeVisit,
-      this.#spanVisits,
+      this.#spans.visit,
     ])
       column.replace(renumber);
   }
 
+  /** By old number the new ones of traces and of visits, -1 = gone, and which rows stay with them. */
+  #chosen(isTraceKept: (trace: KeptTrace) => boolean) {
+    const numbers = renumbered(this.#traces.length, (i) => isTraceKept(this.#traces[i] as KeptTrace));
+    const visits = renumbered(
+      this.#visits.trace.length,
+      (row) => (numbers[this.#visits.trace.at(row)] as number) >= 0,
+    );
+    const callers = Int32Array.from(this.#calls.callerVisit.values);
+    const spanVisits = Int32Array.from(this.#spans.visit.values);
+    const visit = (row: number): boolean => (visits[row] as number) >= 0;
+    const isRowKept = {
+      visit,
+      call: (row: number) => visit(callers[row] as number),
+      span: (row: number) => visit(spanVisits[row] as number),
+    };
+    return { numbers, visits, isRowKept };
+  }
+
+  /** Adds what another one holds of traces that stay at this one's level. */
+  #absorb(other: VisitRollup): void {
+    const isTraceKept = (trace: KeptTrace): boolean => trace.level >= this.#level;
+    const { numbers, visits: rows, isRowKept } = other.#chosen(isTraceKept);
+    const place = this.#placesOf(other);
+    const by = (places: Int32Array | null, shift = 0) => ({ places, shift });
+    const trace = by(numbers, this.#traces.length);
+    const visit = by(rows, this.#visits.trace.length);
+    const operation = by(place.operations);
+    const kept = other.#traces.filter(isTraceKept);
+    this.#omitted += other.#omitted + other.#traces.filter(isThere).length - kept.length;
+    for (const each of kept) this.#pushTrace(each);
+    appendColumns(this.#visits, other.#visits, {
+      isKept: isRowKept.visit,
+      places: {
+        trace,
+        operation,
+        entry: operation,
+        instance: by(place.names),
+        shape: by(place.shapes),
+        split: by(place.splits),
+        parent: visit,
+      },
+    });
+    appendColumns(this.#calls, other.#calls, {
+      isKept: isRowKept.call,
+      places: { name: by(place.callNames), callerVisit: visit, calleeVisit: visit },
+    });
+    if (this.#joinsLogs)
+      appendColumns(this.#spans, other.#spans, { isKept: isRowKept.span, places: { visit } });
+  }
+
+  /** What the numbers of another rollup are here. */
+  #placesOf(other: VisitRollup) {
+    const names = Int32Array.from(other.#names.texts, (name) => this.#nameOf(name));
+    const at = (places: Int32Array, place: number): number => places[place] as number;
+    const pairsOf = (
+      own: PairInterner,
+      theirs: PairInterner,
+      placed: readonly [Int32Array | null, Int32Array],
+    ) =>
+      Int32Array.from(theirs.pairs(), ([first, second]) =>
+        own.idOf(placed[0] === null ? first : at(placed[0], first), at(placed[1], second)),
+      );
+    const operations = pairsOf(this.#operations, other.#operations, [names, names]);
+    const targets = pairsOf(this.#targets, other.#targets, [names, names]);
+    const steps = pairsOf(this.#steps, other.#steps, [null, targets]);
+    const callNames = pairsOf(this.#callNames, other.#callNames, [names, steps]);
+    const shapes = Int32Array.from(other.#shapes.pairs(), ([set, last]) => {
+      const ids = other.#stepsOf(set).map((step) => at(steps, step));
+      return this.#shapes.idOf(this.#setOf(ids), last === 0 ? 0 : at(steps, last - 1) + 1);
+    });
+    return { names, operations, callNames, shapes, splits: this.#splits.absorb(other.#splits) };
+  }
+
   /** Everything that was added, by the names that reports use. */
   read(directory: ServiceDirectory): VisitSums {
+    if (!this.#traces.every(isThere)) this.#retain(isThere);
     const ranks = ranksOf(this.#traces);
-    const visitOfSpan = new Map<string, number>();
-    for (const [row, visit] of this.#spanVisits.values.entries())
-      visitOfSpan.set(this.#spanIds[row] as string, visit);
     const nodes = this.#names.texts.map((key) => directory.nameOfKey(key));
     const [operations, steps, callNames] = this.#readNames(nodes);
     const { trace, operation, entry, ...visits } = valuesOf(this.#visits);
     const { name, ...calls } = valuesOf(this.#calls);
+    const traceOf = gather(ranks.of, trace);
     return {
       traceIds: ranks.ids,
       traceMinutes: ranks.minutes,
       omittedTraces: this.#omitted,
+      level: this.#level,
       operations: operations.items,
       instances: this.#names.texts,
       steps: steps.items,
@@ -285,23 +443,31 @@ export class VisitRollup {
       callNames: callNames.items,
       visits: {
         ...visits,
-        trace: gather(ranks.of, trace),
+        trace: traceOf,
         operation: gather(operations.placeOf, operation),
         entry: gather(operations.placeOf, entry),
       },
       calls: { ...calls, name: gather(callNames.placeOf, name) },
-      visitOfSpan,
+      visitOfSpan: spanLookup(valuesOf(this.#spans), traceOf, ranks.ids),
     };
   }
 
   #readShapes(placeOf: Int32Array): readonly Shape[] {
-    const sets = this.#stepSets.pairs();
-    return this.#shapes.pairs().map(([set, last]) => {
-      const steps = new Set<number>();
-      for (let at = sets[set - 1]; at !== undefined; at = sets[at[0] - 1])
-        steps.add(placeOf[at[1]] as number);
-      return { steps: [...steps], lastCall: placeOf[last - 1] ?? -1 };
-    });
+    return this.#shapes.pairs().map(([set, last]) => ({
+      steps: [...new Set(this.#stepsOf(set).map((step) => placeOf[step] as number))],
+      lastCall: placeOf[last - 1] ?? -1,
+    }));
+  }
+
+  /** `set` = number of a set + 1. */
+  #stepsOf(set: number): number[] {
+    const steps: number[] = [];
+    for (let at = set; at > 0; ) {
+      const [before, step] = this.#stepSets.pairAt(at - 1);
+      steps.push(step);
+      at = before;
+    }
+    return steps;
   }
 
   /** What keys stand for: two keys may have one name. */
@@ -386,11 +552,128 @@ function callColumns() {
   };
 }
 
+function spanColumns() {
+  return {
+    visit: new Column(new Int32Array(0)),
+    high: new Column(new Uint32Array(0)),
+    low: new Column(new Uint32Array(0)),
+  };
+}
+
+/** Rough sizes of a row, and of what is numbered. */
+const visitBytes = 46;
+const callBytes = 45;
+const spanBytes = 12;
+const traceBytes = 160;
+const nameBytes = 160;
+const pairBytes = 16;
+
+type NumberColumns = Readonly<Record<string, Column<Int32Array | Uint32Array | Float64Array | Uint8Array>>>;
+
+/** Adds some rows of other columns; `places` says what the numbers of some columns become. */
+function appendColumns<T extends NumberColumns>(
+  own: T,
+  theirs: T,
+  {
+    isKept,
+    places,
+  }: {
+    readonly isKept: (row: number) => boolean;
+    readonly places: { readonly [Name in keyof T]?: Parameters<Column<Int32Array>["append"]>[2] };
+  },
+): void {
+  const length = Object.values(theirs)[0]?.length ?? 0;
+  const rows = new Int32Array(length);
+  let kept = 0;
+  for (let row = 0; row < length; row += 1) {
+    if (!isKept(row)) continue;
+    rows[kept] = row;
+    kept += 1;
+  }
+  for (const [name, column] of Object.entries(own) as [keyof T & string, Column<Int32Array>][])
+    column.append(theirs[name] as Column<Int32Array>, rows.subarray(0, kept), places[name]);
+}
+
+/** The lowest level, from `least` on, at which the visits of all traces have room. */
+function commonLevel(
+  parts: readonly (readonly KeptTrace[])[],
+  { capacity, least }: { readonly capacity: number; readonly least: number },
+): number {
+  const visits = new Float64Array(levelMax + 1);
+  for (const part of parts)
+    for (const trace of part)
+      if (trace.level >= least) visits[trace.level] = (visits[trace.level] as number) + trace.visits;
+  let kept = visits.reduce((sum, count) => sum + count, 0);
+  // one trace stays, however large
+  for (let level = least; level < levelMax; level += 1) {
+    const above = kept - (visits[level] as number);
+    if (kept <= capacity || above === 0) return level;
+    kept = above;
+  }
+  return levelMax;
+}
+
+/** A hash has so many bits. */
+const levelMax = 32;
+
+function isThere({ level }: KeptTrace): boolean {
+  return level >= 0;
+}
+
+/** Finds visits by ids; of each trace that is asked about, its spans are looked through once. */
+function spanLookup(
+  { visit, high, low }: ValuesOf<ReturnType<typeof spanColumns>>,
+  traceOf: Int32Array,
+  traceIds: readonly string[],
+): VisitSums["visitOfSpan"] {
+  const rowsOfTrace = new Map<string, Map<number, number>>();
+  let ranges: ReadonlyMap<string, readonly RowRange[]> | null = null;
+  return (traceId, spanId) => {
+    const rows = mapEntry(rowsOfTrace, traceId, () => {
+      ranges ??= spanRanges(visit, traceOf, traceIds);
+      const found = new Map<number, number>();
+      for (const [from, to] of ranges.get(traceId) ?? [])
+        for (let row = from; row < to; row += 1)
+          found.set(spanKey(high[row] as number, low[row] as number), row);
+      return found;
+    });
+    if (rows.size === 0 || spanId === "") return undefined;
+    const [first = 0, second = 0] = wordsOfHex(spanId);
+    const row = rows.get(spanKey(first, second));
+    return row === undefined || high[row] !== first ? undefined : visit[row];
+  };
+}
+
+type RowRange = [from: number, to: number];
+
+/** By trace id, where its spans stand. */
+function spanRanges(
+  visit: Int32Array,
+  traceOf: Int32Array,
+  traceIds: readonly string[],
+): ReadonlyMap<string, readonly RowRange[]> {
+  const ranges = new Map<string, RowRange[]>();
+  let [lastTrace, last]: [number, RowRange] = [-1, [0, 0]];
+  for (let row = 0; row < visit.length; row += 1) {
+    const trace = traceOf[visit[row] as number] as number;
+    if (trace !== lastTrace) {
+      last = [row, row];
+      lastTrace = trace;
+      mapEntry(ranges, traceIds[trace] ?? "", () => []).push(last);
+    }
+    last[1] = row + 1;
+  }
+  return ranges;
+}
+
+/** A number is quicker to find than a text. It holds 53 of the 64 bits: the others are compared. */
+function spanKey(high: number, low: number): number {
+  return (high & 0x1fffff) * 0x1_0000_0000 + low;
+}
+
 type ValuesOf<T> = { [Name in keyof T]: T[Name] extends Column<infer Values> ? Values : never };
 
-function valuesOf<T extends Record<string, Column<Int32Array | Float64Array | Uint8Array>>>(
-  columns: T,
-): ValuesOf<T> {
+function valuesOf<T extends NumberColumns>(columns: T): ValuesOf<T> {
   return Object.fromEntries(
     Object.entries(columns).map(([key, column]) => [key, column.values]),
   ) as ValuesOf<T>;
@@ -437,15 +720,4 @@ function ranksOf(traces: readonly { readonly id: string; readonly startTime: Uni
     of,
     extentNanos: Number(last - first),
   };
-}
-
-/** Whether a trace is among one of 2^level: ids may be counters, so they are mixed first (FNV-1a). */
-function isKept(traceId: string, level: number): boolean {
-  if (level === 0) return true;
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < traceId.length; i += 1) hash = Math.imul(hash ^ traceId.charCodeAt(i), 0x01000193);
-  hash ^= hash >>> 15;
-  hash = Math.imul(hash, 0x2c1b3c6d);
-  hash ^= hash >>> 12;
-  return (hash & (2 ** level - 1)) === 0;
 }

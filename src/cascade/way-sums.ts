@@ -7,6 +7,26 @@ import type { Trace, TraceSpan } from "../trace/trace.ts";
 import type { Edge, PropagationMechanism } from "./candidate.ts";
 import { propagationOf } from "./propagation.ts";
 
+/** Whether something is added, or taken back. */
+export type Sign = 1 | -1;
+
+/** A count of 0 is taken out: all that was counted was taken back. */
+export function countIn<Key>(counts: Map<Key, number>, key: Key, count: number): void {
+  const sum = (counts.get(key) ?? 0) + count;
+  if (sum === 0) counts.delete(key);
+  else counts.set(key, sum);
+}
+
+/** A trace in which failures began at one service, with a call of one caller. */
+export interface FailedTrace {
+  readonly trace: Trace;
+  /** all of them */
+  readonly origins: readonly FailureOrigin[];
+  /** under which key the requests of a root are counted */
+  readonly entryOf: (root: TraceSpan) => string;
+  readonly sign: Sign;
+}
+
 /** How often something happened, by minute. */
 export class Occurrences {
   /** requests, adjusted for sampling */
@@ -15,8 +35,7 @@ export class Occurrences {
 
   add(minute: number, weight: number): void {
     this.count += weight;
-    if (this.minutes.has(minute) || this.minutes.size < minutesMax)
-      this.minutes.set(minute, (this.minutes.get(minute) ?? 0) + weight);
+    if (this.minutes.has(minute) || this.minutes.size < minutesMax) countIn(this.minutes, minute, weight);
   }
 
   merge(other: Occurrences): void {
@@ -81,23 +100,33 @@ export class WaySums {
   /** requests that failed of it at their root, in parts where they failed of others too; by `entryKey` */
   readonly entries = new Map<string, number>();
 
-  /** `origins` = those of one trace that began here */
-  add(trace: Trace, origins: readonly FailureOrigin[], entryOf: (root: TraceSpan) => string): void {
-    const weight = exactWeight(trace.weight);
+  add({ trace, origins, entryOf, sign }: FailedTrace): void {
+    const weight = sign * exactWeight(trace.weight);
     this.requests += weight;
     const hit = hitBy(trace, origins);
     for (const { caller, callee, mechanism, spans } of propagationOf(trace, origins)) {
       const step = this.#stepOf({ caller, callee }, mechanism);
       step.add(minuteAt(trace, trace.spans[spans[0] as number] as TraceSpan), weight);
       if (!hit.has(caller)) step.hidden += weight;
+      if (step.count === 0) this.steps.delete(stepKey({ caller, callee }, mechanism));
     }
-    for (const [service, span] of hit) this.#hitOf(service).add(minuteAt(trace, span), weight);
+    for (const [service, span] of hit) {
+      const occurrences = this.#hitOf(service);
+      occurrences.add(minuteAt(trace, span), weight);
+      if (occurrences.count === 0) this.hit.delete(service);
+    }
     for (const { failure, visibility, share } of origins) {
       const root = trace.spans[failure] as TraceSpan;
       if (visibility !== "visible" || root.parent >= 0) continue;
-      const key = entryOf(root);
-      this.entries.set(key, (this.entries.get(key) ?? 0) + exactWeight(trace.weight * share));
+      countIn(this.entries, entryOf(root), sign * exactWeight(trace.weight * share));
     }
+  }
+
+  /** Counts with a key of their own. */
+  get itemCount(): number {
+    let items = this.entries.size;
+    for (const counted of [...this.steps.values(), ...this.hit.values()]) items += 1 + counted.minutes.size;
+    return items;
   }
 
   /** Adds others, by other names where those are given: of services, and of keys of entries. */

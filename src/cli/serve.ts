@@ -30,6 +30,7 @@ export async function serve(run: CommandRun): Promise<number> {
     bytesMax: run.settings.store_memory,
     tracesMax: run.settings.store_traces,
     decodedBytesMax: run.settings.decoded_memory,
+    keptBytesMax: run.settings.kept_memory,
   });
   const engine = createEngine({ store, clock, limits: engineLimits(run.settings), onFault: faults });
   const asked = endRequest();
@@ -165,7 +166,10 @@ function engineLimits(settings: SettingValues) {
     minutesMax: Math.ceil(settings.history / 60_000),
     historyBytesMax: settings.history_memory,
     ingestBytesMax: settings.ingest_memory,
-    windowSpansMax: settings.window_spans,
+    minuteVisitsMax: settings.minute_visits,
+    minuteLogLinesMax: settings.minute_log_lines,
+    metricPointsMax: settings.metric_points,
+    windowVisitsMax: settings.window_visits,
     incidentLookMs: settings.incident_look,
     incidentQuietMs: settings.incident_quiet,
     incidentsMax: settings.incidents,

@@ -196,6 +196,13 @@ const table = {
     sentence: "Memory for decoded spans kept at hand; what goes is decoded again when asked for.",
     commands: ["serve"],
   },
+  kept_memory: {
+    type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
+    default: "32MiB",
+    sentence:
+      "Memory for traces that show what incidents are about: they stay when all else of their time has gone. When it is full, the oldest go.",
+    commands: ["serve"],
+  },
   ingest_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "256MiB",
@@ -274,20 +281,41 @@ const table = {
   history: {
     type: { kind: "duration", minMs: 600_000, maxMs: 7 * 86_400_000 },
     default: "6h",
-    sentence: "How far back graph and metrics go.",
+    sentence: "How far back graph, metrics and comparisons of windows go.",
     commands: ["serve"],
   },
   history_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
-    default: "256MiB",
-    sentence: "Memory for graph and metrics, roughly; when it is full, the oldest minutes go.",
+    default: "512MiB",
+    sentence:
+      "Memory for graph, metrics and what windows are compared by, roughly; when it is full, the oldest minutes go.",
     commands: ["serve"],
   },
-  window_spans: {
-    type: { kind: "integer", min: 1000, max: 100_000_000 },
-    default: "500000",
+  minute_visits: {
+    type: { kind: "integer", min: 100, max: 10_000_000 },
+    default: "5000",
     sentence:
-      "Spans that the report of a window of time (POST /api/v1/analyze) reads; of more, an even choice of traces, and the report says so.",
+      "Visits (a request at one service) of each minute that are kept to compare windows by, about 200 bytes each; of more, those of an even choice of traces.",
+    commands: ["serve"],
+  },
+  minute_log_lines: {
+    type: { kind: "integer", min: 100, max: 10_000_000 },
+    default: "5000",
+    sentence: "Log lines of each minute that are kept for the same, of as even a choice of traces.",
+    commands: ["serve"],
+  },
+  metric_points: {
+    type: { kind: "integer", min: 1000, max: 100_000_000 },
+    default: "1000000",
+    sentence:
+      "Points of metrics that are kept for the same, 32 bytes each; when there are more, the oldest quarter goes.",
+    commands: ["serve"],
+  },
+  window_visits: {
+    type: { kind: "integer", min: 1000, max: 10_000_000 },
+    default: "10000",
+    sentence:
+      "Visits that the report of a window of time (POST /api/v1/analyze, incidents) compares; of more, those of an even choice of traces, and the report says so. What fails is always counted in full.",
     commands: ["serve"],
   },
   incident_look: {

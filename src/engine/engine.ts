@@ -23,6 +23,7 @@ import { FoldedTraces } from "./folded-traces.ts";
 import { Incidents } from "./incidents.ts";
 import { defaultEngineLimits, type EngineLimits } from "./limits.ts";
 import type {
+  AnalysisLag,
   Clock,
   Decoded,
   DoctorAnswer,
@@ -43,7 +44,7 @@ import type {
   TraceSearch,
   WindowReportOptions,
 } from "./ports.ts";
-import { StoredWindows } from "./stored-windows.ts";
+import { Windows } from "./windows.ts";
 
 export interface EngineOptions {
   readonly store: TelemetryStore;
@@ -78,7 +79,7 @@ class LiveEngine implements Engine {
   readonly #limits: EngineLimits;
   readonly #onFault: (fault: unknown) => void;
   readonly #folded: FoldedTraces;
-  readonly #windows: StoredWindows;
+  readonly #windows: Windows;
   readonly #incidents: Incidents;
   #timer: NodeJS.Timeout | null = null;
   #lookTimer: NodeJS.Timeout | null = null;
@@ -108,9 +109,9 @@ class LiveEngine implements Engine {
     this.#limits = { ...asked, openTracesMax: Math.min(asked.openTracesMax, asked.traceStatesMax / 2) };
     this.#onFault = onFault;
     this.#folded = new FoldedTraces(store, clock, this.#limits);
-    const shared = { folded: this.#folded, clock, limits: this.#limits };
-    this.#windows = new StoredWindows({ store, ...shared });
-    this.#incidents = new Incidents({ windows: this.#windows, ...shared });
+    this.#windows = new Windows(this.#folded);
+    const shared = { folded: this.#folded, windows: this.#windows };
+    this.#incidents = new Incidents({ ...shared, store, clock, limits: this.#limits });
   }
 
   async ingest(received: ReceivedBody, decoded: Decoded): Promise<void> {
@@ -130,7 +131,10 @@ class LiveEngine implements Engine {
     } else if (decoded.signal === "metrics") {
       this.#counts.ingested_metric_points_total += decoded.points.length;
       this.#folded.addMetricPoints(decoded.points);
-    } else this.#counts.ingested_log_records_total += decoded.records.length;
+    } else {
+      this.#counts.ingested_log_records_total += decoded.records.length;
+      this.#folded.addLogRecords(decoded.records);
+    }
   }
 
   async readTrace(traceId: TraceId): Promise<readonly RowRef[] | null> {
@@ -226,6 +230,14 @@ class LiveEngine implements Engine {
     return this.#incidents.get(id);
   }
 
+  lag(): AnalysisLag {
+    return {
+      seconds: this.#folded.lateMs / 1000,
+      spans: this.#folded.waitingSpans,
+      lookSeconds: this.#incidents.lookSeconds,
+    };
+  }
+
   onIncident(listener: (event: IncidentEvent) => void): () => void {
     return this.#incidents.subscribe(listener);
   }
@@ -269,6 +281,9 @@ class LiveEngine implements Engine {
       store_traces: store.traces,
       store_evicted_bodies_total: store.evictedBodies,
       store_evicted_traces_total: store.evictedTraces,
+      store_kept_traces: store.keptTraces,
+      store_kept_bytes: store.keptBytes,
+      store_evicted_kept_traces_total: store.evictedKeptTraces,
     };
   }
 

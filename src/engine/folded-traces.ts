@@ -1,9 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type Scope, ScopeRollup, type SharedSums } from "../analysis/scope.ts";
+import { ComparedMinutes } from "../analysis/compared-minutes.ts";
+import { type Scope, ScopeRollup } from "../analysis/scope.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
 import { rawNaming, ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
-import type { MetricPoint } from "../model/telemetry.ts";
+import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, NANOS_PER_MINUTE, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { type AssemblyOptions, assembleTrace } from "../trace/assemble.ts";
 import type { TraceCalls } from "../trace/calls.ts";
@@ -41,6 +43,8 @@ export class FoldedTraces {
   readonly #assembly: Pick<AssemblyOptions, "spansMax" | "redacts">;
   readonly #apartNanosMax: bigint;
   readonly #rollup: ScopeRollup;
+  /** what windows are compared by */
+  readonly compared: ComparedMinutes;
   readonly #states: TraceStates;
   readonly #windows: WindowCache<Scope>;
   readonly #history: History;
@@ -66,7 +70,8 @@ export class FoldedTraces {
         from === null || to === null ? null : { from: startOfMinute(from), to: startOfMinute(to) },
       ),
     );
-    this.#history = new History(this.#rollup, clock, limits);
+    this.compared = new ComparedMinutes(limits);
+    this.#history = new History([this.#rollup, this.compared], clock, limits);
   }
 
   /** The traces that use one id, named by raw keys; others have their turn between those of a huge one. */
@@ -98,11 +103,6 @@ export class FoldedTraces {
     return traces;
   }
 
-  /** For sums of some of the same traces. */
-  get shared(): Required<SharedSums> {
-    return this.#rollup.shared;
-  }
-
   get directory(): ServiceDirectory {
     return this.#rollup.directory;
   }
@@ -130,14 +130,29 @@ export class FoldedTraces {
     return this.#states.lateMs(this.#clock.monotonicMs());
   }
 
+  /** Spans that have arrived and are not folded yet. */
+  get waitingSpans(): number {
+    return this.#states.waitingRows;
+  }
+
   addMetricPoints(points: readonly MetricPoint[]): void {
     this.#rollup.addMetricPoints(points);
-    const counts = new Map<number, number>();
-    for (const { time } of points) counts.set(minuteOf(time), (counts.get(minuteOf(time)) ?? 0) + 1);
-    for (const [minute, count] of counts) {
+    for (const [minute, own] of byMinute(points, ({ time }) => time)) {
       // A rise is told from the point before, which may lie in the minute before.
       this.#windows.change(minute, minute + 1);
-      this.#noteAdded(minute, count);
+      if (!this.#history.isAhead(minute)) this.compared.addMetricPoints(minute, own);
+      this.#noteAdded(minute, own.length);
+    }
+  }
+
+  /** A line that does not say when it was written was written now. */
+  addLogRecords(records: readonly LogRecord[]): void {
+    const now = this.#clock.unixNanos();
+    const timeOf = ({ time, observedTime }: LogRecord): UnixNanos =>
+      time > 0n ? time : observedTime > 0n ? observedTime : now;
+    for (const [minute, own] of byMinute(records, timeOf)) {
+      if (!this.#history.isAhead(minute)) this.compared.addLogRecords(minute, own);
+      this.#noteAdded(minute, own.length);
     }
   }
 
@@ -166,7 +181,9 @@ export class FoldedTraces {
     // Others had their turn meanwhile: from here on nothing waits (of a huge trace: it is looked at again), so no two folds of a
     // trace can mix.
     const entry = this.#states.find(words);
-    if (entry < 0 || entry !== before || rows.length === 0) return rows;
+    if (entry < 0 || entry !== before) return rows;
+    this.#states.settle(entry, arrivedRows);
+    if (rows.length === 0) return rows;
     const foldedRows = this.#states.foldedRows(entry);
     if (this.#states.isFrozen(entry) || (foldedRows > 0 && rows.length < arrivedRows)) {
       this.#freeze(entry);
@@ -218,8 +235,11 @@ export class FoldedTraces {
     return {
       ...this.#counts,
       open_traces: this.#states.openCount,
+      waiting_spans: this.#states.waitingRows,
+      fold_late_ms: this.lateMs,
       known_traces: this.#states.size,
       forgotten_traces_total: this.#states.forgotten,
+      forgotten_metric_points_total: this.compared.forgottenPoints,
       kept_minutes: this.#history.minuteCount,
       dropped_minutes_total: this.#history.droppedMinutes,
       history_bytes: this.#history.bytes,
@@ -235,14 +255,19 @@ export class FoldedTraces {
     if (change.before !== null) {
       for (const { trace, calls } of change.before) {
         this.#rollup.removeTrace(trace, calls);
+        if (!this.#states.isLeftOut(entry)) this.compared.removeTrace(trace);
         this.#noteChange(trace);
       }
       this.#counts.refolded_traces_total += 1;
     } else this.#counts.folded_traces_total += 1;
     // what was added to any of them until now has the number of the last change
     let foldNumber = 0;
+    // minutes far ahead are never dropped
+    const isLeftOut = change.now.some(({ trace }) => this.#history.isAhead(minuteOf(trace.startTime)));
+    this.#states.setLeftOut(entry, isLeftOut);
     for (const { trace, calls } of change.now) {
       this.#rollup.addTrace(trace, calls);
+      if (!isLeftOut) this.compared.addTrace(trace, calls);
       foldNumber = this.#noteChange(trace);
       this.#noteAdded(minuteOf(trace.startTime), trace.spans.length);
     }
@@ -308,6 +333,15 @@ export class FoldedTraces {
       window === null ? { from: null, to: null } : { from: minuteOf(window.from), to: minuteOf(window.to) };
     return this.#windows.get(range, this.#clock.monotonicMs(), atLeast);
   }
+}
+
+function byMinute<Item>(
+  items: readonly Item[],
+  timeOf: (item: Item) => UnixNanos,
+): ReadonlyMap<number, readonly Item[]> {
+  const minutes = new Map<number, Item[]>();
+  for (const item of items) mapEntry(minutes, minuteOf(timeOf(item)), () => []).push(item);
+  return minutes;
 }
 
 interface PreparedFold {

@@ -1,4 +1,3 @@
-import type { ScopeRollup } from "../analysis/scope.ts";
 import { minuteOf } from "../model/time.ts";
 import type { EngineLimits } from "./limits.ts";
 import type { Clock } from "./ports.ts";
@@ -14,12 +13,20 @@ const exactMinutesWhenShort = 2;
 /** Spans or points added between two looks at the memory: with hostile names they take about 1 KB each. */
 const itemsBetweenLooks = 50_000;
 
+/** Sums by the minute. */
+export interface MinuteSums {
+  /** Makes the minutes before one take as little room as they can, and answers what all take in memory, roughly. */
+  compact(oldBefore: number): number;
+  /** Forgets what happened before a minute, and ignores it from now on. */
+  dropBefore(minute: number): void;
+}
+
 /**
  * How far back graph and metrics go: at most so many minutes and so many bytes; the oldest minute goes first. Counted by the
  * time of the data, so that a replay of last year is kept too.
  */
 export class History {
-  readonly #rollup: ScopeRollup;
+  readonly #sums: readonly MinuteSums[];
   readonly #clock: Clock;
   readonly #limits: EngineLimits;
   readonly #minutes = new Set<number>();
@@ -29,8 +36,8 @@ export class History {
   #bytes = 0;
   #dropped = 0;
 
-  constructor(rollup: ScopeRollup, clock: Clock, limits: EngineLimits) {
-    this.#rollup = rollup;
+  constructor(sums: readonly MinuteSums[], clock: Clock, limits: EngineLimits) {
+    this.#sums = sums;
     this.#clock = clock;
     this.#limits = limits;
   }
@@ -46,12 +53,17 @@ export class History {
     return this.#dropped;
   }
 
-  /** So many spans or points of a minute were added. Answers the first minute that is left if older ones had to go, else null. */
+  /** Whether a minute is so far ahead that a clock must be wrong. */
+  isAhead(minute: number): boolean {
+    return minute > minuteOf(this.#clock.unixNanos()) + aheadMinutesMax;
+  }
+
+  /** So many spans, points or lines of a minute were added. Answers the first minute that is left if older ones had to go, else null. */
   noteAdded(minute: number, items: number): number | null {
     const firstBefore = this.#first;
     const now = minuteOf(this.#clock.unixNanos());
     this.#itemsSinceLook += items;
-    if (minute >= this.#first && minute <= now + aheadMinutesMax) this.#minutes.add(minute);
+    if (minute >= this.#first && !this.isAhead(minute)) this.#minutes.add(minute);
     if (this.#minutes.size > this.#limits.minutesMax) this.#drop(1);
     const isNewer = minute > this.#newest && minute <= now;
     if (isNewer) this.#newest = minute;
@@ -62,14 +74,17 @@ export class History {
   #look(): void {
     const { historyBytesMax } = this.#limits;
     this.#itemsSinceLook = 0;
-    this.#bytes = this.#rollup.compact(this.#newest - exactMinutes);
-    if (this.#bytes > historyBytesMax / 2)
-      this.#bytes = this.#rollup.compact(this.#newest - exactMinutesWhenShort);
+    this.#bytes = this.#compact(exactMinutes);
+    if (this.#bytes > historyBytesMax / 2) this.#bytes = this.#compact(exactMinutesWhenShort);
     // What one minute may take is bounded by the limits of services, operations and edges.
     while (this.#bytes > historyBytesMax && this.#minutes.size > 1) {
       this.#drop(Math.ceil(this.#minutes.size / 16));
-      this.#bytes = this.#rollup.compact(this.#newest - exactMinutesWhenShort);
+      this.#bytes = this.#compact(exactMinutesWhenShort);
     }
+  }
+
+  #compact(exact: number): number {
+    return this.#sums.reduce((bytes, sums) => bytes + sums.compact(this.#newest - exact), 0);
   }
 
   /** The oldest minutes go, but never the last one. */
@@ -79,6 +94,6 @@ export class History {
     for (const minute of minutes.slice(0, goes)) this.#minutes.delete(minute);
     this.#dropped += goes;
     this.#first = minutes[goes] ?? this.#first;
-    this.#rollup.dropBefore(this.#first);
+    for (const sums of this.#sums) sums.dropBefore(this.#first);
   }
 }

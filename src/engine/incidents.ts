@@ -1,12 +1,13 @@
-import { analyzeWindow, type WindowSums } from "../analysis/analyze-window.ts";
+import { windowReport } from "../analysis/analyze-window.ts";
 import { type Anomaly, findAnomalies, groupAnomalies } from "../analysis/anomalies.ts";
 import type { Language, WindowReport } from "../analysis/report.ts";
 import type { Scope } from "../analysis/scope.ts";
+import { parseTraceId } from "../model/ids.ts";
 import { minuteOf, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
 import type { FoldedTraces } from "./folded-traces.ts";
 import type { EngineLimits } from "./limits.ts";
-import type { Clock, EngineStats, Incident, IncidentEvent, TimeWindow } from "./ports.ts";
-import type { StoredWindows } from "./stored-windows.ts";
+import type { Clock, EngineStats, Incident, IncidentEvent, TelemetryStore, TimeWindow } from "./ports.ts";
+import type { Windows } from "./windows.ts";
 
 /** What is looked at: the minute that goes on and the one before, so that there is a whole one. */
 const recentMinutes = 2;
@@ -26,15 +27,25 @@ const languages: readonly Language[] = ["en", "ko"];
 
 interface Known {
   incident: Incident;
-  /** null once it is closed */
-  usual: WindowSums | null;
+  /** what it is compared with */
+  readonly usual: TimeWindow;
   lastSeenMs: number;
   reportedMs: number;
 }
 
+/** What one look compares. */
+interface Look {
+  readonly recent: Scope;
+  readonly usual: readonly Scope[];
+  /** the minute that goes on */
+  readonly now: number;
+}
+
 export interface IncidentsOptions {
   readonly folded: FoldedTraces;
-  readonly windows: StoredWindows;
+  readonly windows: Windows;
+  /** where traces are kept that show what went wrong */
+  readonly store: Pick<TelemetryStore, "keepTraces">;
   readonly clock: Clock;
   readonly limits: EngineLimits;
 }
@@ -50,7 +61,8 @@ export interface IncidentsOptions {
  */
 export class Incidents {
   readonly #folded: FoldedTraces;
-  readonly #windows: StoredWindows;
+  readonly #windows: Windows;
+  readonly #store: IncidentsOptions["store"];
   readonly #clock: Clock;
   readonly #limits: EngineLimits;
   readonly #known = new Map<string, Known>();
@@ -58,6 +70,7 @@ export class Incidents {
   /** services whose anomalies were not confirmed -> when they were looked into for the first and the last time */
   readonly #doubts = new Map<string, { readonly firstMs: number; readonly lastMs: number }>();
   #isLooking = false;
+  #lookedMs: number | null = null;
   readonly #counts = {
     incident_looks_total: 0,
     incidents_opened_total: 0,
@@ -69,11 +82,17 @@ export class Incidents {
     incident_detection_delay_ms_total: 0,
   };
 
-  constructor({ folded, windows, clock, limits }: IncidentsOptions) {
+  constructor({ folded, windows, store, clock, limits }: IncidentsOptions) {
     this.#folded = folded;
     this.#windows = windows;
+    this.#store = store;
     this.#clock = clock;
     this.#limits = limits;
+  }
+
+  /** Since the last look came to its end; null = there was none. */
+  get lookSeconds(): number | null {
+    return this.#lookedMs === null ? null : (this.#clock.monotonicMs() - this.#lookedMs) / 1000;
   }
 
   /** Newest first. */
@@ -104,10 +123,12 @@ export class Incidents {
       this.#counts.incident_looks_total += 1;
       const now = minuteOf(this.#clock.unixNanos());
       const recent = this.#scopeOf(now - recentMinutes + 1, now);
-      const groups = groupAnomalies(findAnomalies({ recent, usual: this.#usualPieces(now) }), recent);
-      for (const group of groups) await this.#follow(group, recent);
+      const usual = this.#usualPieces(now);
+      const groups = groupAnomalies(findAnomalies({ recent, usual }), recent);
+      for (const group of groups) await this.#follow(group, { recent, usual, now });
       for (const known of this.#known.values()) this.#settle(known);
       this.#forgetOldest();
+      this.#lookedMs = this.#clock.monotonicMs();
     } finally {
       this.#isLooking = false;
     }
@@ -141,7 +162,8 @@ export class Incidents {
   }
 
   /** Finds the incidents that a group of anomalies belongs to, brings them together, or opens one. */
-  async #follow(group: readonly Anomaly[], recent: Scope): Promise<void> {
+  async #follow(group: readonly Anomaly[], look: Look): Promise<void> {
+    const { recent } = look;
     const services = new Set(group.map(({ service }) => service));
     const near = new Set(services);
     for (const { caller, callee } of recent.graph.edges) {
@@ -152,13 +174,12 @@ export class Incidents {
       ({ incident }) => incident.status === "open" && incident.services.some((service) => near.has(service)),
     );
     if (first === undefined) {
-      if (!this.#isTooSoon(services)) await this.#open(services);
+      if (!this.#isTooSoon(services)) await this.#open(services, look);
       return;
     }
     for (const other of others) {
       for (const service of other.incident.services) services.add(service);
       this.#change(other, { status: "merged", end: this.#clock.unixNanos(), mergedInto: first.incident.id });
-      other.usual = null;
       this.#counts.incidents_merged_total += 1;
       this.#tell("merged", other.incident);
     }
@@ -170,8 +191,7 @@ export class Incidents {
   }
 
   /**
-   * Whether all of them were looked into just now: reading the traces of an hour takes seconds. What is not confirmed is looked
-   * into again after as long as it has gone on, for a fault that has only begun may not be told from chance yet.
+   * Whether all of them were looked into just now, for that takes time. What is not confirmed is looked into again after as long as it has gone on, for a fault that has only begun may not be told from chance yet.
    */
   #isTooSoon(services: ReadonlySet<string>): boolean {
     const nowMs = this.#clock.monotonicMs();
@@ -183,26 +203,26 @@ export class Incidents {
     });
   }
 
-  async #open(services: ReadonlySet<string>): Promise<void> {
+  async #open(services: ReadonlySet<string>, look: Look): Promise<void> {
     const now = this.#clock.unixNanos();
-    const start = startOfMinute(minuteOf(now) - recentMinutes + 1);
-    const { incidentSpansMax: spansMax } = this.#limits;
-    const usual = await this.#windows.usualSums(this.#usualTime(start), spansMax);
-    const reports = usual === null ? null : await this.#reportsOf(start, usual);
-    const report = reports?.get("en");
-    if (reports === null || report === undefined || report.healthy) {
+    const start = startOfMinute(this.#firstWorse(services, look));
+    const usual = this.#usualTime(start);
+    const reports = await this.#reportsOf(start, usual);
+    if (reports === null) {
       this.#counts.incidents_unconfirmed_total += 1;
       const lastMs = this.#clock.monotonicMs();
       for (const service of services)
         this.#doubts.set(service, { firstMs: this.#doubts.get(service)?.firstMs ?? lastMs, lastMs });
       return;
     }
+    const delayMs = Number(now - start) / NANOS_PER_MS;
     const incident: Incident = {
       id: this.#newId(now),
       status: "open",
       start,
       end: null,
       detected: now,
+      delayMs,
       updated: now,
       version: 1,
       mergedInto: null,
@@ -212,8 +232,17 @@ export class Incidents {
     const nowMs = this.#clock.monotonicMs();
     this.#known.set(incident.id, { incident, usual, lastSeenMs: nowMs, reportedMs: nowMs });
     this.#counts.incidents_opened_total += 1;
-    this.#counts.incident_detection_delay_ms_total += Number(now - start) / NANOS_PER_MS;
+    this.#counts.incident_detection_delay_ms_total += delayMs;
     this.#tell("opened", incident);
+  }
+
+  /** The first minute that was worse by itself; where each has too few requests to tell, the first one that was looked at. */
+  #firstWorse(services: ReadonlySet<string>, { usual, now }: Look): number {
+    for (let minute = now - guardMinutes; minute <= now; minute += 1) {
+      const anomalies = findAnomalies({ recent: this.#scopeOf(minute, minute), usual });
+      if (anomalies.some(({ service }) => services.has(service))) return minute;
+    }
+    return now - recentMinutes + 1;
   }
 
   /** The hour before, less what was troubled at its end. */
@@ -230,20 +259,25 @@ export class Incidents {
   }
 
   async #report(known: Known): Promise<void> {
-    if (known.usual === null) return;
     const reports = await this.#reportsOf(known.incident.start, known.usual);
     known.reportedMs = this.#clock.monotonicMs();
     // What is over is no reason to forget what it was.
-    if (reports.get("en")?.healthy !== false) return;
+    if (reports === null) return;
     this.#change(known, { reports, version: known.incident.version + 1 });
     this.#tell("updated", known.incident);
   }
 
-  async #reportsOf(start: UnixNanos, usual: WindowSums): Promise<ReadonlyMap<Language, WindowReport>> {
+  /** Null where nothing is significant, or there is nothing to compare with. */
+  async #reportsOf(
+    start: UnixNanos,
+    baseline: TimeWindow,
+  ): Promise<ReadonlyMap<Language, WindowReport> | null> {
     const window = { from: (start - leadNanos) as UnixNanos, to: this.#clock.unixNanos() };
-    const { incidentSpansMax: spansMax } = this.#limits;
-    const sums = await this.#windows.sums(window, { isCompared: true, spansMax });
-    return new Map(languages.map((language) => [language, analyzeWindow(sums, usual, { language, window })]));
+    const study = await this.#windows.study({ window, baseline });
+    if (study.baseline === null || study.evidence.candidates.length === 0) return null;
+    const exemplars = study.exemplarTraceIds.map(parseTraceId).filter((traceId) => traceId !== null);
+    await this.#store.keepTraces(exemplars);
+    return new Map(languages.map((language) => [language, windowReport(study, language)]));
   }
 
   /** Closes what has been quiet for long enough. */
@@ -253,7 +287,6 @@ export class Incidents {
     const quietNanos =
       BigInt(Math.round(this.#clock.monotonicMs() - known.lastSeenMs)) * BigInt(NANOS_PER_MS);
     this.#change(known, { status: "closed", end: (this.#clock.unixNanos() - quietNanos) as UnixNanos });
-    known.usual = null;
     this.#counts.incidents_closed_total += 1;
     this.#tell("closed", known.incident);
   }

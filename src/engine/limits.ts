@@ -1,7 +1,8 @@
+import type { ComparedMinutesLimits } from "../analysis/compared-minutes.ts";
 import { servicesMax, traceSpansMax } from "../model/limits.ts";
 
 /** Every capacity of the live engine: what it bounds and what happens to what does not fit. All are configurable. */
-export interface EngineLimits {
+export interface EngineLimits extends ComparedMinutesLimits {
   /** Spans of one trace that are analysed; more are counted, and the report says so. */
   readonly traceSpansMax: number;
   /** Whether what programs say of their failures is shown without secrets. */
@@ -18,9 +19,9 @@ export interface EngineLimits {
   readonly openTracesMax: number;
   /** Traces of which it is remembered what they have added to graph and metrics; the oldest are forgotten, counted. */
   readonly traceStatesMax: number;
-  /** Minutes of graph and metrics that are kept; older ones go, counted. */
+  /** Minutes of graph, metrics and comparisons that are kept; older ones go, counted. */
   readonly minutesMax: number;
-  /** What graph and metrics may take in memory, roughly; above it the oldest minutes go, counted. */
+  /** What they may take in memory, roughly; above it the oldest minutes go, counted. */
   readonly historyBytesMax: number;
   /** When folding is this late, senders wait for their acknowledgement until as many traces are folded as they brought, and some more. */
   readonly lateMsMax: number;
@@ -30,11 +31,6 @@ export interface EngineLimits {
   readonly windowCacheMax: number;
   /** How old a kept window may be while new traces keep coming in; one that lacks the asked trace is never used. */
   readonly windowAgeMsMax: number;
-  /** Traces, and spans, of one window that a report of it reads; of more an even choice by trace id, and the report says so. */
-  readonly windowTracesMax: number;
-  readonly windowSpansMax: number;
-  /** Spans of an incident, and of the time before it, that a report of it reads; the report is made anew every minute. */
-  readonly incidentSpansMax: number;
   /** How often the server looks whether something has gone wrong. */
   readonly incidentLookMs: number;
   /** An incident is over when nothing has been worse than usual for this long. */
@@ -59,14 +55,15 @@ export const defaultEngineLimits: EngineLimits = {
   openTracesMax: 500_000,
   traceStatesMax: 1_000_000,
   minutesMax: 360,
-  historyBytesMax: 256 * 1024 * 1024,
+  historyBytesMax: 512 * 1024 * 1024,
   lateMsMax: 1_000,
   ingestBytesMax: 256 * 1024 * 1024,
   windowCacheMax: 32,
   windowAgeMsMax: 1_000,
-  windowTracesMax: 50_000,
-  windowSpansMax: 500_000,
-  incidentSpansMax: 100_000,
+  minuteVisitsMax: 5_000,
+  minuteLogLinesMax: 5_000,
+  metricPointsMax: 1_000_000,
+  windowVisitsMax: 10_000,
   incidentLookMs: 10_000,
   incidentQuietMs: 180_000,
   incidentsMax: 200,

@@ -79,11 +79,8 @@ export interface TelemetryStore {
   append(received: ReceivedBody, decoded: Decoded): Promise<void>;
   /** All rows of a trace, in order of arrival; empty for an unknown one. */
   readTrace(traceId: TraceId): Promise<readonly RowRef[]>;
-  /**
-   * The bodies that hold any of these traces, decoded one after the other in order of arrival; they hold spans of other
-   * traces too. For many traces this is much faster than asking for each.
-   */
-  readTables(traceIds: readonly TraceId[]): AsyncIterable<SpanTable>;
+  /** Keeps what there is of some traces, so that they can be read when all else of their time is gone; bounded, see `StoreStats`. */
+  keepTraces(traceIds: readonly TraceId[]): Promise<void>;
   /** Makes a trace findable, or replaces what was known of it. */
   putSummary(summary: TraceSummary): Promise<void>;
   search(query: TraceQuery): Promise<TracePage>;
@@ -98,6 +95,20 @@ export interface StoreStats {
   readonly traces: number;
   readonly evictedBodies: number;
   readonly evictedTraces: number;
+  /** traces that were asked to be kept, their bytes, and how many of them had to go or were too large */
+  readonly keptTraces: number;
+  readonly keptBytes: number;
+  readonly evictedKeptTraces: number;
+}
+
+/** How far behind what has arrived the analysis is. */
+export interface AnalysisLag {
+  /** how much later than planned (its idle time after its last span) the trace is folded that is next; 0 = in time */
+  readonly seconds: number;
+  /** spans that have arrived and are not folded yet, those that only wait for their trace to fall silent included */
+  readonly spans: number;
+  /** since somebody last looked whether something has gone wrong; null = nobody did */
+  readonly lookSeconds: number | null;
 }
 
 /** Where receivers hand over what they decoded. */
@@ -147,6 +158,8 @@ export interface Incident {
   /** null while it goes on */
   readonly end: UnixNanos | null;
   readonly detected: UnixNanos;
+  /** from its start, which is known to the minute, until it was opened */
+  readonly delayMs: number;
   readonly updated: UnixNanos;
   /** grows with every report */
   readonly version: number;
@@ -206,11 +219,12 @@ export interface QueryPort {
   services(window: TimeWindow | null, options?: ServicesOptions): Promise<ServicesPage>;
   service(name: string, window: TimeWindow | null, language?: Language): Promise<ServiceJson | null>;
   graph(window: TimeWindow | null): Promise<GraphJson>;
-  /** Reads the traces of the window (and of the healthy time to compare with); of very many, an even choice by trace id. */
+  /** From sums by the minute: the first and last minute of both times count whole. */
   analyzeWindow(options: WindowReportOptions): Promise<WindowReport>;
   /** What the server noticed by itself, the newest first. */
   incidents(): readonly Incident[];
   incident(id: string): Incident | null;
+  lag(): AnalysisLag;
   /** Calls back with what happens to incidents from now on; the answer ends that. */
   onIncident(listener: (event: IncidentEvent) => void): () => void;
   /** Reads a bounded number of traces for this answer: what is wrong with the instrumentation costs nothing until asked. */

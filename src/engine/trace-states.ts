@@ -40,6 +40,9 @@ export class TraceStates {
   #version = new Uint32Array(256);
   #foldedAt = new Float64Array(256);
   #isFrozen = new Uint8Array(256);
+  #isLeftOut = new Uint8Array(256);
+  #settledRows = new Uint32Array(256);
+  #waitingRows = 0;
 
   constructor(limits: EngineLimits, nowMs: number) {
     this.#limits = limits;
@@ -54,6 +57,10 @@ export class TraceStates {
   /** Traces that wait to be folded. */
   get openCount(): number {
     return this.#openCount;
+  }
+  /** Rows that have arrived since their trace was last folded. */
+  get waitingRows(): number {
+    return this.#waitingRows;
   }
   /** Traces that had to be forgotten for lack of room. */
   get forgotten(): number {
@@ -75,6 +82,7 @@ export class TraceStates {
     if (this.#ids.size > sizeBefore) this.#begin(entry);
     this.#lastArrivalMs[entry] = nowMs;
     this.#arrivedRows[entry] = (this.#arrivedRows[entry] as number) + 1;
+    this.#waitingRows += 1;
     if (this.#isOpen[entry] === 1) return;
     this.#isOpen[entry] = 1;
     this.#openedMs[entry] = nowMs;
@@ -151,6 +159,20 @@ export class TraceStates {
     this.#isFrozen[entry] = 1;
   }
 
+  /** Whether windows are compared without what is folded of it. */
+  isLeftOut(entry: number): boolean {
+    return this.#isLeftOut[entry] === 1;
+  }
+  setLeftOut(entry: number, isLeftOut: boolean): void {
+    this.#isLeftOut[entry] = isLeftOut ? 1 : 0;
+  }
+
+  /** Of all rows that arrived, so many wait no longer: they are folded, or gone. */
+  settle(entry: number, rows: number): void {
+    this.#waitingRows -= rows - (this.#settledRows[entry] as number);
+    this.#settledRows[entry] = rows;
+  }
+
   /** The first `rows` rows were read, and showed nothing new. */
   noteRead(entry: number, rows: number): void {
     this.#readRows[entry] = rows;
@@ -209,6 +231,8 @@ export class TraceStates {
     if (entry >= this.#isOpen.length) this.#grow(entry + 1);
     this.#isOpen[entry] = 0;
     this.#arrivedRows[entry] = 0;
+    this.#isLeftOut[entry] = 0;
+    this.#settledRows[entry] = 0;
     this.#foldedRows[entry] = 0;
     this.#readRows[entry] = 0;
     this.#restUntilMs[entry] = 0;
@@ -229,6 +253,7 @@ export class TraceStates {
         this.#order[(this.#orderStart + count - 1) % this.#order.length] = entry;
         continue;
       }
+      this.settle(entry, this.#arrivedRows[entry] as number);
       this.#ids.remove(entry);
       this.#forgotten += 1;
       return;
@@ -260,5 +285,7 @@ export class TraceStates {
     this.#version = grow(this.#version, length);
     this.#foldedAt = grow(this.#foldedAt, length);
     this.#isFrozen = grow(this.#isFrozen, length);
+    this.#isLeftOut = grow(this.#isLeftOut, length);
+    this.#settledRows = grow(this.#settledRows, length);
   }
 }

@@ -3,7 +3,7 @@ import type { GraphJson, Language } from "../analysis/report.ts";
 import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
 import type { Clock, EngineStats, Incident, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
-import { usualTimeBefore } from "../engine/stored-windows.ts";
+import { usualTimeBefore } from "../engine/windows.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { resolveTime, type TimePoint } from "../model/time-point.ts";
@@ -354,7 +354,11 @@ const incidentsRoute = route({
   errors: ["bad_request"],
   handle: async ({ status, lang }, { query }) => {
     const incidents = query.incidents().filter((each) => status === null || each.status === status);
-    return jsonAnswer({ incidents: incidents.map((incident) => incidentJson(incident, lang)) });
+    const { seconds, spans, lookSeconds } = query.lag();
+    return jsonAnswer({
+      incidents: incidents.map((incident) => incidentJson(incident, lang)),
+      lag: { seconds, spans, look_seconds: lookSeconds },
+    });
   },
 });
 
@@ -550,7 +554,8 @@ function timesOf(start: TimePoint, end: TimePoint, clock: Clock, prefix = ""): T
 }
 
 function incidentJson(incident: Incident, lang: Language): Readonly<Record<string, unknown>> {
-  const { id, status, start, end, detected, updated, version, mergedInto, services, reports } = incident;
+  const { id, status, start, end, detected, delayMs, updated, version, mergedInto, services, reports } =
+    incident;
   const report = reports.get(lang);
   const [cause] = report?.root_cause_candidates ?? [];
   return {
@@ -559,6 +564,7 @@ function incidentJson(incident: Incident, lang: Language): Readonly<Record<strin
     start: formatTime(start),
     end: end === null ? null : formatTime(end),
     detected: formatTime(detected),
+    delay_seconds: delayMs / 1000,
     updated: formatTime(updated),
     version,
     merged_into: mergedInto,

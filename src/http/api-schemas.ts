@@ -107,6 +107,10 @@ const incidentFacts = {
   start: { ...time, description: "the first minute that was worse than usual" },
   end: orNull(time),
   detected: time,
+  delay_seconds: {
+    ...number,
+    description: "from its start, which is known to the minute, until it was opened",
+  },
   updated: time,
   version: { type: "integer", minimum: 1, description: "grows with every report" },
   merged_into: orNull(text),
@@ -331,7 +335,14 @@ export const schemas = {
   }),
   WindowReport: object(windowFacts),
   Incident: object(incidentFacts),
-  Incidents: object({ incidents: listOf(reference("Incident")) }),
+  Incidents: object({
+    incidents: listOf(reference("Incident")),
+    lag: {
+      ...object({ seconds: number, spans: count, look_seconds: orNull(number) }),
+      description:
+        "how far behind the analysis is: how late the next trace is, spans that wait, and since when nobody has looked",
+    },
+  }),
   IncidentReport: object({ ...incidentFacts, ...windowFacts }),
   Window: object({ from: time, to: time }),
   Advice: object({ sentence: text, kind: text, service: text, spans: spanIds }, { traces: listOf(traceId) }),

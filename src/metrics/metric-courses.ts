@@ -13,6 +13,7 @@ import {
 import { metricStaleNanos, plausibleShareMax } from "../model/scoring.ts";
 import { nameOfSender, peerKeysOf, type Sender, type SenderNames, senderOf } from "../model/sender.ts";
 import type { MetricPoint } from "../model/telemetry.ts";
+import type { TimeRange, UnixNanos } from "../model/time.ts";
 import {
   isSelected,
   labelsOf,
@@ -93,8 +94,27 @@ export class MetricRollup {
     }
   }
 
-  /** All courses, by service, instance, metric and labels. */
-  read(names: SenderNames): readonly MetricCourse[] {
+  /** Points that are kept. */
+  get pointCount(): number {
+    return this.#points;
+  }
+
+  /** What it takes in memory, roughly. */
+  get byteLength(): number {
+    return this.#points * pointBytes + this.#series.size * seriesBytes;
+  }
+
+  /** Forgets the points before a time, and series that have no other. */
+  dropBefore(time: UnixNanos): void {
+    for (const [key, { values }] of this.#series) {
+      this.#points -= values.dropBefore(Number(time));
+      if (values.length === 0) this.#series.delete(key);
+    }
+  }
+
+  /** All courses, by service, instance, metric and labels; with the points within some times only, where those are given. */
+  read(names: SenderNames, ranges: readonly TimeRange[] | null = null): readonly MetricCourse[] {
+    const within: Within = ranges?.map(({ from, to }) => [Number(from), Number(to)] as const) ?? null;
     const processes = new Map<string, { service: string; instance: string; series: CourseSeries[] }>();
     for (const series of this.#series.values()) {
       const service = nameOfSender(series.names, names);
@@ -108,7 +128,7 @@ export class MetricRollup {
     }
     return [...processes.values()]
       .flatMap(({ service, instance, series }) =>
-        [...resourceCourses(series), ...otherCourses(series)].map((course) => ({
+        [...resourceCourses(series, within), ...otherCourses(series, within)].map((course) => ({
           service,
           instance,
           ...course,
@@ -157,6 +177,20 @@ interface CourseSeries {
   readonly values: CourseValues;
 }
 
+/** First and last times of points that are asked for; null = all. */
+type Within = readonly (readonly [from: RoughNanos, to: RoughNanos])[] | null;
+
+/** Series of a process that say something together. */
+interface JoinedSeries {
+  readonly own: readonly CourseSeries[];
+  readonly limiting: readonly CourseSeries[];
+  readonly within: Within;
+}
+
+/** Rough sizes: of a point in three columns that double, and of a series with its key. */
+const pointBytes = 32;
+const seriesBytes = 1_500;
+
 type Course = Omit<MetricCourse, "service" | "instance">;
 
 function byIdentity(a: MetricCourse, b: MetricCourse): number {
@@ -181,7 +215,7 @@ function courseReadingOf(point: MetricPoint, rule: MetricRule | null): MetricRea
 }
 
 /** What is known of CPU, memory, pools and the like: of each the share of its limit, or what is used where no limit is known. */
-function resourceCourses(series: readonly CourseSeries[]): readonly Course[] {
+function resourceCourses(series: readonly CourseSeries[], within: Within): readonly Course[] {
   const courses: Course[] = [];
   for (const reading of resourceReadings) {
     const { resource, measures, limits } = reading;
@@ -195,9 +229,9 @@ function resourceCourses(series: readonly CourseSeries[]): readonly Course[] {
       const limiting = series.filter(
         (each) => each.rule !== null && limits.includes(each.rule.measure) && isOfPool(each),
       );
-      const shares = reading.shareOf === null ? [] : joinedPoints(own, limiting, reading.shareOf);
+      const shares = reading.shareOf === null ? [] : joinedPoints({ own, limiting, within }, reading.shareOf);
       const isShare = shares.length > 0;
-      const points = isShare ? shares : joinedPoints(own, [], reading.amountOf);
+      const points = isShare ? shares : joinedPoints({ own, limiting: [], within }, reading.amountOf);
       const kind = isShare ? "share" : "pressure";
       if (points.length > 0) courses.push({ metric: main.metric, labels: pool, resource, kind, points });
     }
@@ -212,11 +246,11 @@ function byImportance(measures: readonly Measure[]): (a: CourseSeries, b: Course
     place(a) - place(b) || (a.rule?.rank ?? 0) - (b.rule?.rank ?? 0) || (a.metric < b.metric ? -1 : 1);
 }
 
-function otherCourses(series: readonly CourseSeries[]): readonly Course[] {
+function otherCourses(series: readonly CourseSeries[], within: Within): readonly Course[] {
   return series
     .filter(({ rule }) => rule === null)
     .map(({ metric, labels, isUtilisation: isRatio, values }) => {
-      const points = values.read().map(({ time, value, seconds, isGrowth }) => ({
+      const points = values.read(within).map(({ time, value, seconds, isGrowth }) => ({
         time,
         value: isGrowth ? (value * 60) / seconds : value,
       }));
@@ -237,12 +271,11 @@ function otherCourses(series: readonly CourseSeries[]): readonly Course[] {
  * the others.
  */
 function joinedPoints(
-  own: readonly CourseSeries[],
-  limiting: readonly CourseSeries[],
+  { own, limiting, within }: JoinedSeries,
   read: (values: InstanceValues) => number | null,
 ): readonly CoursePoint[] {
   const events = [...own, ...limiting]
-    .flatMap((series) => series.values.read().map((value) => ({ series, value })))
+    .flatMap((series) => series.values.read(within).map((value) => ({ series, value })))
     .sort((a, b) => a.value.time - b.value.time);
   const isOwn = new Set(own);
   const latest = new Map<CourseSeries, CourseValue>();
@@ -303,9 +336,28 @@ class CourseValues {
     this.#length = at + 1;
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Answers how many points went. */
+  dropBefore(time: RoughNanos): number {
+    let kept = 0;
+    for (let at = 0; at < this.#length; at += 1) {
+      if (this.#timeAt(at) < time) continue;
+      this.#times[kept] = this.#timeAt(at);
+      this.#values[kept] = this.#valueAt(at);
+      if (this.#starts !== null) this.#starts[kept] = this.#starts[at] as number;
+      kept += 1;
+    }
+    const gone = this.#length - kept;
+    this.#length = kept;
+    return gone;
+  }
+
   /** In order of time. The first point of what counts is missing: nothing says what it was before. */
-  read(): readonly CourseValue[] {
-    const order = this.#order();
+  read(within: Within): readonly CourseValue[] {
+    const order = this.#order(within);
     if (this.#kind === "level")
       return order.map((at) => ({
         time: this.#timeAt(at),
@@ -322,8 +374,12 @@ class CourseValues {
   }
 
   /** Of points at one time the highest counts, so that their order of arrival does not. */
-  #order(): readonly number[] {
-    const order = Array.from({ length: this.#length }, (_, at) => at);
+  #order(within: Within): readonly number[] {
+    const order: number[] = [];
+    for (let at = 0; at < this.#length; at += 1) {
+      const time = this.#timeAt(at);
+      if (within === null || within.some(([from, to]) => time >= from && time <= to)) order.push(at);
+    }
     order.sort((a, b) => this.#timeAt(a) - this.#timeAt(b) || this.#valueAt(b) - this.#valueAt(a));
     return order.filter((at, i) => i === 0 || this.#timeAt(at) !== this.#timeAt(order[i - 1] as number));
   }

@@ -16,6 +16,7 @@ import { decodeSpans } from "../otlp/decode-body.ts";
 import { decodeOneTrace } from "../otlp/protobuf-traces.ts";
 import type { RowRef } from "../trace/trace.ts";
 import { DecodedCache } from "./decoded-cache.ts";
+import { KeptTraces } from "./kept-traces.ts";
 import { SummaryColumns } from "./summary-columns.ts";
 
 export interface MemoryStoreLimits {
@@ -25,12 +26,15 @@ export interface MemoryStoreLimits {
   readonly tracesMax: number;
   /** Decoded bodies kept at hand; the least recently read goes first. */
   readonly decodedBytesMax: number;
+  /** Traces that stay when their bodies go; those that were kept longest go first. */
+  readonly keptBytesMax: number;
 }
 
 export const defaultMemoryStoreLimits: MemoryStoreLimits = {
   bytesMax: 512 * 1024 * 1024,
   tracesMax: 1_000_000,
   decodedBytesMax: 256 * 1024 * 1024,
+  keptBytesMax: 32 * 1024 * 1024,
 };
 
 /**
@@ -71,6 +75,7 @@ class MemoryStore implements TelemetryStore {
   #evictedBodies = 0;
   #evictedTraces = 0;
   readonly #tables: DecodedCache;
+  readonly #kept: KeptTraces;
   readonly #traceIds = new TraceIdTable();
   readonly #postings = new Postings();
   readonly #summaries = new SummaryColumns(this.#traceIds);
@@ -84,6 +89,7 @@ class MemoryStore implements TelemetryStore {
   constructor(limits: MemoryStoreLimits) {
     this.#limits = limits;
     this.#tables = new DecodedCache(limits.decodedBytesMax);
+    this.#kept = new KeptTraces(limits.keptBytesMax);
   }
 
   append(received: ReceivedBody, decoded: Decoded): Promise<void> {
@@ -92,6 +98,16 @@ class MemoryStore implements TelemetryStore {
   }
 
   async readTrace(traceId: TraceId): Promise<readonly RowRef[]> {
+    const rows = await this.#readBodies(traceId);
+    const kept = this.#kept.read(traceId);
+    return kept.length > rows.length ? kept : rows;
+  }
+
+  async keepTraces(traceIds: readonly TraceId[]): Promise<void> {
+    for (const traceId of traceIds) this.#kept.put(traceId, await this.readTrace(traceId));
+  }
+
+  async #readBodies(traceId: TraceId): Promise<readonly RowRef[]> {
     const words = wordsOfHex(traceId);
     const entry = this.#traceIds.find(words, 0);
     if (entry < 0) return [];
@@ -127,28 +143,6 @@ class MemoryStore implements TelemetryStore {
     return rows;
   }
 
-  async *readTables(traceIds: readonly TraceId[]): AsyncIterable<SpanTable> {
-    const sequences = new Set<number>();
-    for (const traceId of traceIds) {
-      const entry = this.#traceIds.find(wordsOfHex(traceId), 0);
-      if (entry < 0) continue;
-      for (let at = this.#firstPosting[entry] as number; at !== none; at = this.#postings.next(at))
-        sequences.add(this.#postings.sequence(at));
-    }
-    let decodedBytes = 0;
-    for (const sequence of [...sequences].sort((a, b) => a - b)) {
-      const received = this.#bodies.get(sequence)?.received;
-      if (received === undefined) continue;
-      const known = this.#tables.get(sequence);
-      if (known === undefined) decodedBytes += received.body.length;
-      // not put at hand: one question about an hour would push out what is asked for all the time
-      yield known ?? decodeSpans(received.encoding, received.body).table;
-      if (decodedBytes <= sliceBytes) continue;
-      await nextTurn();
-      decodedBytes = 0;
-    }
-  }
-
   putSummary(summary: TraceSummary): Promise<void> {
     const entry = this.#traceIds.find(wordsOfHex(summary.traceId), 0);
     if (entry >= 0) this.#summaries.put(entry, summary);
@@ -166,11 +160,15 @@ class MemoryStore implements TelemetryStore {
       traces: this.#traceIds.size,
       evictedBodies: this.#evictedBodies,
       evictedTraces: this.#evictedTraces,
+      keptTraces: this.#kept.size,
+      keptBytes: this.#kept.bytes,
+      evictedKeptTraces: this.#kept.evicted,
     };
   }
 
   close(): Promise<void> {
     this.#tables.clear();
+    this.#kept.clear();
     return Promise.resolve();
   }
 

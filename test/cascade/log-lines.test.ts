@@ -41,7 +41,7 @@ function rollupOf(records: Iterable<LogRecord>): LogRollup {
 const names = { directory: new ServiceDirectory(), isKnown: () => false };
 
 function read(records: Iterable<LogRecord>, ranges: readonly TimeRange[] | null = null): LogLines {
-  return rollupOf(records).read({ ...names, ranges });
+  return rollupOf(records).read({ ...names, ranges, level: 0 });
 }
 
 test("lines are found by trace, in order of time, joined to their spans", () => {
@@ -108,19 +108,24 @@ test("services are called as spans call them, also where only the pod is known",
     record({ time: nanos(1), resource: resource({ "service.name": "cart", "service.namespace": "us" }) }),
     record({ time: nanos(2), resource: resource({ "k8s.pod.name": "cart-1" }) }),
   ]);
-  const { byTrace } = rollup.read({ directory, isKnown: (name) => name.endsWith("cart"), ranges: null });
+  const { byTrace } = rollup.read({
+    directory,
+    isKnown: (name) => name.endsWith("cart"),
+    ranges: null,
+    level: 0,
+  });
   expect([...byTrace.values()].flat().map(({ service }) => service)).toEqual(["us/cart", "eu/cart"]);
 });
 
 test("records without a trace id are counted, not kept", () => {
   const rollup = rollupOf([record({ traceId: "" }), record()]);
-  expect([rollup.linesWithoutTrace, rollup.read({ ...names, ranges: null }).lines]).toEqual([1, 1]);
+  expect([rollup.linesWithoutTrace, rollup.read({ ...names, ranges: null, level: 0 }).lines]).toEqual([1, 1]);
 });
 
 test("a trace of endless lines is left out as a whole", () => {
   const endless = Array.from({ length: logLinesPerTraceMax + 5 }, (_, i) => record({ time: nanos(i + 1) }));
   const rollup = rollupOf([...endless, record({ traceId: traceId(2) })]);
-  expect([...rollup.read({ ...names, ranges: null }).byTrace.keys()]).toEqual([traceId(2)]);
+  expect([...rollup.read({ ...names, ranges: null, level: 0 }).byTrace.keys()]).toEqual([traceId(2)]);
   expect(rollup.droppedLines).toBe(endless.length);
 });
 
@@ -135,7 +140,7 @@ test("of too many lines whole traces are kept, the same ones in whatever order",
     forth.add(linesOf(i));
     back.add(linesOf(traces - 1 - i));
   }
-  const [one, other] = [forth, back].map((rollup) => rollup.read({ ...names, ranges: null }));
+  const [one, other] = [forth, back].map((rollup) => rollup.read({ ...names, ranges: null, level: 0 }));
   expect(one?.lines).toBeLessThanOrEqual(logLinesMax);
   expect(one?.lines).toBeGreaterThan(logLinesMax / 4);
   expect(forth.droppedLines).toBe(traces * 8 - (one?.lines ?? 0));

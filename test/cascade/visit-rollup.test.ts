@@ -55,3 +55,20 @@ test("of more visits than there is room for, some traces are kept whole, the sam
   expect(kept[1]).toEqual(kept[0]);
   expect(kept[0]?.length).toBeGreaterThan(10);
 });
+
+test("a trace that would take the room of all others is left out, and counted until it is taken back", () => {
+  const small = traceOf("web GET 0..9ms id=1");
+  const large = traceOf(
+    ["web GET 0..9ms id=1", ...Array.from({ length: 9 }, (_, i) => `  cart GET 1..2ms id=${i + 2}`)].join(
+      "\n",
+    ),
+  );
+  const rollup = new VisitRollup({ joinsLogs: false, capacity: 100, traceVisitsMax: 5 });
+  const idOf = (id: number) => id.toString(16).padStart(32, "0") as typeof small.traceId;
+  rollup.add({ ...small, traceId: idOf(1) }, callsOf(small));
+  const added = { ...large, traceId: idOf(2) };
+  rollup.add(added, callsOf(large));
+  expect(rollup.read(directoryOf([]))).toMatchObject({ traceIds: [idOf(1)], omittedTraces: 1 });
+  rollup.remove(added);
+  expect(rollup.read(directoryOf([])).omittedTraces).toBe(0);
+});

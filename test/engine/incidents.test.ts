@@ -1,5 +1,9 @@
 import { expect, test } from "vitest";
 import type { Incident, IncidentEvent } from "../../src/engine/ports.ts";
+import type { TraceId } from "../../src/model/ids.ts";
+import { rawNaming } from "../../src/model/service-directory.ts";
+import { assembleEpisodes } from "../../src/trace/episodes.ts";
+import { durationOf } from "../../src/trace/trace.ts";
 import { goOn } from "./incident-traffic.ts";
 import { type Live, live } from "./live.ts";
 
@@ -35,13 +39,38 @@ test("what fails is noticed within two minutes, named, and closed when it is ove
   expect(server.faults).toEqual([]);
 });
 
-test("a database that becomes slow is noticed though nothing fails", async () => {
-  const server = live();
+test("a database that becomes slow is noticed though nothing fails, with traces that show it", async () => {
+  const server = live({}, { tracesMax: 150 });
   await goOn(server, 20);
+  const begin = server.clock.unixNanos();
   await goOn(server, 3, { dbMs: 90 });
   const [incident] = server.engine.incidents();
   expect(incident?.status).toBe("open");
   expect(causeOf(incident)).toBe("items");
+  expect(incident?.start).toBeGreaterThan(begin - 60_000_000_000n);
+  expect(incident?.delayMs).toBe(Number((incident?.detected ?? 0n) - (incident?.start ?? 0n)) / 1e6);
+  // the incident's own time has gone from the store, but not what shows it
+  await goOn(server, 6);
+  const ids = incident?.reports.get("en")?.exemplar_trace_ids ?? [];
+  expect(ids.length).toBeGreaterThan(0);
+  for (const id of ids) {
+    const [trace] = assembleEpisodes((await server.engine.readTrace(id as TraceId)) ?? [], rawNaming, {
+      spansMax: 100,
+    });
+    expect(Math.max(...(trace?.spans ?? []).map(durationOf))).toBeGreaterThan(90e6);
+  }
+});
+
+test("how far the analysis is behind what has arrived is told", async () => {
+  const server = live();
+  await server.send("web GET /cart 0..9ms server trace=1\n  web read 1..2ms trace=1");
+  expect(server.engine.lag()).toEqual({ seconds: 0, spans: 2, lookSeconds: null });
+  server.clock.nowMs += 10_000;
+  expect(server.engine.lag().seconds).toBeGreaterThan(7);
+  await server.wait(0);
+  await server.engine.lookForIncidents();
+  server.clock.nowMs += 5_000;
+  expect(server.engine.lag()).toMatchObject({ spans: 0, lookSeconds: 5 });
 });
 
 test("two faults in systems that do not call each other are two incidents", async () => {
@@ -88,12 +117,19 @@ test("what cannot be told from chance yet is looked into again, and found", asyn
 });
 
 test("what stays unconfirmed is looked into less and less often", async () => {
-  // the traces of the time before are gone, so there is nothing to compare with
-  const server = live({}, { tracesMax: 150 });
+  // of so few visits nothing can be told from chance
+  const server = live({ windowVisitsMax: 10 });
   await goOn(server, 20);
-  await goOn(server, 10, { cartFails: true });
+  await goOn(server, 10, { tailMs: 90 });
   expect(server.engine.incidents()).toEqual([]);
   const lookedInto = server.engine.stats()["incidents_unconfirmed_total"];
   expect(lookedInto).toBeGreaterThanOrEqual(3);
   expect(lookedInto).toBeLessThanOrEqual(9);
+});
+
+test("an incident is named though the traces of the time before are gone", async () => {
+  const server = live({}, { tracesMax: 150 });
+  await goOn(server, 20);
+  await goOn(server, 2, { cartFails: true });
+  expect(causeOf(server.engine.incidents()[0])).toBe("cart");
 });

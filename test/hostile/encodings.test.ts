@@ -9,7 +9,6 @@ import { collect, streamOf } from "../formats/sources.ts";
 import { otlpServer } from "../http/otlp-server.ts";
 import { rowsOf, tableOf } from "../notation.ts";
 import { messageType, oracleEncode, reorderFields } from "../otlp/protobuf-oracle.ts";
-import { isThorough } from "../runs.ts";
 import { attribute, bothWays, json, protobuf, request, spans } from "./both-ways.ts";
 import { cpuMsSince } from "./cpu-time.ts";
 
