@@ -109,10 +109,12 @@ test("what is over longest is forgotten first", async () => {
 });
 
 test("what cannot be told from chance yet is looked into again, and found", async () => {
-  const server = live();
+  const server = live({ windowVisitsMax: 100 });
   await goOn(server, 20);
-  await goOn(server, 4, { tailMs: 90 });
+  await goOn(server, 2, { tailMs: 90 });
   expect(server.engine.stats()["incidents_unconfirmed_total"]).toBeGreaterThan(0);
+  expect(server.engine.incidents()).toEqual([]);
+  await goOn(server, 4, { dbMs: 90 });
   expect(causeOf(server.engine.incidents()[0])).toBe("items");
 });
 
