@@ -11,9 +11,9 @@ import { decodeBody } from "../../src/otlp/decode-body.ts";
 import { assembleEpisodes } from "../../src/trace/episodes.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
+import { live } from "../engine/live.ts";
+import { type CaseTraffic, caseTraffic, play } from "../engine/simulated-traffic.ts";
 import { runs } from "../runs.ts";
-import { live } from "./live.ts";
-import { type CaseTraffic, caseTraffic, play } from "./simulated-traffic.ts";
 
 const kinds = ["latency", "error", "missing_step", "error_in_body"] as const;
 
