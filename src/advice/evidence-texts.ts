@@ -5,7 +5,14 @@ import { traceBars, windowBars } from "../model/scoring.ts";
 import type { SpanError } from "../trace/semantics.ts";
 import { contrastText, goneText } from "./contrast-texts.ts";
 import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";
-import { slowerText, stopText, symptomText, troublesText } from "./population-texts.ts";
+import {
+  slowerClaim,
+  slowerText,
+  stopText,
+  symptomClaim,
+  symptomText,
+  troublesText,
+} from "./population-texts.ts";
 import type { Language } from "./structural-texts.ts";
 
 /** A fact as reports show it: the sentence, and what was measured (ms, ratio or count, as the sentence says). */
@@ -97,7 +104,11 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
     case "stops_after":
       return stopText(fact, ko);
     case "metric_rise":
-      return { statement: metricText(fact, ko), value: fact.after, baseline: fact.before };
+      return {
+        statement: `${metricClaim(fact, ko)} (robust z ${fact.z.toFixed(1)})`,
+        value: fact.after,
+        baseline: fact.before,
+      };
     case "only_where":
       return contrastText(fact, ko);
     case "gone_instance":
@@ -110,6 +121,14 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
         value: fact.orphans,
       };
   }
+}
+
+/** What a fact says, for a verdict: without the figures that it rests on. */
+function claimText(fact: EvidenceFact, language: Language): string {
+  const ko = language === "ko";
+  if (fact.kind === "became_slower") return slowerClaim(fact, ko);
+  if (fact.kind === "symptom") return symptomClaim(fact, ko);
+  return fact.kind === "metric_rise" ? metricClaim(fact, ko) : factText(fact, language).statement;
 }
 
 /** "usually 6 ms", or what can be said where half of the requests may be slow. */
@@ -317,18 +336,17 @@ const resourceWords: Readonly<Record<Resource, ResourceWords>> = {
 };
 
 /** "CPU of cart-1 rises from 20 % to 72 % of its limit (robust z 35.1)" */
-function metricText(fact: Extract<EvidenceFact, { kind: "metric_rise" }>, ko: boolean): string {
-  const { metric, resource, instance, isShare, before, after, z } = fact;
+function metricClaim(fact: Extract<EvidenceFact, { kind: "metric_rise" }>, ko: boolean): string {
+  const { metric, resource, instance, isShare, before, after } = fact;
   const words = isShare && resource !== null ? resourceWords[resource][ko ? "ko" : "en"] : [metric, ""];
   const [name = "", whole = ""] = words;
   const [from, to] = [before, after].map(isShare ? formatPercent : formatAmount);
-  const test = `(robust z ${z.toFixed(1)})`;
   if (ko) {
     const whose = instance === "" ? "" : `${instance}의 `;
-    return `${whose}${name} 수치가 ${whole === "" ? "" : `${whole} `}${from}에서 ${to}(으)로 상승 ${test}`;
+    return `${whose}${name} 수치가 ${whole === "" ? "" : `${whole} `}${from}에서 ${to}(으)로 상승`;
   }
   const whose = instance === "" ? "" : ` of ${instance}`;
-  return `${name}${whose} rises from ${from} to ${to}${whole === "" ? "" : ` ${whole}`} ${test}`;
+  return `${name}${whose} rises from ${from} to ${to}${whole === "" ? "" : ` ${whole}`}`;
 }
 
 interface FailureWords {
@@ -580,7 +598,7 @@ export function windowVerdict(
         ? `요청 ${all}건이 실패나 눈에 띄는 지연 없이 평소와 다름`
         : `${all} requests went another way than usual, without failing or taking noticeably longer`,
     );
-  const why = first.evidence[0] === undefined ? "" : ` - ${factText(first.evidence[0], language).statement}`;
+  const why = first.evidence[0] === undefined ? "" : ` - ${claimText(first.evidence[0], language)}`;
   const cause = `${certainty(confidence, windowBars, ko)}: ${first.service} (${kindText(first.kind, language)})${why}`;
   return `${what.join(ko ? ", " : "; ")}. ${cause}.`;
 }

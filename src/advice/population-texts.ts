@@ -6,7 +6,6 @@ import { formatCount, formatDuration, formatPercent } from "./format-duration.ts
 
 /** What became slower, how much of it, and the part that did most: medians, and how many calls they are of. */
 export function slowerText(fact: SlowerFact, ko: boolean): FactText {
-  const added = formatDuration(fact.addedNanos);
   const [before, after] = [formatDuration(fact.beforeNanos), formatDuration(fact.afterNanos)];
   const counts = `${formatCount(fact.before)} → ${formatCount(fact.after)}`;
   const largest = largestText(fact);
@@ -18,14 +17,20 @@ export function slowerText(fact: SlowerFact, ko: boolean): FactText {
         : `median ${before} → ${after}, ${counts} times`
       : tailText(fact.tail, ko);
   const z = `z ${fact.z.toFixed(1)}`;
-  const statement = ko
-    ? `${roleText(fact, ko)} 요청당 ${added} 증가 (계열 ${parts}개 지연; 가장 큰 것은 ${largest}: ${change}, ${z})`
-    : `${roleText(fact, ko)} ${added} to each request (${parts} series slower; largest ${largest}: ${change}, ${z})`;
+  const details = ko
+    ? `계열 ${parts}개 지연; 가장 큰 것은 ${largest}: ${change}, ${z}`
+    : `${parts} series slower; largest ${largest}: ${change}, ${z}`;
   return {
-    statement,
+    statement: `${slowerClaim(fact, ko)} (${details})`,
     value: fact.afterNanos / 1_000_000,
     baseline: fact.beforeNanos / 1_000_000,
   };
+}
+
+/** The same without what it rests on. */
+export function slowerClaim(fact: SlowerFact, ko: boolean): string {
+  const added = formatDuration(fact.addedNanos);
+  return ko ? `${roleText(fact, ko)} 요청당 ${added} 증가` : `${roleText(fact, ko)} ${added} to each request`;
 }
 
 function tailText({ limitNanos, before, after }: Tail, ko: boolean): string {
@@ -49,21 +54,26 @@ function largestText({ role, caller, callee, operation }: SlowerFact): string {
 
 /** What visits show more or less often, with both counts. */
 export function symptomText(fact: SymptomFact, ko: boolean): FactText {
-  const { operation, before, after, g, leaf } = fact;
-  const shares = `${shareText(before)} → ${shareText(after)}`;
-  const often = ko ? (g > 0 ? "증가" : "감소") : g > 0 ? "more often" : "less often";
+  const { before, after, g, leaf } = fact;
   const below = ko
     ? `하위에 증상 없음 ${formatPercent(leaf)}`
     : `${formatPercent(leaf)} without a symptom below`;
-  const where = operation === "*" ? "" : ko ? `${operation}에서 ` : ` in ${operation}`;
-  const strength = `G ${Math.abs(g).toFixed(0)}`;
   return {
-    statement: ko
-      ? `${where}${labelText(fact, ko)} ${often}: ${shares} (${strength}, ${below})`
-      : `${labelText(fact, ko)} ${often}${where}: ${shares} (${strength}, ${below})`,
+    statement: `${symptomClaim(fact, ko)} (G ${Math.abs(g).toFixed(0)}, ${below})`,
     value: shareOf(after),
     baseline: shareOf(before),
   };
+}
+
+/** The same without what it rests on. */
+export function symptomClaim(fact: SymptomFact, ko: boolean): string {
+  const { operation, before, after, g } = fact;
+  const shares = `${shareText(before)} → ${shareText(after)}`;
+  const often = ko ? (g > 0 ? "증가" : "감소") : g > 0 ? "more often" : "less often";
+  const where = operation === "*" ? "" : ko ? `${operation}에서 ` : ` in ${operation}`;
+  return ko
+    ? `${where}${labelText(fact, ko)} ${often}: ${shares}`
+    : `${labelText(fact, ko)} ${often}${where}: ${shares}`;
 }
 
 function labelText({ label, name, callee, service }: SymptomFact, ko: boolean): string {
