@@ -211,14 +211,16 @@ export function studyWindow(
   options: Omit<WindowOptions, "language">,
 ): WindowStudy {
   const { scope } = window;
-  const evidence = windowEvidence({
+  const found = windowEvidence({
     ...otherSignals(window, baseline),
     window,
     baseline,
     graph: scope.graph,
     isFailing: (service) => (scope.red.service(service)?.cell.errorRatio ?? 0) > errorRatioMax,
   });
-  const { candidates, requests } = evidence;
+  const remedies = remediesOf(found.candidates, window, baseline);
+  const candidates = found.candidates.map((candidate) => withOverload(candidate, remedies));
+  const evidence = { ...found, candidates };
   const suffering = bySuffering(evidence.entries);
   const failedService = options.failedService ?? suffering[0]?.entry.service ?? "";
   const own = { red: scope.red, graph: scope.graph };
@@ -229,8 +231,8 @@ export function studyWindow(
     suffering,
     structural: structuralAnalysis({ traceId: "", failedService, own, scope }),
     failedService,
-    reach: reachJson(suffering, { candidates, window, baseline, requests }),
-    remedies: remediesOf(candidates, window, baseline),
+    reach: reachJson(suffering, { candidates, window, baseline, requests: evidence.requests }),
+    remedies,
     exemplarTraceIds: exemplarsInAll(candidates, window),
     asked: options.window,
     chosenBaseline: options.chosenBaseline,
@@ -294,6 +296,13 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
 function strongOf(candidates: readonly Candidate[]): readonly Candidate[] {
   const scoreMin = adviceRule.scoreShareMin * (candidates[0]?.score ?? 0);
   return candidates.filter(({ score }) => score >= scoreMin);
+}
+
+/** What is slow, or short of something, because more is asked of it than before is overloaded. */
+function withOverload(candidate: Candidate, remedies: readonly Remedy[]): Candidate {
+  const isShort = candidate.kind === "latency" || candidate.kind === "saturation";
+  const isAskedMore = remedies.some(({ kind, about }) => kind === "capacity" && about === candidate.service);
+  return isShort && isAskedMore ? { ...candidate, kind: "overload" } : candidate;
 }
 
 function remediesOf(

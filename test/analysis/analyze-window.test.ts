@@ -106,6 +106,16 @@ test("the service that slower requests wait longer for is the cause", () => {
   expect(report.verdict).toContain("web GET /cart became 40 ms slower");
 });
 
+test("what is slow because more is asked of it is overloaded, and slow work where the load is as before", () => {
+  const slow = (everyMs: number): WindowReport =>
+    reportOf(
+      windowOf(200, (i) => request(i * (everyMs / 1000), { dbMs: 60 })),
+      healthy,
+    );
+  expect(slow(250).root_cause_candidates[0]).toMatchObject({ service: "orders", kind: "overload" });
+  expect(slow(1000).root_cause_candidates[0]).toMatchObject({ service: "orders", kind: "latency" });
+});
+
 test("failures hidden from users are a finding where their service is unhealthy by itself", () => {
   const hidden = (every: number) =>
     windowOf(200, (i) =>
