@@ -1,4 +1,10 @@
-import type { Candidate, ContrastFact, EvidenceFact, MarkedValue } from "../cascade/candidate.ts";
+import type {
+  Candidate,
+  ContrastFact,
+  EvidenceFact,
+  MarkedValue,
+  MetricRiseFact,
+} from "../cascade/candidate.ts";
 import { metricRuleOf } from "../model/metric-names.ts";
 import { adviceRule } from "../model/scoring.ts";
 import type { Advice } from "./advice.ts";
@@ -89,11 +95,7 @@ export function adviceOnGoneInstance(
 }
 
 /** What runs short, where it is near its limit, and what is known to mean waiting; null where the figure suggests nothing. */
-export function adviceOnMetric(
-  { service }: Candidate,
-  fact: Extract<EvidenceFact, { kind: "metric_rise" }>,
-  ko: boolean,
-): Advice | null {
+export function adviceOnMetric({ service }: Candidate, fact: MetricRiseFact, ko: boolean): Advice | null {
   const { metric, resource, instance, isShare, before, after } = fact;
   const shortage = isShare ? resource : measureOf(metric);
   const words = shortage === null ? undefined : shortageWords[shortage];

@@ -1,4 +1,10 @@
-import type { Candidate, CauseKind, CertaintyBars, EvidenceFact } from "../cascade/candidate.ts";
+import type {
+  Candidate,
+  CauseKind,
+  CertaintyBars,
+  EvidenceFact,
+  MetricRiseFact,
+} from "../cascade/candidate.ts";
 import type { UsualTime } from "../cascade/usual.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import { traceBars, windowBars } from "../model/scoring.ts";
@@ -336,16 +342,18 @@ const resourceWords: Readonly<Record<Resource, ResourceWords>> = {
 };
 
 /** "CPU of cart-1 rises from 20 % to 72 % of its limit (robust z 35.1)" */
-function metricClaim(fact: Extract<EvidenceFact, { kind: "metric_rise" }>, ko: boolean): string {
-  const { metric, resource, instance, isShare, before, after } = fact;
+function metricClaim(fact: MetricRiseFact, ko: boolean): string {
+  const { metric, resource, instance, alike, isShare, before, after } = fact;
   const words = isShare && resource !== null ? resourceWords[resource][ko ? "ko" : "en"] : [metric, ""];
   const [name = "", whole = ""] = words;
   const [from, to] = [before, after].map(isShare ? formatPercent : formatAmount);
   if (ko) {
-    const whose = instance === "" ? "" : `${instance}의 `;
+    const others = alike === 0 ? "" : ` 외 ${alike}개`;
+    const whose = instance === "" ? "" : `${instance}${others}의 `;
     return `${whose}${name} 수치가 ${whole === "" ? "" : `${whole} `}${from}에서 ${to}(으)로 상승`;
   }
-  const whose = instance === "" ? "" : ` of ${instance}`;
+  const others = alike === 0 ? "" : ` and ${alike} ${alike === 1 ? "other" : "others"}`;
+  const whose = instance === "" ? "" : ` of ${instance}${others}`;
   return `${name}${whose} rises from ${from} to ${to}${whole === "" ? "" : ` ${whole}`}`;
 }
 

@@ -185,22 +185,7 @@ export type EvidenceFact =
       readonly before: Share;
       readonly after: Share;
     }
-  | {
-      /** a metric of one process that is higher than in the healthy time */
-      readonly kind: "metric_rise";
-      readonly metric: string;
-      /** null = of no resource that is known by name */
-      readonly resource: Resource | null;
-      /** "" = unknown */
-      readonly instance: string;
-      /** whether figures are shares of a limit, 1 = all of it; else counts are per minute */
-      readonly isShare: boolean;
-      /** medians */
-      readonly before: number;
-      readonly after: number;
-      /** the rise in robust standard deviations */
-      readonly z: number;
-    }
+  | MetricRiseFact
   | ContrastFact
   | {
       /** one process of a service answers hardly any of its requests any more, and none has taken its place */
@@ -239,6 +224,25 @@ export interface SlowerFact {
   /** where only few are slower, and the medians say nothing */
   readonly tail: Tail | null;
   /** of the rank test; of a tail, the root of the likelihood ratio */
+  readonly z: number;
+}
+
+/** A metric of a process that is higher than in the healthy time. */
+export interface MetricRiseFact {
+  readonly kind: "metric_rise";
+  readonly metric: string;
+  /** null = of no resource that is known by name */
+  readonly resource: Resource | null;
+  /** "" = unknown */
+  readonly instance: string;
+  /** other processes of the service at which it rose by at least half as much */
+  readonly alike: number;
+  /** whether figures are shares of a limit, 1 = all of it; else counts are per minute */
+  readonly isShare: boolean;
+  /** medians */
+  readonly before: number;
+  readonly after: number;
+  /** the rise in robust standard deviations */
   readonly z: number;
 }
 

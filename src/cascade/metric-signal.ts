@@ -13,10 +13,11 @@ import {
   metricPointsMin,
   metricScaleMin,
   metricTestMin,
+  mostly,
   shareRiseMin,
 } from "../model/scoring.ts";
 import type { TimeRange } from "../model/time.ts";
-import type { EvidenceFact } from "./candidate.ts";
+import type { MetricRiseFact } from "./candidate.ts";
 import type { SignalFinding, SignalFindings } from "./signals.ts";
 
 /** The metrics that there are about a window. */
@@ -123,21 +124,37 @@ function findingOf(service: string, rises: readonly Rise[]): SignalFinding {
   const sorted = rises.toSorted(
     (a, b) => b.strength - a.strength || (keyOf(a.course) < keyOf(b.course) ? -1 : 1),
   );
-  const [first] = sorted;
+  const ofProcesses = new Map<string, Rise[]>();
+  for (const rise of sorted) mapEntry(ofProcesses, serviceKeyOf(rise.course), () => []).push(rise);
+  const facts = [...ofProcesses.values()].map(factOf);
+  const [first] = facts;
   return {
     service,
-    strength: first?.strength ?? 0,
+    strength: sorted[0]?.strength ?? 0,
     kind: "saturation",
     operation: null,
-    instance: first === undefined || first.course.instance === "" ? null : first.course.instance,
+    instance: first === undefined || first.instance === "" || first.alike > 0 ? null : first.instance,
     edge: null,
-    evidence: sorted.slice(0, factCountMax).map(factOf),
+    evidence: facts.slice(0, factCountMax),
   };
 }
 
-function factOf({ course, before, after, z }: Rise): EvidenceFact {
+/** `rises` = of one metric at the processes of a service, the strongest first. */
+function factOf(rises: readonly Rise[]): MetricRiseFact {
+  const [{ course, before, after, z, strength }] = rises as readonly [Rise];
   const { metric, resource, instance, kind } = course;
-  return { kind: "metric_rise", metric, resource, instance, isShare: kind === "share", before, after, z };
+  const alike = rises.filter((other) => other.strength >= mostly * strength).length - 1;
+  return {
+    kind: "metric_rise",
+    metric,
+    resource,
+    instance,
+    alike,
+    isShare: kind === "share",
+    before,
+    after,
+    z,
+  };
 }
 
 /** What was usual for each process. */

@@ -3,7 +3,7 @@ import { adviceFor } from "../../src/advice/advice.ts";
 import { analyzeTrace } from "../../src/analysis/analyze-trace.ts";
 import { analyzeWindow, WindowRollup, type WindowSums } from "../../src/analysis/analyze-window.ts";
 import type { AdviceJson } from "../../src/analysis/report.ts";
-import type { Candidate, EvidenceFact } from "../../src/cascade/candidate.ts";
+import type { Candidate, MetricRiseFact } from "../../src/cascade/candidate.ts";
 import { directoryOf, tableOf, traceOf } from "../notation.ts";
 import { rawTracesOf, rollupOf } from "../scopes.ts";
 import { tracesText } from "../visit-sums.ts";
@@ -242,10 +242,7 @@ web    POST /order 0..20ms  server TRACE
 });
 
 describe("a metric", () => {
-  const rise = (
-    metric: string,
-    figures: Partial<Extract<EvidenceFact, { kind: "metric_rise" }>>,
-  ): Candidate => ({
+  const rise = (metric: string, figures: Partial<MetricRiseFact>): Candidate => ({
     service: "cart",
     kind: "saturation",
     score: 1,
@@ -258,6 +255,7 @@ describe("a metric", () => {
         metric,
         resource: null,
         instance: "cart-1",
+        alike: 0,
         isShare: false,
         before: 1,
         after: 9,

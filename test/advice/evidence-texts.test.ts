@@ -239,7 +239,7 @@ describe("what a fact says", () => {
     );
   });
   test("a metric that rose, as a share of what there is of it", () => {
-    const rise = { kind: "metric_rise", metric: "x.cpu", instance: "cart-1", z: 35.07 } as const;
+    const rise = { kind: "metric_rise", metric: "x.cpu", instance: "cart-1", alike: 0, z: 35.07 } as const;
     checkTexts(
       { ...rise, resource: "cpu", isShare: true, before: 0.2, after: 0.72 },
       "CPU of cart-1 rises from 20 % to 72 % of its limit (robust z 35.1)",
@@ -252,11 +252,22 @@ describe("what a fact says", () => {
     );
   });
   test("a metric that rose, as it was sent", () => {
-    const queue = { kind: "metric_rise", metric: "orders.queue.depth", resource: null, z: 4.25 } as const;
+    const queue = {
+      kind: "metric_rise",
+      metric: "orders.queue.depth",
+      resource: null,
+      alike: 0,
+      z: 4.25,
+    } as const;
     checkTexts(
       { ...queue, instance: "q-1", isShare: false, before: 0.25, after: 48_200 },
       "orders.queue.depth of q-1 rises from 0.25 to 48,200 (robust z 4.3)",
       "q-1의 orders.queue.depth 수치가 0.25에서 48,200(으)로 상승 (robust z 4.3)",
+    );
+    checkTexts(
+      { ...queue, instance: "q-1", alike: 2, isShare: false, before: 1, after: 5 },
+      "orders.queue.depth of q-1 and 2 others rises from 1 to 5 (robust z 4.3)",
+      "q-1 외 2개의 orders.queue.depth 수치가 1에서 5(으)로 상승 (robust z 4.3)",
     );
     const cores = { ...queue, metric: "container.cpu.usage", resource: "cpu", instance: "" } as const;
     const fact = factText({ ...cores, isShare: false, before: 0.1, after: 1.5 }, "en");
