@@ -94,6 +94,15 @@ describe("shares of a limit", () => {
     );
   });
 
+  test("what rises at several processes is said once, and of no single one", () => {
+    const rises = ["cart-1", "cart-2", "cart-3"].flatMap((instance, i) =>
+      course(cpu, [...quiet, ...flat(i === 2 ? 0.4 : 0.8, 3)], { instance }),
+    );
+    const idle = course(cpu, [...quiet, 0.2, 0.2, 0.2], { service: "web" });
+    const cart = signalOf([...rises, ...idle]).get("cart");
+    expect(cart).toMatchObject({ instance: null, evidence: [{ instance: "cart-1", alike: 1 }] });
+  });
+
   test("a rise that is small, within the spread, or shared by all is none", () => {
     checkStrengths(course(cpu, [...quiet, 0.29, 0.29, 0.29]), {});
     checkStrengths(course(cpu, [0.2, 0.7, 0.1, 0.8, 0.2, 0.9, 0.1, 0.6, 0.3, 0.7, 0.9, 0.9, 0.9]), {});
