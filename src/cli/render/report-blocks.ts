@@ -64,7 +64,8 @@ export function windowHit(report: WindowReport, language: Language): readonly (r
   if (hit > 0) rows.push([label("hit_requests", language), formatPercent(hit)]);
   if (affected.length > 0) rows.push([label("affected", language), listed(affected)]);
   if (atRisk.length > 0) rows.push([label("at_risk", language), listed(atRisk, atRiskShownMax)]);
-  if (!report.healthy)
+  // by the graph: of what is slow and fails at nobody it is none, which would read as if nobody were hit
+  if (!report.healthy && report.blast_radius > 0)
     rows.push([
       label("blast_radius", language),
       counted(report.blast_radius, "one_service", "services_count", language),

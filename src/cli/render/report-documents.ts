@@ -136,9 +136,9 @@ export function windowDocument(report: WindowReport, language: Language): Report
   };
 }
 
-/** Nothing that stands out may still leave a service beyond its limits. */
-function windowOutcome({ healthy, service_states: states }: WindowReport): Outcome {
-  if (!healthy) return "failed";
+/** Slow is not failed; and nothing that stands out may still leave a service beyond its limits. */
+function windowOutcome({ healthy, service_states: states, entry_points: entries }: WindowReport): Outcome {
+  if (!healthy) return entries.some(({ excess_failed: count }) => count > 0) ? "failed" : "notice";
   return [...states.values()].every((state) => state.healthy) ? "fine" : "notice";
 }
 
