@@ -30,8 +30,15 @@ import { renderResult } from "./render-report.ts";
 export async function analyze(run: CommandRun): Promise<number> {
   const { trace, fail_on: failOn } = run.settings;
   const printable = trace === null ? await windowOfFiles(run) : await traceOfFiles(run, trace);
+  if (printable.kind === "window" && printable.report.totals.traces === 0) note(run, emptyText(run));
   await writeResult(run, renderResult(run, printable));
   return exitCodeOf(printable.report, failOn);
+}
+
+function emptyText({ settings: { from, to } }: CommandRun): string {
+  return from === null && to === null
+    ? "there are no spans in what was read, so nothing can be said of requests"
+    : "no trace of what was read starts in that time; check --from and --to";
 }
 
 type ReportPrintable = Extract<Printable, { readonly report: unknown }>;

@@ -14,6 +14,7 @@ import { NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { createMemoryStore } from "../storage/memory-store.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
+import { incidentLine } from "./incident-line.ts";
 import { openAccess, type ServerAccess } from "./server-access.ts";
 import { version } from "./version.ts";
 
@@ -35,6 +36,11 @@ export async function serve(run: CommandRun): Promise<number> {
   const engine = createEngine({ store, clock, limits: engineLimits(run.settings), onFault: faults });
   const asked = endRequest();
   const service = await startService(run, { engine, access, onFault: faults });
+  const told = { address: service.api.address, language: run.settings.lang };
+  engine.onIncident((event) => {
+    const line = incidentLine(event, told);
+    if (line !== null) note(run, line);
+  });
   engine.start();
   await announce(run, service, access);
   const signal = await asked;

@@ -285,3 +285,16 @@ test("--output takes the page, and standard output stays empty", async () => {
   expect(stdout).toBe("");
   expect(readFileSync(path, "utf8")).toMatch(/^<!doctype html>/);
 });
+
+test("where there was nothing to look at, nothing is said to be well, and why is told", async () => {
+  const outside = await runInProcess(
+    `analyze ${traces} --format human --from 2001-01-01T00:00:00Z --to 2001-01-02T00:00:00Z`,
+  );
+  expect(outside.stdout).toMatch(/^▲ There are no requests in this window\./);
+  expect(outside.stdout).not.toContain("1970");
+  expect(outside.stderr).toContain("no trace of what was read starts in that time; check --from and --to\n");
+  const empty = file("logs-only.jsonl", `${logsToJson([])}\n`);
+  const { stdout, stderr } = await runInProcess(`analyze ${empty} --format human`);
+  expect(stdout).toMatch(/^▲ There are no requests/);
+  expect(stderr).toContain("there are no spans in what was read");
+});

@@ -147,11 +147,6 @@ test("a report in Markdown", () => {
     | ✗ failing | payment | 15 % | 210 ms | 40 % | 50 % | High error rate: 15.00%; queue 156 |
     | ✗ failing | orders-db | 15 % | 870 ms | - | - | High error rate: 15.00%; connections 98/100, deadlocks 12, slow queries 8 |
 
-    ## What the health of the services suggests
-
-    1. payment: review recent changes and strengthen exception handling to bring the error rate down
-    2. orders-db: review recent changes and strengthen exception handling to bring the error rate down
-
     ## Service graph
 
     \`\`\`mermaid

@@ -16,6 +16,11 @@ export interface ReportDocument {
   readonly sections: readonly Section[];
 }
 
+/** A verdict as its sentences: what happened is read on one line, and why on the next. */
+export function sentencesOf(verdict: string): readonly [string, ...string[]] {
+  return verdict.split(/(?<=\.) (?=[\p{Lu}\p{Script=Hangul}])/u) as [string, ...string[]];
+}
+
 export type Outcome = "failed" | "notice" | "fine";
 
 export interface Section {

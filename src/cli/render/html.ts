@@ -2,15 +2,16 @@ import { createHash } from "node:crypto";
 import { kindText } from "../../advice/evidence-texts.ts";
 import { formatDuration, formatPercent } from "../../advice/format-duration.ts";
 import type { CandidateJson, EvidenceJson, Language } from "../../analysis/report.ts";
-import type {
-  BarRow,
-  Block,
-  Column,
-  ListItem,
-  Outcome,
-  ReportDocument,
-  TableRow,
-  TreeRow,
+import {
+  type BarRow,
+  type Block,
+  type Column,
+  type ListItem,
+  type Outcome,
+  type ReportDocument,
+  sentencesOf,
+  type TableRow,
+  type TreeRow,
 } from "./document.ts";
 import { escapeHtml, escapeScriptJson } from "./escape-html.ts";
 import { styleSheet } from "./html-style.ts";
@@ -41,7 +42,7 @@ export function renderHtml(document: ReportDocument, json: string): string {
 <main>
 <header class="verdict ${verdict.outcome}">
 <p class="outcome">${signAnd(verdict.outcome, label(verdict.outcome, language))}</p>
-<h1>${escapeHtml(verdict.sentence)}</h1>
+<h1>${sentencesOf(verdict.sentence).map(escapeHtml).join("<br>")}</h1>
 <ul class="facts">${facts}</ul>
 </header>
 ${sections.map((section) => `<section>\n<h2>${escapeHtml(section.title)}</h2>\n${section.blocks.map((block) => blockHtml(block, language)).join("\n")}\n</section>`).join("\n")}

@@ -2,7 +2,7 @@ import { kindText } from "../../advice/evidence-texts.ts";
 import { formatPercent } from "../../advice/format-duration.ts";
 import type { CandidateJson, Language } from "../../analysis/report.ts";
 import { type Line, printed, type Style } from "./ansi.ts";
-import type { BarRow, Block, ListItem, ReportDocument } from "./document.ts";
+import { type BarRow, type Block, type ListItem, type ReportDocument, sentencesOf } from "./document.ts";
 import { tableLines } from "./human-table.ts";
 import { treeLines } from "./human-tree.ts";
 import { label } from "./labels.ts";
@@ -12,8 +12,10 @@ import { outcomeInk, Pen } from "./pen.ts";
 export function renderHuman({ language, verdict, sections }: ReportDocument, style: Style): string {
   const pen = new Pen(style);
   const mark = pen.say(`${pen.symbols.outcome[verdict.outcome]} `, outcomeInk(verdict.outcome));
+  const [what, ...why] = sentencesOf(verdict.sentence);
   const lines: Line[] = [
-    ...pen.sentence([mark], pen.say(verdict.sentence, "strong")),
+    ...pen.sentence([mark], pen.say(what, "strong")),
+    ...why.flatMap((each) => pen.sentence([pen.say("  ")], pen.say(each, "strong"))),
     ...factLines(verdict.facts, pen),
   ];
   for (const { title, blocks } of sections) {

@@ -160,7 +160,7 @@ export function adviceItems(report: TraceReport | WindowReport): readonly ListIt
 }
 
 /** The structural recommendations that `adviceItems` left for later: they look at health figures, not at this failure. */
-export function generalItems(report: TraceReport | WindowReport): readonly ListItem[] {
+export function generalItems(report: TraceReport): readonly ListItem[] {
   const told = new Set(adviceItems(report).map(({ text }) => text));
   return report.recommendations.filter((text) => !told.has(text)).map(plainItem);
 }

@@ -95,15 +95,16 @@ function baselineFact({ reason, ...range }: NonNullable<WindowReport["baseline"]
 /** What happened in a span of time: what one screen has room for is why, who is hit and what to do. */
 export function windowDocument(report: WindowReport, language: Language): ReportDocument {
   const { window, baseline, totals } = report;
+  const isEmpty = totals.traces === 0;
   return {
     language,
-    title: `${label("window", language)} ${rangeText(window)}`,
+    title: isEmpty ? label("window", language) : `${label("window", language)} ${rangeText(window)}`,
     verdict: {
       outcome: windowOutcome(report),
       sentence: report.verdict,
       facts: [
         ...confidenceFact(report.confidence, windowBars, language),
-        `${label("window", language)} ${rangeText(window)}`,
+        ...(isEmpty ? [] : [`${label("window", language)} ${rangeText(window)}`]),
         `${label("baseline", language)} ${baseline === null ? label("no_baseline", language) : baselineFact(baseline)}`,
         counted(totals.traces, "one_trace", "traces_count", language),
         counted(totals.spans, "one_span", "spans", language),
@@ -121,7 +122,6 @@ export function windowDocument(report: WindowReport, language: Language): Report
       section("without_cause", language, whatIfFacts(report, language)),
       section("onset", language, onsetBlock(report)),
       section("services", language, statesTable(report.service_states, language)),
-      section("in_general", language, todo(generalItems(report))),
       section("graph", language, {
         kind: "graph",
         picture: graphPicture(report.dependency_graph, language, windowHighlight(report)),
@@ -136,8 +136,14 @@ export function windowDocument(report: WindowReport, language: Language): Report
   };
 }
 
-/** Slow is not failed; and nothing that stands out may still leave a service beyond its limits. */
-function windowOutcome({ healthy, service_states: states, entry_points: entries }: WindowReport): Outcome {
+/** Slow is not failed; nothing that stands out may still leave a service beyond its limits; and nothing seen is not well. */
+function windowOutcome({
+  healthy,
+  totals,
+  service_states: states,
+  entry_points: entries,
+}: WindowReport): Outcome {
+  if (totals.traces === 0) return "notice";
   if (!healthy) return entries.some(({ excess_failed: count }) => count > 0) ? "failed" : "notice";
   return [...states.values()].every((state) => state.healthy) ? "fine" : "notice";
 }
