@@ -1,12 +1,14 @@
 import { expect, test } from "vitest";
 import { analyzeWindow, WindowRollup } from "../../src/analysis/analyze-window.ts";
+import { visitsOf } from "../../src/cascade/visits.ts";
 import { rawNaming, ServiceDirectory } from "../../src/model/service-directory.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
 import { assembleEpisodes } from "../../src/trace/episodes.ts";
+import { callsOf } from "../../src/trace/extract-calls.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
 import { idOf, live } from "../engine/live.ts";
-import { notationStart, tableOf } from "../notation.ts";
+import { notationStart, tableOf, tracesOf } from "../notation.ts";
 import { isThorough } from "../runs.ts";
 import { bothWays, edgesOf, json, kindsOf, protobuf, request, spans } from "./both-ways.ts";
 import { cpuMsSince } from "./cpu-time.ts";
@@ -195,6 +197,60 @@ test("P21: clocks that differ by minutes make no time on the network negative", 
   expect(report().trace.duration_ms).toBe(190);
   expect(graph.edges[0]).toMatchObject({ client_p99_ms: 90, server_p99_ms: 80 });
   for (const { duration_ms } of report().trace_critical_path) expect(duration_ms).toBeGreaterThanOrEqual(0);
+});
+
+/** What is said where both ends of a slow call look alike. */
+const unclear = "nothing else tells which end of the connection is at fault";
+
+/** A page that calls cart five times on another host, whose clock is `aheadMs` ahead; the last call loses 200 ms. */
+function skewedPage(lost: "before" | "after", aheadMs: number): string {
+  const calls = Array.from({ length: 5 }, (_, i) => {
+    const isLate = i === 4;
+    const at = 5 + i * 20;
+    const start = at + aheadMs + (isLate && lost === "before" ? 201 : 1);
+    return `
+    web    GET       ${at}..${at + (isLate ? 210 : 10)}ms client host=n1
+      cart GET /cart ${start}..${start + 8}ms server host=n2`;
+  });
+  return `
+  web GET / 0..300ms server host=n1${calls.join("")}`;
+}
+
+test.each([0, 120, -120, 300_000])(
+  "P21: a clock that is %i ms ahead does not change which end of a slow call is to blame",
+  async (aheadMs) => {
+    for (const [lost, service] of [
+      ["before", "web"],
+      ["after", "cart"],
+    ] as const) {
+      const { report } = await bothWays(spans(skewedPage(lost, aheadMs)));
+      const [first] = report().root_cause_candidates;
+      expect(first).toMatchObject({ service, kind: "network" });
+      expect(JSON.stringify(first?.evidence)).not.toContain(unclear);
+    }
+  },
+);
+
+test("P21: where nothing says by how much clocks differ, order in time blames nobody", async () => {
+  const evidenceWith = async (cart: string): Promise<string> => {
+    const page = `
+      web      GET /      0..230ms server host=n1
+        web    GET        5..215ms client host=n1
+          cart GET /cart ${cart}   server host=n2`;
+    return JSON.stringify((await bothWays(spans(page))).report().root_cause_candidates);
+  };
+  expect(await evidenceWith("206..214ms")).not.toContain(unclear);
+  // a second early or late, it may have been anywhere within the call
+  for (const cart of ["-794..-786ms", "1206..1214ms"]) expect(await evidenceWith(cart)).toContain(unclear);
+});
+
+test("P21: a message that was worked on before it was sent, by its clocks, waited for no time, not for less", () => {
+  const [trace] = tracesOf(`
+    web    POST /order 0..20ms      server host=n1
+      web  send orders 5..10ms      producer host=n1
+        mail process   -900..-880ms consumer host=n2`);
+  const { calls } = visitsOf(trace!, callsOf(trace!));
+  expect(calls).toMatchObject([{ kind: "message", callee: "mail", nanos: 0 }]);
 });
 
 test("P22: children first, the failed span last, each in a request of its own: as if all had come at once", async () => {
