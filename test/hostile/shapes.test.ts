@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { analyzeWindow, WindowRollup } from "../../src/analysis/analyze-window.ts";
+import type { WindowReport } from "../../src/analysis/report.ts";
 import { visitsOf } from "../../src/cascade/visits.ts";
 import { rawNaming, ServiceDirectory } from "../../src/model/service-directory.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
@@ -347,8 +348,39 @@ test("P32: where every trace holds a failure, the report says that rates may onl
   expect(kindsOf(mixed.window.problems)).toEqual([]);
 });
 
+/**
+ * The spans of `after`, which begin two hours after the start of the notation, against those of `before` in its first ten
+ * minutes: from files, and from what a server keeps.
+ */
+async function comparedBothWays(before: string, after: string): Promise<readonly WindowReport[]> {
+  const rollup = (text: string, directory: ServiceDirectory): WindowRollup => {
+    const sums = new WindowRollup({ directory });
+    const table = tableOf(text);
+    sums.observe(table);
+    const groups = groupByTrace([table]);
+    for (let i = 0; i < groups.count; i += 1)
+      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming)) sums.addTrace(trace);
+    return sums;
+  };
+  const directory = new ServiceDirectory();
+  const [usual, window] = [rollup(before, directory), rollup(after, directory)];
+  const ofFiles = analyzeWindow(window.window(), usual.window(), { language: "en" });
+  const world = live();
+  world.clock.nowMs += 8_000_000;
+  await world.send(before);
+  await world.send(after);
+  await world.wait(60_000);
+  const at = (s: number): UnixNanos => (notationStart + BigInt(s) * 1_000_000_000n) as UnixNanos;
+  const ofServer = await world.engine.analyzeWindow({
+    window: { from: at(7_000), to: at(8_000) },
+    baseline: { from: at(0), to: at(600) },
+    language: "en",
+  });
+  return [ofFiles, ofServer as WindowReport];
+}
+
 test("P33: attempts that failed before one that went well are failures of the callee, not of the operation", async () => {
-  const { services, report } = await bothWays(
+  const { graph, services, report } = await bothWays(
     spans(`
       web      GET /  0..90ms server
         web    POST   1..20ms client error http.response.status_code=503
@@ -363,6 +395,66 @@ test("P33: attempts that failed before one that went well are failures of the ca
     { service: "web", requests: 1, errors: 0 },
   ]);
   expect(report().trace.error_count).toBe(4);
+  expect(graph.edges).toMatchObject([{ caller: "web", callee: "pay", calls: 3, errors: 2 }]);
+});
+
+/** An order that pays, in so many attempts of 20 ms, all but the last of which fail; `fails` = that one too. */
+function order(trace: number, { attempts, fails }: { attempts: number; fails: boolean }): string {
+  const at = trace < 1_000 ? trace * 1_000 : 7_200_000 + (trace - 1_000) * 1_000;
+  const calls = Array.from({ length: attempts }, (_, k) => {
+    const [start, end] = [at + 10 + k * 30, at + 30 + k * 30 + (trace % 4)];
+    const error = fails || k + 1 < attempts ? "error http.response.status_code=503" : "";
+    return `
+  cart  POST /pay ${start}..${end}ms client ${error}
+    pay POST /pay ${start + 2}..${end - 2}ms server ${error}`;
+  });
+  return `
+cart POST /order ${at}..${at + attempts * 30 + 10}ms server ${fails ? "error" : ""} trace=${trace}${calls.join("")}`;
+}
+
+function orders(first: number, shape: { attempts: number; fails: boolean }): string {
+  return Array.from({ length: 100 }, (_, i) => order(first + i, shape)).join("");
+}
+
+test("P33: attempts that multiply the calls of each request and fail are a storm: said with both rates, and how to end it", async () => {
+  const healthy = orders(1, { attempts: 1, fails: false });
+  for (const report of await comparedBothWays(healthy, orders(1_001, { attempts: 4, fails: true }))) {
+    expect(report.root_cause_candidates[0]?.service).toBe("pay");
+    // by operation: a hundred orders failed, by attempt: four hundred calls
+    expect(report.entry_points).toMatchObject([{ service: "cart", requests: 100, excess_failed: 100 }]);
+    expect(report.advice.find(({ kind }) => kind === "retry_policy")).toMatchObject({
+      service: "cart",
+      sentence: expect.stringMatching(/from 100 to 400 for 100 requests.*400 of 400 failed/),
+    });
+  }
+});
+
+test("P33: attempts that fail while the operation goes well fail no request of users, and are still seen", async () => {
+  const healthy = orders(1, { attempts: 1, fails: false });
+  for (const report of await comparedBothWays(healthy, orders(1_001, { attempts: 3, fails: false }))) {
+    expect(report).toMatchObject({
+      healthy: false,
+      root_cause_candidates: [{ service: "pay", kind: "error" }],
+    });
+    expect(report.entry_points).toMatchObject([{ service: "cart", requests: 100, excess_failed: 0 }]);
+  }
+});
+
+test("P33: of two attempts at once (hedging), the one that answered counts for the operation", async () => {
+  const { graph, services, report } = await bothWays(
+    spans(`
+      web     GET /   0..60ms server
+        web   GET     1..50ms client error error.type=cancelled
+          pay GET     2..49ms server
+        web   GET    20..40ms client
+          pay GET    21..39ms server`),
+  );
+  expect(services.map(({ service, requests, errors }) => `${service} ${requests} ${errors}`)).toEqual([
+    "pay 2 0",
+    "web 1 0",
+  ]);
+  expect(graph.edges).toMatchObject([{ caller: "web", callee: "pay", calls: 2 }]);
+  expect(report().root_cause_candidates.filter(({ kind }) => kind === "error")).toEqual([]);
 });
 
 test.each([
@@ -451,31 +543,8 @@ test("P34: connections that stay open make no window slow, neither of files nor 
           : `${start + 40}ms server`;
       return `web GET / ${start}..${end} trace=${first + i}`;
     }).join("\n");
-  const [before, after] = [requests(1, 0, false), requests(1001, 7200, true)];
-  const rollup = (text: string, directory: ServiceDirectory): WindowRollup => {
-    const sums = new WindowRollup({ directory });
-    const table = tableOf(text);
-    sums.observe(table);
-    const groups = groupByTrace([table]);
-    for (let i = 0; i < groups.count; i += 1)
-      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming)) sums.addTrace(trace);
-    return sums;
-  };
-  const directory = new ServiceDirectory();
-  const [usual, window] = [rollup(before, directory), rollup(after, directory)];
-  const ofFiles = analyzeWindow(window.window(), usual.window(), { language: "en" });
-  const world = live();
-  world.clock.nowMs += 8_000_000;
-  await world.send(before);
-  await world.send(after);
-  await world.wait(60_000);
-  const at = (s: number): UnixNanos => (notationStart + BigInt(s) * 1_000_000_000n) as UnixNanos;
-  const ofServer = await world.engine.analyzeWindow({
-    window: { from: at(7_000), to: at(8_000) },
-    baseline: { from: at(0), to: at(600) },
-    language: "en",
-  });
-  for (const report of [ofFiles, ofServer]) {
+  const reports = await comparedBothWays(requests(1, 0, false), requests(1001, 7200, true));
+  for (const report of reports) {
     expect(report).toMatchObject({ healthy: true, root_cause_candidates: [], totals: { traces: 120 } });
     for (const { added_latency_ms } of report.entry_points) expect(added_latency_ms).toBeCloseTo(0);
   }
