@@ -1,9 +1,13 @@
 import { expect, test } from "vitest";
 import { analyzeWindow, WindowRollup } from "../../src/analysis/analyze-window.ts";
+import { DoctorRollup } from "../../src/analysis/doctor.ts";
 import type { WindowReport } from "../../src/analysis/report.ts";
 import { visitsOf } from "../../src/cascade/visits.ts";
 import { rawNaming, ServiceDirectory } from "../../src/model/service-directory.ts";
+import { SpanTable } from "../../src/model/span-table.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
+import { decodeTracesJson } from "../../src/otlp/json-traces.ts";
+import { assembleTrace } from "../../src/trace/assemble.ts";
 import { assembleEpisodes } from "../../src/trace/episodes.ts";
 import { callsOf } from "../../src/trace/extract-calls.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
@@ -11,7 +15,7 @@ import { writeJson } from "../../src/wire/write-json.ts";
 import { idOf, live } from "../engine/live.ts";
 import { notationStart, tableOf, tracesOf } from "../notation.ts";
 import { isThorough } from "../runs.ts";
-import { bothWays, edgesOf, json, kindsOf, protobuf, request, spans } from "./both-ways.ts";
+import { attribute, bothWays, edgesOf, json, kindsOf, protobuf, request, spans } from "./both-ways.ts";
 import { cpuMsSince } from "./cpu-time.ts";
 import { largeTrace } from "./large-trace.ts";
 
@@ -378,6 +382,23 @@ async function comparedBothWays(before: string, after: string): Promise<readonly
   });
   return [ofFiles, ofServer as WindowReport];
 }
+
+test("P32: that a tail sampler chose the traces is said where it wrote its policies", () => {
+  const table = new SpanTable();
+  const attributes = [attribute("tailsampling.policy", "keep-errors")];
+  const sent = JSON.stringify(request([{}, { traceId: "2".padStart(32, "0") }]));
+  const scope = JSON.stringify({ attributes });
+  decodeTracesJson(Buffer.from(sent.replace('"spans":', `"scope":${scope},"spans":`)), table);
+  const doctor = new DoctorRollup();
+  const groups = groupByTrace([table]);
+  for (let i = 0; i < groups.count; i += 1)
+    doctor.add(assembleTrace(groups.rowsOf(i), rawNaming), groups.rowsOf(i));
+  expect(doctor.report("en").findings.find(({ id }) => id === "tail_sampled")).toMatchObject({
+    count: 2,
+    of: 2,
+    details: ["keep-errors"],
+  });
+});
 
 test("P33: attempts that failed before one that went well are failures of the callee, not of the operation", async () => {
   const { graph, services, report } = await bothWays(
