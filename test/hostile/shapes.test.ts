@@ -380,7 +380,7 @@ async function comparedBothWays(before: string, after: string): Promise<readonly
     baseline: { from: at(0), to: at(600) },
     language: "en",
   });
-  return [ofFiles, ofServer as WindowReport];
+  return [ofFiles, ofServer];
 }
 
 test("P32: that a tail sampler chose the traces is said where it wrote its policies", () => {
@@ -420,7 +420,7 @@ test("P33: attempts that failed before one that went well are failures of the ca
 });
 
 /** An order that pays, in so many attempts of 20 ms, all but the last of which fail; `fails` = that one too. */
-function order(trace: number, { attempts, fails }: { attempts: number; fails: boolean }): string {
+function payingOrder(trace: number, { attempts, fails }: { attempts: number; fails: boolean }): string {
   const at = trace < 1_000 ? trace * 1_000 : 7_200_000 + (trace - 1_000) * 1_000;
   const calls = Array.from({ length: attempts }, (_, k) => {
     const [start, end] = [at + 10 + k * 30, at + 30 + k * 30 + (trace % 4)];
@@ -434,7 +434,7 @@ cart POST /order ${at}..${at + attempts * 30 + 10}ms server ${fails ? "error" : 
 }
 
 function orders(first: number, shape: { attempts: number; fails: boolean }): string {
-  return Array.from({ length: 100 }, (_, i) => order(first + i, shape)).join("");
+  return Array.from({ length: 100 }, (_, i) => payingOrder(first + i, shape)).join("");
 }
 
 test("P33: attempts that multiply the calls of each request and fail are a storm: said with both rates, and how to end it", async () => {
