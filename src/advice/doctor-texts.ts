@@ -385,6 +385,18 @@ const kinds = {
       "루트에서 한 번만 결정하고 나머지는 이를 따름(parentbased 샘플러). 서비스별 비율은 트레이스에 구멍을 냄.",
     ],
   },
+  tail_sampled: {
+    severity: "info",
+    unit: "traces",
+    what: [
+      "a tail sampler chose these traces (policies: {details})",
+      "테일 샘플러가 선택한 트레이스(정책: {details})",
+    ],
+    fix: [
+      "Take rates of errors and times of all requests from metrics that are made before sampling: those of chosen traces say what the policies keep. A probabilistic policy keeps something to compare with.",
+      "전체 오류율과 응답 시간은 샘플링 전에 만든 메트릭으로 확인: 선택된 트레이스의 값은 정책이 보존한 것만 나타냄. 비교 대상을 위해 확률 정책을 추가.",
+    ],
+  },
   only_failed_traces: {
     severity: "warning",
     unit: "traces",

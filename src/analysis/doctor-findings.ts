@@ -249,6 +249,13 @@ export function findingsOfAll(sums: DoctorSums): readonly Finding[] {
   return [
     counted(null, all, "sampled", traces, [formatCount(sums.weightMax)]),
     counted(null, all, "mixed_sampling", traces),
+    counted(
+      null,
+      all,
+      "tail_sampled",
+      traces,
+      [...sums.samplingPolicies.entries()].map(([policy]) => policy),
+    ),
     ...(isOnlyFailed ? [failed] : []),
     ...slowTracesFinding(sums),
   ].filter(({ count }) => count > 0);

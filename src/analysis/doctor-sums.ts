@@ -25,6 +25,8 @@ export class DoctorSums {
   readonly all = new Tallies();
   /** the most requests that one sampled trace stands for */
   weightMax = 1;
+  /** names of policies that tail samplers kept traces by */
+  readonly samplingPolicies = new SmallestKeys(relatedMax, () => true);
   traces = 0;
   spans = 0;
 }

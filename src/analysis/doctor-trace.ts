@@ -1,7 +1,9 @@
 import { mapEntry } from "../base/map-entry.ts";
+import { textOf } from "../model/attributes.ts";
 import { doctorRule, toldSkewNanos } from "../model/scoring.ts";
-import { exceptionEvent } from "../model/semconv.ts";
+import { exceptionEvent, samplingPolicyKeys } from "../model/semconv.ts";
 import { unknownService } from "../model/service-identity.ts";
+import { Span } from "../model/span.ts";
 import { SpanKind, type SpanTable, StatusCode } from "../model/span-table.ts";
 import { parentIsRemote, parentIsRemoteKnown } from "../trace/assemble.ts";
 import { callsOf } from "../trace/extract-calls.ts";
@@ -324,6 +326,11 @@ function examineSampling(sums: DoctorSums, trace: Trace): void {
   const first = spans[roots[0] ?? -1];
   if (first === undefined) return;
   if (spans.some(({ failed }) => failed)) sums.all.note("only_failed_traces", traceId, first);
+  const policy = samplingPolicyOf(first);
+  if (policy !== "") {
+    sums.all.note("tail_sampled", traceId, first);
+    sums.samplingPolicies.get(policy);
+  }
   if (weight !== 1) {
     sums.all.note("sampled", traceId, first);
     sums.weightMax = Math.max(sums.weightMax, weight);
@@ -332,4 +339,15 @@ function examineSampling(sums: DoctorSums, trace: Trace): void {
   for (const { table, row } of spans)
     if (table.traceState[row] !== 0) weights.add(semanticsOf(table).weightOf(row));
   if (weights.size > 1) sums.all.note("mixed_sampling", traceId, first);
+}
+
+/** "" = none is told. */
+function samplingPolicyOf({ table, row }: RowRef): string {
+  const { scopeAttributes, attributes } = new Span(table, row);
+  for (const place of [scopeAttributes, attributes])
+    for (const key of samplingPolicyKeys) {
+      const policy = textOf(place.get(key));
+      if (policy !== "") return policy;
+    }
+  return "";
 }

@@ -1,4 +1,4 @@
-import { signedG } from "../base/count-test.ts";
+import { type Share, signedG } from "../base/count-test.ts";
 import { orderlessSum } from "../base/sum.ts";
 import {
   almostAlways,
@@ -71,8 +71,8 @@ function marginsOf(
   const sure = (service: string, count: (failures: FailureSums) => number): number => {
     const [was, is] = [baseline.failures.get(service), sums.failures.get(service)];
     const traffic = trafficRatioOf(service) ?? requests / Math.max(1, before);
-    const usual = { count: was === undefined ? 0 : count(was), of: requests / traffic };
-    return signedG(usual, { count: is === undefined ? 0 : count(is), of: requests });
+    const usual = shareOf(was === undefined ? 0 : count(was), requests / traffic);
+    return signedG(usual, shareOf(is === undefined ? 0 : count(is), requests));
   };
   return new Map(
     [...findings.keys()].map((service) => {
@@ -83,6 +83,11 @@ function marginsOf(
       return [service, g - chance];
     }),
   );
+}
+
+/** Attempts may fail more often than requests were made: all of a population is the most that a share can be. */
+function shareOf(count: number, of: number): Share {
+  return { count: Math.min(count, of), of };
 }
 
 interface Comparison {

@@ -2,6 +2,7 @@ import { quantileOf, quantileOfUnsorted, quartileShift } from "../base/quantile.
 import { sumOf } from "../base/sum.ts";
 import {
   chanceOf,
+  clockSlackShare,
   commonServicesMin,
   factsPerSignalMax,
   latencyFloorNanos,
@@ -143,12 +144,17 @@ function valuesOf({ values, traces }: Series, isIn: (trace: number) => boolean):
   return found.subarray(0, count).sort();
 }
 
+/**
+ * Clocks that differ do so before and after, and what they differ by falls out. Where one was set in between, requests would have
+ * to arrive before they were sent, or later than calls took: then clocks tell nothing, and the callee leads.
+ */
 function isAnswerLate(before: Series, after: Series, { beforeNanos, afterNanos }: Shift): boolean {
+  if (before.requestNanos === null || after.requestNanos === null) return true;
   const grown = afterNanos - beforeNanos;
-  const known = before.requestNanos !== null && after.requestNanos !== null;
-  const requests = known
-    ? quantileOf(after.requestNanos.toSorted(), 0.5) - quantileOf(before.requestNanos.toSorted(), 0.5)
-    : 0;
+  const requests =
+    quantileOf(after.requestNanos.toSorted(), 0.5) - quantileOf(before.requestNanos.toSorted(), 0.5);
+  const slack = Math.max(0, grown) * clockSlackShare;
+  if (requests < -beforeNanos - slack || requests > afterNanos + slack) return true;
   return grown - requests >= legShareMin * grown;
 }
 

@@ -1,6 +1,6 @@
 import { clockSlackShare, comparableGapMin, lateAnswerShareMin, lostSideWeight } from "../model/scoring.ts";
 import { remoteChild } from "../trace/peers.ts";
-import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
+import { type ClockRange, durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { Edge, LostSide } from "./candidate.ts";
 import { ownerOf } from "./time-owner.ts";
 import { medianGapOf, type Population, type Usual } from "./usual.ts";
@@ -131,15 +131,31 @@ function suspicion({ late, inOrder, isSlowItself }: EndVotes, sentLate: boolean 
 }
 
 /**
- * How much of what a call lost passed before its callee began, in nanoseconds, by the clocks as they were sent. Null where
- * the callee does not lie within the call: then the clocks run apart by more than can be told here.
+ * How much of what a call lost passed before its callee began, in nanoseconds, by the clocks as they were sent and the least that the
+ * calls between both say these differ by (correcting them in full would put every callee in the middle). Null where clocks
+ * do not tell: they differ by more than a little of what was lost, and no calls say by how much; or the callee does not lie
+ * within the call in spite of all.
  */
-export function lostBefore(client: TraceSpan, server: TraceSpan): number | null {
+export function lostBefore(
+  client: TraceSpan,
+  server: TraceSpan,
+  clocks: Trace["clockRanges"],
+): number | null {
   const lost = durationOf(client) - durationOf(server);
   if (lost <= 0) return null;
-  const before = server.start - server.clockShift - (client.start - client.clockShift);
   const slack = lost * clockSlackShare;
+  const skew = leastSkew(clocks.between(client, server), slack);
+  if (skew === null) return null;
+  const before = server.start - server.clockShift - (client.start - client.clockShift) + skew;
   return before < -slack || before > lost + slack ? null : Math.min(lost, Math.max(0, before));
+}
+
+function leastSkew(range: ClockRange | null, slack: number): number | null {
+  if (range === null) return 0;
+  const { low, high } = range;
+  const least = low > 0 ? low : Math.min(0, high);
+  if (low > high) return low - high <= slack ? least : null;
+  return Math.abs(least) <= slack || high - low <= slack ? least : null;
 }
 
 /** On which side of the callee's work calls lost their time. */

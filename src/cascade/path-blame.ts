@@ -80,11 +80,8 @@ export function pathBlames(
         const known = usual.gapOf(owner.edge.caller, owner.edge.callee);
         const excessNanos = Math.max(0, nanos - (known?.nanos ?? 0));
         addAt(walk.explained, entry, excessNanos);
-        noteGap(
-          late,
-          { owner, connection: owner.edge, span, nanos, excessNanos, usual: known },
-          calleeOf(trace, span),
-        );
+        const gap = { owner, connection: owner.edge, span, nanos, excessNanos, usual: known };
+        noteGap(late, { ...gap, ...placedGap(trace, span) });
       }
     }
     if (entry === span.index) settleRequest(trace, walk, { span, usual, blames });
@@ -202,24 +199,26 @@ interface LateConnection {
   before: number;
 }
 
-function noteGap(
-  late: Map<string, LateConnection>,
-  gap: Omit<LateConnection, "most" | "mostExcess" | "placed" | "before">,
-  server: TraceSpan,
-): void {
-  const { connection, span, nanos, excessNanos } = gap;
-  const before = lostBefore(span, server);
-  const placed = before === null ? 0 : durationOf(span) - durationOf(server);
+function placedGap(trace: Trace, call: TraceSpan): Pick<LateConnection, "placed" | "before"> {
+  const server = calleeOf(trace, call);
+  const before = lostBefore(call, server, trace.clockRanges);
+  return before === null
+    ? { placed: 0, before: 0 }
+    : { placed: durationOf(call) - durationOf(server), before };
+}
+
+function noteGap(late: Map<string, LateConnection>, gap: Omit<LateConnection, "most" | "mostExcess">): void {
+  const { connection, span, nanos, excessNanos, placed, before } = gap;
   const key = edgeKey(connection);
   const known = late.get(key);
   if (known === undefined) {
-    late.set(key, { ...gap, most: nanos, mostExcess: excessNanos, placed, before: before ?? 0 });
+    late.set(key, { ...gap, most: nanos, mostExcess: excessNanos });
     return;
   }
   known.nanos += nanos;
   known.excessNanos += excessNanos;
   known.placed += placed;
-  known.before += before ?? 0;
+  known.before += before;
   known.mostExcess = Math.max(known.mostExcess, excessNanos);
   if (nanos < known.most) return;
   known.most = nanos;

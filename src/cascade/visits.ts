@@ -240,7 +240,8 @@ function addCall({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): vo
 
 function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): void {
   const { service: callee, operation, start, failed } = to;
-  const waited = sentStart(to) - sentStart(from);
+  // a clock that is behind shows a beginning before the sending
+  const waited = Math.max(0, sentStart(to) - sentStart(from));
   calls.push({
     kind: "message",
     callerVisit: draft.index,

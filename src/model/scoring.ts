@@ -94,7 +94,7 @@ export const comparableGapMin = 0.25;
 export const lateAnswerShareMin = 0.1;
 /** What the side on which time was lost counts, in connections: less than one, because a busy receiver looks like a late sender. */
 export const lostSideWeight = 0.5;
-/** By this part of the lost time clocks may place a callee outside its call and still tell where the time was lost. */
+/** By this part of the lost time clocks may be wrong, or not known better, and still tell where the time was lost. */
 export const clockSlackShare = 0.1;
 
 /** A caller does not get through if this much fails to connect: fewer are chance, or a callee that just restarted. */

@@ -224,6 +224,9 @@ export const renamedResourceAttributes: ReadonlyMap<string, readonly string[]> =
   ["telemetry.auto.version", ["telemetry.distro.version"]],
 ]);
 
+/** Where tail samplers write which of their policies kept a trace: the collector's on scopes (where told to), others on spans. */
+export const samplingPolicyKeys = ["tailsampling.policy", "sampling.policy"] as const;
+
 /** Names that OpenTracing had and OpenTelemetry has others for; those that both have are old names of the latter. */
 export const openTracingNames: ReadonlyMap<string, readonly string[]> = new Map([
   ["peer.hostname", ["server.address"]],

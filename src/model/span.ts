@@ -83,6 +83,11 @@ export class Span {
     const resource = this.table.resource[this.row] as number;
     return attributes.read(resources.attributeStart[resource] ?? 0, resources.attributeEnd[resource] ?? 0);
   }
+  get scopeAttributes(): Attributes {
+    const { scopes, attributes } = this.table;
+    const scope = this.table.scope[this.row] as number;
+    return attributes.read(scopes.attributeStart[scope] ?? 0, scopes.attributeEnd[scope] ?? 0);
+  }
   get scopeName(): string {
     return this.table.strings.get(this.table.scopes.name[this.table.scope[this.row] as number] ?? 0);
   }

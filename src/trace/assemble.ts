@@ -60,7 +60,7 @@ export function assembleTrace(
   if (!isTopDown) cutCycles(spans, problems);
   const order = isTopDown ? spans : topDownOrder(spans);
   placeUntimed(order, spans, problems);
-  const clockOffsets = correctClocks(order, spans);
+  const { offsets: clockOffsets, ranges: clockRanges } = correctClocks(order, spans);
   linkChildren(spans);
   shareOpenEnds(spans);
   const roots = rootsOf(spans);
@@ -76,6 +76,7 @@ export function assembleTrace(
     roots,
     weight: weightOf(spans, problems),
     clockOffsets,
+    clockRanges,
     problems: problems.list(),
   };
 }

@@ -1,6 +1,6 @@
 import { lateEndShare } from "../model/scoring.ts";
 import type { SpanNode } from "./span-node.ts";
-import type { ClockOffset } from "./trace.ts";
+import type { ClockOffset, ClockRange, ClockRanges, TraceSpan } from "./trace.ts";
 import { areCallHalves, gaveUp, haveDifferentClocks, isAsynchronous } from "./waiting.ts";
 
 /**
@@ -15,14 +15,14 @@ import { areCallHalves, gaveUp, haveDifferentClocks, isAsynchronous } from "./wa
 export function correctClocks(
   order: readonly SpanNode[],
   spans: readonly SpanNode[],
-): readonly ClockOffset[] {
-  if (!order.some((child) => liesOutside(spans[child.parent], child))) return [];
+): { readonly offsets: readonly ClockOffset[]; readonly ranges: ClockRanges } {
   const pairs = new ClockPairs();
+  if (!order.some((child) => liesOutside(spans[child.parent], child))) return { offsets: [], ranges: pairs };
   for (const child of order) {
     const parent = spans[child.parent];
     if (parent !== undefined && isComparable(parent, child)) pairs.toAdd(parent, child).add(parent, child);
   }
-  return pairs.settle() ? applyOffsets(order, spans, pairs) : [];
+  return { offsets: pairs.settle() ? applyOffsets(order, spans, pairs) : [], ranges: pairs };
 }
 
 function liesOutside(parent: SpanNode | undefined, child: SpanNode): boolean {
@@ -55,21 +55,21 @@ function clockOf({ host, service }: SpanNode): string {
 }
 
 /** Tells a host from a service of the same name. */
-function clockKey({ host, service }: SpanNode): string {
+function clockKey({ host, service }: TraceSpan): string {
   return host === "" ? `\uffff${service}` : host;
 }
 
 /** 1 if the child's clock is the second of the pair, else -1. */
-function directionOf(parent: SpanNode, child: SpanNode): 1 | -1 {
+function directionOf(parent: TraceSpan, child: TraceSpan): 1 | -1 {
   return clockKey(parent) < clockKey(child) ? 1 : -1;
 }
 
 /** The pairs of clocks of one trace, each found from both sides. */
-class ClockPairs {
+class ClockPairs implements ClockRanges {
   /** the smaller key -> the larger one */
   readonly #pairs = new Map<string, Map<string, ClockPair>>();
 
-  find(a: SpanNode, b: SpanNode): ClockPair | undefined {
+  find(a: TraceSpan, b: TraceSpan): ClockPair | undefined {
     const [x, y] = [clockKey(a), clockKey(b)];
     return x < y ? this.#pairs.get(x)?.get(y) : this.#pairs.get(y)?.get(x);
   }
@@ -84,6 +84,13 @@ class ClockPairs {
     if (ofSmaller === undefined) this.#pairs.set(smaller, new Map([[larger, pair]]));
     else ofSmaller.set(larger, pair);
     return pair;
+  }
+
+  between(caller: TraceSpan, callee: TraceSpan): ClockRange | null {
+    const pair = this.find(caller, callee);
+    if (pair === undefined || pair.offset === 0) return null;
+    const { low, high } = pair;
+    return directionOf(caller, callee) === 1 ? { low, high } : { low: -high, high: -low };
   }
 
   /** Works out all offsets; false if no clock has to move. */
@@ -103,8 +110,8 @@ class ClockPair {
   /** what to add to times of the second clock, in whole nanoseconds */
   offset = 0;
   /** offsets with which all callees start after and end before their callers */
-  #low = Number.NEGATIVE_INFINITY;
-  #high = Number.POSITIVE_INFINITY;
+  low = Number.NEGATIVE_INFINITY;
+  high = Number.POSITIVE_INFINITY;
   /** for each call, the least that has to be done */
   readonly #needed: number[] = [];
   /** for each call that can lie within its caller, the offset that puts it in the middle */
@@ -135,13 +142,13 @@ class ClockPair {
     const needed = median(this.#needed);
     if (needed === 0) return;
     const wanted = this.#middles.length > 0 ? median(this.#middles) : needed;
-    const isConsistent = this.#low <= this.#high;
-    this.offset = Math.round(isConsistent ? Math.min(Math.max(wanted, this.#low), this.#high) : wanted);
+    const isConsistent = this.low <= this.high;
+    this.offset = Math.round(isConsistent ? Math.min(Math.max(wanted, this.low), this.high) : wanted);
   }
 
   #restrict(low: number, high: number): void {
-    this.#low = Math.max(this.#low, low);
-    this.#high = Math.min(this.#high, high);
+    this.low = Math.max(this.low, low);
+    this.high = Math.min(this.high, high);
   }
 }
 

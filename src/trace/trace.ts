@@ -59,6 +59,19 @@ export interface ClockOffset {
   readonly shiftNanos: number;
 }
 
+/** By how much two clocks may differ, in nanoseconds: what to add to the callee's times so that every call fits. */
+export interface ClockRange {
+  /** above `high` where no one difference fits all calls */
+  readonly low: number;
+  readonly high: number;
+}
+
+/** What the calls of a trace say of the clocks that timed them. */
+export interface ClockRanges {
+  /** Null for two clocks that agree. */
+  between(caller: TraceSpan, callee: TraceSpan): ClockRange | null;
+}
+
 /** Which one of the traces that share an id, by time. */
 export interface Episode {
   /** from 1 */
@@ -86,6 +99,7 @@ export interface Trace {
   /** how many requests of the population this one stands for, from the sampling threshold in `tracestate`; 1 = not sampled */
   readonly weight: number;
   readonly clockOffsets: readonly ClockOffset[];
+  readonly clockRanges: ClockRanges;
   readonly problems: readonly Problem[];
 }
 

@@ -265,6 +265,11 @@ const pairs: readonly (readonly [finding: string, bad: string, good: string])[] 
     `web GET 0..9ms server tracestate=ot=th:c ${place}\n  web work 1..2ms internal tracestate=ot=th:c`,
   ],
   [
+    "all: tail_sampled 1 of 1 (errors)",
+    `web GET 0..9ms server sampling.policy=errors ${place}`,
+    `web GET 0..9ms server sampling.rule=errors ${place}`,
+  ],
+  [
     "all: only_failed_traces 20 of 20",
     numbered(20, (i) => `web GET 0..9ms server error trace=${i + 1} ${place}`),
     numbered(20, (i) => `web GET 0..9ms server ${i < 18 ? "error" : ""} trace=${i + 1} ${place}`),

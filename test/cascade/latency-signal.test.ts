@@ -107,6 +107,22 @@ describe("calls that lose time speak for the end", () => {
   });
 });
 
+test("P21: clocks that differ do not change which end is late, and one that was set in between tells nothing", () => {
+  const skewed = (ms: number, lost: "before" | "after"): LatencySide =>
+    shop(10, { get: [52, (lost === "before" ? 51 : 1) + ms], put: [2, 1 + ms] });
+  const usual = (ms: number): LatencySide => shop(20, { get: [2, 1 + ms], put: [2, 1 + ms] });
+  const atCaller = strengthsOf(skewed(0, "before"), usual(0));
+  const atCallee = strengthsOf(skewed(0, "after"), usual(0));
+  expect(atCaller["web"]).toBeGreaterThan(atCallee["web"]!);
+  expect(atCaller["cart"]).toBeLessThan(atCallee["cart"]!);
+  for (const ms of [-3_000, 30, 3_000]) {
+    expect(strengthsOf(skewed(ms, "before"), usual(ms))).toEqual(atCaller);
+    expect(strengthsOf(skewed(ms, "after"), usual(ms))).toEqual(atCallee);
+  }
+  for (const lost of ["before", "after"] as const)
+    for (const ms of [-3_000, 3_000]) expect(strengthsOf(skewed(ms, lost), usual(0))).toEqual(atCallee);
+});
+
 test("the sentence tells what was measured", () => {
   const { findings } = latencySignal(shop(20), shop(10, { get: [52, 1], put: [52, 1] }));
   expect(findings.get("cart")?.kind).toBe("network");

@@ -49,7 +49,7 @@ describe.each(Object.entries(admitted))("C-82 %s", (_, headers) => {
   });
 });
 
-test.each(Object.entries(turnedAway))("C-82 %s opens none of them", async (_, headers) => {
+test.each(Object.entries(turnedAway))("C-46 C-82 %s opens none of them", async (_, headers) => {
   expect((await sendSpan(`http://${server.http}`, { headers })).status).toBe(401);
   const call = await callGrpc(server.grpc, { headers });
   expect(call.code).toBe(unauthenticated);

@@ -145,7 +145,7 @@ describe.each<[string, typeof httpServer, { taken: number; throttled: number }]>
     ["by their tokens", { token: "flooder" }, { token: "friend" }],
     ["by their addresses", { from: "127.0.0.1" }, { from: "127.0.0.2" }],
   ])(
-    "C-44 one client that holds more than its share is asked to come back, others are served: told apart %s",
+    "C-44 C-46 one client that holds more than its share is asked to come back, others are served: told apart %s",
     async (_how, flooder, friend) => {
       const server = await start(flooder.token !== undefined);
       const flood = Array.from({ length: 10 }, () => server.send(flooder, bodyOf(200_000), 100_000));

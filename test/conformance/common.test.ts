@@ -1,12 +1,17 @@
 import { deflateSync, gzipSync } from "node:zlib";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import { OperationError } from "../../src/engine/errors/operation-error.ts";
 import type { Decoded } from "../../src/engine/ports.ts";
+import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
 import { parseTraceId } from "../../src/model/ids.ts";
+import { rawNaming } from "../../src/model/service-directory.ts";
 import { Span } from "../../src/model/span.ts";
+import { SpanKind } from "../../src/model/span-table.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
+import { receiveExport } from "../../src/otlp/receive-export.ts";
+import { assembleTrace } from "../../src/trace/assemble.ts";
 import { lz4Bomb, lz4Frame } from "../compression/lz4-frames.ts";
 import { skippableFrame, zstdBomb, zstdFrame } from "../compression/zstd-frames.ts";
 import { live } from "../engine/live.ts";
@@ -157,7 +162,11 @@ describe.each(transports)("over %s", (transport, start) => {
     const span = Buffer.concat([ids, Buffer.from("3063", "hex"), Buffer.from("fa3e0474657874", "hex")]);
     const protobuf = Buffer.concat([inScope(lengthPrefixed(0x12, span)), Buffer.from("c83e05", "hex")]);
     expect(await receiver.send({ json: Buffer.from(json), protobuf })).toEqual(success);
-    expect(spanIn(receiver.handed[0]).kind).toBe(99);
+    const taken = spanIn(receiver.handed[0]);
+    expect(taken.kind).toBe(99);
+    // the analysis takes it for work within a service
+    const [read] = assembleTrace([{ table: taken.table, row: 0 }], rawNaming).spans;
+    expect(read?.kind).toBe(SpanKind.Internal);
   });
 
   test("C-8 indices into a string table, which traces have none of, are as good as absent, and said once", async () => {
@@ -254,6 +263,27 @@ describe.each(transports)("over %s", (transport, start) => {
     expect(await receiver.send(request)).toMatchObject({ kind: "retried", afterSeconds: 1 });
     expect([receiver.budget.used, receiver.faults.length]).toEqual([0, 0]);
   });
+});
+
+test("C-12 a sender is asked to come back after four seconds, before the collector gives an attempt up", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const receipts: unknown[] = [];
+  void receiveExport(
+    {
+      ingest: { ingest: () => new Promise(() => {}) },
+      budget: new ByteBudget(1_000),
+      counters: new ReceiverCounters("http"),
+      bodyBytesMax: 1_000,
+      onFault: (fault) => receipts.push(fault),
+    },
+    { signal: "traces", encoding: "protobuf", body: request.protobuf },
+    "somebody",
+  ).then((receipt) => receipts.push(receipt));
+  await vi.advanceTimersByTimeAsync(3_999);
+  expect(receipts).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(receipts).toMatchObject([{ kind: "refused" }]);
 });
 
 /** Remembers the most that was held at once. */

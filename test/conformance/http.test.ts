@@ -351,6 +351,7 @@ test.each<[string, number, number, Parameters<typeof otlpServer>[0], Uint8Array,
   ["a bug", 14, 503, failingWith(new Error("boom")), protobufBody, "traces"],
   ["a signal that is not taken", 12, 404, { signals: ["logs"] }, protobufBody, "traces"],
   ["profiles", 12, 404, {}, protobufBody, "profiles"],
+  ["a body too large", 8, 413, { bodyBytesMax: 10 }, protobufBody, "traces"],
 ])("C-46 %s is gRPC %i and HTTP %i", async (_, code, status, changes, body, signal) => {
   const server = await serve(changes);
   const grpc = await grpcServer(changes);

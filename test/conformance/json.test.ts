@@ -63,6 +63,43 @@ test("C-61 keys may be in snake_case", async () => {
   expect(viewOf(await tableFrom(snake))).toEqual(viewOf(await tableFrom(camel)));
 });
 
+test.each([
+  [
+    "metrics",
+    `{"resourceMetrics":[{"schemaUrl":"s","scopeMetrics":[{"metrics":[{"name":"m","sum":{"aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{"startTimeUnixNano":"5","timeUnixNano":"7","asInt":"9"}]}},{"name":"h","histogram":{"aggregationTemporality":1,"dataPoints":[{"timeUnixNano":"7","count":"3","explicitBounds":[1],"bucketCounts":["1","2"]}]}}]}]}]}`,
+  ],
+  [
+    "logs",
+    `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"5","observedTimeUnixNano":"6","severityNumber":17,"severityText":"E","body":{"stringValue":"x"},${ids},"eventName":"e"}]}]}]}`,
+  ],
+])("C-61 keys of %s may be in snake_case too", async (signal, camel) => {
+  const snake = camel.replace(/"[a-z]+(?:[A-Z][a-z]+)+":/g, (key) =>
+    key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+  );
+  expect(snake).toContain('"time_unix_nano"');
+  for (const body of [camel, snake]) await post(signal, body);
+  const [first, second] = server.handed.slice(-2).map(({ decoded }) => decoded);
+  expect(second).toEqual(first);
+  expect(first).toMatchObject(
+    signal === "metrics"
+      ? { points: [{ name: "m" }, { name: "h" }] }
+      : { records: [{ severityNumber: 17, eventName: "e" }] },
+  );
+});
+
+test("C-62 temporalities and severities may be numbers or names", async () => {
+  const sum = (temporality: string): string =>
+    `{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","sum":{"aggregationTemporality":${temporality},"dataPoints":[{"asInt":"9"}]}}]}]}]}`;
+  for (const temporality of ["1", '"AGGREGATION_TEMPORALITY_DELTA"']) {
+    await post("metrics", sum(temporality));
+    expect(server.handed.at(-1)!.decoded).toMatchObject({ points: [{ value: { temporality: "delta" } }] });
+  }
+  for (const severity of ["17", '"SEVERITY_NUMBER_ERROR"']) {
+    await post("logs", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":${severity}}]}]}]}`);
+    expect(server.handed.at(-1)!.decoded).toMatchObject({ records: [{ severityNumber: 17 }] });
+  }
+});
+
 test("C-62 kinds and codes may be numbers, numeric strings or names; unknown numbers are kept", async () => {
   for (const kind of ["3", '"3"', '"SPAN_KIND_CLIENT"'])
     expect((await spanOf(`${ids},"kind":${kind}`)).kind).toBe(3);

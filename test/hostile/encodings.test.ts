@@ -9,7 +9,7 @@ import { collect, streamOf } from "../formats/sources.ts";
 import { otlpServer } from "../http/otlp-server.ts";
 import { rowsOf, tableOf } from "../notation.ts";
 import { messageType, oracleEncode, reorderFields } from "../otlp/protobuf-oracle.ts";
-import { attribute, bothWays, json, protobuf, request, spans } from "./both-ways.ts";
+import { attribute, bothWays, json, protobuf, request, serviceName, spans } from "./both-ways.ts";
 import { cpuMsSince } from "./cpu-time.ts";
 
 const types = { protobuf: "application/x-protobuf", json: "application/json" };
@@ -275,6 +275,44 @@ test("P41: metrics that are no numbers, reset, or change their kind disturb no t
     window.problems.find(({ message }) => message.includes("too many series"))?.count,
   ).toBeGreaterThanOrEqual(500);
   expect(JSON.stringify(window)).not.toMatch(/NaN|Infinity/);
+});
+
+test("P41: a counter that starts anew counts on; one that is sent as growth counts the same; what is stale counts nothing", async () => {
+  const start = 1_704_067_200;
+  const resource = { attributes: [serviceName("web"), attribute("service.instance.id", "1")] };
+  const nanos = (minutes: number): string => `${start + minutes * 60}000000000`;
+  /** A reading every minute since `began`. */
+  const points = (values: readonly number[], began = 0): object[] =>
+    values.map((value, i) => ({
+      startTimeUnixNano: nanos(began),
+      timeUnixNano: nanos(began + i + 1),
+      asInt: String(value),
+    }));
+  const growthWith = async (...sums: readonly (readonly [temporality: 1 | 2, points: object[]])[]) => {
+    const metrics = sums.map(([aggregationTemporality, dataPoints]) => ({
+      name: "db.deadlocks",
+      sum: { aggregationTemporality, isMonotonic: true, dataPoints },
+    }));
+    const { services } = await bothWays([
+      ...spans("web GET / 0..9ms server"),
+      json({ resourceMetrics: [{ resource, scopeMetrics: [{ metrics }] }] }, "metrics"),
+    ]);
+    return services[0]?.metrics["deadlock_count"] ?? null;
+  };
+  const before = points([0, 5, 9]);
+  // the process starts again: with its new start, or with a lower value alone
+  const again = points([2, 6], 3);
+  const unsaid = again.map((point) => ({ ...point, startTimeUnixNano: nanos(0) }));
+  for (const after of [again, unsaid]) {
+    expect(await growthWith([2, [...before, ...after]])).toBe(9 + 6);
+    expect(await growthWith([2, [...after, ...before]])).toBe(9 + 6);
+  }
+  // higher than before, and still from zero
+  expect(await growthWith([2, [...before, ...points([20], 3)]])).toBe(9 + 20);
+  expect(await growthWith([1, points([0, 5, 4, 6])])).toBe(15);
+  const stale = { ...again[1], asInt: "0", flags: 1 };
+  expect(await growthWith([2, [...before, again[0] as object, stale]])).toBe(9 + 2);
+  expect(await growthWith([2, before], [1, points([4, 4], 3)])).toBe(9 + 8);
 });
 
 function delimited(...requests: readonly Uint8Array[]): Uint8Array {

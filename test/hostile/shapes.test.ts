@@ -1,14 +1,21 @@
 import { expect, test } from "vitest";
 import { analyzeWindow, WindowRollup } from "../../src/analysis/analyze-window.ts";
+import { DoctorRollup } from "../../src/analysis/doctor.ts";
+import type { WindowReport } from "../../src/analysis/report.ts";
+import { visitsOf } from "../../src/cascade/visits.ts";
 import { rawNaming, ServiceDirectory } from "../../src/model/service-directory.ts";
+import { SpanTable } from "../../src/model/span-table.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
+import { decodeTracesJson } from "../../src/otlp/json-traces.ts";
+import { assembleTrace } from "../../src/trace/assemble.ts";
 import { assembleEpisodes } from "../../src/trace/episodes.ts";
+import { callsOf } from "../../src/trace/extract-calls.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
 import { idOf, live } from "../engine/live.ts";
-import { notationStart, tableOf } from "../notation.ts";
+import { notationStart, tableOf, tracesOf } from "../notation.ts";
 import { isThorough } from "../runs.ts";
-import { bothWays, edgesOf, json, kindsOf, protobuf, request, spans } from "./both-ways.ts";
+import { attribute, bothWays, edgesOf, json, kindsOf, protobuf, request, spans } from "./both-ways.ts";
 import { cpuMsSince } from "./cpu-time.ts";
 import { largeTrace } from "./large-trace.ts";
 
@@ -197,6 +204,60 @@ test("P21: clocks that differ by minutes make no time on the network negative", 
   for (const { duration_ms } of report().trace_critical_path) expect(duration_ms).toBeGreaterThanOrEqual(0);
 });
 
+/** What is said where both ends of a slow call look alike. */
+const unclear = "nothing else tells which end of the connection is at fault";
+
+/** A page that calls cart five times on another host, whose clock is `aheadMs` ahead; the last call loses 200 ms. */
+function skewedPage(lost: "before" | "after", aheadMs: number): string {
+  const calls = Array.from({ length: 5 }, (_, i) => {
+    const isLate = i === 4;
+    const at = 5 + i * 20;
+    const start = at + aheadMs + (isLate && lost === "before" ? 201 : 1);
+    return `
+    web    GET       ${at}..${at + (isLate ? 210 : 10)}ms client host=n1
+      cart GET /cart ${start}..${start + 8}ms server host=n2`;
+  });
+  return `
+  web GET / 0..300ms server host=n1${calls.join("")}`;
+}
+
+test.each([0, 120, -120, 300_000])(
+  "P21: a clock that is %i ms ahead does not change which end of a slow call is to blame",
+  async (aheadMs) => {
+    for (const [lost, service] of [
+      ["before", "web"],
+      ["after", "cart"],
+    ] as const) {
+      const { report } = await bothWays(spans(skewedPage(lost, aheadMs)));
+      const [first] = report().root_cause_candidates;
+      expect(first).toMatchObject({ service, kind: "network" });
+      expect(JSON.stringify(first?.evidence)).not.toContain(unclear);
+    }
+  },
+);
+
+test("P21: where nothing says by how much clocks differ, order in time blames nobody", async () => {
+  const evidenceWith = async (cart: string): Promise<string> => {
+    const page = `
+      web      GET /      0..230ms server host=n1
+        web    GET        5..215ms client host=n1
+          cart GET /cart ${cart}   server host=n2`;
+    return JSON.stringify((await bothWays(spans(page))).report().root_cause_candidates);
+  };
+  expect(await evidenceWith("206..214ms")).not.toContain(unclear);
+  // a second early or late, it may have been anywhere within the call
+  for (const cart of ["-794..-786ms", "1206..1214ms"]) expect(await evidenceWith(cart)).toContain(unclear);
+});
+
+test("P21: a message that was worked on before it was sent, by its clocks, waited for no time, not for less", () => {
+  const [trace] = tracesOf(`
+    web    POST /order 0..20ms      server host=n1
+      web  send orders 5..10ms      producer host=n1
+        mail process   -900..-880ms consumer host=n2`);
+  const { calls } = visitsOf(trace!, callsOf(trace!));
+  expect(calls).toMatchObject([{ kind: "message", callee: "mail", nanos: 0 }]);
+});
+
 test("P22: children first, the failed span last, each in a request of its own: as if all had come at once", async () => {
   const lines = shop.trim().split("\n");
   const whole = await bothWays(spans(shop));
@@ -291,8 +352,56 @@ test("P32: where every trace holds a failure, the report says that rates may onl
   expect(kindsOf(mixed.window.problems)).toEqual([]);
 });
 
+/**
+ * The spans of `after`, which begin two hours after the start of the notation, against those of `before` in its first ten
+ * minutes: from files, and from what a server keeps.
+ */
+async function comparedBothWays(before: string, after: string): Promise<readonly WindowReport[]> {
+  const rollup = (text: string, directory: ServiceDirectory): WindowRollup => {
+    const sums = new WindowRollup({ directory });
+    const table = tableOf(text);
+    sums.observe(table);
+    const groups = groupByTrace([table]);
+    for (let i = 0; i < groups.count; i += 1)
+      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming)) sums.addTrace(trace);
+    return sums;
+  };
+  const directory = new ServiceDirectory();
+  const [usual, window] = [rollup(before, directory), rollup(after, directory)];
+  const ofFiles = analyzeWindow(window.window(), usual.window(), { language: "en" });
+  const world = live();
+  world.clock.nowMs += 8_000_000;
+  await world.send(before);
+  await world.send(after);
+  await world.wait(60_000);
+  const at = (s: number): UnixNanos => (notationStart + BigInt(s) * 1_000_000_000n) as UnixNanos;
+  const ofServer = await world.engine.analyzeWindow({
+    window: { from: at(7_000), to: at(8_000) },
+    baseline: { from: at(0), to: at(600) },
+    language: "en",
+  });
+  return [ofFiles, ofServer];
+}
+
+test("P32: that a tail sampler chose the traces is said where it wrote its policies", () => {
+  const table = new SpanTable();
+  const attributes = [attribute("tailsampling.policy", "keep-errors")];
+  const sent = JSON.stringify(request([{}, { traceId: "2".padStart(32, "0") }]));
+  const scope = JSON.stringify({ attributes });
+  decodeTracesJson(Buffer.from(sent.replace('"spans":', `"scope":${scope},"spans":`)), table);
+  const doctor = new DoctorRollup();
+  const groups = groupByTrace([table]);
+  for (let i = 0; i < groups.count; i += 1)
+    doctor.add(assembleTrace(groups.rowsOf(i), rawNaming), groups.rowsOf(i));
+  expect(doctor.report("en").findings.find(({ id }) => id === "tail_sampled")).toMatchObject({
+    count: 2,
+    of: 2,
+    details: ["keep-errors"],
+  });
+});
+
 test("P33: attempts that failed before one that went well are failures of the callee, not of the operation", async () => {
-  const { services, report } = await bothWays(
+  const { graph, services, report } = await bothWays(
     spans(`
       web      GET /  0..90ms server
         web    POST   1..20ms client error http.response.status_code=503
@@ -307,6 +416,66 @@ test("P33: attempts that failed before one that went well are failures of the ca
     { service: "web", requests: 1, errors: 0 },
   ]);
   expect(report().trace.error_count).toBe(4);
+  expect(graph.edges).toMatchObject([{ caller: "web", callee: "pay", calls: 3, errors: 2 }]);
+});
+
+/** An order that pays, in so many attempts of 20 ms, all but the last of which fail; `fails` = that one too. */
+function payingOrder(trace: number, { attempts, fails }: { attempts: number; fails: boolean }): string {
+  const at = trace < 1_000 ? trace * 1_000 : 7_200_000 + (trace - 1_000) * 1_000;
+  const calls = Array.from({ length: attempts }, (_, k) => {
+    const [start, end] = [at + 10 + k * 30, at + 30 + k * 30 + (trace % 4)];
+    const error = fails || k + 1 < attempts ? "error http.response.status_code=503" : "";
+    return `
+  cart  POST /pay ${start}..${end}ms client ${error}
+    pay POST /pay ${start + 2}..${end - 2}ms server ${error}`;
+  });
+  return `
+cart POST /order ${at}..${at + attempts * 30 + 10}ms server ${fails ? "error" : ""} trace=${trace}${calls.join("")}`;
+}
+
+function orders(first: number, shape: { attempts: number; fails: boolean }): string {
+  return Array.from({ length: 100 }, (_, i) => payingOrder(first + i, shape)).join("");
+}
+
+test("P33: attempts that multiply the calls of each request and fail are a storm: said with both rates, and how to end it", async () => {
+  const healthy = orders(1, { attempts: 1, fails: false });
+  for (const report of await comparedBothWays(healthy, orders(1_001, { attempts: 4, fails: true }))) {
+    expect(report.root_cause_candidates[0]?.service).toBe("pay");
+    // by operation: a hundred orders failed, by attempt: four hundred calls
+    expect(report.entry_points).toMatchObject([{ service: "cart", requests: 100, excess_failed: 100 }]);
+    expect(report.advice.find(({ kind }) => kind === "retry_policy")).toMatchObject({
+      service: "cart",
+      sentence: expect.stringMatching(/from 100 to 400 for 100 requests.*400 of 400 failed/),
+    });
+  }
+});
+
+test("P33: attempts that fail while the operation goes well fail no request of users, and are still seen", async () => {
+  const healthy = orders(1, { attempts: 1, fails: false });
+  for (const report of await comparedBothWays(healthy, orders(1_001, { attempts: 3, fails: false }))) {
+    expect(report).toMatchObject({
+      healthy: false,
+      root_cause_candidates: [{ service: "pay", kind: "error" }],
+    });
+    expect(report.entry_points).toMatchObject([{ service: "cart", requests: 100, excess_failed: 0 }]);
+  }
+});
+
+test("P33: of two attempts at once (hedging), the one that answered counts for the operation", async () => {
+  const { graph, services, report } = await bothWays(
+    spans(`
+      web     GET /   0..60ms server
+        web   GET     1..50ms client error error.type=cancelled
+          pay GET     2..49ms server
+        web   GET    20..40ms client
+          pay GET    21..39ms server`),
+  );
+  expect(services.map(({ service, requests, errors }) => `${service} ${requests} ${errors}`)).toEqual([
+    "pay 2 0",
+    "web 1 0",
+  ]);
+  expect(graph.edges).toMatchObject([{ caller: "web", callee: "pay", calls: 2 }]);
+  expect(report().root_cause_candidates.filter(({ kind }) => kind === "error")).toEqual([]);
 });
 
 test.each([
@@ -395,31 +564,8 @@ test("P34: connections that stay open make no window slow, neither of files nor 
           : `${start + 40}ms server`;
       return `web GET / ${start}..${end} trace=${first + i}`;
     }).join("\n");
-  const [before, after] = [requests(1, 0, false), requests(1001, 7200, true)];
-  const rollup = (text: string, directory: ServiceDirectory): WindowRollup => {
-    const sums = new WindowRollup({ directory });
-    const table = tableOf(text);
-    sums.observe(table);
-    const groups = groupByTrace([table]);
-    for (let i = 0; i < groups.count; i += 1)
-      for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming)) sums.addTrace(trace);
-    return sums;
-  };
-  const directory = new ServiceDirectory();
-  const [usual, window] = [rollup(before, directory), rollup(after, directory)];
-  const ofFiles = analyzeWindow(window.window(), usual.window(), { language: "en" });
-  const world = live();
-  world.clock.nowMs += 8_000_000;
-  await world.send(before);
-  await world.send(after);
-  await world.wait(60_000);
-  const at = (s: number): UnixNanos => (notationStart + BigInt(s) * 1_000_000_000n) as UnixNanos;
-  const ofServer = await world.engine.analyzeWindow({
-    window: { from: at(7_000), to: at(8_000) },
-    baseline: { from: at(0), to: at(600) },
-    language: "en",
-  });
-  for (const report of [ofFiles, ofServer]) {
+  const reports = await comparedBothWays(requests(1, 0, false), requests(1001, 7200, true));
+  for (const report of reports) {
     expect(report).toMatchObject({ healthy: true, root_cause_candidates: [], totals: { traces: 120 } });
     for (const { added_latency_ms } of report.entry_points) expect(added_latency_ms).toBeCloseTo(0);
   }
