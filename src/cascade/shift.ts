@@ -1,4 +1,4 @@
-import { type Share, signedG } from "../base/count-test.ts";
+import { chanceOfG, type Share, signedG } from "../base/count-test.ts";
 import { quantileOf, quartileShift } from "../base/quantile.ts";
 import { cliffsDelta, rankTest } from "../base/rank-test.ts";
 import {
@@ -75,7 +75,12 @@ export function shiftOf(before: Float64Array, after: Float64Array, usual: UsualC
   const shift = { n, m, z, beforeNanos, afterNanos, addedNanos, spreadNanos, isShifted, isApart, tail: null };
   if (isShifted || !isNoticed) return shift;
   const slow = tailOf(before, after, halves);
-  if (slow === null || slow.z < latencyShift.zMin || slow.addedNanos - commonNanos <= addedMin) return shift;
+  if (
+    slow === null ||
+    chanceOfG(slow.z ** 2) > slowTail.chanceMax ||
+    slow.addedNanos - commonNanos <= addedMin
+  )
+    return shift;
   return { ...shift, ...slow, addedNanos: slow.addedNanos - commonNanos, isShifted: true };
 }
 

@@ -178,9 +178,9 @@ export const commonServicesMin = 5;
 export const mixShift = { shareMin: 0.2, testMin: 12 } as const;
 /**
  * Where the many are as fast as before, few may be far slower. These lie beyond twice what one in twenty exceeded: so far out
- * that a healthy time has hardly any, also under more load.
+ * that a healthy time has hardly any, also under more load. Their share must rise by more than chance does so often.
  */
-export const slowTail = { quantile: 0.95, factor: 2 } as const;
+export const slowTail = { quantile: 0.95, factor: 2, chanceMax: 0.0005 } as const;
 /** A change counts if it is more than twice what the time before changed by itself. */
 export const driftFactor = 2;
 /** Where at least this share of what a call lost came after its callee was done, the callee answers late. */
