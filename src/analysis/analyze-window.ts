@@ -9,6 +9,7 @@ import { LogRollup } from "../cascade/log-lines.ts";
 import { type MetricWindow, metricSignal } from "../cascade/metric-signal.ts";
 import type { Remedy } from "../cascade/remedy.ts";
 import type { LogLines, SignalFindings } from "../cascade/signals.ts";
+import { keepsLines, thinnedAlike } from "../cascade/thinned-alike.ts";
 import { VisitRollup, type VisitSums } from "../cascade/visit-rollup.ts";
 import {
   type EntryFinding,
@@ -45,7 +46,7 @@ export interface WindowRollupOptions extends SharedSums {
   readonly isCompared?: boolean;
   /** whether log lines come when traces have been added already; default false */
   readonly logsComeLast?: boolean;
-  /** visits that are compared; of more, those of an even choice of traces */
+  /** visits that are compared; of more, see `FairShares` */
   readonly visitsMax?: number;
 }
 
@@ -143,7 +144,11 @@ export class WindowRollup extends ScopeRollup {
       scope: { ...scope, problems: mergeProblems([...scope.problems, ...signalProblems(left)]) },
       blame: this.#blame.read(directory),
       visits,
-      logLines: this.#logs.read({ ...names, ranges, level: visits?.level ?? 0 }),
+      logLines: this.#logs.read({
+        ...names,
+        ranges,
+        isTraceKept: visits === null ? () => true : keepsLines(visits),
+      }),
       metrics: {
         courses: this.#courses.read(names),
         ranges: bounds.map(({ from, to }) => ({
@@ -206,10 +211,11 @@ export function analyzeWindow(
 
 /** Compares a window with a healthy time; `windowReport` tells it in any language. */
 export function studyWindow(
-  window: WindowSums,
-  baseline: WindowSums | null,
+  asked: WindowSums,
+  healthy: WindowSums | null,
   options: Omit<WindowOptions, "language">,
 ): WindowStudy {
+  const { window, baseline } = comparable(asked, healthy);
   const { scope } = window;
   const found = windowEvidence({
     ...otherSignals(window, baseline),
@@ -237,6 +243,24 @@ export function studyWindow(
     asked: options.window,
     chosenBaseline: options.chosenBaseline,
   };
+}
+
+/** Both sides with the same choice of traces. */
+function comparable(
+  window: WindowSums,
+  baseline: WindowSums | null,
+): { readonly window: WindowSums; readonly baseline: WindowSums | null } {
+  if (window.visits === null || baseline === null || baseline.visits === null) return { window, baseline };
+  const [before, after] = thinnedAlike(baseline.visits, window.visits);
+  return { window: withVisits(window, after), baseline: withVisits(baseline, before) };
+}
+
+function withVisits(sums: WindowSums, visits: VisitSums): WindowSums {
+  if (visits === sums.visits) return sums;
+  const isKept = keepsLines(visits);
+  const byTrace = new Map([...sums.logLines.byTrace].filter(([traceId]) => isKept(traceId)));
+  const lines = [...byTrace.values()].reduce((sum, own) => sum + own.length, 0);
+  return { ...sums, visits, logLines: { byTrace, lines } };
 }
 
 /** What a study says, in one language. */
@@ -332,7 +356,7 @@ function thinnedProblems(visits: VisitSums | null): readonly Problem[] {
   const count = visits?.omittedTraces ?? 0;
   if (count === 0) return [];
   const message =
-    "There are more visits of services than are compared with the baseline: traces were left out evenly, only from that comparison";
+    "There are more visits of services than are compared with the baseline: traces of frequent requests were left out, only from that comparison";
   return [{ kind: "overflow", message, count, spans: [] }];
 }
 

@@ -1,6 +1,7 @@
 import { BlameRollup } from "../cascade/blame.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
 import { LogTemplates } from "../cascade/log-template.ts";
+import { keepsLines } from "../cascade/thinned-alike.ts";
 import { VisitRollup } from "../cascade/visit-rollup.ts";
 import { type MetricCourse, MetricRollup } from "../metrics/metric-courses.ts";
 import { Minutes } from "../model/minutes.ts";
@@ -13,12 +14,12 @@ import { signalProblems, type WindowSums } from "./analyze-window.ts";
 import { type Scope, senderNames } from "./scope.ts";
 
 export interface ComparedMinutesLimits {
-  /** Visits, and log lines, of one minute that are kept; of more, those of an even choice of traces. */
+  /** Visits of one minute that are kept, of more see `FairShares`; and log lines, of more those of an even choice of traces. */
   readonly minuteVisitsMax: number;
   readonly minuteLogLinesMax: number;
   /** Points of metrics that are kept in all; of more, the oldest quarter goes, counted. */
   readonly metricPointsMax: number;
-  /** Visits of a window that are compared; of more, those of an even choice of traces. */
+  /** Visits of a window that are compared; of more, see `FairShares`. */
   readonly windowVisitsMax: number;
 }
 
@@ -115,7 +116,11 @@ export class ComparedMinutes {
         directory,
       ),
       visits,
-      logLines: LogRollup.readAll(logs, { ...senderNames(scope), ranges: null, level: visits.level }),
+      logLines: LogRollup.readAll(logs, {
+        ...senderNames(scope),
+        ranges: null,
+        isTraceKept: keepsLines(visits),
+      }),
       metrics: {
         courses,
         ranges: [{ from: startOfMinute(from), to: (startOfMinute(to + 1) - 1n) as UnixNanos }],

@@ -172,7 +172,7 @@ function failedBy(window: BlameSums, baseline: BlameSums | null, service: string
   }
   return {
     requests: Math.max(0, ways.requests - (usual?.requests ?? 0) * ratio),
-    ...comparedSteps(ways, usual, { ratio, bar: hitMin.failuresTest, scale: 1 }),
+    ...comparedSteps(ways, usual, { ratio, bar: hitMin.failuresTest }),
     entries,
   };
 }
@@ -202,23 +202,27 @@ function comparedSums(
   measure: Measure,
 ): Harm {
   return {
-    requests: Math.max(0, after.requests - before.requests * measure.ratio) * measure.scale,
+    requests:
+      Math.max(0, after.traces - before.traces * measure.ratio) * eachOf(after.requests, after.traces),
     ...comparedSteps(after, before, measure),
   };
 }
 
-/** Of visits; traces for which there was no room are as those that were kept. */
+/** Of visits: traces of both windows were thinned alike, so that those that were kept are compared. */
 function measureOf({ traceIds }: VisitSums, after: VisitSums): Measure {
-  const kept = Math.max(1, after.traceIds.length);
   return {
-    ratio: kept / Math.max(1, traceIds.length),
+    ratio: Math.max(1, after.traceIds.length) / Math.max(1, traceIds.length),
     bar: hitMin.othersTest,
-    scale: (kept + after.omittedTraces) / kept,
   };
 }
 
+/** How many requests one that was counted stands for. */
+function eachOf(requests: number, count: number): number {
+  return count === 0 ? 1 : requests / count;
+}
+
 type Slowed = ReturnType<typeof slowedBy>;
-type CountedSums = Pick<SlowedSums, "requests" | "steps" | "hit">;
+type CountedSums = Pick<SlowedSums, "traces" | "requests" | "steps" | "hit">;
 type Counted = Pick<SlowedSums, "steps" | "hit">;
 
 function comparedSteps(
@@ -240,21 +244,15 @@ interface Measure {
   readonly ratio: number;
   /** likelihood ratio */
   readonly bar: number;
-  /** how many requests one that was counted stands for */
-  readonly scale: number;
 }
 
-function excessOf(
-  after: Occurrences,
-  before: Occurrences | undefined,
-  { ratio, bar, scale }: Measure,
-): Excess {
+function excessOf(after: Occurrences, before: Occurrences | undefined, { ratio, bar }: Measure): Excess {
   const expected = (before?.count ?? 0) * ratio;
   const minutes = [...after.minutes].sort(([a], [b]) => a - b);
   const [first, last] = [minutes[0]?.[0] ?? 0, minutes.at(-1)?.[0] ?? 0];
   const usual = expected / (last - first + 1);
   return {
-    requests: (after.count - expected) * scale,
+    requests: (after.count - expected) * eachOf(after.requests, after.count),
     isSignificant: significantExcess(after.count, expected, bar) > 0,
     onset: minutes.find(([, count]) => significantExcess(count, usual, 0) > 0)?.[0] ?? null,
   };

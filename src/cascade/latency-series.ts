@@ -1,4 +1,6 @@
 import { gather, gatherNumbers } from "../base/gather.ts";
+import { sumOf } from "../base/sum.ts";
+import { requestsByTrace } from "./thinned-alike.ts";
 import type { StepName, VisitSums } from "./visit-rollup.ts";
 
 /** Times of one thing that happened many times: own time of an operation, or what calls of one operation took. */
@@ -13,6 +15,8 @@ export interface Series {
   readonly values: Float64Array;
   /** places of traces in the order of their start */
   readonly traces: Int32Array;
+  /** that one of the values stands for, on average */
+  readonly requestsEach: number;
   /** of what calls lost, the time before the callee began; null where that is not measured */
   readonly requestNanos: Float64Array | null;
   /** by value, places in `LatencySide.instances`; -1 = unknown */
@@ -23,6 +27,8 @@ export interface Series {
 /** The times of one window. */
 export interface LatencySide {
   readonly traces: number;
+  /** that all traces stand for */
+  readonly requests: number;
   /** how long a request takes on average */
   readonly requestNanos: number;
   readonly series: ReadonlyMap<string, Series>;
@@ -39,11 +45,27 @@ export interface SeriesOptions {
 /** The times of all visits and calls, by what they are of. */
 export function latencySideOf(sums: VisitSums, options: SeriesOptions): LatencySide {
   const { traceIds, instances } = sums;
-  const series = new Map([...ownSeries(sums, options), ...callSeries(sums, options)]);
-  return { traces: traceIds.length, requestNanos: meanRequestNanos(sums), series, instances };
+  const standFor = requestsByTrace(sums);
+  const meanOf = (traces: Int32Array): number =>
+    traces.reduce((sum, trace) => sum + (standFor[trace] as number), 0) / traces.length;
+  const series = new Map(
+    [...ownSeries(sums, options), ...callSeries(sums, options)].map(([key, times]) => [
+      key,
+      { ...times, requestsEach: meanOf(times.traces) },
+    ]),
+  );
+  const requests = sumOf(standFor);
+  return {
+    traces: traceIds.length,
+    requests,
+    requestNanos: meanRequestNanos(sums, standFor),
+    series,
+    instances,
+  };
 }
 
-type NamedSeries = readonly [key: string, series: Series];
+type Times = Omit<Series, "requestsEach">;
+type NamedSeries = readonly [key: string, times: Times];
 
 function ownSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): readonly NamedSeries[] {
   const { visits, operations } = sums;
@@ -53,7 +75,7 @@ function ownSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): rea
   return groupRows({ name: visits.operation, entryOf, isCounted }).map(({ name, entry, rows }) => {
     const { service, operation } = operations[name] as (typeof operations)[number];
     const instances = gather(visits.instance, rows);
-    const series: Series = {
+    const series: Times = {
       kind: "own",
       caller: service,
       callee: service,
@@ -84,7 +106,7 @@ function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): re
     const names = callNames[name] as (typeof callNames)[number];
     const requestNanos = gatherNumbers(calls.requestNanos, rows);
     const callers = gather(callerVisit, rows);
-    const series: Series = {
+    const series: Times = {
       ...names,
       values: gatherNumbers(calls.nanos, rows),
       traces: gather(visits.trace, callers),
@@ -135,7 +157,7 @@ function groupRows({
   return [...groups.values()];
 }
 
-function seriesKey({ kind, caller, callee, operation }: Series, entry: string): string {
+function seriesKey({ kind, caller, callee, operation }: Times, entry: string): string {
   return [kind, caller, callee, operation, entry].join("\u0000");
 }
 
@@ -145,14 +167,15 @@ function entryText({ operations }: VisitSums, entry: number): string {
 }
 
 /** Over the visits that nobody of the trace called. */
-function meanRequestNanos({ visits }: VisitSums): number {
+function meanRequestNanos({ visits }: VisitSums, standFor: Float64Array): number {
   let sum = 0;
   let count = 0;
   for (let row = 0; row < visits.parent.length; row += 1) {
     const nanos = visits.durationNanos[row] as number;
     if ((visits.parent[row] as number) >= 0 || Number.isNaN(nanos)) continue;
-    sum += nanos;
-    count += 1;
+    const requests = standFor[visits.trace[row] as number] as number;
+    sum += nanos * requests;
+    count += requests;
   }
   return count === 0 ? 0 : sum / count;
 }

@@ -119,7 +119,9 @@ function compare(pair: SeriesPair, commonShare: number): Compared {
   return {
     series: after,
     shift: counted,
-    effectNanos: counted.isShifted ? (counted.addedNanos * counted.m) / sides.after.traces : 0,
+    effectNanos: counted.isShifted
+      ? (counted.addedNanos * counted.m * after.requestsEach) / sides.after.requests
+      : 0,
     isAnswerLate: isAnswerLate(before, after, counted),
     slowEnd: slowEndOf(caller, callee),
     calleeInstance: callee?.instance ?? null,

@@ -1,8 +1,12 @@
+import { sumOf } from "../base/sum.ts";
+import { requestsByTrace } from "./thinned-alike.ts";
 import type { StepName, VisitSums } from "./visit-rollup.ts";
 import { Occurrences, OncePerTrace, StepSums, stepKey } from "./way-sums.ts";
 
 /** Requests that did not reach one service as they used to; each counts once a trace. */
 export interface LeftOutSums {
+  readonly traces: number;
+  /** that they stand for */
   readonly requests: number;
   /** by `stepKey`: `breaker`, and `queue_lag` for messages */
   readonly steps: ReadonlyMap<string, StepSums>;
@@ -45,6 +49,7 @@ function leftOutIn(sums: VisitSums, usual: UsualSteps): LeftOutSums {
   const texts = steps.map(stepText);
   const taken = shapes.map((shape) => new Set(shape.steps.map((place) => texts[place])));
   const hasFailedCall = callersOfFailed(sums);
+  const standFor = requestsByTrace(sums);
   const found = new OncePerTrace<StepSums>();
   const hit = new OncePerTrace<Occurrences>();
   const traces = new Set<number>();
@@ -57,7 +62,8 @@ function leftOutIn(sums: VisitSums, usual: UsualSteps): LeftOutSums {
       const { service: caller } = operations[visits.operation[row] as number] as (typeof operations)[number];
       if (caller === callee) continue;
       const trace = visits.trace[row] as number;
-      const at = { trace, minute: traceMinutes[trace] as number };
+      const [minute, requests] = [traceMinutes[trace] as number, standFor[trace] as number];
+      const at = { trace, minute, requests };
       const mechanism = isMessage ? "queue_lag" : "breaker";
       traces.add(trace);
       found.add(stepKey({ caller, callee }, mechanism), {
@@ -66,7 +72,8 @@ function leftOutIn(sums: VisitSums, usual: UsualSteps): LeftOutSums {
       });
       if (!isMessage) hit.add(caller, { ...at, make: () => new Occurrences() });
     }
-  return { requests: traces.size, steps: found.counts, hit: hit.counts };
+  const requests = sumOf(Array.from(traces, (trace) => standFor[trace] as number));
+  return { traces: traces.size, requests, steps: found.counts, hit: hit.counts };
 }
 
 function callersOfFailed({ visits, calls }: VisitSums): Uint8Array {

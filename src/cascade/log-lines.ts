@@ -13,8 +13,8 @@ import type { LogLine, LogLines } from "./signals.ts";
 export interface LogQuery extends SenderNames {
   /** lines outside of all of them are left out, as are lines without a time; null = all lines */
   readonly ranges: readonly TimeRange[] | null;
-  /** lines of traces that do not stay at this level are left out, as their visits are; see `thinningLevelOf` */
-  readonly level: number;
+  /** lines of the others are left out, as their visits are */
+  readonly isTraceKept: (traceId: string) => boolean;
 }
 
 export interface LogRollupOptions {
@@ -111,12 +111,12 @@ export class LogRollup {
   }
 
   /** Answers how many there are. */
-  #readInto(byTrace: Map<string, LogLine[]>, { ranges, level, ...names }: LogQuery): number {
+  #readInto(byTrace: Map<string, LogLine[]>, { ranges, isTraceKept, ...names }: LogQuery): number {
     this.#compact();
     const services = this.#senders.names(names);
     const isLeftOut = Array.from(
       { length: this.#traces.size },
-      (_, trace) => level > 0 && thinningLevelOf(this.#traces.textOf(trace)) < level,
+      (_, trace) => !isTraceKept(this.#traces.textOf(trace)),
     );
     let lines = 0;
     for (let line = 0; line < this.#lineCount; line += 1) {

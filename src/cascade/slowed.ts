@@ -1,5 +1,7 @@
+import { sumOf } from "../base/sum.ts";
 import { slowedMin } from "../model/scoring.ts";
 import { entryKey } from "./blame.ts";
+import { requestsByTrace } from "./thinned-alike.ts";
 import type { VisitSums } from "./visit-rollup.ts";
 import { WaitFinder, type WaitQuestion, type Waits } from "./waits.ts";
 import { Occurrences, OncePerTrace, StepSums, stepKey } from "./way-sums.ts";
@@ -7,6 +9,8 @@ import { Occurrences, OncePerTrace, StepSums, stepKey } from "./way-sums.ts";
 /** Who waited longer because of one service, in one window; each counts once a trace. */
 export interface SlowedSums {
   /** traces in which anybody did */
+  readonly traces: number;
+  /** that they stand for */
   readonly requests: number;
   /** by `stepKey`: `slow`, and `queue_lag` for messages */
   readonly steps: ReadonlyMap<string, StepSums>;
@@ -37,19 +41,28 @@ export function slowedBy(question: WaitQuestion): {
 }
 
 function slowedIn(sums: VisitSums, waits: Waits): SlowedSums {
-  const hit = hitIn(sums, waits);
-  const steps = stepsIn(sums, waits);
+  const standFor = requestsByTrace(sums);
+  const hit = hitIn(sums, { waits, standFor });
+  const steps = stepsIn(sums, { waits, standFor });
+  const traces = new Set([...hit.traces, ...steps.traces]);
   return {
-    requests: new Set([...hit.traces, ...steps.traces]).size,
+    traces: traces.size,
+    requests: sumOf(Array.from(traces, (trace) => standFor[trace] as number)),
     steps: steps.steps,
     hit: hit.services,
     entries: entriesIn(sums, waits),
   };
 }
 
+interface ThinnedWaits {
+  readonly waits: Waits;
+  /** by trace */
+  readonly standFor: Float64Array;
+}
+
 function hitIn(
   sums: VisitSums,
-  { visitExcess }: Waits,
+  { waits: { visitExcess }, standFor }: ThinnedWaits,
 ): { readonly services: ReadonlyMap<string, Occurrences>; readonly traces: ReadonlySet<number> } {
   const { visits, operations, traceMinutes } = sums;
   const services = new OncePerTrace<Occurrences>();
@@ -59,14 +72,19 @@ function hitIn(
     const trace = visits.trace[row] as number;
     const { service } = operations[visits.operation[row] as number] as (typeof operations)[number];
     traces.add(trace);
-    services.add(service, { trace, minute: traceMinutes[trace] as number, make: () => new Occurrences() });
+    services.add(service, {
+      trace,
+      minute: traceMinutes[trace] as number,
+      requests: standFor[trace] as number,
+      make: () => new Occurrences(),
+    });
   }
   return { services: services.counts, traces };
 }
 
 function stepsIn(
   { visits, calls, callNames, traceMinutes }: VisitSums,
-  { callExcess }: Waits,
+  { waits: { callExcess }, standFor }: ThinnedWaits,
 ): { readonly steps: ReadonlyMap<string, StepSums>; readonly traces: ReadonlySet<number> } {
   const steps = new OncePerTrace<StepSums>();
   const traces = new Set<number>();
@@ -79,8 +97,13 @@ function stepsIn(
     const mechanism = isMessage ? "queue_lag" : "slow";
     const trace = visits.trace[calls.callerVisit[row] as number] as number;
     traces.add(trace);
-    const minute = traceMinutes[trace] as number;
-    steps.add(stepKey(name, mechanism), { trace, minute, make: () => new StepSums(name, mechanism) });
+    const [minute, requests] = [traceMinutes[trace] as number, standFor[trace] as number];
+    steps.add(stepKey(name, mechanism), {
+      trace,
+      minute,
+      requests,
+      make: () => new StepSums(name, mechanism),
+    });
   }
   return { steps: steps.counts, traces };
 }

@@ -13,6 +13,7 @@ import { thinningLevelOf } from "../model/trace-choice.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { SplitAttribute } from "../trace/split-attributes.ts";
 import type { Trace } from "../trace/trace.ts";
+import { FairShares, requestGroupOf, type ThinnedTrace } from "./fair-shares.ts";
 import { SplitSets } from "./split-sets.ts";
 import { type Step, type TraceVisits, type Visit, type VisitCall, visitsOf } from "./visits.ts";
 
@@ -42,7 +43,11 @@ export interface VisitSums {
   readonly traceIds: readonly string[];
   /** in which they started, by place in `traceIds` */
   readonly traceMinutes: readonly number[];
-  /** traces that were left out, evenly, because there is no room for the visits of all */
+  /** group of requests that each is of, by place in `traceIds` */
+  readonly traceGroups: Uint16Array;
+  /** by group, how far its traces were thinned: those that were left out have a lower level, see `thinningLevelOf` */
+  readonly levels: Uint8Array;
+  /** traces that were left out because there is no room for the visits of all */
   readonly omittedTraces: number;
   readonly operations: readonly ServiceOperation[];
   readonly instances: readonly string[];
@@ -82,8 +87,6 @@ export interface VisitSums {
     readonly aloneNanos: Float64Array;
     readonly failed: Uint8Array;
   };
-  /** traces that were left out have a lower one, see `thinningLevelOf` */
-  readonly level: number;
   /** row of the visit of a span, by its ids in hex; undefined where it is not known, or logs are not to be joined */
   readonly visitOfSpan: (traceId: string, spanId: string) => number | undefined;
 }
@@ -101,12 +104,12 @@ export function visitsWithFailedCalls(
   return found;
 }
 
-interface KeptTrace {
+interface KeptTrace extends ThinnedTrace {
   readonly id: string;
   readonly startTime: UnixNanos;
-  /** see `thinningLevelOf`; -1 = it was taken back */
-  level: number;
   readonly visits: number;
+  /** it was taken back, or had to go */
+  isGone: boolean;
 }
 
 export interface VisitRollupOptions {
@@ -120,7 +123,8 @@ export interface VisitRollupOptions {
 
 /**
  * Keeps the visits of many traces, for questions that only two populations can answer. Traces come in any order. Where there
- * are more visits than there is room for, traces are thinned by a hash of their id: the same ones remain whatever the order.
+ * are more visits than there is room for, traces of busy kinds of requests are thinned (`FairShares`) by a hash of their id: the
+ * same ones remain whatever the order.
  * Several rollups can be read as one, with the result that one rollup of all their traces would give.
  */
 export class VisitRollup {
@@ -141,13 +145,11 @@ export class VisitRollup {
   readonly #calls = callColumns();
   readonly #spans = spanColumns();
   #traces: KeptTrace[] = [];
-  /** of traces that were not taken back */
+  /** of traces that are not gone */
   #visitCount = 0;
   #omitted = 0;
-  /** only traces are kept that stay at this level */
-  #level = 0;
+  #shares: FairShares;
   readonly #joinsLogs: boolean;
-  readonly #capacity: number;
   readonly #traceVisitsMax: number;
 
   constructor({
@@ -156,7 +158,7 @@ export class VisitRollup {
     traceVisitsMax = Number.POSITIVE_INFINITY,
   }: VisitRollupOptions) {
     this.#joinsLogs = joinsLogs;
-    this.#capacity = capacity;
+    this.#shares = new FairShares(capacity);
     this.#traceVisitsMax = traceVisitsMax;
     // what there is no room for any more goes by the first number
     this.#names.idOf(overflowName);
@@ -173,8 +175,8 @@ export class VisitRollup {
 
   /** `calls` = those of the trace. */
   add(trace: Trace, calls: TraceCalls): void {
-    const level = thinningLevelOf(trace.traceId);
-    if (level < this.#level) {
+    const chosen = { group: requestGroupOf(trace), level: thinningLevelOf(trace.traceId) };
+    if (!this.#shares.keeps(chosen)) {
       this.#omitted += 1;
       return;
     }
@@ -187,23 +189,23 @@ export class VisitRollup {
     for (const visit of found.visits) this.#addVisit(visit, firstVisit, this.#splits.setOf(trace, visit));
     for (const call of found.calls) this.#addCall(call, found, firstVisit);
     if (this.#joinsLogs) this.#addSpans(trace, found, firstVisit);
-    this.#pushTrace({ id: trace.traceId, startTime: trace.startTime, level, visits: found.visits.length });
-    while (this.#visitCount > this.#capacity && this.#traces.length > 1) this.#thinOut();
+    const visits = found.visits.length;
+    this.#pushTrace({ ...chosen, id: trace.traceId, startTime: trace.startTime, visits, isGone: false });
+    if (this.#shares.add(chosen, visits)) this.#thinOut();
   }
 
   /** Takes back a trace that was added; one that is not there was left out. */
   remove({ traceId, startTime }: Pick<Trace, "traceId" | "startTime">): void {
     const kept = this.#traces.find(
-      (trace) => trace.id === traceId && trace.startTime === startTime && trace.level >= 0,
+      (trace) => trace.id === traceId && trace.startTime === startTime && !trace.isGone,
     );
     if (kept === undefined) {
       this.#omitted = Math.max(0, this.#omitted - 1);
       return;
     }
-    kept.level = -1;
-    this.#visitCount -= kept.visits;
-    // rows are moved rarely: late spans may take back one trace after the other
-    if (this.#visits.trace.length > 2 * this.#visitCount) this.#retain(isThere);
+    this.#shares.add(kept, -kept.visits);
+    this.#letGo(kept);
+    this.#retainFew();
   }
 
   /** What it takes in memory, roughly. */
@@ -217,6 +219,7 @@ export class VisitRollup {
       this.#spans.visit.length * spanBytes +
       this.#traces.length * traceBytes +
       this.#names.texts.length * nameBytes +
+      this.#shares.byteLength +
       pairs * pairBytes +
       this.#splits.byteLength
     );
@@ -231,12 +234,10 @@ export class VisitRollup {
     directory: ServiceDirectory,
     { joinsLogs, capacity = visitsMax }: VisitRollupOptions,
   ): VisitSums {
-    const level = commonLevel(
-      parts.map((part) => part.#traces),
-      { capacity, least: Math.max(0, ...parts.map((part) => part.#level)) },
-    );
-    const all = new VisitRollup({ joinsLogs, capacity: Number.POSITIVE_INFINITY });
-    all.#level = level;
+    const all = new VisitRollup({ joinsLogs, capacity });
+    for (const part of parts) all.#shares.startAbove(part.#shares);
+    for (const part of parts)
+      for (const trace of part.#traces) if (!trace.isGone) all.#shares.add(trace, trace.visits);
     for (const part of parts) all.#absorb(part);
     return all.read(directory);
   }
@@ -320,19 +321,30 @@ export class VisitRollup {
     return this.#steps.idOf(stepKinds.indexOf(kind), target);
   }
 
-  /** Lets half of the traces go. */
+  /** Lets the traces go that there is no room for. */
   #thinOut(): void {
-    this.#level += 1;
-    this.#retain((trace) => trace.level >= this.#level);
+    for (const trace of this.#traces) {
+      if (trace.isGone || this.#shares.keeps(trace)) continue;
+      this.#letGo(trace);
+      this.#omitted += 1;
+    }
+    this.#retainFew();
   }
 
-  /** Lets go of all rows but those of some traces. */
-  #retain(isTraceKept: (trace: KeptTrace) => boolean): void {
-    const { numbers, visits, isRowKept } = this.#chosen(isTraceKept);
-    const before = this.#traces;
-    this.#traces = before.filter(isTraceKept);
-    this.#visitCount = this.#traces.reduce((sum, trace) => sum + trace.visits, 0);
-    this.#omitted += before.filter(isThere).length - this.#traces.length;
+  #letGo(trace: KeptTrace): void {
+    trace.isGone = true;
+    this.#visitCount -= trace.visits;
+  }
+
+  /** Rows are moved rarely: one trace may go after the other. */
+  #retainFew(): void {
+    if (this.#visits.trace.length > 2 * this.#visitCount) this.#retain();
+  }
+
+  /** Lets go of the rows of traces that are gone. */
+  #retain(): void {
+    const { numbers, visits, isRowKept } = this.#chosen(isThere);
+    this.#traces = this.#traces.filter(isThere);
     for (const column of Object.values(this.#visits)) column.retain(isRowKept.visit);
     for (const column of Object.values(this.#calls)) column.retain(isRowKept.call);
     for (const column of Object.values(this.#spans)) column.retain(isRowKept.span);
@@ -365,9 +377,9 @@ export class VisitRollup {
     return { numbers, visits, isRowKept };
   }
 
-  /** Adds what another one holds of traces that stay at this one's level. */
+  /** Adds what another one holds of traces that this one keeps. */
   #absorb(other: VisitRollup): void {
-    const isTraceKept = (trace: KeptTrace): boolean => trace.level >= this.#level;
+    const isTraceKept = (trace: KeptTrace): boolean => !trace.isGone && this.#shares.keeps(trace);
     const { numbers, visits: rows, isRowKept } = other.#chosen(isTraceKept);
     const place = this.#placesOf(other);
     const by = (places: Int32Array | null, shift = 0) => ({ places, shift });
@@ -422,7 +434,7 @@ export class VisitRollup {
 
   /** Everything that was added, by the names that reports use. */
   read(directory: ServiceDirectory): VisitSums {
-    if (!this.#traces.every(isThere)) this.#retain(isThere);
+    if (!this.#traces.every(isThere)) this.#retain();
     const ranks = ranksOf(this.#traces);
     const nodes = this.#names.texts.map((key) => directory.nameOfKey(key));
     const [operations, steps, callNames] = this.#readNames(nodes);
@@ -432,8 +444,9 @@ export class VisitRollup {
     return {
       traceIds: ranks.ids,
       traceMinutes: ranks.minutes,
+      traceGroups: ranks.groups,
+      levels: this.#shares.levels(),
       omittedTraces: this.#omitted,
-      level: this.#level,
       operations: operations.items,
       instances: this.#names.texts,
       steps: steps.items,
@@ -594,30 +607,8 @@ function appendColumns<T extends NumberColumns>(
     column.append(theirs[name] as Column<Int32Array>, rows.subarray(0, kept), places[name]);
 }
 
-/** The lowest level, from `least` on, at which the visits of all traces have room. */
-function commonLevel(
-  parts: readonly (readonly KeptTrace[])[],
-  { capacity, least }: { readonly capacity: number; readonly least: number },
-): number {
-  const visits = new Float64Array(levelMax + 1);
-  for (const part of parts)
-    for (const trace of part)
-      if (trace.level >= least) visits[trace.level] = (visits[trace.level] as number) + trace.visits;
-  let kept = visits.reduce((sum, count) => sum + count, 0);
-  // one trace stays, however large
-  for (let level = least; level < levelMax; level += 1) {
-    const above = kept - (visits[level] as number);
-    if (kept <= capacity || above === 0) return level;
-    kept = above;
-  }
-  return levelMax;
-}
-
-/** A hash has so many bits. */
-const levelMax = 32;
-
-function isThere({ level }: KeptTrace): boolean {
-  return level >= 0;
+function isThere({ isGone }: KeptTrace): boolean {
+  return !isGone;
 }
 
 /** Finds visits by ids; of each trace that is asked about, its spans are looked through once. */
@@ -700,9 +691,10 @@ function renumbered(length: number, isKeptAt: (i: number) => boolean): Int32Arra
 }
 
 /** Places of traces when they are put in order. */
-function ranksOf(traces: readonly { readonly id: string; readonly startTime: UnixNanos }[]): {
+function ranksOf(traces: readonly KeptTrace[]): {
   readonly ids: readonly string[];
   readonly minutes: readonly number[];
+  readonly groups: Uint16Array;
   readonly of: Int32Array;
   readonly extentNanos: number;
 } {
@@ -717,6 +709,7 @@ function ranksOf(traces: readonly { readonly id: string; readonly startTime: Uni
   return {
     ids: order.map(({ id }) => id),
     minutes: order.map(({ startTime }) => minuteOf(startTime)),
+    groups: Uint16Array.from(order, ({ group }) => group),
     of,
     extentNanos: Number(last - first),
   };

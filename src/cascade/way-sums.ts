@@ -31,15 +31,19 @@ export interface FailedTrace {
 export class Occurrences {
   /** requests, adjusted for sampling */
   count = 0;
+  /** that these stand for: more, where traces were thinned */
+  requests = 0;
   readonly minutes = new Map<number, number>();
 
-  add(minute: number, weight: number): void {
+  add(minute: number, weight: number, requests = weight): void {
     this.count += weight;
+    this.requests += requests;
     if (this.minutes.has(minute) || this.minutes.size < minutesMax) countIn(this.minutes, minute, weight);
   }
 
   merge(other: Occurrences): void {
     this.count += other.count;
+    this.requests += other.requests;
     for (const [minute, count] of other.minutes)
       this.minutes.set(minute, (this.minutes.get(minute) ?? 0) + count);
   }
@@ -71,6 +75,8 @@ export function stepKey({ caller, callee }: Edge, mechanism: PropagationMechanis
 interface Seen<Count> {
   readonly trace: number;
   readonly minute: number;
+  /** that the trace stands for */
+  readonly requests: number;
   /** for the first time */
   readonly make: () => Count;
 }
@@ -80,12 +86,12 @@ export class OncePerTrace<Count extends Occurrences> {
   readonly counts = new Map<string, Count>();
   readonly #last = new Map<string, number>();
 
-  add(key: string, { trace, minute, make }: Seen<Count>): void {
+  add(key: string, { trace, minute, requests, make }: Seen<Count>): void {
     if (this.#last.get(key) === trace) return;
     this.#last.set(key, trace);
     const count = this.counts.get(key) ?? make();
     this.counts.set(key, count);
-    count.add(minute, 1);
+    count.add(minute, 1, requests);
   }
 }
 

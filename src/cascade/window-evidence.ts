@@ -1,4 +1,5 @@
 import { signedG } from "../base/count-test.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import type { ServiceGraph } from "../graph/service-graph.ts";
 import {
   addedLatencyShareMin,
@@ -38,6 +39,7 @@ import {
 } from "./signals.ts";
 import { instanceKey } from "./split-sets.ts";
 import { structureSignal } from "./structure-signal.ts";
+import { requestsByTrace } from "./thinned-alike.ts";
 import type { VisitSums } from "./visit-rollup.ts";
 
 /** What the evidence engine says of many traces, against a healthy time where there is one. */
@@ -159,29 +161,35 @@ function trafficRatios(
 ): (service: string) => number | null {
   if (before === null || after === null) return () => null;
   const [was, is] = [trafficOf(before), trafficOf(after)];
-  // traces that were left out of the comparison count as those that are in it
-  const kept = keptShare(before) / keptShare(after);
   return (service) => {
-    const [x, y] = [was.get(service) ?? 0, is.get(service) ?? 0];
-    return Math.min(x, y) < baselineRequestsMin ? null : (y / x) * kept;
+    const [x, y] = [was.get(service) ?? noTraffic, is.get(service) ?? noTraffic];
+    return Math.min(x.rows, y.rows) < baselineRequestsMin ? null : y.requests / x.requests;
   };
 }
 
-function keptShare({ traceIds, omittedTraces }: VisitSums): number {
-  return traceIds.length / Math.max(1, traceIds.length + omittedTraces);
+interface Traffic {
+  rows: number;
+  /** that they stand for */
+  requests: number;
 }
+
+const noTraffic: Readonly<Traffic> = { rows: 0, requests: 0 };
 
 /** Visits of each service, and calls to it that no span answers. */
-function trafficOf({ visits, operations, calls, callNames }: VisitSums): ReadonlyMap<string, number> {
-  const traffic = new Map<string, number>();
-  const add = (service: string, count: number): void => {
-    traffic.set(service, (traffic.get(service) ?? 0) + count);
+function trafficOf(sums: VisitSums): ReadonlyMap<string, Readonly<Traffic>> {
+  const { visits, operations, calls, callNames } = sums;
+  const standFor = requestsByTrace(sums);
+  const traffic = new Map<string, Traffic>();
+  const add = (service: string, visit: number): void => {
+    const own = mapEntry(traffic, service, () => ({ ...noTraffic }));
+    own.rows += 1;
+    own.requests += standFor[visits.trace[visit] as number] as number;
   };
-  const ofOperation = countsOf(visits.operation, operations.length);
-  for (const [i, { service }] of operations.entries()) add(service, ofOperation[i] as number);
-  const ofCall = countsOf(calls.name, callNames.length);
-  for (const [i, { kind, callee }] of callNames.entries())
-    if (kind === "peer") add(callee, ofCall[i] as number);
+  for (const [row, operation] of visits.operation.entries()) add(operations[operation]?.service ?? "", row);
+  for (const [row, name] of calls.name.entries()) {
+    const call = callNames[name];
+    if (call?.kind === "peer") add(call.callee, calls.callerVisit[row] as number);
+  }
   return traffic;
 }
 
@@ -200,12 +208,6 @@ function severalInstances(sums: VisitSums | null): (service: string) => boolean 
     else if (known !== instance) several.add(service);
   }
   return (service) => several.has(service);
-}
-
-function countsOf(places: Int32Array, length: number): Int32Array {
-  const counts = new Int32Array(length);
-  for (const place of places) counts[place] = (counts[place] as number) + 1;
-  return counts;
 }
 
 /** Whether the shares of the operations at which requests come in have changed: then each is compared with itself. */

@@ -5,6 +5,7 @@ import { sumOf } from "../base/sum.ts";
 import { adviceRule, baselineRequestsMin, excessTestMin, exemplarCountMax } from "../model/scoring.ts";
 import type { Candidate } from "./candidate.ts";
 import type { Remedy, RemedyFigures } from "./remedy.ts";
+import { requestsByTrace } from "./thinned-alike.ts";
 import type { CallName, VisitSums } from "./visit-rollup.ts";
 
 /**
@@ -46,6 +47,8 @@ interface Shown {
 /** Calls of one window, by name; those to the service, and all others that its callers or it make. */
 interface Side {
   readonly sums: VisitSums;
+  /** by trace */
+  readonly standFor: Float64Array;
   readonly to: readonly NamedCalls[];
   readonly from: readonly NamedCalls[];
   readonly elsewhere: readonly NamedCalls[];
@@ -72,6 +75,7 @@ function sideOf(sums: VisitSums, service: string): Side {
     .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
   return {
     sums,
+    standFor: requestsByTrace(sums),
     to: named.filter(
       ({ callee, kind, rows: own }) => callee === service && kind !== "message" && own.length > 0,
     ),
@@ -197,29 +201,39 @@ function usualDurations({ visits, operations }: VisitSums, service: string, oper
 
 /** The caller whose calls for each request rose most. */
 function retryStorm({ service, was, is }: Sides): Shown | null {
-  const requests = [was, is].map(({ sums }) => Math.max(1, sums.traceIds.length)) as [number, number];
+  const requests = [was, is].map(({ standFor }) => Math.max(1, sumOf(standFor))) as [number, number];
   const usualCalls = new Map(byCaller(was.to));
   let most: Shown | null = null;
   let mostAdded = 0;
   for (const [caller, rows] of byCaller(is.to)) {
-    const usual = usualCalls.get(caller)?.length ?? 0;
-    const rates = { before: usual / requests[0], after: rows.length / requests[1] };
-    const failed = failedShare(is, rows);
+    const usual = usualCalls.get(caller) ?? [];
+    const rates = {
+      before: callsFor(was, usual) / requests[0],
+      after: callsFor(is, rows) / requests[1],
+    };
+    const failedRows = rows.filter((row) => hasFailed(is.sums, row));
     const added = rates.after - rates.before;
     const isStorm =
-      usual >= baselineRequestsMin &&
+      usual.length >= baselineRequestsMin &&
       rates.after >= adviceRule.amplificationMin * rates.before &&
-      failed.count / requests[1] >= adviceRule.retriedShareMin * added;
+      callsFor(is, failedRows) / requests[1] >= adviceRule.retriedShareMin * added;
     if (!isStorm || added <= mostAdded) continue;
     mostAdded = added;
     const edge = { caller, callee: service };
     most = {
-      figures: { kind: "retry_storm", edge, ...rates, failed },
+      figures: { kind: "retry_storm", edge, ...rates, failed: failedShare(is, rows) },
       side: is,
-      rows: rows.filter((row) => hasFailed(is.sums, row)),
+      rows: failedRows,
     };
   }
   return most;
+}
+
+/** So many calls some stand for. */
+function callsFor({ sums: { calls, visits }, standFor }: Side, rows: readonly number[]): number {
+  return sumOf(
+    rows.map((row) => standFor[visits.trace[calls.callerVisit[row] as number] as number] as number),
+  );
 }
 
 /** What one caller cannot reach and others can, whichever of the two ends is the candidate. */
@@ -296,25 +310,24 @@ function fallback({ service, is }: Sides): Shown | null {
 function capacity({ evidence }: Candidate, { was, is }: Sides): Shown | null {
   const isBusy = evidence.some(({ kind }) => kind === "metric_rise" || kind === "became_slower");
   const rows = is.to.flatMap((each) => each.rows);
-  const counts = [
-    requestsIn(
+  const traces = [
+    tracesWith(
       was,
       was.to.flatMap((each) => each.rows),
     ),
-    requestsIn(is, rows),
+    tracesWith(is, rows),
   ] as const;
-  if (!isBusy || Math.min(...counts) < baselineRequestsMin) return null;
-  // traces that were thinned out stand for as many others
-  const perSecond = (count: number, { traceIds, omittedTraces, extentNanos }: VisitSums): number =>
-    (count * (1 + omittedTraces / Math.max(1, traceIds.length))) / (extentNanos / 1e9);
-  const rates = { before: perSecond(counts[0], was.sums), after: perSecond(counts[1], is.sums) };
+  if (!isBusy || traces.some(({ length }) => length < baselineRequestsMin)) return null;
+  const perSecond = (kept: readonly number[], { standFor, sums: { extentNanos } }: Side): number =>
+    sumOf(kept.map((trace) => standFor[trace] as number)) / (extentNanos / 1e9);
+  const rates = { before: perSecond(traces[0], was), after: perSecond(traces[1], is) };
   if (!(rates.after >= adviceRule.amplificationMin * rates.before) || !Number.isFinite(rates.after))
     return null;
   return { figures: { kind: "capacity", ...rates }, side: is, rows };
 }
 
-function requestsIn({ sums: { calls, visits } }: Side, rows: readonly number[]): number {
-  return new Set(rows.map((row) => visits.trace[calls.callerVisit[row] as number])).size;
+function tracesWith({ sums: { calls, visits } }: Side, rows: readonly number[]): readonly number[] {
+  return [...new Set(rows.map((row) => visits.trace[calls.callerVisit[row] as number] as number))];
 }
 
 /** The caller that calls the database most; what else the callers of the database call, or else their own work. */

@@ -295,7 +295,7 @@ const table = {
     type: { kind: "integer", min: 100, max: 10_000_000 },
     default: "5000",
     sentence:
-      "Visits (a request at one service) of each minute that are kept to compare windows by, about 200 bytes each; of more, those of an even choice of traces.",
+      "Visits (a request at one service) of each minute that are kept to compare windows by, about 200 bytes each; of more, traces of the busiest entry operations go first.",
     commands: ["serve"],
   },
   minute_log_lines: {
@@ -315,7 +315,7 @@ const table = {
     type: { kind: "integer", min: 1000, max: 10_000_000 },
     default: "10000",
     sentence:
-      "Visits that the report of a window of time (POST /api/v1/analyze, incidents) compares; of more, those of an even choice of traces, and the report says so. What fails is always counted in full.",
+      "Visits that the report of a window of time (POST /api/v1/analyze, incidents) compares; of more, traces of the busiest entry operations go first, and the report says so. What fails is always counted in full.",
     commands: ["serve"],
   },
   incident_look: {

@@ -322,8 +322,14 @@ export const hintConfidenceMax = 0.5;
 /** Facts of one signal that a candidate shows. */
 export const factsPerSignalMax = 3;
 
-/** Visits of a window that are kept, 80 MB with their calls (two million spans). Of more, traces are thinned evenly and counted. */
+/** Visits of a window that are kept, 80 MB with their calls (two million spans). Of more, traces are thinned, see `fairShare`, and counted. */
 export const visitsMax = 1_000_000;
+/**
+ * Room for visits is shared among groups of requests, by a hash of where they came in: with so many groups one of twenty entry
+ * operations rarely has to share that of a busy one. A share falls by eighths, which leaves less than an eighth of the room
+ * unasked for, and not below a 64th of it: where there are more groups than that, each would have less than one trace.
+ */
+export const fairShare = { groups: 1_024, step: 7 / 8, min: 1 / 64 } as const;
 /** Distinct names in them (of services, operations, instances); further ones are put together as `overflowName`. */
 export const visitNamesMax = 200_000;
 /** Distinct sets of steps, 100 bytes each; visits with further ones are known to have done something else, no more. */

@@ -7,3 +7,6 @@ import { textHash } from "../base/text-hash.ts";
 export function thinningLevelOf(traceId: string): number {
   return Math.clz32(textHash(traceId));
 }
+
+/** The highest there is: a hash has so many bits. */
+export const thinningLevelMax = 32;

@@ -30,6 +30,7 @@ function sideOf(traces: number, texts: Readonly<Record<string, SeriesText>>): La
       operation,
       values: Float64Array.from(ofTraces((i) => values(i) * nanosPerMs)),
       traces: Int32Array.from(ofTraces((i) => i)),
+      requestsEach: 1,
       requestNanos:
         request === undefined ? null : Float64Array.from(ofTraces((i) => request(i) * nanosPerMs)),
       callerInstances: Int32Array.from(ofTraces(callerInstance)),
@@ -38,6 +39,7 @@ function sideOf(traces: number, texts: Readonly<Record<string, SeriesText>>): La
   }
   return {
     traces,
+    requests: traces,
     requestNanos: 100 * nanosPerMs,
     series,
     instances: ["cart-0", "cart-1", "cart-2", "cart-3"],

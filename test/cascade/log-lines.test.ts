@@ -41,7 +41,7 @@ function rollupOf(records: Iterable<LogRecord>): LogRollup {
 const names = { directory: new ServiceDirectory(), isKnown: () => false };
 
 function read(records: Iterable<LogRecord>, ranges: readonly TimeRange[] | null = null): LogLines {
-  return rollupOf(records).read({ ...names, ranges, level: 0 });
+  return rollupOf(records).read({ ...names, ranges, isTraceKept: () => true });
 }
 
 test("lines are found by trace, in order of time, joined to their spans", () => {
@@ -112,20 +112,25 @@ test("services are called as spans call them, also where only the pod is known",
     directory,
     isKnown: (name) => name.endsWith("cart"),
     ranges: null,
-    level: 0,
+    isTraceKept: () => true,
   });
   expect([...byTrace.values()].flat().map(({ service }) => service)).toEqual(["us/cart", "eu/cart"]);
 });
 
 test("records without a trace id are counted, not kept", () => {
   const rollup = rollupOf([record({ traceId: "" }), record()]);
-  expect([rollup.linesWithoutTrace, rollup.read({ ...names, ranges: null, level: 0 }).lines]).toEqual([1, 1]);
+  expect([
+    rollup.linesWithoutTrace,
+    rollup.read({ ...names, ranges: null, isTraceKept: () => true }).lines,
+  ]).toEqual([1, 1]);
 });
 
 test("a trace of endless lines is left out as a whole", () => {
   const endless = Array.from({ length: logLinesPerTraceMax + 5 }, (_, i) => record({ time: nanos(i + 1) }));
   const rollup = rollupOf([...endless, record({ traceId: traceId(2) })]);
-  expect([...rollup.read({ ...names, ranges: null, level: 0 }).byTrace.keys()]).toEqual([traceId(2)]);
+  expect([...rollup.read({ ...names, ranges: null, isTraceKept: () => true }).byTrace.keys()]).toEqual([
+    traceId(2),
+  ]);
   expect(rollup.droppedLines).toBe(endless.length);
 });
 
@@ -140,7 +145,9 @@ test("of too many lines whole traces are kept, the same ones in whatever order",
     forth.add(linesOf(i));
     back.add(linesOf(traces - 1 - i));
   }
-  const [one, other] = [forth, back].map((rollup) => rollup.read({ ...names, ranges: null, level: 0 }));
+  const [one, other] = [forth, back].map((rollup) =>
+    rollup.read({ ...names, ranges: null, isTraceKept: () => true }),
+  );
   expect(one?.lines).toBeLessThanOrEqual(logLinesMax);
   expect(one?.lines).toBeGreaterThan(logLinesMax / 4);
   expect(forth.droppedLines).toBe(traces * 8 - (one?.lines ?? 0));
