@@ -28,6 +28,7 @@ import { callsOf } from "../trace/extract-calls.ts";
 import type { Trace } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
 import { graphJson } from "./graph-json.ts";
+import { ofOneSystem } from "./one-system.ts";
 import { reachJson } from "./reach-json.ts";
 import type { AdviceJson, Language, WindowReport } from "./report.ts";
 import { type Scope, ScopeRollup, type SharedSums, senderNames } from "./scope.ts";
@@ -172,6 +173,8 @@ export interface WindowOptions {
   readonly language: Language;
   /** where the structural engine starts; default: the entry that suffers most */
   readonly failedService?: string;
+  /** services that it is about, with all that have to do with them; default: everything */
+  readonly about?: Iterable<string>;
   /** what was asked for; where it has no bound, the first or last minute that has a trace */
   readonly window?: WindowBounds;
   /** the healthy time, where it was not named but chosen */
@@ -215,7 +218,7 @@ export function studyWindow(
   healthy: WindowSums | null,
   options: Omit<WindowOptions, "language">,
 ): WindowStudy {
-  const { window, baseline } = comparable(asked, healthy);
+  const { window, baseline } = comparable(asked, healthy, options.about);
   const { scope } = window;
   const found = windowEvidence({
     ...otherSignals(window, baseline),
@@ -245,12 +248,16 @@ export function studyWindow(
   };
 }
 
-/** Both sides with the same choice of traces. */
+/** Both sides of one system, with the same choice of traces. */
 function comparable(
-  window: WindowSums,
-  baseline: WindowSums | null,
+  asked: WindowSums,
+  healthy: WindowSums | null,
+  about: WindowOptions["about"],
 ): { readonly window: WindowSums; readonly baseline: WindowSums | null } {
-  if (window.visits === null || baseline === null || baseline.visits === null) return { window, baseline };
+  if (healthy === null) return { window: asked, baseline: null };
+  const sides = { window: asked, baseline: healthy };
+  const { window, baseline } = about === undefined ? sides : ofOneSystem(asked, healthy, about);
+  if (window.visits === null || baseline.visits === null) return { window, baseline };
   const [before, after] = thinnedAlike(baseline.visits, window.visits);
   return { window: withVisits(window, after), baseline: withVisits(baseline, before) };
 }

@@ -97,23 +97,27 @@ function keptRows(rows: Float64Array | undefined, level: number): number {
 
 function thinnedTo(sums: VisitSums, levels: Uint8Array): VisitSums {
   if (levels.every((level, group) => level === sums.levels[group])) return sums;
-  const { visits, calls, visitOfSpan } = sums;
   const isKept = sums.traceIds.map(
     (id, place) => thinningLevelOf(id) >= (levels[sums.traceGroups[place] as number] as number),
   );
+  const kept = withTraces(sums, isKept);
+  const omitted = sums.traceIds.length - kept.traceIds.length;
+  return { ...kept, levels, omittedTraces: sums.omittedTraces + omitted };
+}
+
+/** Only what belongs to some traces, by their place. */
+export function withTraces(sums: VisitSums, isKept: readonly boolean[]): VisitSums {
+  const { visits, calls, visitOfSpan } = sums;
   const places = placesOf(isKept);
   const rows = placesOf(Array.from(visits.trace, (trace) => isKept[trace] === true));
   const ofKept = <T>(items: readonly T[]): readonly T[] => items.filter((_, place) => isKept[place]);
   const keptVisits = filtered(visits, (row) => (rows[row] as number) >= 0);
   const keptCalls = filtered(calls, (row) => (rows[calls.callerVisit[row] as number] as number) >= 0);
-  const traceIds = ofKept(sums.traceIds);
   return {
     ...sums,
-    traceIds,
+    traceIds: ofKept(sums.traceIds),
     traceMinutes: ofKept(sums.traceMinutes),
     traceGroups: sums.traceGroups.filter((_, place) => isKept[place]),
-    levels,
-    omittedTraces: sums.omittedTraces + sums.traceIds.length - traceIds.length,
     visits: {
       ...keptVisits,
       trace: gather(places, keptVisits.trace),

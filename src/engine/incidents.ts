@@ -207,7 +207,7 @@ export class Incidents {
     const now = this.#clock.unixNanos();
     const start = startOfMinute(this.#firstWorse(services, look));
     const usual = this.#usualTime(start);
-    const reports = await this.#reportsOf(start, usual);
+    const reports = await this.#reportsOf({ start, services }, usual);
     if (reports === null) {
       this.#counts.incidents_unconfirmed_total += 1;
       const lastMs = this.#clock.monotonicMs();
@@ -259,7 +259,7 @@ export class Incidents {
   }
 
   async #report(known: Known): Promise<void> {
-    const reports = await this.#reportsOf(known.incident.start, known.usual);
+    const reports = await this.#reportsOf(known.incident, known.usual);
     known.reportedMs = this.#clock.monotonicMs();
     // What is over is no reason to forget what it was.
     if (reports === null) return;
@@ -269,11 +269,11 @@ export class Incidents {
 
   /** Null where nothing is significant, or there is nothing to compare with. */
   async #reportsOf(
-    start: UnixNanos,
+    { start, services }: { readonly start: UnixNanos; readonly services: Iterable<string> },
     baseline: TimeWindow,
   ): Promise<ReadonlyMap<Language, WindowReport> | null> {
     const window = { from: (start - leadNanos) as UnixNanos, to: this.#clock.unixNanos() };
-    const study = await this.#windows.study({ window, baseline });
+    const study = await this.#windows.study({ window, baseline }, { about: services });
     if (study.baseline === null || study.evidence.candidates.length === 0) return null;
     const exemplars = study.exemplarTraceIds.map(parseTraceId).filter((traceId) => traceId !== null);
     await this.#store.keepTraces(exemplars);

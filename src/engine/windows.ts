@@ -1,5 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { studyWindow, type WindowStudy, type WindowSums, windowReport } from "../analysis/analyze-window.ts";
+import {
+  studyWindow,
+  type WindowOptions,
+  type WindowStudy,
+  type WindowSums,
+  windowReport,
+} from "../analysis/analyze-window.ts";
 import type { WindowReport } from "../analysis/report.ts";
 import type { Scope } from "../analysis/scope.ts";
 import { metricDelayNanos } from "../model/scoring.ts";
@@ -54,12 +60,16 @@ export class Windows {
 
   /** Rejects with `service_not_found` for a failed service that the window does not know. */
   async report({ language, failedService, ...times }: WindowReportOptions): Promise<WindowReport> {
-    const study = await this.study(times, failedService);
+    const study = await this.study(times, failedService === undefined ? {} : { failedService });
     await nextTurn();
     return windowReport(study, language);
   }
 
-  async study(times: ComparedTimes, failedService?: string): Promise<WindowStudy> {
+  async study(
+    times: ComparedTimes,
+    options: Pick<WindowOptions, "failedService" | "about"> = {},
+  ): Promise<WindowStudy> {
+    const { failedService } = options;
     const { window, baseline } = this.#sums(times);
     if (failedService !== undefined && window.scope.red.service(failedService) === undefined)
       throw new OperationError(
@@ -68,8 +78,7 @@ export class Windows {
         "/api/v1/services lists what there is; names are case-sensitive.",
       );
     await nextTurn();
-    const failed = failedService === undefined ? {} : { failedService };
-    return studyWindow(window, baseline, { window: wholeMinutes(minutesOf(times.window)), ...failed });
+    return studyWindow(window, baseline, { window: wholeMinutes(minutesOf(times.window)), ...options });
   }
 
   /** Both at once: names must not change between them. */
