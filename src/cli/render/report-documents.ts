@@ -95,16 +95,16 @@ function baselineFact({ reason, ...range }: NonNullable<WindowReport["baseline"]
 /** What happened in a span of time: what one screen has room for is why, who is hit and what to do. */
 export function windowDocument(report: WindowReport, language: Language): ReportDocument {
   const { window, baseline, totals } = report;
-  const isEmpty = totals.traces === 0;
+  const sawNothing = totals.traces === 0;
   return {
     language,
-    title: isEmpty ? label("window", language) : `${label("window", language)} ${rangeText(window)}`,
+    title: sawNothing ? label("window", language) : `${label("window", language)} ${rangeText(window)}`,
     verdict: {
       outcome: windowOutcome(report),
       sentence: report.verdict,
       facts: [
         ...confidenceFact(report.confidence, windowBars, language),
-        ...(isEmpty ? [] : [`${label("window", language)} ${rangeText(window)}`]),
+        ...(sawNothing ? [] : [`${label("window", language)} ${rangeText(window)}`]),
         `${label("baseline", language)} ${baseline === null ? label("no_baseline", language) : baselineFact(baseline)}`,
         counted(totals.traces, "one_trace", "traces_count", language),
         counted(totals.spans, "one_span", "spans", language),
