@@ -43,7 +43,7 @@ export function assembleTrace(
   const base = earliestTime(rows);
   const nodes: SpanNode[] = [];
   for (const { table, row } of rows) nodes.push(new SpanNode(table, row, naming, base));
-  sortNodes(nodes);
+  sortFew(nodes, compareNodes);
   const all = new SpanIdIndex(nodes);
   let merged: SpanTable | null = null;
   const merge = (reports: readonly SpanNode[]): SpanNode => {
@@ -120,23 +120,6 @@ function compareNodes(a: SpanNode, b: SpanNode): number {
   );
 }
 
-/** Spans mostly come in the order of their ends or starts, a few at a time: insertion sort, as long as they are few. */
-function sortNodes(nodes: SpanNode[]): void {
-  if (nodes.length > 40) {
-    nodes.sort(compareNodes);
-    return;
-  }
-  for (let i = 1; i < nodes.length; i += 1) {
-    const node = nodes[i] as SpanNode;
-    let at = i;
-    while (at > 0 && compareNodes(nodes[at - 1] as SpanNode, node) > 0) {
-      nodes[at] = nodes[at - 1] as SpanNode;
-      at -= 1;
-    }
-    nodes[at] = node;
-  }
-}
-
 interface Resolving {
   /** Makes one span of several reports of it. */
   readonly merge: (reports: readonly SpanNode[]) => SpanNode;
@@ -151,7 +134,7 @@ function withoutRepeats(nodes: SpanNode[], byId: SpanIdIndex, resolving: Resolvi
     for (const node of nodes)
       if (byId.first(node.idHigh, node.idLow) === node)
         for (const span of keptOf(node, resolving)) spans.push(span);
-    sortNodes(spans);
+    sortFew(spans, compareNodes);
   }
   for (let i = 0; i < spans.length; i += 1) (spans[i] as SpanNode).index = i;
   return spans;
