@@ -9,7 +9,7 @@ import { parentIsRemote, parentIsRemoteKnown } from "../trace/assemble.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import { compareContent } from "../trace/same-id.ts";
 import { semanticsOf } from "../trace/semantics.ts";
-import { type RowRef, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
+import { parentOf, type RowRef, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { conventionsOf } from "./doctor-conventions.ts";
 import { type DoctorSums, pairKey, type ServiceSums, templateKey } from "./doctor-sums.ts";
 
@@ -93,7 +93,7 @@ function examineKind({ trace: { traceId, spans }, span, service }: Seen): void {
     service.note("only_internal", traceId, span);
     if (namesPeer) service.internalCalls += 1;
   }
-  const parent = spans[span.parent];
+  const parent = parentOf(spans, span);
   const isEntry = parent !== undefined && parent.service !== span.service;
   if (isEntry) {
     service.entries += 1;

@@ -17,7 +17,9 @@ import { countIn, type FailedTrace, type Sign, WaySums } from "./way-sums.ts";
  * up. Traces are assembled with `rawNaming`. All sums are exact, so that the order of traces never shows.
  */
 export class BlameRollup {
-  readonly #entries = new Map<string, EntrySums>();
+  /** by service, then operation */
+  readonly #entries = new Map<string, Map<string, EntrySums>>();
+  #entryCount = 0;
   readonly #failures = new Map<string, FailureSums>();
   #traces = 0;
   #orphans = 0;
@@ -41,6 +43,7 @@ export class BlameRollup {
     this.#orphans += sign * (roots.length - known.length);
     // of a trace without a root, what is left of it has to do
     for (const root of known.length > 0 ? known : roots) this.#entryOf(root).add(trace, root, sign);
+    if (origins.length === 0) return;
     for (const origin of origins) this.#failuresOf(origin.service).add(trace, origin, sign);
     const places = new Map<string, FailureOrigin[]>();
     for (const origin of origins) {
@@ -51,14 +54,17 @@ export class BlameRollup {
     }
     for (const group of places.values()) {
       const [{ service, edge }] = group as [FailureOrigin];
-      const entryOf = (root: TraceSpan): string => this.#placeOf(root);
+      const entryOf = (root: TraceSpan): string => {
+        const { service: entry, operation } = this.#entryOf(root);
+        return entryKey(entry, operation);
+      };
       this.#failuresOf(service).addWays(edge?.caller ?? "", { trace, origins: group, entryOf, sign });
     }
   }
 
   /** What it takes in memory, roughly. */
   get byteLength(): number {
-    let items = this.#entries.size * entryItems;
+    let items = this.#entryCount * entryItems;
     for (const sums of this.#failures.values()) items += sums.itemCount;
     return items * itemBytes;
   }
@@ -77,10 +83,10 @@ export class BlameRollup {
       traces += part.#traces;
       orphans += part.#orphans;
       spans += part.#spans;
-      for (const sums of part.#entries.values()) {
-        const service = directory.nameOfKey(sums.service);
-        const key = entryKey(service, sums.operation);
-        mapEntry(entries, key, () => new EntrySums(service, sums.operation)).merge(sums);
+      for (const [node, operations] of part.#entries) {
+        const service = directory.nameOfKey(node);
+        for (const [operation, sums] of operations)
+          mapEntry(entries, entryKey(service, operation), () => new EntrySums(service, operation)).merge(sums);
       }
       for (const [key, sums] of part.#failures) {
         if (sums.isEmpty) continue;
@@ -91,18 +97,23 @@ export class BlameRollup {
     return { traces, completeness: completenessOf({ orphans, spans }), entries, failures };
   }
 
-  /** Under which key the requests of a root are counted. */
-  #placeOf({ service, operation }: TraceSpan): string {
-    const key = entryKey(service, operation);
-    const hasPlace = this.#entries.has(key) || this.#entries.size < blameEntriesMax;
-    return hasPlace ? key : entryKey(overflowName, overflowName);
+  /** Where the requests of a root are counted. */
+  #entryOf({ service, operation }: TraceSpan): EntrySums {
+    const known = this.#entries.get(service)?.get(operation);
+    if (known !== undefined) return known;
+    const hasRoom = this.#entryCount < blameEntriesMax;
+    return hasRoom ? this.#newEntry(service, operation) : this.#overflow;
   }
 
-  #entryOf(root: TraceSpan): EntrySums {
-    const place = this.#placeOf(root);
-    const [service, operation] = partsOf(place);
-    const sums = this.#entries.get(place) ?? new EntrySums(service, operation);
-    this.#entries.set(place, sums);
+  get #overflow(): EntrySums {
+    const known = this.#entries.get(overflowName)?.get(overflowName);
+    return known ?? this.#newEntry(overflowName, overflowName);
+  }
+
+  #newEntry(service: string, operation: string): EntrySums {
+    const sums = new EntrySums(service, operation);
+    mapEntry(this.#entries, service, () => new Map<string, EntrySums>()).set(operation, sums);
+    this.#entryCount += 1;
     return sums;
   }
 
@@ -162,9 +173,9 @@ export class EntrySums {
     const durationNanos = durationNanosOf(root);
     const startTime = laterBy(minuteTimeOf(trace.startTime), Math.max(0, root.start));
     // of durations the moments below are enough
-    const request = { startTime, durationNanos: null, failed: root.failed, weight };
-    if (sign > 0) this.cell.add(request);
-    else this.cell.remove(request);
+    const request = { durationNanos: null, failed: root.failed };
+    if (sign > 0) this.cell.add(startTime, request, weight);
+    else this.cell.remove(startTime, request, weight);
     if (durationNanos === null) return;
     const parts = sign * weight * 1024;
     const micros = Math.round(durationNanos / 1000);

@@ -1,5 +1,5 @@
 import type { FailureOrigin, OriginReason, OriginStep } from "../trace/error-origin.ts";
-import type { Trace, TraceSpan } from "../trace/trace.ts";
+import { parentOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { PropagationMechanism } from "./candidate.ts";
 
 /** How a failure crossed from one service to its caller; spans are indices in the trace. */
@@ -39,7 +39,7 @@ export function propagationOf(trace: Trace, origins: readonly FailureOrigin[]): 
       ]);
     }
     const failure = trace.spans[origin.failure] as TraceSpan;
-    const parent = trace.spans[failure.parent];
+    const parent = parentOf(trace.spans, failure);
     if (parent !== undefined && origin.visibility !== "visible")
       add(parent.service, failure.service, "masked", [parent.index, failure.index]);
   }

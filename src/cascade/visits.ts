@@ -3,7 +3,7 @@ import { SpanKind } from "../model/span-table.ts";
 import type { Call, TraceCalls } from "../trace/calls.ts";
 import { durationNanosOf } from "../trace/extract-calls.ts";
 import { semanticsOf } from "../trace/semantics.ts";
-import type { Trace, TraceSpan } from "../trace/trace.ts";
+import { parentOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { isAsynchronous } from "../trace/waiting.ts";
 
 /** One request as one service worked on it: the span that received it, and the local work below. */
@@ -166,7 +166,7 @@ function peerCallsOf(calls: readonly Call[]): ReadonlyMap<number, Call> {
 }
 
 function enter(walk: Walk, span: TraceSpan): void {
-  const parent = walk.trace.spans[span.parent];
+  const parent = parentOf(walk.trace.spans, span);
   const above = parent === undefined ? -1 : (walk.visitOf[parent.index] as number);
   let draft = walk.drafts[above];
   if (draft === undefined || isEntry(parent, span)) {

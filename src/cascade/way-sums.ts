@@ -3,7 +3,7 @@ import { exactWeight } from "../model/red.ts";
 import { blameEntriesMax } from "../model/scoring.ts";
 import { laterBy, minuteTimeOf } from "../model/time.ts";
 import type { FailureOrigin, OriginStep } from "../trace/error-origin.ts";
-import type { Trace, TraceSpan } from "../trace/trace.ts";
+import { isEntry, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { Edge, PropagationMechanism } from "./candidate.ts";
 import { propagationOf } from "./propagation.ts";
 
@@ -197,9 +197,4 @@ function hitBy(trace: Trace, origins: readonly FailureOrigin[]): ReadonlyMap<str
     }
   }
   return hit;
-}
-
-/** Whether a request came in at a span from elsewhere. */
-function isEntry({ spans }: Trace, { parent, service }: TraceSpan): boolean {
-  return spans[parent]?.service !== service;
 }

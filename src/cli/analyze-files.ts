@@ -231,11 +231,7 @@ async function foldTraces(
     for (const [done, i] of groups.indicesByStart().entries()) {
       for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, assembly)) {
         spans += trace.spans.length + trace.omittedSpans;
-        for (const { rollup, bounds, onTrace } of folds) {
-          if (!isWithin(trace.startTime, bounds)) continue;
-          rollup.addTrace(trace);
-          onTrace?.(trace);
-        }
+        foldTrace(trace, folds);
       }
       if (done % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });
       if (someTraceIds.length < exampleIdsMax) someTraceIds.push(groups.traceIdOf(i));
@@ -244,6 +240,14 @@ async function foldTraces(
   }
   progress.end();
   return { someTraceIds, traceCount };
+}
+
+function foldTrace(trace: Trace, folds: Folds): void {
+  for (const { rollup, bounds, onTrace } of folds) {
+    if (!isWithin(trace.startTime, bounds)) continue;
+    rollup.addTrace(trace);
+    onTrace?.(trace);
+  }
 }
 
 /** What is compared with a window of the same files: all that is before it; null = the window has no beginning. */

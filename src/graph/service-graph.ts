@@ -1,10 +1,10 @@
 import { compareText } from "../base/compare-text.ts";
 import { edgesMax, overflowName } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
-import { exactWeight, RedCell, type RedSample } from "../model/red.ts";
+import { exactWeight, RedCell } from "../model/red.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { isEarlier, type MinuteTime, type UnixNanos, unixNanosOf } from "../model/time.ts";
-import type { Call, CallKind, CallSide, NodeKind, TraceCalls } from "../trace/calls.ts";
+import type { Call, CallKind, NodeKind, TraceCalls } from "../trace/calls.ts";
 
 /**
  * Who calls whom, minute by minute, from the calls that traces show: one edge for each caller, callee and kind, with what
@@ -275,17 +275,20 @@ class EdgeMinute {
   }
 
   add(call: Call): void {
-    this.#count(call, exactWeight(call.weight));
-    if (call.client !== null) this.client.add(sampleOf(call, call.client));
-    if (call.server !== null) this.server.add(sampleOf(call, call.server));
+    const { startTime, client, server } = call;
+    const weight = exactWeight(call.weight);
+    this.#count(call, weight);
+    if (client !== null) this.client.add(startTime, client, weight);
+    if (server !== null) this.server.add(startTime, server, weight);
   }
 
   remove(call: Call): void {
+    const { startTime, client, server } = call;
     const weight = exactWeight(call.weight);
     if (this.calls < weight) return;
     this.#count(call, -weight);
-    if (call.client !== null) this.client.remove(sampleOf(call, call.client));
-    if (call.server !== null) this.server.remove(sampleOf(call, call.server));
+    if (client !== null) this.client.remove(startTime, client, weight);
+    if (server !== null) this.server.remove(startTime, server, weight);
   }
 
   #count(call: Call, weight: number): void {
@@ -307,8 +310,4 @@ function addTo(counts: number[], at: number, weight: number): void {
 function countsAsError({ client, server, isRefused }: Call): boolean {
   if (client === null) return server?.failed ?? false;
   return client.failed && isRefused !== true;
-}
-
-function sampleOf({ startTime, weight }: Call, { durationNanos, failed }: CallSide): RedSample {
-  return { startTime, durationNanos, failed, weight };
 }

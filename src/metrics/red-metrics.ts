@@ -281,13 +281,16 @@ class ServiceMinute {
   }
 
   add(entry: Entry): void {
-    this.#operationToAdd(entry.operation).add(entry);
-    this.#count(entry, exactWeight(entry.weight));
+    const weight = exactWeight(entry.weight);
+    this.#operationToAdd(entry.operation).add(entry.startTime, entry, weight);
+    this.#count(entry, weight);
   }
 
   remove(entry: Entry): void {
-    (this.operations.get(entry.operation) ?? this.operations.get(overflowName))?.remove(entry);
-    this.#count(entry, -exactWeight(entry.weight));
+    const weight = exactWeight(entry.weight);
+    const cell = this.operations.get(entry.operation) ?? this.operations.get(overflowName);
+    cell?.remove(entry.startTime, entry, weight);
+    this.#count(entry, -weight);
   }
 
   /** The bytes that it takes, roughly. */

@@ -27,23 +27,22 @@ export class RedCell {
     return this.#starts.first;
   }
 
-  add(request: RedSample): void {
-    const weight = exactWeight(request.weight);
+  /** `weight` is exact: see `exactWeight`. */
+  add(startTime: MinuteTime, { durationNanos, failed }: RedSample, weight: number): void {
     this.requests += weight;
-    if (request.failed) this.failed += weight;
-    if (request.durationNanos !== null) this.latency.add(request.durationNanos, weight);
-    this.#starts.add(request.startTime);
+    if (failed) this.failed += weight;
+    if (durationNanos !== null) this.latency.add(durationNanos, weight);
+    this.#starts.add(startTime);
   }
 
   /** Takes back what was added; what is not there changes nothing. */
-  remove(request: RedSample): void {
-    const weight = exactWeight(request.weight);
-    if (this.requests < weight || (request.failed && this.failed < weight)) return;
-    if (request.durationNanos !== null && !this.latency.remove(request.durationNanos, weight)) return;
+  remove(startTime: MinuteTime, { durationNanos, failed }: RedSample, weight: number): void {
+    if (this.requests < weight || (failed && this.failed < weight)) return;
+    if (durationNanos !== null && !this.latency.remove(durationNanos, weight)) return;
     this.requests -= weight;
-    if (request.failed) this.failed -= weight;
+    if (failed) this.failed -= weight;
     if (this.requests === 0) this.#starts.clear();
-    else this.#starts.remove(request.startTime);
+    else this.#starts.remove(startTime);
   }
 
   /** What it takes in memory, roughly. */
@@ -78,9 +77,7 @@ export class RedCell {
 const cellBytes = 100;
 
 export interface RedSample {
-  readonly startTime: MinuteTime;
+  /** null = says nothing of latency */
   readonly durationNanos: number | null;
   readonly failed: boolean;
-  /** see `exactWeight` */
-  readonly weight: number;
 }

@@ -12,7 +12,7 @@ import { mergeReports } from "./merge-reports.ts";
 import { compareContent, resolveSameId } from "./same-id.ts";
 import { semanticsOf } from "./semantics.ts";
 import { SpanNode, type TimeWords } from "./span-node.ts";
-import type { ClockOffset, Episode, RowRef, Trace } from "./trace.ts";
+import { type ClockOffset, type Episode, parentOf, type RowRef, type Trace } from "./trace.ts";
 import { TraceProblems } from "./trace-problems.ts";
 import { areCallHalves } from "./waiting.ts";
 
@@ -54,7 +54,7 @@ export function assembleTrace(
   const byId = spans === nodes ? all : new SpanIdIndex(spans);
   let isTopDown = true;
   for (const span of spans) {
-    span.parent = parentOf(span, byId, problems);
+    span.parent = findParent(span, byId, problems);
     if (span.parent > span.index) isTopDown = false;
   }
   if (!isTopDown) cutCycles(spans, problems);
@@ -198,7 +198,7 @@ class SpanIdIndex {
   }
 }
 
-function parentOf(span: SpanNode, byId: SpanIdIndex, problems: TraceProblems): number {
+function findParent(span: SpanNode, byId: SpanIdIndex, problems: TraceProblems): number {
   const caller = callerHalf(span, byId);
   if (caller !== null) return caller.index;
   if (span.parentHigh === 0 && span.parentLow === 0) return -1;
@@ -280,7 +280,7 @@ function placeUntimed(order: readonly SpanNode[], spans: readonly SpanNode[], pr
   for (const span of order) {
     if (!span.hasStart) {
       problems.add("missing_time", span);
-      if (!span.hasEnd) span.end = spans[span.parent]?.start ?? 0;
+      if (!span.hasEnd) span.end = parentOf(spans, span)?.start ?? 0;
       span.start = span.end;
     } else if (!span.hasEnd) problems.add("unfinished_span", span);
     else if (span.end < span.start) {
@@ -313,7 +313,7 @@ function linkChildren(spans: readonly SpanNode[]): void {
 /** A connection stays open for both halves of its call, whichever says so. */
 function shareOpenEnds(spans: readonly SpanNode[]): void {
   for (const span of spans) {
-    const parent = spans[span.parent];
+    const parent = parentOf(spans, span);
     if (parent === undefined || span.isOpenEnded === parent.isOpenEnded || !areCallHalves(parent, span))
       continue;
     span.isOpenEnded = true;

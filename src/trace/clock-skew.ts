@@ -1,6 +1,6 @@
 import { lateEndShare } from "../model/scoring.ts";
 import type { SpanNode } from "./span-node.ts";
-import type { ClockOffset, ClockRange, ClockRanges, TraceSpan } from "./trace.ts";
+import { type ClockOffset, type ClockRange, type ClockRanges, parentOf, type TraceSpan } from "./trace.ts";
 import { areCallHalves, gaveUp, haveDifferentClocks, isAsynchronous } from "./waiting.ts";
 
 /**
@@ -17,9 +17,9 @@ export function correctClocks(
   spans: readonly SpanNode[],
 ): { readonly offsets: readonly ClockOffset[]; readonly ranges: ClockRanges } {
   const pairs = new ClockPairs();
-  if (!order.some((child) => liesOutside(spans[child.parent], child))) return { offsets: [], ranges: pairs };
+  if (!order.some((child) => liesOutside(parentOf(spans, child), child))) return { offsets: [], ranges: pairs };
   for (const child of order) {
-    const parent = spans[child.parent];
+    const parent = parentOf(spans, child);
     if (parent !== undefined && isComparable(parent, child)) pairs.toAdd(parent, child).add(parent, child);
   }
   return { offsets: pairs.settle() ? applyOffsets(order, spans, pairs) : [], ranges: pairs };
@@ -167,7 +167,7 @@ function applyOffsets(
 ): readonly ClockOffset[] {
   const found = new Map<string, ClockOffset>();
   for (const child of order) {
-    const parent = spans[child.parent];
+    const parent = parentOf(spans, child);
     if (parent === undefined) continue;
     const shift = shiftOf(parent, child, pairs);
     if (shift === 0) continue;

@@ -6,7 +6,7 @@ import { calleeNameOf, peerOf, remoteChild } from "./peers.ts";
 import { semanticsOf } from "./semantics.ts";
 import { shownErrorOf } from "./shown-error.ts";
 import { isConnectionLost, isRejection, type SpanError } from "./span-error.ts";
-import { durationOf, type Trace, type TraceSpan } from "./trace.ts";
+import { durationOf, parentOf, type Trace, type TraceSpan } from "./trace.ts";
 import { gaveUp, isAsynchronous } from "./waiting.ts";
 
 /** Why a failure is said to have begun where it did. Spans are indices in `Trace.spans`. */
@@ -119,7 +119,7 @@ function isExplainedAbove({ trace, isLookedThrough }: Search, span: TraceSpan): 
   const passed: number[] = [];
   let child = span;
   let isExplained = false;
-  for (let parent = trace.spans[child.parent]; parent !== undefined; parent = trace.spans[child.parent]) {
+  for (let parent = parentOf(trace.spans, child); parent !== undefined; parent = parentOf(trace.spans, child)) {
     const isSameService = child === span || parent.service === child.service;
     if (!isSameService || !isWaitedFor(parent, child)) break;
     isExplained = parent.failed || isLookedThrough.get(parent.index) === true;
@@ -132,7 +132,7 @@ function isExplainedAbove({ trace, isLookedThrough }: Search, span: TraceSpan): 
 }
 
 function visibilityOf({ trace, retries }: Search, span: TraceSpan): FailureOrigin["visibility"] {
-  const parent = trace.spans[span.parent];
+  const parent = parentOf(trace.spans, span);
   // a consumer's work is a request of its own: nothing above can hide its failure
   if (parent === undefined || isAsynchronous(parent, span)) return "visible";
   return retries.madeGood(span) ? "retried" : "masked";

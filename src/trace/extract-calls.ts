@@ -6,7 +6,7 @@ import { type NamedPeer, peerOf } from "./peers.ts";
 import { type SpanError, semanticsOf } from "./semantics.ts";
 import { shownErrorOf } from "./shown-error.ts";
 import { isRejection } from "./span-error.ts";
-import type { Trace, TraceSpan } from "./trace.ts";
+import { isEntry, parentOf, type Trace, type TraceSpan } from "./trace.ts";
 
 /**
  * The requests that services received in a trace, and the calls between them. Found in the tree: a span whose parent
@@ -34,11 +34,6 @@ export function* callsInParts(trace: Trace): Iterable<TraceCalls> {
     yield callsBetween(walk, from, Math.min(from + partSpans, trace.spans.length));
 }
 
-/** Whether a span began the work of its service on the request: its parent, if there is one, belongs to another. */
-export function isEntry(trace: Trace, { service, parent }: TraceSpan): boolean {
-  return trace.spans[parent]?.service !== service;
-}
-
 /** What the spans from `from` to `to` - 1 show. */
 function callsBetween(walk: Walk, from: number, to: number): TraceCalls {
   const { trace } = walk;
@@ -47,7 +42,7 @@ function callsBetween(walk: Walk, from: number, to: number): TraceCalls {
   walk.openLinks = [];
   for (let i = from; i < to; i += 1) {
     const span = trace.spans[i] as TraceSpan;
-    const parent = trace.spans[span.parent];
+    const parent = parentOf(trace.spans, span);
     if (isEntry(trace, span)) addEntry(walk, span, parent);
     let source: NamedPeer | null = null;
     if (isOutgoing(span)) source = addOutgoing(walk, span);
@@ -128,14 +123,15 @@ function walkOf(trace: Trace): Walk {
   below.fill(0, 0, spans.length);
   const order = topDown(trace);
   for (const span of order) {
-    const parent = spans[span.parent];
+    const parent = parentOf(spans, span);
     if (isOutgoing(span)) outgoing[span.index] = span.index;
     else if (parent?.service === span.service && span.kind === SpanKind.Internal)
       outgoing[span.index] = outgoing[parent.index] as number;
   }
   for (let i = order.length - 1; i >= 0; i -= 1) {
-    const { index, service, kind, parent: parentIndex } = order[i] as TraceSpan;
-    const parent = spans[parentIndex];
+    const span = order[i] as TraceSpan;
+    const { index, service, kind } = span;
+    const parent = parentOf(spans, span);
     if (parent === undefined) continue;
     const isAnswer = service !== parent.service || kind === SpanKind.Server || kind === SpanKind.Consumer;
     const isCall = kind === SpanKind.Client || kind === SpanKind.Producer;
@@ -222,7 +218,7 @@ function addOutgoing(walk: Walk, span: TraceSpan): NamedPeer | null {
 /** A client library may call over another one: what the outer span names (a database, a service) says more than an address. */
 function outerPeer({ trace, outgoing }: Walk, span: TraceSpan, peer: NamedPeer | null): NamedPeer | null {
   if (peer !== null && peer.kind !== "external") return peer;
-  const parent = trace.spans[span.parent];
+  const parent = parentOf(trace.spans, span);
   if (parent === undefined || parent.service !== span.service) return peer;
   const outer = trace.spans[outgoing[parent.index] as number];
   const named = outer === undefined ? null : peerOf(trace, outer);
@@ -301,7 +297,7 @@ function addFromDestination(walk: Walk, span: TraceSpan, destination: string): v
 /** Links make a span the callee of what they point at; `source` is the destination that the span itself names. */
 function addLinks(walk: Walk, span: TraceSpan, source: NamedPeer | null): void {
   const { trace, calls, openLinks } = walk;
-  const parent = trace.spans[span.parent];
+  const parent = parentOf(trace.spans, span);
   const startTime = startTimeOf(walk, span);
   const server = sideOf(span);
   let destination = source?.name ?? null;

@@ -20,26 +20,20 @@ export function groupByTrace(tables: readonly SpanTable[]): TraceGroups {
   const total = tables.reduce((sum, table) => sum + table.rowCount, 0);
   const index = new TraceIdIndex();
   const groupOf = new Int32Array(total);
-  let at = 0;
-  for (const { traceId, rowCount } of tables)
-    for (let row = 0; row < rowCount; row += 1) groupOf[at++] = index.groupOf(traceId, row * 4);
-
-  const ends = new Int32Array(index.count);
-  for (let i = 0; i < total; i += 1) ends[groupOf[i] as number] = (ends[groupOf[i] as number] as number) + 1;
-  for (let i = 1; i < ends.length; i += 1) ends[i] = (ends[i] as number) + (ends[i - 1] as number);
+  let first = 0;
+  for (const table of tables) {
+    numberRows(table, index, groupOf.subarray(first, first + table.rowCount));
+    first += table.rowCount;
+  }
+  const ends = endsOf(groupOf, index.count);
   const starts = ends.slice();
   const tableOf = new Int32Array(total);
   const rowOf = new Int32Array(total);
-  at = total;
-  for (let t = tables.length - 1; t >= 0; t -= 1)
-    for (let row = (tables[t] as SpanTable).rowCount - 1; row >= 0; row -= 1) {
-      const group = groupOf[--at] as number;
-      const slot = (starts[group] as number) - 1;
-      starts[group] = slot;
-      tableOf[slot] = t;
-      rowOf[slot] = row;
-    }
-
+  for (let t = tables.length - 1; t >= 0; t -= 1) {
+    const { rowCount } = tables[t] as SpanTable;
+    first -= rowCount;
+    placeRows(t, groupOf.subarray(first, first + rowCount), { starts, tableOf, rowOf });
+  }
   const order = index.sorted();
   return {
     count: index.count,
@@ -66,6 +60,38 @@ export function groupByTrace(tables: readonly SpanTable[]): TraceGroups {
       );
     },
   };
+}
+
+// The loops over all rows stand alone: in one function, each of them would have it compiled again.
+
+function numberRows({ traceId }: SpanTable, index: TraceIdIndex, groupOf: Int32Array): void {
+  for (let row = 0; row < groupOf.length; row += 1) groupOf[row] = index.groupOf(traceId, row * 4);
+}
+
+/** Where the rows of each group end when those of all groups stand one after the other. */
+function endsOf(groupOf: Int32Array, groupCount: number): Int32Array {
+  const ends = new Int32Array(groupCount);
+  for (const group of groupOf) ends[group] = (ends[group] as number) + 1;
+  for (let i = 1; i < groupCount; i += 1) ends[i] = (ends[i] as number) + (ends[i - 1] as number);
+  return ends;
+}
+
+interface Places {
+  /** by group: the place behind the one that is free */
+  readonly starts: Int32Array;
+  readonly tableOf: Int32Array;
+  readonly rowOf: Int32Array;
+}
+
+/** Gives the rows of one table places before those that have one already. */
+function placeRows(table: number, groupOf: Int32Array, { starts, tableOf, rowOf }: Places): void {
+  for (let row = groupOf.length - 1; row >= 0; row -= 1) {
+    const group = groupOf[row] as number;
+    const slot = (starts[group] as number) - 1;
+    starts[group] = slot;
+    tableOf[slot] = table;
+    rowOf[slot] = row;
+  }
 }
 
 /** Distinct trace ids, numbered as they come. Open addressing over the four words of an id. */

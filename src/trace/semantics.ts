@@ -67,7 +67,7 @@ const PeerNumber = { Unknown: 0, None: 1, First: 2 } as const;
 export class TableSemantics {
   readonly #table: SpanTable;
   readonly #row: RowAttributes;
-  readonly #identities: (ServiceIdentity | undefined)[] = [];
+  readonly #identities: (ServiceIdentity | undefined)[] = [undefined];
   readonly #identityByKey = new Map<string, ServiceIdentity>();
   /** by row: bits of `Fact` */
   #facts = new Uint8Array(0);
@@ -80,17 +80,17 @@ export class TableSemantics {
   readonly #peerTree = new ValueTree<number>();
   readonly #weights = new Map<number, number>();
   /** by string id of a span's name */
-  readonly #operations: (string | undefined)[] = [];
+  readonly #operations: (string | undefined)[] = [undefined];
   /** the row that `errorOf` was asked about last, and its answer */
   #errorRow = -1;
   #error: SpanError | null = null;
   /** names as `#naming` gave them at `#namingVersion` */
   #naming: NodeNaming | null = null;
   #namingVersion = 0;
-  readonly #serviceNames: (string | undefined)[] = [];
+  readonly #serviceNames: (string | undefined)[] = [undefined];
   readonly #nameByIdentity = new Map<ServiceIdentity, string>();
   /** by a peer's place in `#peers` */
-  readonly #namedPeers: (NamedPeer | undefined)[] = [];
+  readonly #namedPeers: (NamedPeer | undefined)[] = [undefined];
 
   constructor(table: SpanTable) {
     this.#table = table;

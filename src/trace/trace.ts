@@ -103,6 +103,16 @@ export interface Trace {
   readonly problems: readonly Problem[];
 }
 
+/** Undefined for a root; what is not an index costs a lookup by name. */
+export function parentOf<Span extends TraceSpan>(spans: readonly Span[], { parent }: Span): Span | undefined {
+  return parent < 0 ? undefined : spans[parent];
+}
+
+/** Whether a span began the work of its service on the request: its parent, if there is one, belongs to another. */
+export function isEntry({ spans }: Trace, span: TraceSpan): boolean {
+  return parentOf(spans, span)?.service !== span.service;
+}
+
 export function spanIdOf({ table, row }: RowRef): SpanId {
   return spanIdFromWords(table.spanId[row * 2] as number, table.spanId[row * 2 + 1] as number);
 }
