@@ -13,12 +13,13 @@ export function observeTable(table: SpanTable, directory: ServiceDirectory): voi
   const { kind, rowCount } = table;
   const seen = new Set<unknown>();
   for (let row = 0; row < rowCount; row += 1) {
-    if (
-      kind[row] !== SpanKind.Client &&
-      kind[row] !== SpanKind.Producer &&
-      kind[row] !== SpanKind.Unspecified
-    )
+    const mayCall =
+      kind[row] === SpanKind.Client || kind[row] === SpanKind.Producer || kind[row] === SpanKind.Unspecified;
+    if (!mayCall) {
+      // while its attributes are at hand
+      semantics.failed(row);
       continue;
+    }
     const peer = semantics.peerOf(row);
     if (peer === null || seen.has(peer)) continue;
     directory.observePeer(peer);

@@ -388,8 +388,7 @@ export class TableSemantics {
     const attributes = this.#row;
     if (attributes.has(role.contentType) && attributes.text(role.contentType).includes("text/event-stream"))
       return true;
-    if (attributes.has(role.protocol) && /^(?:websocket|wss?)$/i.test(attributes.text(role.protocol)))
-      return true;
+    if (streamProtocols.has(attributes.text(role.protocol).toLowerCase())) return true;
     return attributes.isTrue(role.asksForStream);
   }
 
@@ -428,6 +427,8 @@ export class TableSemantics {
     return found;
   }
 }
+
+const streamProtocols: ReadonlySet<string> = new Set(["websocket", "ws", "wss"]);
 
 const noException = { exceptionType: "", exceptionMessage: "" };
 
