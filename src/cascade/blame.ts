@@ -86,7 +86,9 @@ export class BlameRollup {
       for (const [node, operations] of part.#entries) {
         const service = directory.nameOfKey(node);
         for (const [operation, sums] of operations)
-          mapEntry(entries, entryKey(service, operation), () => new EntrySums(service, operation)).merge(sums);
+          mapEntry(entries, entryKey(service, operation), () => new EntrySums(service, operation)).merge(
+            sums,
+          );
       }
       for (const [key, sums] of part.#failures) {
         if (sums.isEmpty) continue;

@@ -17,7 +17,8 @@ export function correctClocks(
   spans: readonly SpanNode[],
 ): { readonly offsets: readonly ClockOffset[]; readonly ranges: ClockRanges } {
   const pairs = new ClockPairs();
-  if (!order.some((child) => liesOutside(parentOf(spans, child), child))) return { offsets: [], ranges: pairs };
+  if (!order.some((child) => liesOutside(parentOf(spans, child), child)))
+    return { offsets: [], ranges: pairs };
   for (const child of order) {
     const parent = parentOf(spans, child);
     if (parent !== undefined && isComparable(parent, child)) pairs.toAdd(parent, child).add(parent, child);

@@ -119,7 +119,11 @@ function isExplainedAbove({ trace, isLookedThrough }: Search, span: TraceSpan): 
   const passed: number[] = [];
   let child = span;
   let isExplained = false;
-  for (let parent = parentOf(trace.spans, child); parent !== undefined; parent = parentOf(trace.spans, child)) {
+  for (
+    let parent = parentOf(trace.spans, child);
+    parent !== undefined;
+    parent = parentOf(trace.spans, child)
+  ) {
     const isSameService = child === span || parent.service === child.service;
     if (!isSameService || !isWaitedFor(parent, child)) break;
     isExplained = parent.failed || isLookedThrough.get(parent.index) === true;
