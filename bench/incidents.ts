@@ -1,6 +1,6 @@
 import { Agent } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
-import { shiftTable, tableTimesMs } from "../src/formats/shift-times.ts";
+import { moveRow, rowTime } from "../src/formats/move-times.ts";
 import { decodeSpans } from "../src/otlp/decode-body.ts";
 import { encodeTraces } from "../src/otlp/encode-traces.ts";
 import type { RowRef } from "../src/trace/trace.ts";
@@ -135,16 +135,19 @@ function timedRows(lines: readonly string[]): readonly TimedRow[] {
   return lines
     .flatMap((line) => {
       const { table } = decodeSpans("json", Buffer.from(line));
-      const times = tableTimesMs(table);
-      return Array.from(times, (ms, row) => ({ table, row, ms }));
+      return Array.from({ length: table.rowCount }, (_, row) => ({
+        table,
+        row,
+        ms: Number(rowTime(table, row)) / 1e6,
+      }));
     })
     .sort((a, b) => a.ms - b.ms);
 }
 
 /** Moves the times of all spans, and answers them. */
 function shiftedRows(rows: readonly TimedRow[], shiftMs: number): readonly TimedRow[] {
-  const nanos = BigInt(Math.round(shiftMs)) * 1_000_000n;
-  for (const table of new Set(rows.map((row) => row.table))) shiftTable(table, nanos);
+  const move = { from: 0n, to: BigInt(Math.round(shiftMs)) * 1_000_000n, speed: 1 };
+  for (const { table, row } of rows) moveRow(table, row, move);
   return rows.map((row) => ({ ...row, ms: row.ms + Math.round(shiftMs) }));
 }
 
@@ -190,8 +193,9 @@ async function sendLoad(target: Target, signal: AbortSignal): Promise<void> {
 function moveTo(rows: readonly RowRef[], ms: number): void {
   const [first] = rows;
   if (first === undefined) return;
-  const firstMs = Math.floor(tableTimesMs(first.table)[first.row] ?? 0);
-  shiftTable(first.table, BigInt(ms - firstMs) * 1_000_000n);
+  const firstMs = rowTime(first.table, first.row) / 1_000_000n;
+  const move = { from: 0n, to: (BigInt(ms) - firstMs) * 1_000_000n, speed: 1 };
+  for (const { table, row } of rows) moveRow(table, row, move);
 }
 
 interface Seen {

@@ -426,13 +426,15 @@ const table = {
   speed: {
     type: { kind: "speed", max: 1e6 },
     default: "max",
-    sentence: "How many times as fast as it happened; max = as fast as the receiver takes it.",
+    sentence:
+      "How many times as fast as it happened, all files together in order of time; max = file by file, as fast as the receiver takes it.",
     commands: ["replay"],
   },
   times: {
     type: { kind: "choice", values: ["original", "now"] },
     default: "original",
-    sentence: "Send the times as recorded, or all moved by one amount so that they are about now.",
+    sentence:
+      "Send the times as recorded, or as if it happened now: at a --speed each item carries the time at which it is sent, and durations are divided by the speed too; at max all times are moved by one amount, the newest to now.",
     commands: ["replay"],
   },
   header: {

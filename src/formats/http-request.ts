@@ -71,6 +71,11 @@ export function createHttpClient(tls: ClientTls): HttpClient {
 /** What went wrong with a connection, and the way out where it is a matter of TLS. */
 export function connectionFailure(error: unknown): { readonly message: string; readonly hint: string } {
   const { code = "", message = "" } = error as { readonly code?: string; readonly message?: string };
+  if (code.startsWith("HPE_"))
+    return {
+      message: "what listens there does not speak HTTP/1.1",
+      hint: "If it is a gRPC port, say grpc:// instead of http://; else check the port.",
+    };
   return { message: message === "" ? code : message, hint: hintOf(code, message) };
 }
 

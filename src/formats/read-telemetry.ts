@@ -91,9 +91,79 @@ export async function readTelemetry(
   options: ReadOptions = {},
 ): Promise<ReadSummary> {
   const sources = await byteSources(inputs);
-  const reading = new Reading(sources, sink, options);
+  const account = newAccount(sources);
+  const reading = new Reading(account, sink, options);
   for (const source of sources) await reading.read(source);
-  return reading.finish();
+  await reading.end();
+  return finish(account, sink.problem.bind(sink));
+}
+
+/** Inputs that are read side by side, each into a sink of its own. */
+export interface TelemetryReader {
+  readonly sources: readonly ByteSource[];
+  /** what was wrong with any of them and survived */
+  readonly problem: TelemetrySink["problem"];
+  /** Reads one of them to its end; what it holds is handed over with each chunk. */
+  read(source: ByteSource, sink: TelemetrySink): Promise<void>;
+  /** The same, without an account of it. */
+  peek(source: ByteSource, sink: TelemetrySink): Promise<void>;
+  /** What was in all that were read; rejects like `readTelemetry`. */
+  finish(): ReadSummary;
+}
+
+/** Reads like `readTelemetry`, where the caller says which input goes on. */
+export async function openTelemetry(
+  inputs: readonly (string | ByteSource)[],
+  problem: TelemetrySink["problem"],
+  onProgress: ReadOptions["onProgress"] = () => {},
+): Promise<TelemetryReader> {
+  const sources = await byteSources(inputs);
+  const account = newAccount(sources);
+  const options = { tableRows: 1, onProgress };
+  const read = async (source: ByteSource, sink: TelemetrySink, into: Account): Promise<void> => {
+    const reading = new Reading(into, sink, into === account ? options : { tableRows: 1 });
+    await reading.read(source);
+    await reading.end();
+  };
+  return {
+    sources,
+    problem,
+    read: (source, sink) => read(source, sink, account),
+    peek: (source, sink) => read(source, sink, newAccount([source])),
+    finish: () => finish(account, problem),
+  };
+}
+
+/** What is known of all inputs so far. */
+interface Account {
+  readonly bytesTotal: number | null;
+  bytesRead: number;
+  readonly files: FileSummary[];
+  readonly counts: Record<Signal, { accepted: number; rejected: number }>;
+  /** files that could not be used, with why */
+  readonly unused: { readonly source: ByteSource; readonly why: string; readonly hint: string }[];
+  /** what files in folders are that cannot be used, with their names */
+  readonly passedOver: Map<string, string[]>;
+  /** place and reason of the first record that was malformed */
+  firstMalformed: string;
+}
+
+function newAccount(sources: readonly ByteSource[]): Account {
+  return {
+    bytesTotal: sources.some(({ size }) => size === null)
+      ? null
+      : sources.reduce((sum, { size }) => sum + (size ?? 0), 0),
+    bytesRead: 0,
+    files: [],
+    counts: {
+      traces: { accepted: 0, rejected: 0 },
+      metrics: { accepted: 0, rejected: 0 },
+      logs: { accepted: 0, rejected: 0 },
+    },
+    unused: [],
+    passedOver: new Map(),
+    firstMalformed: "",
+  };
 }
 
 type ReadableFormat = Extract<Format, { readonly kind: "json" | "protobuf" }>;
@@ -107,31 +177,16 @@ interface Framer {
 class Reading {
   readonly #sink: TelemetrySink;
   readonly #options: ReadOptions;
-  readonly #bytesTotal: number | null;
-  #bytesRead = 0;
-  readonly #files: FileSummary[] = [];
+  readonly #account: Account;
   #table: SpanTable;
   #points: MetricPoint[] = [];
   #logs: LogRecord[] = [];
-  readonly #counts = {
-    traces: { accepted: 0, rejected: 0 },
-    metrics: { accepted: 0, rejected: 0 },
-    logs: { accepted: 0, rejected: 0 },
-  };
-  /** files that could not be used, with why */
-  readonly #unused: { readonly source: ByteSource; readonly why: string; readonly hint: string }[] = [];
-  /** what files in folders are that cannot be used, with their names */
-  readonly #passedOver = new Map<string, string[]>();
-  /** place and reason of the first record that was malformed */
-  #firstMalformed = "";
 
-  constructor(sources: readonly ByteSource[], sink: TelemetrySink, options: ReadOptions) {
+  constructor(account: Account, sink: TelemetrySink, options: ReadOptions) {
+    this.#account = account;
     this.#sink = sink;
     this.#options = options;
     this.#table = this.#newTable();
-    this.#bytesTotal = sources.some(({ size }) => size === null)
-      ? null
-      : sources.reduce((sum, { size }) => sum + (size ?? 0), 0);
   }
 
   async read(source: ByteSource): Promise<void> {
@@ -152,7 +207,7 @@ class Reading {
     for (const damage of damages)
       this.#leaveOut(source, `${source.name}: ${damage}`, "what could be read of it is used");
     this.#report(file);
-    this.#files.push({
+    this.#account.files.push({
       name: source.name,
       format: format === null ? null : formatName(format),
       records: file.records,
@@ -178,9 +233,9 @@ class Reading {
       framer.push(chunk);
       await this.#handOver(false);
       this.#options.onProgress?.({
-        bytesRead: this.#bytesRead,
-        bytesTotal: this.#bytesTotal,
-        spans: this.#counts.traces.accepted,
+        bytesRead: this.#account.bytesRead,
+        bytesTotal: this.#account.bytesTotal,
+        spans: this.#account.counts.traces.accepted,
       });
     }
     framer.end();
@@ -217,28 +272,9 @@ class Reading {
         );
   }
 
-  async finish(): Promise<ReadSummary> {
+  /** Hands over what is left. */
+  async end(): Promise<void> {
     await this.#handOver(true);
-    const { traces, metrics, logs } = this.#counts;
-    const malformedRecords = this.#files.reduce((sum, file) => sum + file.malformedRecords, 0);
-    if (this.#files.every(({ records }) => records === 0)) this.#refuse(malformedRecords);
-    for (const { source, why, hint } of this.#unused) {
-      const message = hint === "" ? why : `${why}; ${hint}`;
-      this.#problem({ kind: "unreadable_input", message, count: 1, source: source.name });
-    }
-    for (const [what, names] of this.#passedOver) {
-      // a readme beside telemetry is no flaw of the telemetry
-      if (what === noTelemetry) continue;
-      const message = `files that are ${what} were passed over: ${listed(names)}`;
-      this.#problem({ kind: "unreadable_input", message, count: names.length });
-    }
-    return {
-      files: this.#files,
-      spans: traces,
-      points: metrics,
-      logs,
-      malformedRecords,
-    };
   }
 
   /** Takes one record in. Throws `MalformedBodyError`; then nothing of it was used. */
@@ -255,7 +291,7 @@ class Reading {
   }
 
   #count(signal: Signal, result: DecodeResult): DecodeResult {
-    const counts = this.#counts[signal];
+    const counts = this.#account.counts[signal];
     counts.accepted += result.accepted;
     counts.rejected += result.rejected;
     return result;
@@ -291,7 +327,7 @@ class Reading {
     const chunks = source.chunks()[Symbol.asyncIterator]();
     try {
       for (let next = await nextOf(chunks); next.done !== true; next = await nextOf(chunks)) {
-        this.#bytesRead += next.value.length;
+        this.#account.bytesRead += next.value.length;
         yield next.value;
       }
     } finally {
@@ -303,9 +339,9 @@ class Reading {
     if (source.isFromFolder) {
       const what =
         format.kind === "unsupported" ? format.name : format.kind === "empty" ? "empty" : noTelemetry;
-      const names = this.#passedOver.get(what) ?? [];
+      const names = this.#account.passedOver.get(what) ?? [];
       names.push(source.name);
-      this.#passedOver.set(what, names);
+      this.#account.passedOver.set(what, names);
     } else if (format.kind === "empty") this.#leaveOut(source, `${source.name} is empty`, "");
     else if (format.kind === "unsupported")
       this.#leaveOut(
@@ -318,37 +354,15 @@ class Reading {
   }
 
   #leaveOut(source: ByteSource, why: string, hint: string): void {
-    this.#unused.push({ source, why, hint });
-  }
-
-  /** Nothing at all could be used: the error says why of the first input, and what to do. */
-  #refuse(malformedRecords: number): void {
-    const first = this.#unused[0];
-    if (first !== undefined) {
-      const more = this.#unused.length > 1 ? ` (and ${this.#unused.length - 1} more inputs)` : "";
-      throw new OperationError("input_unreadable", `${first.why}${more}`, first.hint);
-    }
-    if (malformedRecords > 0)
-      throw new OperationError(
-        "input_unreadable",
-        `no record of ${listed(this.#files.map(({ name }) => name))} could be read: ${this.#firstMalformed}`,
-        "check whether the file was cut or changed after it was written",
-      );
-    if (this.#passedOver.size === 0 && this.#files.length > 0) return;
-    const found = [...this.#passedOver].map(([what, names]) => `; ${what}: ${listed(names)}`).join("");
-    throw new OperationError(
-      "input_unreadable",
-      `no telemetry that can be read in the given folder${found}`,
-      "give a folder with files of OTLP, Jaeger, Zipkin or Tempo",
-    );
+    this.#account.unused.push({ source, why, hint });
   }
 
   #report(file: FileRecords): void {
     for (const { place, why } of file.shown)
       this.#problem({ kind: "malformed_record", message: why, count: 1, source: placed(file.name, place) });
     const first = file.shown[0];
-    if (first !== undefined && this.#firstMalformed === "")
-      this.#firstMalformed = `${placed(file.name, first.place)}: ${first.why}`;
+    if (first !== undefined && this.#account.firstMalformed === "")
+      this.#account.firstMalformed = `${placed(file.name, first.place)}: ${first.why}`;
     const source = file.name;
     const count = file.malformed - file.shown.length;
     if (count > 0)
@@ -367,6 +381,52 @@ class Reading {
   #problem(problem: Omit<Problem, "spans">): void {
     this.#sink.problem({ ...problem, spans: [] });
   }
+}
+
+/** The account of all inputs; throws when nothing could be used, else says what could not. */
+function finish(account: Account, problem: TelemetrySink["problem"]): ReadSummary {
+  const { traces, metrics, logs } = account.counts;
+  const malformedRecords = account.files.reduce((sum, file) => sum + file.malformedRecords, 0);
+  if (account.files.every(({ records }) => records === 0)) refuse(account, malformedRecords);
+  for (const { source, why, hint } of account.unused) {
+    const message = hint === "" ? why : `${why}; ${hint}`;
+    problem({ kind: "unreadable_input", message, count: 1, source: source.name, spans: [] });
+  }
+  for (const [what, names] of account.passedOver) {
+    // a readme beside telemetry is no flaw of the telemetry
+    if (what === noTelemetry) continue;
+    const message = `files that are ${what} were passed over: ${listed(names)}`;
+    problem({ kind: "unreadable_input", message, count: names.length, spans: [] });
+  }
+  return {
+    files: account.files,
+    spans: traces,
+    points: metrics,
+    logs,
+    malformedRecords,
+  };
+}
+
+/** Nothing at all could be used: the error says why of the first input, and what to do. */
+function refuse(account: Account, malformedRecords: number): void {
+  const first = account.unused[0];
+  if (first !== undefined) {
+    const more = account.unused.length > 1 ? ` (and ${account.unused.length - 1} more inputs)` : "";
+    throw new OperationError("input_unreadable", `${first.why}${more}`, first.hint);
+  }
+  if (malformedRecords > 0)
+    throw new OperationError(
+      "input_unreadable",
+      `no record of ${listed(account.files.map(({ name }) => name))} could be read: ${account.firstMalformed}`,
+      "check whether the file was cut or changed after it was written",
+    );
+  if (account.passedOver.size === 0 && account.files.length > 0) return;
+  const found = [...account.passedOver].map(([what, names]) => `; ${what}: ${listed(names)}`).join("");
+  throw new OperationError(
+    "input_unreadable",
+    `no telemetry that can be read in the given folder${found}`,
+    "give a folder with files of OTLP, Jaeger, Zipkin or Tempo",
+  );
 }
 
 /** The records of one file: counts them and keeps the first malformed ones. */

@@ -1,26 +1,29 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { OperationError } from "../engine/errors/operation-error.ts";
-import type { Signal } from "../engine/ports.ts";
 import { replayInFlightMax, replayItemsMax, replayPatienceMs, replayPauseMsMax } from "../model/limits.ts";
 import type { Problem } from "../model/problems.ts";
-import type { SpanTable } from "../model/span-table.ts";
-import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
-import { encodeLogs } from "../otlp/encode-logs.ts";
-import { encodeMetrics } from "../otlp/encode-metrics.ts";
-import { encodeTraces } from "../otlp/encode-traces.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { grpcTarget } from "./grpc-target.ts";
 import type { ClientTls } from "./http-request.ts";
 import { httpTarget } from "./http-target.ts";
+import { itemSink, mergeByTime } from "./merge-by-time.ts";
+import { newestTime, type TimeMove } from "./move-times.ts";
 import type { Delivery, OtlpTarget } from "./otlp-target.ts";
-import { type Counts, type ReadSummary, readTelemetry, type TelemetrySink } from "./read-telemetry.ts";
+import {
+  type Counts,
+  openTelemetry,
+  type ReadOptions,
+  type ReadSummary,
+  readTelemetry,
+  type TelemetrySink,
+} from "./read-telemetry.ts";
 import { repairTimes } from "./repair-times.ts";
-import { newestTime, shiftLogs, shiftPoints, shiftTable, tableTimesMs } from "./shift-times.ts";
+import { type ReplayItem, type ReplayRequest, requestsOf } from "./replay-items.ts";
 
 export interface ReplayOptions {
   /** how many times as fast as it happened; Infinity = as fast as the receiver takes it */
   readonly speed: number;
-  /** `now` moves all times by one amount: at speed 1 the first span is now, at other speeds the newest one */
+  /** `now` moves all times: without a speed the newest is now, at a speed each is when it is due (durations divided by it too) */
   readonly times: "original" | "now";
   readonly headers?: Readonly<Record<string, string>>;
   /** for https and grpcs addresses */
@@ -49,8 +52,8 @@ export interface ReplaySummary {
 }
 
 /**
- * Sends saved telemetry to an OTLP receiver (`http://host:4318`, `https://…`, `grpc://host:4317`, `grpcs://…`), in the order
- * of the file, within a part of it in the order of time. A busy receiver is waited for; what it refuses for good is counted.
+ * Sends saved telemetry to an OTLP receiver (`http://host:4318`, `https://…`, `grpc://host:4317`, `grpcs://…`): at a
+ * speed all inputs together in the order of time, else file by file. A busy receiver is waited for; what it refuses for good is counted.
  * Rejects with `server_unreachable` when nobody answers, when the receiver stays busy for minutes, or when it takes nothing.
  */
 export async function replayTelemetry(
@@ -59,14 +62,11 @@ export async function replayTelemetry(
   options: ReplayOptions,
 ): Promise<ReplaySummary> {
   const receiver = targetOf(target, options);
-  const shift = await shiftInAdvance(inputs, options);
-  const replay = new Replay(receiver, target, options, shift);
+  const replay = new Replay(receiver, target);
   try {
-    const read = await readTelemetry(inputs, replay, {
-      tableRows: replayItemsMax * 8,
-      onProgress: ({ bytesRead, bytesTotal }) =>
-        options.onProgress?.({ bytesRead, bytesTotal, spans: replay.counts.traces, retries: replay.retries }),
-    });
+    const read = Number.isFinite(options.speed)
+      ? await sendInTime(inputs, replay, options)
+      : await sendAtOnce(inputs, replay, options);
     return await replay.finish(read);
   } finally {
     replay.stop();
@@ -74,8 +74,63 @@ export async function replayTelemetry(
   }
 }
 
+/** File by file, as fast as the receiver takes it. */
+async function sendAtOnce(
+  inputs: readonly (string | ByteSource)[],
+  replay: Replay,
+  options: ReplayOptions,
+): Promise<ReadSummary> {
+  const move = options.times === "now" ? await newestToNow(inputs) : null;
+  const send = async (items: readonly ReplayItem[]): Promise<void> => {
+    for (let at = 0; at < items.length; at += replayItemsMax)
+      await replay.send(items.slice(at, at + replayItemsMax), move);
+  };
+  return readTelemetry(inputs, itemSink(send, problemsTo(options)), {
+    tableRows: replayItemsMax * 8,
+    onProgress: progressOf(replay, options),
+  });
+}
+
+/** All files together in order of time, as long after one another as it was then, divided by the speed. */
+async function sendInTime(
+  inputs: readonly (string | ByteSource)[],
+  replay: Replay,
+  options: ReplayOptions,
+): Promise<ReadSummary> {
+  const reader = await openTelemetry(inputs, problemsTo(options), progressOf(replay, options));
+  const pace = new Pace(options.speed);
+  let slice: ReplayItem[] = [];
+  const send = async (): Promise<void> => {
+    const items = slice;
+    slice = [];
+    await replay.sleep(pace.pauseMs(items));
+    await replay.send(items, options.times === "now" ? pace.move : null);
+  };
+  const sliceNanos = BigInt(Math.round(1e9 * options.speed));
+  for await (const item of mergeByTime(reader)) {
+    const [first] = slice;
+    const isLater = first !== undefined && item.time - first.time > sliceNanos;
+    if (slice.length === replayItemsMax || isLater) await send();
+    slice.push(item);
+  }
+  if (slice.length > 0) await send();
+  return reader.finish();
+}
+
+function problemsTo({ onProblem }: ReplayOptions): (problem: Problem) => void {
+  return (problem) => onProblem?.(problem);
+}
+
+function progressOf(replay: Replay, { onProgress }: ReplayOptions): NonNullable<ReadOptions["onProgress"]> {
+  return ({ bytesRead, bytesTotal }) =>
+    onProgress?.({ bytesRead, bytesTotal, spans: replay.counts.traces, retries: replay.retries });
+}
+
+/** `host:port`, perhaps with a path. A lone word is more likely a slip than a host that listens on port 80. */
+const isHostAndPort = /^(?:\[[\da-f:.]+\]|[^\s/:@?#]+):\d+(?:\/|$)/i;
+
 function targetOf(target: string, { headers = {}, tls = {} }: ReplayOptions): OtlpTarget {
-  const address = target.includes("://") ? target : `http://${target}`;
+  const address = isHostAndPort.test(target) ? `http://${target}` : target;
   const url = URL.canParse(address) ? new URL(address) : null;
   const scheme = url?.protocol;
   if (url !== null && (scheme === "http:" || scheme === "https:")) {
@@ -91,22 +146,15 @@ function targetOf(target: string, { headers = {}, tls = {} }: ReplayOptions): Ot
   );
 }
 
-/** Nanoseconds to add to all times; null = known when the first span is there. */
-async function shiftInAdvance(
-  inputs: readonly (string | ByteSource)[],
-  { speed, times }: ReplayOptions,
-): Promise<bigint | null> {
-  if (times === "original") return 0n;
-  if (speed === 1) return null;
+/** The move that makes the newest time now. */
+async function newestToNow(inputs: readonly (string | ByteSource)[]): Promise<TimeMove | null> {
   if (inputs.includes("-"))
     throw new OperationError(
       "usage",
       "standard input cannot be moved to now, because its newest span is known only at its end",
       "save it to a file first, or use --speed 1 (then the first span is now)",
     );
-  const now = BigInt(Date.now()) * 1_000_000n;
-  // A clock that runs more than a day ahead would move everything else into the past.
-  const latest = now + 86_400_000_000_000n;
+  const latest = latestTime();
   let newest = 0n;
   const note = (time: bigint): void => {
     if (time > newest && time <= latest) newest = time;
@@ -125,16 +173,19 @@ async function shiftInAdvance(
     problem: () => {},
   };
   await readTelemetry(inputs, sink);
-  return newest === 0n ? 0n : now - newest;
+  return newest === 0n ? null : { from: newest, to: nowNanos(), speed: 1 };
 }
 
-interface Batch {
-  readonly signal: Signal;
-  readonly items: number;
-  readonly request: Uint8Array;
+function nowNanos(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
 }
 
-class Replay implements TelemetrySink {
+/** Later times are no measure: a clock that runs more than a day ahead would move everything else into the past. */
+function latestTime(): bigint {
+  return nowNanos() + 86_400_000_000_000n;
+}
+
+class Replay {
   readonly counts = {
     traces: { accepted: 0, rejected: 0 },
     metrics: { accepted: 0, rejected: 0 },
@@ -145,55 +196,19 @@ class Replay implements TelemetrySink {
   readonly #refusals = new Map<string, number>();
   readonly #target: OtlpTarget;
   readonly #address: string;
-  readonly #options: ReplayOptions;
   readonly #abort = new AbortController();
   readonly #inFlight = new Set<Promise<void>>();
   #failure: unknown = null;
   #isAnswered = false;
-  #shift: bigint | null;
-  /** wall clock minus span time, milliseconds; set by the first item that is sent at its time */
-  #lag: number | null = null;
 
-  constructor(target: OtlpTarget, address: string, options: ReplayOptions, shift: bigint | null) {
+  constructor(target: OtlpTarget, address: string) {
     this.#target = target;
     this.#address = address;
-    this.#options = options;
-    this.#shift = shift;
   }
 
-  async traces(table: SpanTable): Promise<void> {
-    for (const problem of repairTimes(table)) this.problem(problem);
-    const times = tableTimesMs(table);
-    shiftTable(table, this.#shiftOf(times));
-    for (const rows of this.#batches(times)) {
-      await this.#waitFor(times, rows);
-      const request = encodeTraces(rows.map((row) => ({ table, row })));
-      await this.#send({ signal: "traces", items: rows.length, request });
-    }
-  }
-
-  async metrics(points: readonly MetricPoint[]): Promise<void> {
-    const times = Float64Array.from(points, ({ time }) => Number(time) / 1e6);
-    const shifted = shiftPoints(points, this.#shiftOf(times));
-    for (const some of this.#batches(times)) {
-      await this.#waitFor(times, some);
-      const request = encodeMetrics(some.map((at) => shifted[at] as MetricPoint));
-      await this.#send({ signal: "metrics", items: some.length, request });
-    }
-  }
-
-  async logs(records: readonly LogRecord[]): Promise<void> {
-    const times = Float64Array.from(records, ({ time, observedTime }) => Number(time || observedTime) / 1e6);
-    const shifted = shiftLogs(records, this.#shiftOf(times));
-    for (const some of this.#batches(times)) {
-      await this.#waitFor(times, some);
-      const request = encodeLogs(some.map((at) => shifted[at] as LogRecord));
-      await this.#send({ signal: "logs", items: some.length, request });
-    }
-  }
-
-  problem(problem: Problem): void {
-    this.#options.onProblem?.(problem);
+  /** Starts to send items, once there is room for them. */
+  async send(items: readonly ReplayItem[], move: TimeMove | null): Promise<void> {
+    for (const request of requestsOf(items, move)) await this.#start(request);
   }
 
   /** Waits for the last answers. */
@@ -224,55 +239,9 @@ class Replay implements TelemetrySink {
     this.#abort.abort();
   }
 
-  #shiftOf(times: Float64Array): bigint {
-    if (this.#shift === null) {
-      const first = times.reduce(
-        (least, time) => (time > 0 && time < least ? time : least),
-        Number.POSITIVE_INFINITY,
-      );
-      if (first === Number.POSITIVE_INFINITY) return 0n;
-      this.#shift = BigInt(Math.round((Date.now() - first) * 1e6));
-    }
-    return this.#shift;
-  }
-
-  /** Items in order of time, cut so that a request is neither too large nor, when times count, spans more than a second. */
-  #batches(times: Float64Array): readonly (readonly number[])[] {
-    const order = Array.from(times, (_, at) => at);
-    const { speed } = this.#options;
-    if (Number.isFinite(speed)) order.sort((a, b) => (times[a] as number) - (times[b] as number) || a - b);
-    const batches: number[][] = [];
-    let batch: number[] = [];
-    for (const at of order) {
-      const isLater = (times[at] as number) - (times[batch[0] ?? at] as number) > 1000 * speed;
-      if (batch.length === replayItemsMax || isLater) {
-        batches.push(batch);
-        batch = [];
-      }
-      batch.push(at);
-    }
-    if (batch.length > 0) batches.push(batch);
-    return batches;
-  }
-
-  /**
-   * Waits until the last of the items is due: as long after the first item of all as it was then, divided by the speed.
-   * What comes too late in the file is sent at once; a long pause is cut short.
-   */
-  async #waitFor(times: Float64Array, items: readonly number[]): Promise<void> {
-    const { speed } = this.#options;
-    const time = times[items.at(-1) ?? 0] as number;
-    if (!Number.isFinite(speed) || time === 0) return;
-    const now = performance.now();
-    this.#lag ??= now - (times[items[0] ?? 0] as number) / speed;
-    const pause = time / speed + this.#lag - now;
-    if (pause <= 0) return;
-    if (pause > replayPauseMsMax) this.#lag -= pause - replayPauseMsMax;
-    await this.#sleep(Math.min(pause, replayPauseMsMax));
-  }
-
   /** Wakes with the failure of another request, if there is one. */
-  async #sleep(ms: number): Promise<void> {
+  async sleep(ms: number): Promise<void> {
+    if (ms <= 0) return;
     try {
       await sleep(ms, undefined, { signal: this.#abort.signal });
     } catch (error) {
@@ -281,11 +250,10 @@ class Replay implements TelemetrySink {
     }
   }
 
-  /** Starts to send a batch, once there is room for one more. */
-  async #send(batch: Batch): Promise<void> {
+  async #start(request: ReplayRequest): Promise<void> {
     while (this.#inFlight.size >= replayInFlightMax) await Promise.race(this.#inFlight);
     this.#throwFailure();
-    const sending = this.#deliver(batch)
+    const sending = this.#deliver(request)
       .catch((error: unknown) => {
         this.#failure ??= error;
         this.stop();
@@ -294,11 +262,11 @@ class Replay implements TelemetrySink {
     this.#inFlight.add(sending);
   }
 
-  async #deliver({ signal, items, request }: Batch): Promise<void> {
+  async #deliver({ signal, items, body }: ReplayRequest): Promise<void> {
     const givenUpAt = performance.now() + replayPatienceMs;
     const counts = this.counts[signal];
     for (let attempt = 0; ; attempt += 1) {
-      const delivery = await this.#target.send(signal, request, this.#abort.signal);
+      const delivery = await this.#target.send(signal, body, this.#abort.signal);
       this.#requests += 1;
       if (delivery.kind === "accepted") {
         this.#isAnswered = true;
@@ -318,7 +286,7 @@ class Replay implements TelemetrySink {
       const wait = waitMs(attempt, delivery.kind === "retry" ? delivery.afterMs : null);
       if (performance.now() + wait > givenUpAt) throw this.#busyForGood(delivery.message);
       this.retries += 1;
-      await this.#sleep(wait);
+      await this.sleep(wait);
     }
   }
 
@@ -345,6 +313,40 @@ class Replay implements TelemetrySink {
 
   #throwFailure(): void {
     if (this.#failure !== null) throw this.#failure;
+  }
+}
+
+/** When items are due: as long after the first one of all as it was then, divided by the speed. */
+class Pace {
+  readonly #speed: number;
+  /** a recorded time, Unix nanoseconds, and when it is due on the monotonic clock, milliseconds */
+  #anchor: { readonly time: bigint; readonly dueMs: number } | null = null;
+
+  constructor(speed: number) {
+    this.#speed = speed;
+  }
+
+  /** How long to wait until the last of some items is due. What comes too late is sent at once, and a long pause is cut short. */
+  pauseMs(items: readonly ReplayItem[]): number {
+    const latest = latestTime();
+    const known = items.map((item) => item.time).filter((time) => time > 0n && time <= latest);
+    const [first] = known;
+    if (first === undefined) return 0;
+    const time = known.sort((a, b) => Number(b - a))[0] ?? first;
+    const now = performance.now();
+    this.#anchor ??= { time: first, dueMs: now };
+    const dueMs = this.#anchor.dueMs + Number(time - this.#anchor.time) / 1e6 / this.#speed;
+    const pause = Math.min(dueMs - now, replayPauseMsMax);
+    if (dueMs - now > pause) this.#anchor = { time, dueMs: now + pause };
+    return pause;
+  }
+
+  /** Moves each time to when it is due, so that what is sent now is of now; null as long as no time is known. */
+  get move(): TimeMove | null {
+    if (this.#anchor === null) return null;
+    const { time, dueMs } = this.#anchor;
+    const to = BigInt(Math.round((Date.now() + dueMs - performance.now()) * 1e6));
+    return { from: time, to, speed: this.#speed };
   }
 }
 

@@ -145,6 +145,12 @@ export const spillLevelsMax = 3;
 /** Spans, points or log records of one replayed request: about 0.5 MB, far below the 4 MiB that some receivers take. */
 export const replayItemsMax = 1_000;
 
+/** Files that a replay in order of time holds open at once: about 1 MiB of buffer each; others are opened when one is at its end. */
+export const replayFilesMax = 32;
+
+/** Items of all open files that a replay in order of time looks ahead, about 50 MB: what stands further behind is sent late. */
+export const replayMergeItemsMax = 32_000;
+
 /** Replayed requests that wait for their answer at once. */
 export const replayInFlightMax = 4;
 

@@ -62,6 +62,9 @@ test("replay brings a file to a server, over HTTP and gRPC", async () => {
         refusals: [],
       });
     }
+    const wrongPort = await runCommand(["replay", path, "--to", `http://${server.grpc}`]);
+    expect(wrongPort.exitCode).toBe(5);
+    expect(wrongPort.stderr).toMatch(/does not speak HTTP[\s\S]*grpc:\/\//);
     const found = (await (await fetch(`http://${server.api}/api/v1/traces?limit=1`)).json()) as object;
     expect(found).toMatchObject({ total: traces });
   } finally {
@@ -72,6 +75,9 @@ test("replay brings a file to a server, over HTTP and gRPC", async () => {
 test("replay to nobody is exit code 5, without an address exit code 2", async () => {
   expect((await runCommand(["replay", path, "--to", "http://127.0.0.1:1"])).exitCode).toBe(5);
   expect((await runCommand(["replay", path])).exitCode).toBe(2);
+  const { exitCode, stderr } = await runCommand(["replay", path, "--to", "foo"]);
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain("foo is no address of an OTLP receiver");
 });
 
 test("an unknown variable in the environment is refused", async () => {

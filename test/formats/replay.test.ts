@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { gunzipSync } from "node:zlib";
 import {
   Metadata,
@@ -167,9 +167,140 @@ test.each(["http", "grpc"])("nobody at a %s address is an error at once", async 
   });
 });
 
-test("an address that is none is an error of use", async () => {
-  await expect(replayTelemetry([streamOf(line("a"))], "ftp://host", quick)).rejects.toMatchObject({
-    code: "usage",
+test.each(["ftp://host", "foo", "localhost", "foo/v1/traces", "host:port", ":4318", "grpc://"])(
+  "%s is no address: an error of use",
+  async (target) => {
+    await expect(replayTelemetry([streamOf(line("a"))], target, quick)).rejects.toMatchObject({
+      code: "usage",
+    });
+  },
+);
+
+test("a port that speaks something else than HTTP is named so", async () => {
+  const server = createTcpServer((socket) => socket.end("\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  ends.push(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  await expect(
+    replayTelemetry([streamOf(line("a"))], `http://127.0.0.1:${port}`, quick),
+  ).rejects.toMatchObject({
+    code: "server_unreachable",
+    message: expect.stringContaining("does not speak HTTP"),
+    hint: expect.stringContaining("grpc://"),
+  });
+});
+
+describe("several files at a speed", () => {
+  const base = 1_700_000_000_000_000_000n;
+  const at = (ms: number): string => String(base + BigInt(ms) * 1_000_000n);
+  const span = (name: string, ms: number): string =>
+    line(name)
+      .replaceAll("1700000000000000000", at(ms - 50))
+      .replaceAll("1700000000050000000", at(ms));
+  const log = (ms: number): string =>
+    `${JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords: [{ timeUnixNano: at(ms), body: { stringValue: `l${ms}` } }] }] }] })}\n`;
+  const point = (ms: number): string =>
+    `${JSON.stringify({ resourceMetrics: [{ scopeMetrics: [{ metrics: [{ name: "m", gauge: { dataPoints: [{ timeUnixNano: at(ms), asInt: "1" }] } }] }] }] })}\n`;
+
+  test("are sent together in order of time, each at its time", async () => {
+    const { url, requests } = await receiver();
+    const inputs = [
+      streamOf(log(0) + log(30_000), 1 << 16, "logs.jsonl"),
+      streamOf(point(10_000) + point(40_000), 1 << 16, "metrics.jsonl"),
+      streamOf(span("a", 20_000) + span("b", 50_000), 1 << 16, "traces.jsonl"),
+    ];
+    const started = performance.now();
+    const summary = await replayTelemetry(inputs, url, { speed: 100, times: "original" });
+    expect(performance.now() - started).toBeGreaterThanOrEqual(490);
+    // Within a second of the replay's time one request holds what is of one signal.
+    expect(requests).toHaveLength(3);
+    expect(summary.read.files.map(({ name }) => name).sort()).toEqual([
+      "logs.jsonl",
+      "metrics.jsonl",
+      "traces.jsonl",
+    ]);
+    const slow = await receiver();
+    const slowly = [
+      streamOf(log(0) + log(30_000)),
+      streamOf(point(10_000) + point(40_000)),
+      streamOf(span("a", 20_000) + span("b", 50_000)),
+    ];
+    // At this speed ten seconds are more than a slice, so that each item is a request.
+    await replayTelemetry(slowly, slow.url, { speed: 9, times: "original" });
+    expect(slow.requests.map(({ path }) => path.slice("/v1/".length))).toEqual([
+      "logs",
+      "metrics",
+      "traces",
+      "logs",
+      "metrics",
+      "traces",
+    ]);
+  }, 20_000);
+
+  test("moved to now, what is sent carries the time at which it is sent", async () => {
+    const { url, tables, requests } = await receiver();
+    const before = Date.now();
+    await replayTelemetry([streamOf(span("a", 1000) + span("b", 5000)), streamOf(log(3000))], url, {
+      speed: 10,
+      times: "now",
+    });
+    const after = Date.now();
+    const [a, b] = tables().flatMap((table) =>
+      Array.from({ length: table.rowCount }, (_, row) => new Span(table, row)),
+    );
+    expect(a!.name).toBe("a");
+    expect(b!.endTime - a!.endTime).toBe(400_000_000n);
+    expect(a!.endTime - a!.startTime).toBe(5_000_000n);
+    expect(Math.abs(Number(b!.endTime / 1_000_000n) - after)).toBeLessThan(300);
+    expect(Number(a!.endTime / 1_000_000n)).toBeGreaterThanOrEqual(before - 2);
+    const [record] = decodeLogs(requests.find(({ path }) => path === "/v1/logs")!.body).records;
+    expect(record!.time - a!.endTime).toBe(200_000_000n);
+  });
+
+  test("more than may be open at once come in order of time too, whatever their names are", async () => {
+    const { url, requests } = await receiver();
+    const count = 80;
+    const inputs = Array.from({ length: count }, (_, n) => {
+      const ms = ((n * 37) % count) * 1000;
+      return streamOf(log(ms), 1 << 16, `f${n}.jsonl`);
+    });
+    await replayTelemetry(inputs, url, { speed: 100_000, times: "original" });
+    const times = requests.flatMap(({ body }) => decodeLogs(body).records.map(({ time }) => time));
+    expect(times).toHaveLength(count);
+    expect(times).toEqual([...times].sort((x, y) => Number(x - y)));
+  });
+
+  test("a file longer than the look-ahead is read on while others wait", async () => {
+    const { url, requests } = await receiver();
+    const long = Array.from({ length: 40_000 }, (_, n) => log(n)).join("");
+    const summary = await replayTelemetry([streamOf(long), streamOf(log(39_999_000))], url, {
+      speed: 1e6,
+      times: "original",
+    });
+    expect(summary.logs).toEqual({ accepted: 40_001, rejected: 0 });
+    expect(requests.length).toBeGreaterThanOrEqual(41);
+  });
+
+  test("a receiver that is not there ends it, though files are left to read", async () => {
+    const long = Array.from({ length: 40_000 }, (_, n) => log(n)).join("");
+    await expect(
+      replayTelemetry([streamOf(long)], `http://127.0.0.1:${await freePort()}`, { ...quick, speed: 1e6 }),
+    ).rejects.toMatchObject({ code: "server_unreachable" });
+  });
+
+  test("a file that cannot be used is a problem where others can", async () => {
+    const { url } = await receiver();
+    const problems: string[] = [];
+    const summary = await replayTelemetry([streamOf("nothing", 9, "bad"), streamOf(log(0))], url, {
+      speed: 10,
+      times: "original",
+      onProblem: ({ kind }) => void problems.push(kind),
+    });
+    expect(summary.logs.accepted).toBe(1);
+    expect(problems).toEqual(["unreadable_input"]);
+    await expect(
+      replayTelemetry([streamOf("nothing", 9, "bad")], url, { speed: 10, times: "original" }),
+    ).rejects.toMatchObject({ code: "input_unreadable" });
   });
 });
 
