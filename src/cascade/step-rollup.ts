@@ -1,3 +1,4 @@
+import { mapEntry } from "../base/map-entry.ts";
 import { stepOperationsPerMinuteMax, stepsPerMinuteMax, stepsPerOperationMax } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
 import { judgedSpansMax } from "../model/scoring.ts";
@@ -115,7 +116,7 @@ function sumOf(parts: readonly OperationCounts[], directory: ServiceDirectory): 
   const visits = parts.reduce((sum, part) => sum + part.visits, 0);
   const steps = new Map<string, CountedStep>();
   for (const part of parts)
-    for (const { step, visits: shown } of part.steps.values()) {
+    for (const { step, visits: shown } of [...part.steps.values()].flat()) {
       if (shown === 0) continue;
       const named = step.callee === "" ? step : { ...step, callee: directory.nameOfKey(step.callee) };
       const text = stepText(named);
@@ -134,7 +135,16 @@ const stepBytes = 250;
 /** Counts of one operation in one minute. */
 interface OperationCounts {
   visits: number;
-  readonly steps: Map<string, { readonly step: StepName; visits: number }>;
+  /** by the operation of the step: of one name there are hardly ever two */
+  readonly steps: Map<string, StepCount[]>;
+  stepCount: number;
+}
+
+interface StepCount {
+  readonly step: StepName;
+  visits: number;
+  /** number of the visit that showed it last: each counts once */
+  lastVisit: number;
 }
 
 /** Emptied counts stay, so that what was left out for lack of room is never looked for in the room of others. */
@@ -142,6 +152,7 @@ class MinuteSteps {
   readonly services = new Map<string, Map<string, OperationCounts>>();
   #operationCount = 0;
   #stepCount = 0;
+  #visitNumber = 0;
 
   get byteLength(): number {
     return this.#operationCount * operationBytes + this.#stepCount * stepBytes;
@@ -151,14 +162,12 @@ class MinuteSteps {
     const operation = this.#operationToAdd(visit);
     if (operation === undefined) return;
     operation.visits += 1;
-    for (const [text, step] of distinctSteps(visit)) {
-      const known = operation.steps.get(text);
-      if (known !== undefined) known.visits += 1;
-      else if (operation.steps.size < stepsPerOperationMax && this.#stepCount < stepsPerMinuteMax) {
-        const { kind, callee, operation: name } = step;
-        operation.steps.set(text, { step: { kind, callee, operation: name }, visits: 1 });
-        this.#stepCount += 1;
-      }
+    this.#visitNumber += 1;
+    for (const step of visit.steps) {
+      const count = countOf(operation, step) ?? this.#newCount(operation, step);
+      if (count === undefined || count.lastVisit === this.#visitNumber) continue;
+      count.lastVisit = this.#visitNumber;
+      count.visits += 1;
     }
   }
 
@@ -166,10 +175,23 @@ class MinuteSteps {
     const operation = this.services.get(visit.service)?.get(visit.operation);
     if (operation === undefined || operation.visits === 0) return;
     operation.visits -= 1;
-    for (const text of distinctSteps(visit).keys()) {
-      const known = operation.steps.get(text);
-      if (known !== undefined && known.visits > 0) known.visits -= 1;
+    this.#visitNumber += 1;
+    for (const step of visit.steps) {
+      const count = countOf(operation, step);
+      if (count === undefined || count.visits === 0 || count.lastVisit === this.#visitNumber) continue;
+      count.lastVisit = this.#visitNumber;
+      count.visits -= 1;
     }
+  }
+
+  /** Undefined where there is no room for one. */
+  #newCount(to: OperationCounts, { kind, callee, operation }: Step): StepCount | undefined {
+    if (to.stepCount >= stepsPerOperationMax || this.#stepCount >= stepsPerMinuteMax) return undefined;
+    const count: StepCount = { step: { kind, callee, operation }, visits: 0, lastVisit: 0 };
+    mapEntry(to.steps, operation, () => []).push(count);
+    to.stepCount += 1;
+    this.#stepCount += 1;
+    return count;
   }
 
   #operationToAdd({ service, operation }: Visit): OperationCounts | undefined {
@@ -180,15 +202,15 @@ class MinuteSteps {
       operations = new Map();
       this.services.set(service, operations);
     }
-    const counts = { visits: 0, steps: new Map() };
+    const counts: OperationCounts = { visits: 0, steps: new Map(), stepCount: 0 };
     operations.set(operation, counts);
     this.#operationCount += 1;
     return counts;
   }
 }
 
-function distinctSteps({ steps }: Visit): ReadonlyMap<string, Step> {
-  const distinct = new Map<string, Step>();
-  for (const step of steps) distinct.set(stepText(step), step);
-  return distinct;
+function countOf({ steps }: OperationCounts, { kind, callee, operation }: Step): StepCount | undefined {
+  for (const count of steps.get(operation) ?? [])
+    if (count.step.callee === callee && count.step.kind === kind) return count;
+  return undefined;
 }

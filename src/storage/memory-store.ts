@@ -118,7 +118,7 @@ class MemoryStore implements TelemetryStore {
         parts.push({ body, firstRow: body.firstRows[this.#postings.position(at)] as number });
     }
     const rows: RowRef[] = [];
-    const own = new SpanTable(8);
+    let own: SpanTable | null = null;
     let decodedBytes = 0;
     for (const { body, firstRow } of parts) {
       if (decodedBytes > sliceBytes) {
@@ -130,6 +130,7 @@ class MemoryStore implements TelemetryStore {
       if (table === undefined) {
         decodedBytes += bytes.length;
         if (encoding === "protobuf") {
+          own ??= new SpanTable(8);
           decodeOneTrace(bytes, own, words);
           continue;
         }
@@ -139,7 +140,7 @@ class MemoryStore implements TelemetryStore {
       }
       for (let row = firstRow; row >= 0; row = body.nextRow[row] as number) rows.push({ table, row });
     }
-    for (let row = 0; row < own.rowCount; row += 1) rows.push({ table: own, row });
+    if (own !== null) for (let row = 0; row < own.rowCount; row += 1) rows.push({ table: own, row });
     return rows;
   }
 
