@@ -31,12 +31,12 @@ export function fuse(
   for (const signal of signalNames) {
     const findings = signals[signal];
     if (findings === undefined) continue;
-    const { half, most } = fusion[signal];
+    const { half, doubt } = fusion[signal];
     const largest = Math.max(...[...findings.values()].map(({ strength }) => strength));
     for (const [service, finding] of findings) {
       if (service === overflowName) continue;
       const { strength } = finding;
-      const part = (most * (strength / (strength + half)) * strength) / largest;
+      const part = ((1 - doubt) * (strength / (strength + half)) * strength) / largest;
       terms.set(service, [...(terms.get(service) ?? []), { signal, part, finding }]);
     }
   }

@@ -180,22 +180,26 @@ function stopOf(pair: UnitPair, scored: Scored): Stop | null {
   return { scored, callee, operation, before: was, after: is };
 }
 
-/** How much of the blame goes to the callee after which visits stop: all, where several callers do so. */
-function partOfCallee(stops: readonly Stop[], callee: string, { keys }: Pick<UnitPair, "keys">): number {
-  const callers = new Set(
-    stops.filter((stop) => stop.callee === callee).map(({ scored }) => keys[scored.symptom.key]?.service),
-  );
-  return callers.size > 1 ? 1 : stopAfterCall.oneCallerPart;
+/**
+ * How much of the blame goes to the callee after which visits stop: all, where several callers do so. One caller that leaves
+ * one thing undone has rather changed its mind; the more of its work is missing, the more likely it ended with that call.
+ */
+function partOfCallee(stops: readonly Stop[], of: Stop, { keys }: Pick<UnitPair, "keys">): number {
+  const alike = stops.filter(({ callee }) => callee === of.callee);
+  const callers = new Set(alike.map(({ scored }) => keys[scored.symptom.key]?.service));
+  if (callers.size > 1) return 1;
+  const undone = alike.filter(({ scored }) => scored.symptom.key === of.scored.symptom.key).length;
+  return undone / (undone + stopAfterCall.callerWeight);
 }
 
 /** What is left for the caller. */
 function claimOfStop(
   pair: UnitPair,
-  { scored, callee }: Stop,
+  stop: Stop,
   { stops, reading }: { readonly stops: readonly Stop[]; readonly reading: SymptomReading },
 ): Claim {
-  const claim = claimOf(pair, scored, reading);
-  return { ...claim, score: claim.score * (1 - partOfCallee(stops, callee, pair)) };
+  const claim = claimOf(pair, stop.scored, reading);
+  return { ...claim, score: claim.score * (1 - partOfCallee(stops, stop, pair)) };
 }
 
 /** What stops say of the service that was called last: of each operation that stops after it, the strongest. */
@@ -204,15 +208,18 @@ function calledLast(pair: UnitPair, stops: readonly Stop[]): readonly Claim[] {
   for (const stop of stops) byCallee.set(stop.callee, [...(byCallee.get(stop.callee) ?? []), stop]);
   return [...byCallee].map(([service, own]) => {
     const strongest = new Map<number, number>();
-    for (const { scored } of own)
-      strongest.set(scored.symptom.key, Math.max(scored.score, strongest.get(scored.symptom.key) ?? 0));
+    for (const stop of own) {
+      const { score, symptom } = stop.scored;
+      const part = score * partOfCallee(stops, stop, pair);
+      strongest.set(symptom.key, Math.max(part, strongest.get(symptom.key) ?? 0));
+    }
     const sum = [...strongest.values()].sort((a, b) => a - b).reduce((total, score) => total + score, 0);
     const [first] = own.toSorted((a, b) => b.scored.score - a.scored.score);
     const { operation, before, after, scored } = first as Stop;
     const caller = pair.keys[scored.symptom.key] as UnitPair["keys"][number];
     return {
       service,
-      score: partOfCallee(stops, service, pair) * sum,
+      score: sum,
       kind: "error",
       operation,
       margin: Math.max(...own.map((stop) => stop.scored.symptom.margin)),

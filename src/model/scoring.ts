@@ -210,8 +210,11 @@ export const concentrationMin = 1;
 export const strengthMax = 60;
 /** Visits of an operation that are needed before and in the window. */
 export const labelCountsMin = { before: 3, after: 2 } as const;
-/** Where at least half of the visits that do less end with one call; one caller alone shares the blame with the callee. */
-export const stopAfterCall = { shareMin: 0.5, oneCallerPart: 0.5 } as const;
+/**
+ * Where at least half of the visits that do less end with one call; one caller alone shares the blame with the callee: of n
+ * things that are left undone, n : `callerWeight` is the callee's part to the caller's.
+ */
+export const stopAfterCall = { shareMin: 0.5, callerWeight: 2 } as const;
 /** Names of steps that mean trouble, where status is not set. */
 export const errorWord = /error|exception|fail|fault|abort|panic|reject/i;
 /** Below this share of lines that find their visit, logs and spans are of different times, and lines are compared by trace. */
@@ -283,17 +286,17 @@ export const adviceRule = {
 export const adviceCountMax = 5;
 
 /**
- * How signals are put together: at `half` a signal is half convinced, and alone it never makes more than `most` of a score.
- * Latency: 5 % of a request; most often victims are slow too. Structure and logs: p 1e-4; victims show most steps, while
- * lines are mostly about who writes them. Metrics: a fifth of a limit. Errors: 2 % of requests fail; their origins are
+ * How signals are put together: at `half` a signal is half convinced, and alone it always leaves `doubt`, the chance that it
+ * misleads. Latency: 5 % of a request; most often victims are slow too. Structure and logs: p 1e-4; victims show most steps,
+ * while lines are mostly about who writes them. Metrics: a fifth of a limit. Errors: 2 % of requests fail; their origins are
  * followed request by request.
  */
 export const fusion = {
-  latency: { half: 0.05, most: 0.8 },
-  structure: { half: 15, most: 0.7 },
-  metrics: { half: 0.2, most: 0.95 },
-  logs: { half: 15, most: 0.9 },
-  errors: { half: 0.02, most: 0.95 },
+  latency: { half: 0.05, doubt: 0.2 },
+  structure: { half: 15, doubt: 0.3 },
+  metrics: { half: 0.2, doubt: 0.05 },
+  logs: { half: 15, doubt: 0.1 },
+  errors: { half: 0.02, doubt: 0.05 },
 } as const;
 /**
  * How often the first candidate of a window is right, by its score: 285 answers on simulated incidents (60 services) and
