@@ -49,12 +49,12 @@ test.each<readonly [Window, Window, Readonly<Record<string, number>>]>([
   expect(strengthsOf(before, after)).toEqual(strengths);
 });
 
-/** `caller` calls pay, mail and ship in this order, or only pay. */
+/** `caller` calls pay and then some others in this order, or only pay. */
 const order =
-  (callers: readonly string[], isWhole: (i: number) => boolean) =>
+  (callers: readonly string[], isWhole: (i: number) => boolean, others = ["mail", "ship"]) =>
   (i: number): string => {
     const caller = callers[i % callers.length];
-    const rest = `\n  mail send 40..50ms\n  ship plan 60..70ms`;
+    const rest = others.map((other, at) => `\n  ${other} do ${40 + at * 10}..${48 + at * 10}ms`).join("");
     return `\n${caller} POST /order 0..90ms TRACE\n  pay charge 10..30ms${isWhole(i) ? rest : ""}`;
   };
 
@@ -63,6 +63,15 @@ test("visits that stop after one call: caller and callee share, and two callers 
   expect(one).toEqual({ web: 10.7538, pay: 10.7538 });
   const two = strengthsOf([40, order(["app", "web"], always)], [20, order(["app", "web"], (i) => i < 4)]);
   expect(Object.keys(two)).toEqual(["pay"]);
+});
+
+test("one thing that is left undone is rather the caller's doing, a whole rest of the work rather the callee's", () => {
+  const leftUndone = (others: readonly string[]): Readonly<Record<string, number>> => {
+    const orders = (isWhole: (i: number) => boolean) => order(["web"], isWhole, [...others]);
+    return strengthsOf([20, orders(always)], [10, orders((i) => i < 2)]);
+  };
+  expect(leftUndone(["mail"])).toEqual({ web: 14.3384, pay: 7.1692 });
+  expect(leftUndone(["mail", "ship", "bill", "note"])).toEqual({ web: 7.1692, pay: 14.3384 });
 });
 
 test("a message that is sent and no longer worked on is its consumer's", () => {
