@@ -177,7 +177,7 @@ export class FoldedTraces {
     const before = this.#states.find(words);
     const arrivedRows = before < 0 ? 0 : this.#states.arrivedRows(before);
     if (before >= 0) this.#states.close(before);
-    const rows = await this.#store.readTrace(traceId);
+    const rows = await this.#store.readForAnalysis(traceId);
     // Others had their turn meanwhile: from here on nothing waits (of a huge trace: it is looked at again), so no two folds of a
     // trace can mix.
     const entry = this.#states.find(words);
@@ -294,7 +294,7 @@ export class FoldedTraces {
       const entry = this.#states.find(wordsOfHex(traceId));
       // One that waits to be folded shows itself then.
       if (entry >= 0 && this.#states.isOpen(entry)) continue;
-      const rows = await this.#store.readTrace(traceId);
+      const rows = await this.#store.readForAnalysis(traceId);
       if (rows.length === 0) continue;
       for (const table of new Set(rows.map((row) => row.table))) this.#rollup.observe(table);
       for (const shown of await this.assemble(rows)) this.#rollup.showLinked(shown);

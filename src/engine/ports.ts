@@ -77,8 +77,10 @@ export interface TraceSearch extends TracePage {
 export interface TelemetryStore {
   /** Resolves when the body is as safe as this store makes it: only then may a sender be told "accepted". */
   append(received: ReceivedBody, decoded: Decoded): Promise<void>;
-  /** All rows of a trace, in order of arrival; empty for an unknown one. */
+  /** All rows of a trace, in order of arrival, with everything that was sent; empty for an unknown one. */
   readTrace(traceId: TraceId): Promise<readonly RowRef[]>;
+  /** The same, where only attributes with a meaning for the analysis have to be there: from memory, if that holds them. */
+  readForAnalysis(traceId: TraceId): Promise<readonly RowRef[]>;
   /** Keeps what there is of some traces, so that they can be read when all else of their time is gone; bounded, see `StoreStats`. */
   keepTraces(traceIds: readonly TraceId[]): Promise<void>;
   /** Makes a trace findable, or replaces what was known of it. */

@@ -1,4 +1,5 @@
 import type { Decoded, Encoding, Signal } from "../engine/ports.ts";
+import type { AttributeNames } from "../model/attributes.ts";
 import { SpanTable } from "../model/span-table.ts";
 import type { DecodeResult } from "../model/telemetry.ts";
 import { decodeLogsJson } from "./json-logs.ts";
@@ -35,13 +36,18 @@ export function decodeBody(
 export function decodeSpans(
   encoding: Encoding,
   body: Uint8Array,
-  table = new SpanTable(rowCapacity(body.length, encoding)),
+  table = newTableFor(encoding, body, null),
 ): { readonly table: SpanTable; readonly result: DecodeResult } {
   const result = encoding === "json" ? decodeTracesJson(body, table) : decodeTraces(body, table);
   return { table, result };
 }
 
-/** A first guess, so that a body of three spans does not pay for the columns of 512. */
-function rowCapacity(bodyLength: number, encoding: Encoding): number {
-  return Math.min(16_384, Math.max(8, Math.ceil(bodyLength / (encoding === "json" ? 700 : 350))));
+/** A table for the spans of a body, with room for about as many: one of three spans does not pay for the columns of 512. */
+export function newTableFor(
+  encoding: Encoding,
+  { length }: Uint8Array,
+  kept: AttributeNames | null,
+): SpanTable {
+  const rows = Math.ceil(length / (encoding === "json" ? 700 : 350));
+  return new SpanTable(Math.min(16_384, Math.max(8, rows)), kept);
 }

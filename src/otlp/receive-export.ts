@@ -3,13 +3,14 @@ import { OperationError } from "../engine/errors/operation-error.ts";
 import type { IngestPort, ReceivedBody, Signal } from "../engine/ports.ts";
 import type { ReceiverCounters } from "../engine/receiver-counters.ts";
 import { contentKindOf } from "../model/content-kind.ts";
+import { meaningfulAttributes } from "../model/semconv.ts";
 import {
   type DecodeResult,
   MalformedBodyError,
   type RejectReason,
   stringIndexFields,
 } from "../model/telemetry.ts";
-import { decodeBody } from "./decode-body.ts";
+import { decodeBody, newTableFor } from "./decode-body.ts";
 
 /** What every receiver needs, whatever transport it speaks. */
 export interface ReceiverOptions {
@@ -62,7 +63,9 @@ export async function receiveExport(
   const { signal, encoding, body } = received;
   counters.count("body_bytes_total", body.length);
   try {
-    const { decoded, result } = decodeBody(signal, encoding, body);
+    // what nobody asks of many traces is read from the body when somebody asks about one
+    const table = signal === "traces" ? newTableFor(encoding, body, meaningfulAttributes) : undefined;
+    const { decoded, result } = decodeBody(signal, encoding, body, table);
     if (result.accepted > 0 && !(await isTakenIn(ingest.ingest(received, decoded), options))) {
       counters.count("refused_requests_total");
       return { kind: "refused", message: "taking it in takes too long; please send it again" };

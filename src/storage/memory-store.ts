@@ -10,9 +10,11 @@ import type {
   TraceSummary,
 } from "../engine/ports.ts";
 import { TraceIdTable } from "../engine/trace-id-table.ts";
+import type { AttributeNames } from "../model/attributes.ts";
 import { type TraceId, wordsOfHex } from "../model/ids.ts";
+import { meaningfulAttributes } from "../model/semconv.ts";
 import { SpanTable } from "../model/span-table.ts";
-import { decodeSpans } from "../otlp/decode-body.ts";
+import { decodeSpans, newTableFor } from "../otlp/decode-body.ts";
 import { decodeOneTrace } from "../otlp/protobuf-traces.ts";
 import type { RowRef } from "../trace/trace.ts";
 import { DecodedCache } from "./decoded-cache.ts";
@@ -65,6 +67,14 @@ const traceOverhead = 100;
 /** Bytes decoded before others get a turn. */
 const sliceBytes = 4 * 1024 * 1024;
 const none = 0xffffffff;
+/** Of the room for decoded bodies, the part of those that wait for their traces to be folded. */
+const analysedShare = 0.75;
+
+/** How a trace is read: bodies that are decoded already, and what of attributes is asked for (null = all). */
+interface Reading {
+  readonly tables: DecodedCache;
+  readonly attributes: AttributeNames | null;
+}
 
 class MemoryStore implements TelemetryStore {
   readonly #limits: MemoryStoreLimits;
@@ -74,7 +84,10 @@ class MemoryStore implements TelemetryStore {
   #bytes = 0;
   #evictedBodies = 0;
   #evictedTraces = 0;
+  /** with the attributes that mean something */
   readonly #tables: DecodedCache;
+  /** with all of them: bodies of JSON that were read so */
+  readonly #whole: DecodedCache;
   readonly #kept: KeptTraces;
   readonly #traceIds = new TraceIdTable();
   readonly #postings = new Postings();
@@ -88,7 +101,8 @@ class MemoryStore implements TelemetryStore {
 
   constructor(limits: MemoryStoreLimits) {
     this.#limits = limits;
-    this.#tables = new DecodedCache(limits.decodedBytesMax);
+    this.#tables = new DecodedCache(limits.decodedBytesMax * analysedShare);
+    this.#whole = new DecodedCache(limits.decodedBytesMax * (1 - analysedShare));
     this.#kept = new KeptTraces(limits.keptBytesMax);
   }
 
@@ -97,17 +111,25 @@ class MemoryStore implements TelemetryStore {
     return Promise.resolve();
   }
 
-  async readTrace(traceId: TraceId): Promise<readonly RowRef[]> {
-    const rows = await this.#readBodies(traceId);
-    const kept = this.#kept.read(traceId);
-    return kept.length > rows.length ? kept : rows;
+  readTrace(traceId: TraceId): Promise<readonly RowRef[]> {
+    return this.#read(traceId, { tables: this.#whole, attributes: null });
+  }
+
+  readForAnalysis(traceId: TraceId): Promise<readonly RowRef[]> {
+    return this.#read(traceId, { tables: this.#tables, attributes: meaningfulAttributes });
   }
 
   async keepTraces(traceIds: readonly TraceId[]): Promise<void> {
     for (const traceId of traceIds) this.#kept.put(traceId, await this.readTrace(traceId));
   }
 
-  async #readBodies(traceId: TraceId): Promise<readonly RowRef[]> {
+  async #read(traceId: TraceId, reading: Reading): Promise<readonly RowRef[]> {
+    const rows = await this.#readBodies(traceId, reading);
+    const kept = this.#kept.read(traceId);
+    return kept.length > rows.length ? kept : rows;
+  }
+
+  async #readBodies(traceId: TraceId, { tables, attributes }: Reading): Promise<readonly RowRef[]> {
     const words = wordsOfHex(traceId);
     const entry = this.#traceIds.find(words, 0);
     if (entry < 0) return [];
@@ -126,21 +148,22 @@ class MemoryStore implements TelemetryStore {
         decodedBytes = 0;
       }
       const { encoding, body: bytes } = body.received;
-      let table = this.#tables.get(body.sequence);
+      let table = tables.get(body.sequence);
       if (table === undefined) {
         decodedBytes += bytes.length;
         if (encoding === "protobuf") {
-          own ??= new SpanTable(8);
+          own ??= new SpanTable(8, attributes);
+          const first = own.rowCount;
           decodeOneTrace(bytes, own, words);
+          for (let row = first; row < own.rowCount; row += 1) rows.push({ table: own, row });
           continue;
         }
         // finding one trace in JSON takes nearly as long as reading all
-        table = decodeSpans(encoding, bytes).table;
-        this.#tables.put(body.sequence, table);
+        table = decodeSpans(encoding, bytes, newTableFor(encoding, bytes, attributes)).table;
+        tables.put(body.sequence, table);
       }
       for (let row = firstRow; row >= 0; row = body.nextRow[row] as number) rows.push({ table, row });
     }
-    if (own !== null) for (let row = 0; row < own.rowCount; row += 1) rows.push({ table: own, row });
     return rows;
   }
 
@@ -169,6 +192,7 @@ class MemoryStore implements TelemetryStore {
 
   close(): Promise<void> {
     this.#tables.clear();
+    this.#whole.clear();
     this.#kept.clear();
     return Promise.resolve();
   }
@@ -244,6 +268,7 @@ class MemoryStore implements TelemetryStore {
     if (body === undefined) return;
     this.#bodies.delete(sequence);
     this.#tables.remove(sequence);
+    this.#whole.remove(sequence);
     this.#bytes -= body.bytes;
     this.#evictedBodies += 1;
     for (const entry of body.traces) {

@@ -2,10 +2,12 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Encoding, Signal, TraceQuery, TraceSummary } from "../../src/engine/ports.ts";
 import type { TraceId } from "../../src/model/ids.ts";
+import { meaningfulAttributes } from "../../src/model/semconv.ts";
 import { Span } from "../../src/model/span.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
-import { decodeBody } from "../../src/otlp/decode-body.ts";
+import { decodeBody, newTableFor } from "../../src/otlp/decode-body.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import { tracesToJson } from "../../src/otlp/json-write.ts";
 import {
   createMemoryStore,
   defaultMemoryStoreLimits,
@@ -78,23 +80,50 @@ test("what is held stays the same over many evictions", async () => {
 test("what can be read agrees with a plain list of bodies, whatever comes and goes", async () => {
   const bodyShape = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 5 });
   await fc.assert(
-    fc.asyncProperty(fc.array(bodyShape, { maxLength: 40 }), fc.boolean(), async (bodies, isCached) => {
-      const store = storeOf({ tracesMax: 4, ...(isCached ? {} : { decodedBytesMax: 0 }) });
-      let kept: (readonly (readonly [trace: number, name: string])[])[] = [];
-      for (const [number, traces] of bodies.entries()) {
-        kept.push(traces.map((trace, i) => [trace, `${number}.${i}`]));
-        await store.send(traces.map((trace, i) => `web ${number}.${i} 0..9ms trace=${trace}`).join("\n"));
-        const count = (): number => new Set(kept.flat().map(([trace]) => trace)).size;
-        while (count() > 4 && kept.length > 1) kept = kept.slice(1);
-      }
-      for (let trace = 1; trace <= 6; trace += 1) {
-        const names = kept.flat().filter(([of]) => of === trace);
-        checkNames(await store.read(trace), names.map(([, name]) => name).join(" "));
-      }
-      expect(store.stats().bodies).toBe(kept.length);
-    }),
+    // nothing decoded is kept, some of it, or all
+    fc.asyncProperty(
+      fc.array(bodyShape, { maxLength: 40 }),
+      fc.constantFrom(0, 8_000, 1e9),
+      async (bodies, decodedBytesMax) => {
+        const store = storeOf({ tracesMax: 4, decodedBytesMax });
+        let kept: (readonly (readonly [trace: number, name: string])[])[] = [];
+        for (const [number, traces] of bodies.entries()) {
+          kept.push(traces.map((trace, i) => [trace, `${number}.${i}`]));
+          await store.send(traces.map((trace, i) => `web ${number}.${i} 0..9ms trace=${trace}`).join("\n"));
+          const count = (): number => new Set(kept.flat().map(([trace]) => trace)).size;
+          while (count() > 4 && kept.length > 1) kept = kept.slice(1);
+        }
+        for (let trace = 1; trace <= 6; trace += 1) {
+          const names = kept.flat().filter(([of]) => of === trace);
+          for (const rows of [await store.read(trace), await store.readForAnalysis(idOf(trace))])
+            checkNames(rows, names.map(([, name]) => name).join(" "));
+        }
+        expect(store.stats().bodies).toBe(kept.length);
+      },
+    ),
   );
 });
+
+test.each<Encoding>(["protobuf", "json"])(
+  "what has no meaning for the analysis is there when a trace is read, %s",
+  async (encoding) => {
+    const store = storeOf();
+    const rows = rowsOf(tableOf("web A 0..9ms trace=1 http.response.status_code=500 user.mood=bad"));
+    await store.receive(
+      "traces",
+      encoding,
+      encoding === "json" ? Buffer.from(tracesToJson(rows)) : encodeTraces(rows),
+    );
+    const names = (read: readonly RowRef[]) =>
+      read.map(({ table, row }) => [
+        ...table.attributes.read(table.attributeStart[row]!, table.attributeEnd[row]!).keys(),
+      ]);
+    expect(names(await store.readForAnalysis(idOf(1)))).toEqual([["http.response.status_code"]]);
+    expect(names(await store.read(1))).toEqual([["http.response.status_code", "user.mood"]]);
+    await store.keepTraces([idOf(1)]);
+    expect(names(await store.read(1))).toEqual([["http.response.status_code", "user.mood"]]);
+  },
+);
 
 test("metrics and logs take no room: nothing reads them back", async () => {
   const store = storeOf({ bytesMax: 1 });
@@ -187,7 +216,8 @@ test("a cursor that no page gave is refused", async () => {
 function storeOf(limits: Partial<MemoryStoreLimits> = {}) {
   const store = createMemoryStore({ ...defaultMemoryStoreLimits, ...limits });
   const receive = async (signal: Signal, encoding: Encoding, body: Uint8Array) => {
-    const { decoded } = decodeBody(signal, encoding, body);
+    const table = signal === "traces" ? newTableFor(encoding, body, meaningfulAttributes) : undefined;
+    const { decoded } = decodeBody(signal, encoding, body, table);
     await store.append({ signal, encoding, body }, decoded);
   };
   return Object.assign(store, {
