@@ -59,11 +59,14 @@ interface Body {
   readonly firstRows: Uint32Array;
   /** row -> the next row of the same trace, -1 = none */
   readonly nextRow: Int32Array;
+  /** by trace, 1 = it was read for the analysis */
+  readonly isRead: Uint8Array;
+  unreadTraces: number;
 }
 
 /** Rough size of what is held for a body and for one of its traces besides the bytes themselves. */
 const bodyOverhead = 400;
-const traceOverhead = 100;
+const traceOverhead = 101;
 /** Bytes decoded before others get a turn. */
 const sliceBytes = 4 * 1024 * 1024;
 const none = 0xffffffff;
@@ -133,16 +136,15 @@ class MemoryStore implements TelemetryStore {
     const words = wordsOfHex(traceId);
     const entry = this.#traceIds.find(words, 0);
     if (entry < 0) return [];
-    const parts: { readonly body: Body; readonly firstRow: number }[] = [];
+    const parts: { readonly body: Body; readonly place: number }[] = [];
     for (let at = this.#firstPosting[entry] as number; at !== none; at = this.#postings.next(at)) {
       const body = this.#bodies.get(this.#postings.sequence(at));
-      if (body !== undefined)
-        parts.push({ body, firstRow: body.firstRows[this.#postings.position(at)] as number });
+      if (body !== undefined) parts.push({ body, place: this.#postings.position(at) });
     }
     const rows: RowRef[] = [];
     let own: SpanTable | null = null;
     let decodedBytes = 0;
-    for (const { body, firstRow } of parts) {
+    for (const { body, place } of parts) {
       if (decodedBytes > sliceBytes) {
         await nextTurn();
         decodedBytes = 0;
@@ -162,7 +164,9 @@ class MemoryStore implements TelemetryStore {
         table = decodeSpans(encoding, bytes, newTableFor(encoding, bytes, attributes)).table;
         tables.put(body.sequence, table);
       }
-      for (let row = firstRow; row >= 0; row = body.nextRow[row] as number) rows.push({ table, row });
+      for (let row = body.firstRows[place] as number; row >= 0; row = body.nextRow[row] as number)
+        rows.push({ table, row });
+      if (tables === this.#tables) this.#noteRead(body, place);
     }
     return rows;
   }
@@ -207,6 +211,14 @@ class MemoryStore implements TelemetryStore {
     this.#evict();
   }
 
+  /** A body whose traces were all read is hardly asked for again, and decoded spans of a minute ago only slow memory down. */
+  #noteRead(body: Body, place: number): void {
+    if (body.isRead[place] === 1) return;
+    body.isRead[place] = 1;
+    body.unreadTraces -= 1;
+    if (body.unreadTraces === 0) this.#tables.remove(body.sequence);
+  }
+
   /** Files each row of a table under its trace. */
   #indexSpans(sequence: number, received: ReceivedBody, table: SpanTable): Body {
     const { traceId, rowCount } = table;
@@ -233,6 +245,8 @@ class MemoryStore implements TelemetryStore {
       traces: Uint32Array.from(traces),
       firstRows: Uint32Array.from(firstRows),
       nextRow,
+      isRead: new Uint8Array(traces.length),
+      unreadTraces: traces.length,
     };
   }
 
