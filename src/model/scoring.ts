@@ -62,6 +62,12 @@ export const usualRequestsMin = 20;
 export const baselineRequestsMin = 8;
 
 /**
+ * Where the healthy time knows the entry operations of less than this part of a window's requests, most of what happened has
+ * nothing to be compared with, and the report says so.
+ */
+export const knownRequestsShareMin = 0.5;
+
+/**
  * Where half of a population takes more than this multiple of what its fastest quarter takes, it is no single regime and its
  * median not usual: half of it may be slow. (With a log-normal spread the factor is reached at a sigma of 1, wider than
  * most operations.)

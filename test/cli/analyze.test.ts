@@ -216,6 +216,23 @@ test("one trace is compared with the baseline, too", async () => {
   expect(compared.verdict).toContain("it took 900 ms, usually 90 ms");
 });
 
+test("a baseline of other services is said to be one, and nothing is compared with it", async () => {
+  const mails = file(
+    "mails.jsonl",
+    `${tracesToJson(rowsOf("mail POST /send 0..20ms server trace=7\n  smtp SEND 5..10ms server"))}\n`,
+  );
+  const others = {
+    kind: "unlike_baseline",
+    message: expect.stringMatching(/: cart, web\. Baseline: mail, smtp$/),
+  };
+  const report = await reportOf(`analyze ${traces} --baseline ${mails}`);
+  expect(report).toMatchObject({ baseline: null, problems: [others] });
+  expect({ ...report, problems: [] }).toEqual(await reportOf(`analyze ${traces}`));
+  const trace = await reportOf(`analyze ${traces} --trace ${idOf(1)} --baseline ${mails}`);
+  expect(trace.problems).toMatchObject([others]);
+  expect(trace.verdict).toBe((await reportOf(`analyze ${traces} --trace ${idOf(1)}`)).verdict);
+});
+
 test("what cannot be read is exit code 3, and what makes no sense together exit code 2", async () => {
   expect(await runInProcess("analyze missing.jsonl")).toMatchObject({ exitCode: 3, stdout: "" });
   expect(await runInProcess(`analyze ${file("notes.txt", "hello\n")}`)).toMatchObject({
