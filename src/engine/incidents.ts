@@ -255,7 +255,7 @@ export class Incidents {
       ),
     );
     const from = Math.max(last - usualMinutes, Math.min(troubledUntil, last - pieceMinutes.long));
-    return { from: startOfMinute(from), to: startOfMinute(last) };
+    return { from: startOfMinute(from), to: startOfMinute(last + 1) };
   }
 
   async #report(known: Known): Promise<void> {

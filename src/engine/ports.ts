@@ -139,8 +139,8 @@ export interface TraceReportOptions {
 
 export interface WindowReportOptions {
   readonly window: TimeWindow;
-  /** null, or a time without traces = there is none: failing requests are compared with the others */
-  readonly baseline: TimeWindow | null;
+  /** a healthy time; default: the hour before the window, or a calm part of the window itself where nothing was before */
+  readonly baseline?: TimeWindow;
   readonly language: Language;
   /** the service where the structural engine starts; default: that of the entry that suffers most */
   readonly failedService?: string;
@@ -219,7 +219,7 @@ export interface QueryPort {
   services(window: TimeWindow | null, options?: ServicesOptions): Promise<ServicesPage>;
   service(name: string, window: TimeWindow | null, language?: Language): Promise<ServiceJson | null>;
   graph(window: TimeWindow | null): Promise<GraphJson>;
-  /** From sums by the minute: the first and last minute of both times count whole. */
+  /** From sums by the minute: the first and last minute of both times count whole, and the report says which they are. */
   analyzeWindow(options: WindowReportOptions): Promise<WindowReport>;
   /** What the server noticed by itself, the newest first. */
   incidents(): readonly Incident[];

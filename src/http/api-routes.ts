@@ -3,7 +3,6 @@ import type { GraphJson, Language } from "../analysis/report.ts";
 import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
 import type { Clock, EngineStats, Incident, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
-import { usualTimeBefore } from "../engine/windows.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { resolveTime, type TimePoint } from "../model/time-point.ts";
@@ -93,6 +92,11 @@ const eventStream = "text/event-stream";
 const traceId = inPath({ kind: "trace_id" }, "16 or 32 hex digits, any case");
 const from = optional({ kind: "time" }, "only traces that start at or after this time");
 const to = optional({ kind: "time" }, "only traces that start at or before this time");
+const fromMinute = optional(
+  { kind: "time" },
+  "only what happened in the minute of this time or later: minutes count whole",
+);
+const toMinute = optional({ kind: "time" }, "only what happened in the minute of this time or earlier");
 
 const language = withDefault({ kind: "choice", values: ["en", "ko"] }, "en", "language of the sentences");
 
@@ -139,7 +143,7 @@ const analysisRoute = route({
     ),
     baseline_from: optional(
       { kind: "time" },
-      "start of a healthy time to compare with; without both, the minutes around the trace",
+      "start of a healthy time to compare with, in whole minutes; without both, the minutes around the trace",
     ),
     baseline_to: optional({ kind: "time" }, "its end; without it, now"),
   },
@@ -214,8 +218,8 @@ const servicesRoute = route({
   operationId: "listServices",
   summary: "Requests, errors, latencies and health of every service",
   parameters: {
-    from,
-    to,
+    from: fromMinute,
+    to: toMinute,
     lang: language,
     limit: withDefault(
       { kind: "integer", min: 1, max: 10_000 },
@@ -238,8 +242,8 @@ const serviceRoute = route({
   summary: "One service",
   parameters: {
     name: inPath({ kind: "text" }, "as the graph names it, URL-encoded"),
-    from,
-    to,
+    from: fromMinute,
+    to: toMinute,
     lang: language,
   },
   answer: { description: "the service", mediaType: json, schema: schemaReference("Service") },
@@ -256,8 +260,8 @@ const graphRoute = route({
   operationId: "getGraph",
   summary: "The service graph; an edge points from caller to callee",
   parameters: {
-    from,
-    to,
+    from: fromMinute,
+    to: toMinute,
     focus: optional({ kind: "text" }, "only this service and what is near it, up and down the calls"),
     depth: withDefault(
       { kind: "integer", min: 0, max: 100 },
@@ -312,13 +316,21 @@ const analyzeRoute = route({
   path: "/api/v1/analyze",
   operationId: "analyzeWindow",
   summary:
-    "What went wrong in a window of time: causes in order, who is hit, since when; against a healthy time where one is named",
+    "What went wrong in a window of time: causes in order, who is hit, since when; against a healthy time, named or found",
   parameters: {
-    from: inBodyWithDefault({ kind: "time" }, "now-10m", "only traces that start at or after this time"),
-    to: inBodyWithDefault({ kind: "time" }, "now", "only traces that start at or before this time"),
+    from: inBodyWithDefault(
+      { kind: "time" },
+      "now-10m",
+      "only traces that start in the minute of this time or later; minutes count whole, and window in the answer says which were looked at",
+    ),
+    to: inBodyWithDefault(
+      { kind: "time" },
+      "now",
+      "only traces that start in the minute of this time or earlier; a time at which a minute begins leaves that minute out",
+    ),
     baseline_from: inBody(
       { kind: "time" },
-      "start of a healthy time to compare with; without both, the hour before the window, its last five minutes left out",
+      "start of a healthy time to compare with, in whole minutes too; without both, up to an hour before the window (its last five minutes left out where more than that remains), or where nothing is kept of it, a calm part of the window; baseline in the answer says which time that was, and reason why",
     ),
     baseline_to: inBody({ kind: "time" }, "its end; without it, the start of the window"),
     failed_service: inBody(
@@ -333,12 +345,19 @@ const analyzeRoute = route({
     const { lang, failed_service: failedService } = values;
     const window = timesOf(values.from, values.to, clock);
     const { baseline_from: start, baseline_to: end } = values;
-    const baseline =
+    const named =
       start === null && end === null
-        ? usualTimeBefore(window)
-        : timesOf(start ?? epoch, end ?? { kind: "absolute", time: window.from }, clock, "baseline_");
+        ? {}
+        : {
+            baseline: timesOf(
+              start ?? epoch,
+              end ?? { kind: "absolute", time: window.from },
+              clock,
+              "baseline_",
+            ),
+          };
     const failed = failedService === null ? {} : { failedService };
-    return await longAnswer(await query.analyzeWindow({ window, baseline, language: lang, ...failed }));
+    return await longAnswer(await query.analyzeWindow({ window, language: lang, ...named, ...failed }));
   },
 });
 
