@@ -451,11 +451,12 @@ const homeRoute = route({
     schema: { type: "string" },
   },
   errors: ["bad_request"],
-  handle: async (_, { addresses, version }, accept) => {
+  handle: async (_, { addresses, version, tls = null }, accept) => {
     const isHtml = accept.includes("text/html");
     const body = homePage({
       addresses: addresses(),
       version,
+      isTls: tls !== null,
       isHtml,
       paths: routes.map(({ path, summary }) => ({ path, summary })),
     });
