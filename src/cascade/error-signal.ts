@@ -8,6 +8,7 @@ import {
   hiddenStrength,
   manyServicesMin,
   manyServicesTestBase,
+  onsetTestMin,
   unreferencedErrorRatio,
 } from "../model/scoring.ts";
 import type { BlameSums, FailureSums } from "./blame.ts";
@@ -220,14 +221,27 @@ function onsetsOf(
 ): ReadonlyMap<string, number> {
   const onsets = new Map<string, number>();
   for (const service of visible.keys()) {
-    const minutes = [...(sums.failures.get(service)?.minutes ?? [])].sort(([a], [b]) => a - b);
-    const [first, last] = [minutes[0]?.[0] ?? 0, minutes.at(-1)?.[0] ?? 0];
     const before = (baseline?.failures.get(service)?.visible ?? 0) * (ratio ?? 0);
-    const usual = before / (last - first + 1);
-    const onset = minutes.find(([, count]) => significantExcess(count, usual, 0) > 0);
-    if (onset !== undefined) onsets.set(service, onset[0]);
+    const onset = onsetOf(sums.failures.get(service)?.minutes ?? [], before);
+    if (onset !== null) onsets.set(service, onset);
   }
   return onsets;
+}
+
+/**
+ * The first minute in which something happened more often than `expected` of all of them, evenly spread, lets expect; null =
+ * in none. Where no minute is beyond chance, the first one that is above.
+ */
+export function onsetOf(
+  counts: Iterable<readonly [minute: number, count: number]>,
+  expected: number,
+): number | null {
+  const minutes = [...counts].sort(([a], [b]) => a - b);
+  const [first, last] = [minutes[0]?.[0] ?? 0, minutes.at(-1)?.[0] ?? 0];
+  const usual = expected / (last - first + 1);
+  const firstAbove = (bar: number): number | null =>
+    minutes.find(([, count]) => significantExcess(count, usual, bar) > 0)?.[0] ?? null;
+  return (usual > 0 ? firstAbove(onsetTestMin) : null) ?? firstAbove(0);
 }
 
 export function requestsOf({ entries }: BlameSums): number {

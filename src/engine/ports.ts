@@ -153,7 +153,7 @@ type IncidentStatus = "open" | "closed" | "merged";
 export interface Incident {
   readonly id: string;
   readonly status: IncidentStatus;
-  /** the first minute that was worse */
+  /** the first minute of which its report shows that something was worse */
   readonly start: UnixNanos;
   /** null while it goes on */
   readonly end: UnixNanos | null;

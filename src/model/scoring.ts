@@ -394,6 +394,11 @@ export const slowedUnit = { apartMin: 1.36, outlierFactor: 1.5 } as const;
 /** What waits less than this for a cause, and less than this share of what it took without, is not said to be slower. */
 export const slowedMin = { share: 0.15, nanos: 1e6 } as const;
 /**
+ * Trouble began in the first minute with so much more of it than usual that chance would show it in one of twenty minutes
+ * (likelihood ratio of p 0.05). Where there never was any, with the first of it.
+ */
+export const onsetTestMin = 4;
+/**
  * Who is hit by a cause, and on which ways: at least so many requests, and so large a share of all that it hit, beyond what is
  * usual. Who caused it is known, and failures are followed one by one: a likelihood ratio of p 0.05 is enough. Times vary by chance.
  */

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Incident, IncidentEvent } from "../../src/engine/ports.ts";
 import type { TraceId } from "../../src/model/ids.ts";
 import { rawNaming } from "../../src/model/service-directory.ts";
+import { formatTime, minuteOf, startOfMinute } from "../../src/model/time.ts";
 import { assembleEpisodes } from "../../src/trace/episodes.ts";
 import { durationOf } from "../../src/trace/trace.ts";
 import { goOn } from "./incident-traffic.ts";
@@ -60,6 +61,46 @@ test("a database that becomes slow is noticed though nothing fails, with traces 
     expect(Math.max(...(trace?.spans ?? []).map(durationOf))).toBeGreaterThan(90e6);
   }
 });
+
+/** What a report says of when something was worse, the earliest first. */
+function timesShown(incident: Incident | undefined): readonly string[] {
+  const report = incident?.reports.get("en");
+  const told = [...(report?.onset_order ?? []), ...(report?.propagation ?? [])];
+  return told.flatMap(({ onset }) => onset ?? []).sort();
+}
+
+test.each([0, 20, 35, 50, 58])(
+  "an incident starts no later than anything that its report shows, wherever in a minute it began (second %i)",
+  async (second) => {
+    for (const traffic of [{ cartFails: true }, { dbMs: 90 }, { tailMs: 90 }]) {
+      const server = live();
+      await server.wait(60_000 - (server.clock.nowMs % 60_000) + second * 1000);
+      await goOn(server, 20);
+      const fault = startOfMinute(minuteOf(server.clock.unixNanos()));
+      await goOn(server, 4, traffic);
+      const [incident] = server.engine.incidents();
+      const [first] = timesShown(incident);
+      expect(formatTime(incident?.start ?? fault) <= (first ?? "")).toBe(true);
+      expect(incident?.start).toBeGreaterThanOrEqual(fault);
+      expect(incident?.delayMs).toBe(Number((incident?.detected ?? 0n) - (incident?.start ?? 0n)) / 1e6);
+    }
+  },
+);
+
+test.each([20, 21])(
+  "failures that there always were do not make an incident begin earlier, however long it goes on (after %i minutes)",
+  async (minutes) => {
+    const server = live();
+    await server.wait(60_000 - (server.clock.nowMs % 60_000));
+    await goOn(server, minutes, { cartStumbles: true });
+    const fault = startOfMinute(minuteOf(server.clock.unixNanos()));
+    await goOn(server, 8, { cartStumbles: true, cartFails: true });
+    const [incident] = server.engine.incidents();
+    expect(incident?.version).toBeGreaterThan(4);
+    expect(incident?.start).toBe(fault);
+    expect(timesShown(incident)[0]).toBe(formatTime(fault));
+  },
+);
 
 test("how far the analysis is behind what has arrived is told", async () => {
   const server = live();
