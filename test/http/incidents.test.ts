@@ -1,10 +1,11 @@
 import { request } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
+import type { IncidentReport } from "../../src/analysis/report.ts";
 import { formatTime, type UnixNanos } from "../../src/model/time.ts";
 import { goOn } from "../engine/incident-traffic.ts";
 import { type Live, live } from "../engine/live.ts";
 import { notationStart } from "../notation.ts";
-import { type ApiClient, serveApi } from "./api-server.ts";
+import { type Answer, type ApiClient, serveApi } from "./api-server.ts";
 import { schemaErrors } from "./json-schema.ts";
 
 interface OpenApi {
@@ -74,6 +75,49 @@ test("an incident is listed, told to those who listen, and answered with its rep
   expect(await api.get("/api/v1/incidents/nope")).toMatchObject({ status: 404 });
 });
 
+test("reports of traces, windows and incidents come in every form that commands print", async () => {
+  const { server, api } = await startServer();
+  const firstMs = await atFullMinute(server);
+  await goOn(server, 20);
+  await goOn(server, 2, { cartFails: true });
+  const incident = (await api.get("/api/v1/incidents/latest")).json() as IncidentReport;
+  expect(incident.id).toBe(server.engine.incidents()[0]?.id);
+  const window = { from: minuteText(firstMs, 20), to: minuteText(firstMs, 22) };
+  const [traceId = ""] = incident.exemplar_trace_ids;
+  const trace = `/api/v1/traces/${traceId}/analysis`;
+  const asked: readonly (readonly [string, (format: string) => Promise<Answer>])[] = [
+    ["incident", (format) => api.get(`/api/v1/incidents/${incident.id}?format=${format}`)],
+    ["window", (format) => api.post("/api/v1/analyze", { ...window, format })],
+    ["trace", (format) => api.get(`${trace}?format=${format}`)],
+    ["structural", (format) => api.get(`${trace}?scoring=structural&format=${format}`)],
+  ];
+  for (const [kind, ask] of asked) {
+    const typeOf = async (format: string, start: RegExp): Promise<unknown> => {
+      const { status, headers, body } = await ask(format);
+      expect([kind, format, status, body.slice(0, 500)]).toEqual([
+        kind,
+        format,
+        200,
+        expect.stringMatching(start),
+      ]);
+      return headers["content-type"];
+    };
+    expect(await typeOf("json", /^\{"/)).toBe("application/json; charset=utf-8");
+    expect(await typeOf("html", /^<!doctype html>/)).toBe("text/html; charset=utf-8");
+    expect(await typeOf("markdown", /^# /)).toBe("text/markdown; charset=utf-8");
+    expect(await typeOf("human", kind === "structural" ? /web/ : /Root cause: cart/)).toBe(
+      "text/plain; charset=utf-8",
+    );
+    expect(await typeOf("mermaid", /^(flowchart|graph) /)).toBe("text/plain; charset=utf-8");
+    expect(await typeOf("dot", /^digraph /)).toBe("text/vnd.graphviz; charset=utf-8");
+    expect((await ask("pdf")).status).toBe(400);
+  }
+  const page = await api.get(`/api/v1/incidents/latest?format=html&lang=ko`);
+  expect(page.body).toContain(`장애 ${incident.id}`);
+  const inside = /<script type="application\/json" id="report">(.*)<\/script>/.exec(page.body)?.[1] ?? "";
+  expect(JSON.parse(inside)).toMatchObject({ id: incident.id, root_cause_candidates: [{ service: "cart" }] });
+});
+
 interface WindowAnswer {
   readonly window: { readonly from: string; readonly to: string };
   readonly baseline: { readonly from: string; readonly to: string; readonly reason?: string } | null;
@@ -101,9 +145,9 @@ function lastOf(firstMs: number, minute: number): string {
 }
 
 /** The minute that begins next: what happens in it is counted in it alone. */
-async function atFullMinute({ clock, wait }: Live): Promise<number> {
-  await wait(60_000 - (clock.nowMs % 60_000));
-  return clock.nowMs;
+async function atFullMinute(server: Live): Promise<number> {
+  await server.wait(60_000 - (server.clock.nowMs % 60_000));
+  return server.clock.nowMs;
 }
 
 test("a window that somebody names is analysed, against the hour before it or a time that is named", async () => {
