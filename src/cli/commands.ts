@@ -166,7 +166,8 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     about: [
       "Reads the same files as analyze and writes one, with memory for one piece at a time. OUT is compressed",
       "where its name ends in .gz; - is standard output. An input is never overwritten; if anything fails, no",
-      "half file is left. Read again, all formats give the same graph and reports.",
+      "half file is left. Read again, OTLP gives the same graph and reports; jaeger and zipkin those of the traces,",
+      "with times to the microsecond.",
       "",
       "otlp-jsonl and otlp-proto hold traces, metrics and logs. Spans are kept as they are; of metrics and logs",
       "descriptions, exemplars and the details of scopes are lost.",
