@@ -189,6 +189,12 @@ export const mixShift = { shareMin: 0.2, testMin: 12 } as const;
 export const slowTail = { quantile: 0.95, factor: 2, chanceMax: 0.0005 } as const;
 /** A change counts if it is more than twice what the time before changed by itself. */
 export const driftFactor = 2;
+/**
+ * What changes among so many pieces of a healthy time by more than chance (p 0.01 by ranks or counts, asked of the second-lowest
+ * and the second-highest piece, which in a steady time are hardly ever so far apart) changes by itself. Of fewer pieces one cannot
+ * leave out the lowest and the highest, each of which may be an incident.
+ */
+export const pieceRule = { count: 6, countMin: 4, zMin: 2.5 } as const;
 /** Where at least this share of what a call lost came after its callee was done, the callee answers late. */
 export const legShareMin = 0.25;
 /** By this part less time counts for the other end of a call. Little, because a starved receiver looks like a late sender. */

@@ -216,6 +216,24 @@ test("one trace is compared with the baseline, too", async () => {
   expect(compared.verdict).toContain("it took 900 ms, usually 90 ms");
 });
 
+test("several baselines of which some are as slow as the window make its slowness usual, one that is not does not", async () => {
+  const day = (number: number, ms: number): string => {
+    const lines = Array.from({ length: 60 }, (_, i) => {
+      const at = number * 86_400_000 + i * 2000;
+      const db = ms + (i % 7) / 2;
+      return `
+        web GET /cart ${at}..${at + db + 20}ms server trace=${number * 1000 + i + 1}
+          web SELECT ${at + 5}..${at + 5 + db}ms client db.system.name=postgresql db.namespace=items`;
+    });
+    return file(`day-${number}-${ms}.jsonl`, `${tracesToJson(rowsOf(lines.join("")))}\n`);
+  };
+  const window = day(9, 30);
+  const days = (...times: readonly number[]): string =>
+    times.map((ms, number) => `--baseline ${day(number, ms)}`).join(" ");
+  expect(await reportOf(`analyze ${window} ${days(20, 20, 20, 20)}`)).toMatchObject({ healthy: false });
+  expect(await reportOf(`analyze ${window} ${days(20, 30, 20, 30)}`)).toMatchObject({ healthy: true });
+});
+
 test("a baseline of other services is said to be one, and nothing is compared with it", async () => {
   const mails = file(
     "mails.jsonl",
