@@ -256,17 +256,38 @@ export class Incidents {
     return now - recentMinutes + 1;
   }
 
-  /** The hour before, less what was troubled at its end. */
+  /**
+   * What an incident is compared with: the newest stretch of the hour before in which nothing was known to be wrong, if it is long
+   * enough, else the longest.
+   */
   #usualTime(firstWorse: number): TimeWindow {
     const last = firstWorse - guardMinutes;
-    const troubledUntil = Math.max(
-      0,
-      ...[...this.#known.values()].map(({ incident }) =>
-        incident.end === null ? 0 : minuteOf((incident.end + leadNanos) as UnixNanos) + 1,
-      ),
+    const calm = this.#calmStretches(last - usualMinutes, last);
+    const longest = calm.toSorted((a, b) => b.to - b.from - (a.to - a.from))[0];
+    const newest = calm.findLast(({ from, to }) => to - from >= pieceMinutes.long);
+    const { from, to } = newest ?? longest ?? { from: last - pieceMinutes.long, to: last };
+    return { from: startOfMinute(Math.max(0, from)), to: startOfMinute(to + 1) };
+  }
+
+  /** First and last minutes between incidents that are over, as far as there are traces. */
+  #calmStretches(first: number, last: number): readonly { readonly from: number; readonly to: number }[] {
+    const over = [...this.#known.values()].flatMap(({ incident: { start, end } }) =>
+      end === null
+        ? []
+        : [{ from: minuteOf(start) - guardMinutes, to: minuteOf((end + leadNanos) as UnixNanos) }],
     );
-    const from = Math.max(last - usualMinutes, Math.min(troubledUntil, last - pieceMinutes.long));
-    return { from: startOfMinute(from), to: startOfMinute(last + 1) };
+    const stretches: { from: number; to: number }[] = [];
+    let from = Math.max(0, first);
+    const addUntil = (to: number): void => {
+      const begin = to < from ? null : this.#scopeOf(from, to).totals.from;
+      if (begin !== null) stretches.push({ from: minuteOf(begin), to });
+    };
+    for (const troubled of over.toSorted((a, b) => a.from - b.from)) {
+      addUntil(Math.min(last, troubled.from - 1));
+      from = Math.max(from, troubled.to + 1);
+    }
+    addUntil(last);
+    return stretches;
   }
 
   async #report(known: Known): Promise<void> {
