@@ -141,6 +141,19 @@ test("a server that has seen little says nothing", async () => {
   expect(server.engine.incidents()).toEqual([]);
 });
 
+test("what comes again is compared with the time before it came first", async () => {
+  const server = live();
+  await goOn(server, 20);
+  await goOn(server, 4, { cartFails: true });
+  await goOn(server, 8);
+  await goOn(server, 2, { cartFails: true });
+  const [second, first] = server.engine.incidents();
+  expect([second?.status, first?.status]).toEqual(["open", "closed"]);
+  expect(causeOf(second)).toBe("cart");
+  const { to = "" } = second?.reports.get("en")?.baseline ?? {};
+  expect(to !== "" && to < formatTime(first?.start ?? second!.start)).toBe(true);
+});
+
 test("what is over longest is forgotten first", async () => {
   const server = live({ incidentsMax: 1 });
   await goOn(server, 20);
