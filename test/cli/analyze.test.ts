@@ -159,6 +159,13 @@ test("a calm part and one in which something is worse are compared without being
     },
     root_cause_candidates: [{ service: "items" }],
   });
+  // a service that only the calm part has is not unknown
+  const gone = `mail POST /send 0..20ms server trace=7777`;
+  const withGone = file("gone.jsonl", `${tracesToJson(rowsOf(`${text}\n${gone}`))}\n`);
+  expect(await reportOf(`analyze ${withGone} --failed-service mail`)).toMatchObject({
+    window: report.window,
+    root_cause_candidates: [{ service: "items" }],
+  });
   const calm = file("calm.jsonl", `${tracesToJson(rowsOf(capture.slice(0, calmMinutes * 10).join("\n")))}\n`);
   expect((await reportOf(`analyze ${calm}`)).baseline).toBeNull();
 });
