@@ -16,6 +16,7 @@ import { callsInParts } from "../trace/extract-calls.ts";
 import { selfTimes } from "../trace/self-time.ts";
 import { durationOf, isEntry, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
+import { commonServices } from "./common-ground.ts";
 import { byVisibility, failingPath } from "./failing-path.ts";
 import { edgeKey, graphJsonOf } from "./graph-json.ts";
 import type { GraphJson, Language, PathSectionJson, StructuralReport, TraceReport } from "./report.ts";
@@ -60,7 +61,9 @@ export function analyzeTrace(
 ): TraceReport | StructuralReport {
   const { language } = options;
   const own = ownGraphOf(trace, scope);
-  const usual = new Usual(scope, options.baseline ?? null);
+  const { baseline = null } = options;
+  const ground = baseline === null ? null : commonServices(sendersOf(trace), baseline);
+  const usual = new Usual(scope, ground?.isComparable === true ? baseline : null);
   const origins = failureOrigins(trace, (service, operation) => usual.durationNanos(service, operation));
   const failedService = options.failedService ?? serviceOfSymptom(trace, origins);
   const structural = structuralAnalysis({ traceId: trace.traceId, failedService, own, scope });
@@ -74,7 +77,13 @@ export function analyzeTrace(
     scope,
     usual,
   });
-  return { ...base, ...evidenceParts(trace, scope, { evidence, usual, structural, base, own, language }) };
+  const parts = evidenceParts(trace, scope, { evidence, usual, structural, base, own, language });
+  return { ...base, ...parts, problems: mergeProblems([...parts.problems, ...(ground?.problems ?? [])]) };
+}
+
+/** The services that spans of it are from. */
+function sendersOf(trace: Trace): readonly string[] {
+  return [...new Set(trace.spans.map(({ service }) => service))];
 }
 
 /** What the trace set off in other traces and failed there, each request once. */

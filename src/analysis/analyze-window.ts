@@ -27,6 +27,7 @@ import { formatTime, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import type { Trace } from "../trace/trace.ts";
 import { candidateJson } from "./candidate-json.ts";
+import { commonGround } from "./common-ground.ts";
 import { graphJson } from "./graph-json.ts";
 import { ofOneSystem } from "./one-system.ts";
 import { reachJson } from "./reach-json.ts";
@@ -199,6 +200,8 @@ export interface WindowStudy {
   /** what to do about the strong candidates */
   readonly remedies: readonly Remedy[];
   readonly exemplarTraceIds: readonly string[];
+  /** what stood in the way of the comparison */
+  readonly problems: readonly Problem[];
   readonly asked: WindowBounds | undefined;
   readonly chosenBaseline: ChosenBaseline | undefined;
 }
@@ -218,7 +221,7 @@ export function studyWindow(
   healthy: WindowSums | null,
   options: Omit<WindowOptions, "language">,
 ): WindowStudy {
-  const { window, baseline } = comparable(asked, healthy, options.about);
+  const { window, baseline, problems } = comparable(asked, healthy, options.about);
   const { scope } = window;
   const found = windowEvidence({
     ...otherSignals(window, baseline),
@@ -243,23 +246,28 @@ export function studyWindow(
     reach: reachJson(suffering, { candidates, window, baseline, requests: evidence.requests }),
     remedies,
     exemplarTraceIds: exemplarsInAll(candidates, window),
+    problems,
     asked: options.window,
     chosenBaseline: options.chosenBaseline,
   };
 }
 
-/** Both sides of one system, with the same choice of traces. */
+type ComparedSides = Pick<WindowStudy, "window" | "baseline" | "problems">;
+
+/** Both sides of one system, with the same choice of traces; without a healthy time that has nothing to do with the window. */
 function comparable(
   asked: WindowSums,
   healthy: WindowSums | null,
   about: WindowOptions["about"],
-): { readonly window: WindowSums; readonly baseline: WindowSums | null } {
-  if (healthy === null) return { window: asked, baseline: null };
+): ComparedSides {
+  if (healthy === null) return { window: asked, baseline: null, problems: [] };
+  const { isComparable, problems } = commonGround(asked, healthy);
+  if (!isComparable) return { window: asked, baseline: null, problems };
   const sides = { window: asked, baseline: healthy };
   const { window, baseline } = about === undefined ? sides : ofOneSystem(asked, healthy, about);
-  if (window.visits === null || baseline.visits === null) return { window, baseline };
+  if (window.visits === null || baseline.visits === null) return { window, baseline, problems };
   const [before, after] = thinnedAlike(baseline.visits, window.visits);
-  return { window: withVisits(window, after), baseline: withVisits(baseline, before) };
+  return { window: withVisits(window, after), baseline: withVisits(baseline, before), problems };
 }
 
 function withVisits(sums: WindowSums, visits: VisitSums): WindowSums {
@@ -319,7 +327,7 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
       traces: scope.totals.traces,
       services: scope.red.services.filter((name) => scope.red.service(name)?.isInferred === false).length,
     },
-    problems: mergeProblems([...scope.problems, ...thinnedProblems(window.visits)]),
+    problems: mergeProblems([...scope.problems, ...study.problems, ...thinnedProblems(window.visits)]),
   };
 }
 

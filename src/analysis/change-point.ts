@@ -1,6 +1,7 @@
-import { minuteOf, startOfMinute, type UnixNanos } from "../model/time.ts";
+import { atOnce } from "../base/at-once.ts";
+import { minuteOf, startOfMinute, type TimeRange, type UnixNanos } from "../model/time.ts";
 import { type Anomaly, findAnomalies } from "./anomalies.ts";
-import type { Scope, ScopeRollup } from "./scope.ts";
+import type { Scope } from "./scope.ts";
 
 /** A time before which all was well, and what is worse since. */
 export interface ChangePoint {
@@ -15,24 +16,42 @@ const slicesMax = 60;
 /** With fewer slices that hold traces there is no calm part to speak of. */
 const calmSlicesMin = 2;
 
+/** What was folded, to be asked for any part of it; null = all of it. */
+export interface Recording {
+  scope(part: TimeRange | null): Scope;
+}
+
+/** The answer of `findChangePoint` about all of a recording. */
+export function changePointOf(recording: Recording): ChangePoint | null {
+  return atOnce(findChangePoint(recording, null));
+}
+
 /**
- * Where what was folded has a calm part and then one in which some operation fares worse than ever before; null = nowhere.
- * Looks as a server does while traffic goes on: at two minutes at a time, against each piece of what was before them.
+ * Where a recording, or a part of it, has a calm part and then one in which some operation fares worse than ever before; null =
+ * nowhere. Looks as a server does while traffic goes on: at two minutes at a time, against each piece of what was before them.
+ * One look is one step.
  *
  *   slices   | | | | | | |x|x|x|x|
  *   look      usual      ? recent      ? = the slice before is on neither side: faults begin before they are seen
  *   answer    calm      | changed
  */
-export function changePointOf(rollup: ScopeRollup): ChangePoint | null {
-  const { from, to } = rollup.scope(null).totals;
+export function* findChangePoint(
+  recording: Recording,
+  part: TimeRange | null,
+): Generator<undefined, ChangePoint | null> {
+  const { from, to } = recording.scope(part).totals;
   if (from === null || to === null) return null;
   const [first, end] = [minuteOf(from), minuteOf(to) + 1];
   const length = Math.ceil((end - first) / slicesMax);
   const scopeOf = (minute: number, slices: number): Scope =>
-    rollup.scope({ from: startOfMinute(minute), to: startOfMinute(minute + slices * length - 1) });
+    recording.scope({
+      from: startOfMinute(minute),
+      to: startOfMinute(Math.min(end, minute + slices * length) - 1),
+    });
   const usual: Scope[] = [];
   let found: ChangePoint | null = null;
   for (let minute = first; minute + 2 * length < end; minute += length) {
+    yield;
     const calm = scopeOf(minute, 1);
     if (calm.totals.traces > 0) usual.push(calm);
     if (usual.length < calmSlicesMin) continue;

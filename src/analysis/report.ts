@@ -280,3 +280,28 @@ export interface WindowReport {
   readonly totals: { readonly spans: number; readonly traces: number; readonly services: number };
   readonly problems: readonly Problem[];
 }
+
+/** Something that a server noticed by itself, as lists show it. */
+export interface IncidentJson {
+  readonly id: string;
+  readonly status: "open" | "closed" | "merged";
+  /** the first minute of which its report shows that something was worse */
+  readonly start: string;
+  /** null while it goes on */
+  readonly end: string | null;
+  readonly detected: string;
+  readonly delay_seconds: number;
+  readonly updated: string;
+  /** grows with every report */
+  readonly version: number;
+  readonly merged_into: string | null;
+  readonly services: readonly string[];
+  readonly verdict: string;
+  readonly confidence: number | null;
+  readonly cause: { readonly service: string; readonly kind: string } | null;
+  readonly affected_services: readonly string[];
+  readonly exemplar_trace_ids: readonly string[];
+}
+
+/** The same with its last report. */
+export interface IncidentReport extends IncidentJson, Omit<WindowReport, keyof IncidentJson> {}

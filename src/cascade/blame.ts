@@ -21,6 +21,8 @@ export class BlameRollup {
   readonly #entries = new Map<string, Map<string, EntrySums>>();
   #entryCount = 0;
   readonly #failures = new Map<string, FailureSums>();
+  /** requests by minute */
+  readonly #minutes = new Map<number, number>();
   #traces = 0;
   #orphans = 0;
   #spans = 0;
@@ -42,7 +44,11 @@ export class BlameRollup {
     const known = roots.filter(({ isOrphan }) => !isOrphan);
     this.#orphans += sign * (roots.length - known.length);
     // of a trace without a root, what is left of it has to do
-    for (const root of known.length > 0 ? known : roots) this.#entryOf(root).add(trace, root, sign);
+    const entries = known.length > 0 ? known : roots;
+    for (const root of entries) this.#entryOf(root).add(trace, root, sign);
+    const { minute } = minuteTimeOf(trace.startTime);
+    if (this.#minutes.has(minute) || this.#minutes.size < minutesMax)
+      countIn(this.#minutes, minute, sign * exactWeight(trace.weight) * entries.length);
     if (origins.length === 0) return;
     for (const origin of origins) this.#failuresOf(origin.service).add(trace, origin, sign);
     const places = new Map<string, FailureOrigin[]>();
@@ -64,7 +70,7 @@ export class BlameRollup {
 
   /** What it takes in memory, roughly. */
   get byteLength(): number {
-    let items = this.#entryCount * entryItems;
+    let items = this.#entryCount * entryItems + this.#minutes.size;
     for (const sums of this.#failures.values()) items += sums.itemCount;
     return items * itemBytes;
   }
@@ -78,6 +84,7 @@ export class BlameRollup {
   static readAll(parts: readonly BlameRollup[], directory: ServiceDirectory): BlameSums {
     const entries = new Map<string, EntrySums>();
     const failures = new Map<string, FailureSums>();
+    const minutes = new Map<number, number>();
     let [traces, orphans, spans] = [0, 0, 0];
     for (const part of parts) {
       traces += part.#traces;
@@ -90,13 +97,14 @@ export class BlameRollup {
             sums,
           );
       }
+      for (const [minute, count] of part.#minutes) countIn(minutes, minute, count);
       for (const [key, sums] of part.#failures) {
         if (sums.isEmpty) continue;
         mapEntry(failures, directory.nameOfKey(key), () => new FailureSums()).merge(sums, directory);
       }
     }
     for (const [key, { cell }] of entries) if (cell.requests === 0) entries.delete(key);
-    return { traces, completeness: completenessOf({ orphans, spans }), entries, failures };
+    return { traces, completeness: completenessOf({ orphans, spans }), entries, failures, minutes };
   }
 
   /** Where the requests of a root are counted. */
@@ -143,6 +151,8 @@ export interface BlameSums {
   readonly entries: ReadonlyMap<string, EntrySums>;
   /** by the service or peer where failures began */
   readonly failures: ReadonlyMap<string, FailureSums>;
+  /** requests, by the minute in which their trace starts */
+  readonly minutes: ReadonlyMap<number, number>;
 }
 
 export function entryKey(service: string, operation: string): string {

@@ -1,4 +1,5 @@
 import { chanceOfG, type Share, signedG } from "../base/count-test.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import {
   almostAlways,
   backgroundTestMin,
@@ -9,9 +10,11 @@ import {
   labelCountsMin,
   labelWeight,
   newErrorMargin,
+  pieceRule,
   strengthMax,
   symptomChanceMax,
 } from "../model/scoring.ts";
+import { pieceOf, shareChangeAmong } from "./piece-changes.ts";
 import type { SortedUnits, UnitLabel, UnitPair } from "./units.ts";
 
 /** One thing that some units show more or less often than before. */
@@ -72,8 +75,10 @@ export function contrast(pair: UnitPair, { hasDrift }: { readonly hasDrift: bool
     }
   }
   const chance = chanceOf(looked.filter((each) => couldTell(each, pair)).length);
-  const symptoms = looked
-    .filter(({ strength }) => isUnusual(strength))
+  const unusual = looked.filter(({ strength }) => isUnusual(strength));
+  const isHabit = hasDrift && unusual.length > 0 ? habits(pair.before, setAside.before, before) : () => false;
+  const symptoms = unusual
+    .filter((symptom) => !isHabit(symptom))
     .map((symptom) => ({
       ...symptom,
       margin: symptom.strength - chance + (isNewError(symptom, pair) ? newErrorMargin : 0),
@@ -273,6 +278,39 @@ function couldTell({ label, before, after }: Symptom, { labels }: UnitPair): boo
     return !(is.isError && g < 0) && isUnusual(weightOf(is, { g, before: was }) * Math.abs(g));
   };
   return reaches(Math.max(0, seen - after.of)) || reaches(Math.min(seen, before.of));
+}
+
+/** Whether a label changed no more than it did by itself among the pieces of the time before, of which `counts` are. */
+function habits(
+  { sort, sorts, trace, traces }: SortedUnits,
+  setAside: Uint8Array,
+  counts: readonly (KeyCounts | undefined)[],
+): (symptom: Symptom) => boolean {
+  const { count: pieces } = pieceRule;
+  const ofSort = new Int32Array(sorts.length * pieces);
+  for (let row = 0; row < sort.length; row += 1) {
+    const at = sort[row] as number;
+    if (setAside[at] === 1) continue;
+    const cell = at * pieces + pieceOf(trace[row] as number, traces);
+    ofSort[cell] = (ofSort[cell] as number) + 1;
+  }
+  const sortsOfKey = new Map<number, number[]>();
+  for (const [at, { key }] of sorts.entries()) mapEntry(sortsOfKey, key, () => []).push(at);
+  return ({ key, label, before, after }) => {
+    // visits of one trace are not independent
+    const { traces: independent, units } = counts[key] ?? noCounts;
+    const shares = Array.from({ length: pieces }, (_, piece) => {
+      const share = { count: 0, of: 0 };
+      for (const at of sortsOfKey.get(key) ?? []) {
+        const counted = ((ofSort[at * pieces + piece] as number) * independent) / units;
+        share.of += counted;
+        if (sorts[at]?.labels.includes(label) === true) share.count += counted;
+      }
+      return share;
+    });
+    const rise = after.count / after.of - before.count / before.of;
+    return Math.abs(rise) <= driftFactor * shareChangeAmong(shares);
+  };
 }
 
 function driftOf({ units, unitsOfFirstHalf, labels }: KeyCounts, label: number): number {

@@ -1,18 +1,22 @@
 import { type Share, signedG } from "../base/count-test.ts";
-import { orderlessSum } from "../base/sum.ts";
+import { orderlessSum, sumOf } from "../base/sum.ts";
 import {
   almostAlways,
   chanceOf,
+  driftFactor,
   excessTestMin,
   expectedCountFloor,
   hiddenStrength,
   manyServicesMin,
   manyServicesTestBase,
+  onsetTestMin,
+  pieceRule,
   unreferencedErrorRatio,
 } from "../model/scoring.ts";
 import type { BlameSums, FailureSums } from "./blame.ts";
 import { mostFrequent } from "./blame.ts";
 import type { Candidate, CauseKind, EvidenceFact } from "./candidate.ts";
+import { pieceOf, shareChangeAmong } from "./piece-changes.ts";
 import type { ResolvedBlame } from "./resolve-blame.ts";
 import { type SignalFinding, type SignalFindings, type SignalResult, withoutTest } from "./signals.ts";
 
@@ -122,14 +126,14 @@ function failureBlames(
     expected.set(service, usual);
     const reference = usual.visible ?? requests * unreferencedErrorRatio;
     const excess = significantExcess(failures.visible, reference, bar);
-    if (excess > 0) visible.set(service, excess);
+    if (excess > 0 && !isUsualChange(excess / requests, baseline, [service])) visible.set(service, excess);
     // what retries and fallbacks usually hide is not known without a healthy time: then only what is unhealthy counts
     if (usual.hidden === null && !isFailing(service)) continue;
     const hiddenReference = usual.hidden ?? requests * unreferencedErrorRatio;
     const hiddenExcess = significantExcess(failures.hidden, hiddenReference, bar);
     if (hiddenExcess > 0) hidden.set(service, hiddenExcess);
   }
-  if (visible.size === 0) addTogether(visible, { sums, expected, requests, bar });
+  if (visible.size === 0) addTogether(visible, { sums, baseline, expected, requests, bar });
   return { visible, hidden, expected };
 }
 
@@ -142,19 +146,40 @@ function addTogether(
   visible: Map<string, number>,
   {
     sums,
+    baseline,
     expected,
     requests,
     bar,
-  }: { sums: BlameSums; requests: number; bar: number } & Pick<FailureBlames, "expected">,
+  }: { requests: number; bar: number } & Pick<ErrorQuestion, "sums" | "baseline"> &
+    Pick<FailureBlames, "expected">,
 ): void {
   const total = orderlessSum([...sums.failures.values()].map((failures) => failures.visible));
   const known = [...expected.values()].map((usual) => usual.visible).filter((count) => count !== null);
   const reference = known.length > 0 ? orderlessSum(known) : requests * unreferencedErrorRatio;
-  if (significantExcess(total, reference, bar) === 0) return;
+  const beyond = significantExcess(total, reference, bar);
+  if (beyond === 0 || isUsualChange(beyond / requests, baseline, [...sums.failures.keys()])) return;
   for (const [service, failures] of sums.failures) {
     const excess = failures.visible - (expected.get(service)?.visible ?? 0);
     if (excess > 0) visible.set(service, excess);
   }
+}
+
+/** Whether the share of failures that began at some services rose no more than it changed by itself in the healthy time. */
+function isUsualChange(rise: number, baseline: BlameSums | null, services: readonly string[]): boolean {
+  if (baseline === null) return false;
+  const all = sumOf([...baseline.minutes.values()]);
+  let requests = 0;
+  const pieces = Array.from({ length: pieceRule.count }, () => ({ count: 0, of: 0 }));
+  for (const [minute, count] of [...baseline.minutes].sort(([a], [b]) => a - b)) {
+    const piece = pieces[pieceOf(requests, all)];
+    if (piece === undefined) continue;
+    requests += count;
+    piece.of += count;
+    for (const service of services) piece.count += baseline.failures.get(service)?.minutes.get(minute) ?? 0;
+  }
+  const shares = pieces.map(({ count, of }) => shareOf(count, of));
+  // minutes count the requests of all systems, also where the sums are about one of them
+  return rise * requestsOf(baseline) <= driftFactor * shareChangeAmong(shares) * all;
 }
 
 /** Poisson likelihood ratio against the expected count; the excess, or 0 where it may be chance. */
@@ -220,14 +245,27 @@ function onsetsOf(
 ): ReadonlyMap<string, number> {
   const onsets = new Map<string, number>();
   for (const service of visible.keys()) {
-    const minutes = [...(sums.failures.get(service)?.minutes ?? [])].sort(([a], [b]) => a - b);
-    const [first, last] = [minutes[0]?.[0] ?? 0, minutes.at(-1)?.[0] ?? 0];
     const before = (baseline?.failures.get(service)?.visible ?? 0) * (ratio ?? 0);
-    const usual = before / (last - first + 1);
-    const onset = minutes.find(([, count]) => significantExcess(count, usual, 0) > 0);
-    if (onset !== undefined) onsets.set(service, onset[0]);
+    const onset = onsetOf(sums.failures.get(service)?.minutes ?? [], before);
+    if (onset !== null) onsets.set(service, onset);
   }
   return onsets;
+}
+
+/**
+ * The first minute in which something happened more often than `expected` of all of them, evenly spread, lets expect; null =
+ * in none. Where no minute is beyond chance, the first one that is above.
+ */
+export function onsetOf(
+  counts: Iterable<readonly [minute: number, count: number]>,
+  expected: number,
+): number | null {
+  const minutes = [...counts].sort(([a], [b]) => a - b);
+  const [first, last] = [minutes[0]?.[0] ?? 0, minutes.at(-1)?.[0] ?? 0];
+  const usual = expected / (last - first + 1);
+  const firstAbove = (bar: number): number | null =>
+    minutes.find(([, count]) => significantExcess(count, usual, bar) > 0)?.[0] ?? null;
+  return (usual > 0 ? firstAbove(onsetTestMin) : null) ?? firstAbove(0);
 }
 
 export function requestsOf({ entries }: BlameSums): number {

@@ -1,7 +1,7 @@
 import { hitMin, independentCauseShare, requiredCallMin } from "../model/scoring.ts";
 import type { BlameSums, FailureSums } from "./blame.ts";
 import type { Edge, PropagationMechanism } from "./candidate.ts";
-import { requestsOf, significantExcess } from "./error-signal.ts";
+import { onsetOf, requestsOf, significantExcess } from "./error-signal.ts";
 import { leftOutOf } from "./left-out.ts";
 import { type SlowedSums, slowedBy } from "./slowed.ts";
 import type { VisitSums } from "./visit-rollup.ts";
@@ -248,13 +248,10 @@ interface Measure {
 
 function excessOf(after: Occurrences, before: Occurrences | undefined, { ratio, bar }: Measure): Excess {
   const expected = (before?.count ?? 0) * ratio;
-  const minutes = [...after.minutes].sort(([a], [b]) => a - b);
-  const [first, last] = [minutes[0]?.[0] ?? 0, minutes.at(-1)?.[0] ?? 0];
-  const usual = expected / (last - first + 1);
   return {
     requests: (after.count - expected) * eachOf(after.requests, after.count),
     isSignificant: significantExcess(after.count, expected, bar) > 0,
-    onset: minutes.find(([, count]) => significantExcess(count, usual, 0) > 0)?.[0] ?? null,
+    onset: onsetOf(after.minutes, expected),
   };
 }
 

@@ -11,11 +11,13 @@ import {
   messageQuantile,
   otherEndDiscount,
   otherInstancesPart,
+  pieceRule,
   valuesPerSeriesMin,
 } from "../model/scoring.ts";
 import type { EvidenceFact, SlowerFact } from "./candidate.ts";
 import { type Carriers, carriersOf, type SeriesPair, type Sides } from "./carriers.ts";
 import type { LatencySide, Series } from "./latency-series.ts";
+import { pieceOf } from "./piece-changes.ts";
 import { type Shift, shiftOf } from "./shift.ts";
 import { type SignalFinding, type SignalResult, withoutTest } from "./signals.ts";
 
@@ -110,7 +112,11 @@ function compare(pair: SeriesPair, commonShare: number): Compared {
   ] as const;
   const isWaitedFor = before.kind !== "message";
   const noticedNanos = isWaitedFor ? 0 : quantileOf(sorted.before, messageQuantile);
-  const usual = { halves, commonShare, noticedNanos };
+  const pieces = (): readonly Float64Array[] =>
+    Array.from({ length: pieceRule.count }, (_, piece) =>
+      valuesOf(before, (trace) => pieceOf(trace, sides.before.traces) === piece),
+    );
+  const usual = { halves, pieces, commonShare, noticedNanos };
   const shift = shiftOf(sorted.before, sorted.after, usual);
   const callee = carriersOf(pair, "calleeInstances", usual);
   const caller = after.kind === "own" ? callee : carriersOf(pair, "callerInstances", usual);

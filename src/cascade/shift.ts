@@ -9,6 +9,7 @@ import {
   usualRequestsMin,
   valuesPerHalfMin,
 } from "../model/scoring.ts";
+import { shareChangeAmong, timeChangeAmong } from "./piece-changes.ts";
 
 /** How the times of one thing changed between two windows. Nanoseconds. */
 export interface Shift {
@@ -43,6 +44,8 @@ export interface Tail {
 export interface UsualChange {
   /** the values of the first and second half of the traces before, sorted */
   readonly halves: readonly [Float64Array, Float64Array];
+  /** the same of smaller pieces; asked for only where something became slower */
+  readonly pieces: () => readonly Float64Array[];
   /** by what share of itself everything became slower */
   readonly commonShare: number;
   /** up to which median nothing is unusual, in nanoseconds */
@@ -51,7 +54,7 @@ export interface UsualChange {
 
 /** `before` and `after` are sorted. */
 export function shiftOf(before: Float64Array, after: Float64Array, usual: UsualChange): Shift {
-  const { halves, commonShare, noticedNanos } = usual;
+  const { halves, pieces, commonShare, noticedNanos } = usual;
   const [n, m] = [before.length, after.length];
   const z = rankTest(before, after);
   const [beforeNanos, afterNanos] = [quantileOf(before, 0.5), quantileOf(after, 0.5)];
@@ -71,14 +74,16 @@ export function shiftOf(before: Float64Array, after: Float64Array, usual: UsualC
     cliffsDelta(z, { n, m }) >= latencyShift.deltaMin &&
     addedNanos > addedMin &&
     addedNanos > driftFactor * driftNanos &&
-    (z >= latencyShift.zMin || isApart);
+    (z >= latencyShift.zMin || isApart) &&
+    addedNanos > driftFactor * timeChangeAmong(pieces());
   const shift = { n, m, z, beforeNanos, afterNanos, addedNanos, spreadNanos, isShifted, isApart, tail: null };
   if (isShifted || !isNoticed) return shift;
   const slow = tailOf(before, after, halves);
   if (
     slow === null ||
     chanceOfG(slow.z ** 2) > slowTail.chanceMax ||
-    slow.addedNanos - commonNanos <= addedMin
+    slow.addedNanos - commonNanos <= addedMin ||
+    isUsualTail(slow.tail, pieces())
   )
     return shift;
   return { ...shift, ...slow, addedNanos: slow.addedNanos - commonNanos, isShifted: true };
@@ -107,6 +112,12 @@ function tailOf(
     z: Math.sqrt(Math.max(0, signedG(was, is))),
     addedNanos: addedOf(is) - addedOf(was),
   };
+}
+
+/** Whether pieces of the time before differed as much in how many values were so slow. */
+function isUsualTail({ limitNanos, before, after }: Tail, pieces: readonly Float64Array[]): boolean {
+  const change = shareChangeAmong(pieces.map((values) => beyond(values, limitNanos)));
+  return shareOf(after) - shareOf(before) <= driftFactor * change;
 }
 
 interface Beyond extends Share {

@@ -91,7 +91,9 @@ async function reportAgainst(
   const rollup = await rollupOfFiles(run, run.operands, { window, directory });
   const usualRollup = await rollupOfFiles(run, baseline, { window: noBounds, directory });
   // names are settled when both have been read
-  return reportOf(run, { window, sums: rollup.window([window]), usual: usualRollup.window() });
+  const sums = rollup.window([window]);
+  checkFailedService(run, sums);
+  return reportOf(run, { window, sums, usual: usualRollup.window() });
 }
 
 /**
@@ -101,6 +103,8 @@ async function reportAgainst(
 async function reportOfAll(run: CommandRun, window: TimeBounds): Promise<WindowReport> {
   const directory = newDirectory(run);
   const rollup = await rollupOfFiles(run, run.operands, { window, isCompared: false, directory });
+  const sums = rollup.window([window]);
+  checkFailedService(run, sums);
   const change = run.operands.includes("-") ? null : changePointOf(rollup);
   if (change !== null) {
     const { calmUntil, anomaly } = change;
@@ -113,7 +117,7 @@ async function reportOfAll(run: CommandRun, window: TimeBounds): Promise<WindowR
     });
     if (!report.healthy) return report;
   }
-  return reportOf(run, { window, sums: rollup.window([window]), usual: null });
+  return reportOf(run, { window, sums, usual: null });
 }
 
 /** A window, against what is before it in the same files. */
@@ -133,6 +137,8 @@ async function reportOfPart(
   );
   const sums = rollup.window([window]);
   const usual = usualRollup.window([chosenBaseline.bounds]);
+  // of a change that was found it may be a sign that the service is gone
+  if (chosenBaseline.choice.kind === "before_window") checkFailedService(run, sums);
   if (usual.scope.totals.traces === 0) {
     note(run, "no trace starts before --from: there is nothing to compare with (--baseline FILE)");
     return reportOf(run, { window, sums, usual: null });
@@ -151,7 +157,6 @@ function reportOf(
   { settings: { failed_service: failedService, lang: language } }: CommandRun,
   { sums, usual, ...times }: ReadParts,
 ): WindowReport {
-  if (failedService !== null) checkService(failedService, sums);
   return analyzeWindow(sums, usual, {
     language,
     ...times,
@@ -169,7 +174,9 @@ async function rollupOfFiles(
   return rollup;
 }
 
-function checkService(name: string, { scope }: WindowSums): void {
+function checkFailedService({ settings }: CommandRun, { scope }: WindowSums): void {
+  const name = settings.failed_service;
+  if (name === null) return;
   const known = [...new Set([...scope.red.services, ...scope.graph.nodeKinds.keys()])].sort();
   if (known.includes(name)) return;
   throw new OperationError(

@@ -118,17 +118,25 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     load: async () => (await import("./doctor.ts")).doctor,
   },
   query: {
-    summary: "fetch the report of one trace from a running server",
+    summary: "fetch the report of a trace or an incident from a running server",
     operands: "ID",
     operandsMin: 1,
     operandsMax: 1,
     formats: ["human", "json", "markdown", "mermaid", "dot", "html"],
-    about: ["ID is a trace id of 16 or 32 hex digits, in any case."],
+    about: [
+      "ID is a trace id of 16 or 32 hex digits, in any case; or an incident that the server noticed, as `query incidents`",
+      "lists them (20260501T1205-1), or latest for the newest one.",
+    ],
     examples: [
       { line: "hypocenter query 4bf92f3577b34da6a3ce929d0e0e4736", says: "from the server on this machine" },
       {
         line: "hypocenter query 4bf92f3577b34da6a3ce929d0e0e4736 --server http://tracing:4320 --format markdown",
         says: "from another one, to paste into an incident",
+      },
+      { line: "hypocenter query incidents", says: "what the server noticed by itself, the newest first" },
+      {
+        line: "hypocenter query latest --format html --output incident.html",
+        says: "the report of the newest incident, as a page to share",
       },
     ],
     load: async () => (await import("./query.ts")).query,
@@ -158,7 +166,8 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     about: [
       "Reads the same files as analyze and writes one, with memory for one piece at a time. OUT is compressed",
       "where its name ends in .gz; - is standard output. An input is never overwritten; if anything fails, no",
-      "half file is left. Read again, all formats give the same graph and reports.",
+      "half file is left. Read again, OTLP gives the same graph and reports; jaeger and zipkin those of the traces,",
+      "with times to the microsecond.",
       "",
       "otlp-jsonl and otlp-proto hold traces, metrics and logs. Spans are kept as they are; of metrics and logs",
       "descriptions, exemplars and the details of scopes are lost.",

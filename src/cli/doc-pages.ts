@@ -110,9 +110,14 @@ function routeLines({
     ...(rows.length === 0
       ? []
       : ["| parameter | in | value | default | what it says |", "|---|---|---|---|---|", ...rows, ""]),
-    `Answers with ${answer.description} (\`${answer.mediaType}\`)${answer.unavailable === undefined ? "" : `; status 503: ${answer.unavailable}`}. Errors: ${codes}.`,
+    `Answers with ${answer.description} (${mediaTypesOf(answer)})${answer.unavailable === undefined ? "" : `; status 503: ${answer.unavailable}`}. Errors: ${codes}.`,
     "",
   ];
+}
+
+function mediaTypesOf({ mediaType, otherMediaTypes = [] }: Route["answer"]): string {
+  const others = otherMediaTypes.map((type) => `\`${type}\``).join(", ");
+  return others === "" ? `\`${mediaType}\`` : `\`${mediaType}\`, or by \`format\` ${others}`;
 }
 
 function parameterRow(name: string, parameter: Parameter): string {

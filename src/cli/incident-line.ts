@@ -7,12 +7,12 @@ import type { IncidentEvent } from "../engine/ports.ts";
  */
 export function incidentLine(
   { kind, incident }: IncidentEvent,
-  { address, language }: { readonly address: string; readonly language: Language },
+  { server, language }: { readonly server: string; readonly language: Language },
 ): string | null {
   const { id, mergedInto, reports } = incident;
   switch (kind) {
     case "opened":
-      return `incident ${id}: ${reports.get(language)?.verdict ?? ""} ${address}/api/v1/incidents/${id}`;
+      return `incident ${id}: ${reports.get(language)?.verdict ?? ""} ${server}/api/v1/incidents/${id}?format=html&lang=${language}`;
     case "merged":
       return `incident ${id} is part of incident ${mergedInto}`;
     case "closed":

@@ -1,3 +1,5 @@
+import type { Language } from "../analysis/report.ts";
+import type { OutputFormat } from "../config/settings.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { type CommandRun, usesColor } from "./command.ts";
 import type { Style } from "./render/ansi.ts";
@@ -10,20 +12,35 @@ import { documentOf, type Printable, pictureOf } from "./render/printable.ts";
 
 /** A result in the form that the user asked for. */
 export function renderResult(run: CommandRun, printable: Printable): string {
-  const { lang } = run.settings;
-  switch (run.format) {
+  const { format, settings } = run;
+  return renderPrintable(printable, { format, language: settings.lang, style: styleOf(run) });
+}
+
+interface Form {
+  readonly format: OutputFormat;
+  readonly language: Language;
+  /** of human text */
+  readonly style: Style;
+}
+
+/** Human text for readers of whom nothing is known. */
+export const plainStyle: Style = { width: 100, color: false, unicode: true };
+
+/** A result in any form. */
+export function renderPrintable(printable: Printable, { format, language, style }: Form): string {
+  switch (format) {
     case "json":
       return writeJson(plainOf(printable), { pretty: true });
     case "human":
-      return renderHuman(documentOf(printable, lang), styleOf(run));
+      return renderHuman(documentOf(printable, language), style);
     case "markdown":
-      return renderMarkdown(documentOf(printable, lang));
+      return renderMarkdown(documentOf(printable, language));
     case "html":
-      return renderHtml(documentOf(printable, lang), writeJson(plainOf(printable)));
+      return renderHtml(documentOf(printable, language), writeJson(plainOf(printable)));
     case "mermaid":
-      return renderMermaid(pictureOf(printable, lang) ?? noPicture);
+      return renderMermaid(pictureOf(printable, language) ?? noPicture);
     case "dot":
-      return renderDot(pictureOf(printable, lang) ?? noPicture);
+      return renderDot(pictureOf(printable, language) ?? noPicture);
   }
 }
 
@@ -38,7 +55,10 @@ function plainOf(printable: Printable): unknown {
     case "trace":
     case "window":
     case "structural":
+    case "incident":
       return printable.report;
+    case "incidents":
+      return printable.list;
     case "doctor":
       return printable.doctor;
     case "evaluation":
@@ -46,12 +66,10 @@ function plainOf(printable: Printable): unknown {
   }
 }
 
-const widthWithoutTerminal = 100;
-
 function styleOf(run: CommandRun): Style {
   const { stdout, env } = run.host;
   return {
-    width: stdout.columns ?? widthWithoutTerminal,
+    width: stdout.columns ?? plainStyle.width,
     color: usesColor(run),
     unicode: speaksUnicode(env),
   };

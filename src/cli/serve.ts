@@ -15,6 +15,7 @@ import { createMemoryStore } from "../storage/memory-store.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
 import { incidentLine } from "./incident-line.ts";
+import { plainStyle, renderPrintable } from "./render-report.ts";
 import { openAccess, type ServerAccess } from "./server-access.ts";
 import { version } from "./version.ts";
 
@@ -36,7 +37,8 @@ export async function serve(run: CommandRun): Promise<number> {
   const engine = createEngine({ store, clock, limits: engineLimits(run.settings), onFault: faults });
   const asked = endRequest();
   const service = await startService(run, { engine, access, onFault: faults });
-  const told = { address: service.api.address, language: run.settings.lang };
+  const scheme = access.tls === null ? "http" : "https";
+  const told = { server: `${scheme}://${service.api.address}`, language: run.settings.lang };
   engine.onIncident((event) => {
     const line = incidentLine(event, told);
     if (line !== null) note(run, line);
@@ -93,6 +95,7 @@ async function startService(
     isReady: () => state.service?.isReady === true,
     stats: () => ({ ...engine.stats(), ...counters.http.stats(), ...counters.grpc.stats() }),
     addresses: () => addressesOf(state.service),
+    renderReport: (shown, form) => renderPrintable(shown, { ...form, style: plainStyle }),
     credentials,
     tls,
     allowedHosts: isLoopback(host) ? loopbackHosts([host, ...(settings.allowed_hosts ?? [])]) : null,

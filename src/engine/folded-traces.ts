@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { ComparedMinutes } from "../analysis/compared-minutes.ts";
 import { type Scope, ScopeRollup } from "../analysis/scope.ts";
+import { atOnce } from "../base/at-once.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
 import { rawNaming, ServiceDirectory } from "../model/service-directory.ts";
@@ -357,15 +358,9 @@ interface Episode {
 }
 
 /** Others have their turn between two steps. */
-async function inTurns<Result>(steps: Generator<undefined, Result>): Promise<Result> {
+export async function inTurns<Result>(steps: Generator<undefined, Result>): Promise<Result> {
   let step = steps.next();
   for (; step.done !== true; step = steps.next()) await nextTurn();
-  return step.value;
-}
-
-function atOnce<Result>(steps: Generator<undefined, Result>): Result {
-  let step = steps.next();
-  while (step.done !== true) step = steps.next();
   return step.value;
 }
 

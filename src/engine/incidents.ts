@@ -1,9 +1,9 @@
-import { windowReport } from "../analysis/analyze-window.ts";
+import { type WindowStudy, windowReport } from "../analysis/analyze-window.ts";
 import { type Anomaly, findAnomalies, groupAnomalies } from "../analysis/anomalies.ts";
-import type { Language, WindowReport } from "../analysis/report.ts";
+import type { Language } from "../analysis/report.ts";
 import type { Scope } from "../analysis/scope.ts";
 import { parseTraceId } from "../model/ids.ts";
-import { minuteOf, NANOS_PER_MS, startOfMinute, type UnixNanos } from "../model/time.ts";
+import { minuteOf, NANOS_PER_MS, parseTime, startOfMinute, type UnixNanos } from "../model/time.ts";
 import type { FoldedTraces } from "./folded-traces.ts";
 import type { EngineLimits } from "./limits.ts";
 import type { Clock, EngineStats, Incident, IncidentEvent, TelemetryStore, TimeWindow } from "./ports.ts";
@@ -23,15 +23,28 @@ const doubtMsMax = 300_000;
 /** The traces before an incident that its reports show beside what went wrong. */
 const leadNanos = 60_000_000_000n;
 
+/** So much earlier than the first minute that was worse by itself an incident may begin, if its report shows that. */
+const earlierMinutesMax = 2;
+
 const languages: readonly Language[] = ["en", "ko"];
 
 interface Known {
   incident: Incident;
-  /** what it is compared with */
-  readonly usual: TimeWindow;
+  readonly firstWorse: number;
   lastSeenMs: number;
   reportedMs: number;
 }
+
+/** Since when something is wrong, as far as is known, and with whom. */
+interface Trouble {
+  readonly start: UnixNanos;
+  /** the first minute that was worse by itself */
+  readonly firstWorse: number;
+  readonly services: Iterable<string>;
+}
+
+/** What a report of it shows. */
+type Finding = Pick<Incident, "start" | "reports">;
 
 /** What one look compares. */
 interface Look {
@@ -205,21 +218,20 @@ export class Incidents {
 
   async #open(services: ReadonlySet<string>, look: Look): Promise<void> {
     const now = this.#clock.unixNanos();
-    const start = startOfMinute(this.#firstWorse(services, look));
-    const usual = this.#usualTime(start);
-    const reports = await this.#reportsOf({ start, services }, usual);
-    if (reports === null) {
+    const firstWorse = this.#firstWorse(services, look);
+    const found = await this.#reportsOf({ start: startOfMinute(firstWorse), firstWorse, services });
+    if (found === null) {
       this.#counts.incidents_unconfirmed_total += 1;
       const lastMs = this.#clock.monotonicMs();
       for (const service of services)
         this.#doubts.set(service, { firstMs: this.#doubts.get(service)?.firstMs ?? lastMs, lastMs });
       return;
     }
-    const delayMs = Number(now - start) / NANOS_PER_MS;
+    const delayMs = Number(now - found.start) / NANOS_PER_MS;
     const incident: Incident = {
       id: this.#newId(now),
       status: "open",
-      start,
+      ...found,
       end: null,
       detected: now,
       delayMs,
@@ -227,10 +239,9 @@ export class Incidents {
       version: 1,
       mergedInto: null,
       services: [...services].sort(),
-      reports,
     };
     const nowMs = this.#clock.monotonicMs();
-    this.#known.set(incident.id, { incident, usual, lastSeenMs: nowMs, reportedMs: nowMs });
+    this.#known.set(incident.id, { incident, firstWorse, lastSeenMs: nowMs, reportedMs: nowMs });
     this.#counts.incidents_opened_total += 1;
     this.#counts.incident_detection_delay_ms_total += delayMs;
     this.#tell("opened", incident);
@@ -245,39 +256,78 @@ export class Incidents {
     return now - recentMinutes + 1;
   }
 
-  /** The hour before, less what was troubled at its end. */
-  #usualTime(start: UnixNanos): TimeWindow {
-    const last = minuteOf(start) - guardMinutes;
-    const troubledUntil = Math.max(
-      0,
-      ...[...this.#known.values()].map(({ incident }) =>
-        incident.end === null ? 0 : minuteOf((incident.end + leadNanos) as UnixNanos) + 1,
-      ),
+  /**
+   * What an incident is compared with: the newest stretch of the hour before in which nothing was known to be wrong, if it is long
+   * enough, else the longest.
+   */
+  #usualTime(firstWorse: number): TimeWindow {
+    const last = firstWorse - guardMinutes;
+    const calm = this.#calmStretches(last - usualMinutes, last);
+    const longest = calm.toSorted((a, b) => b.to - b.from - (a.to - a.from))[0];
+    const newest = calm.findLast(({ from, to }) => to - from >= pieceMinutes.long);
+    const { from, to } = newest ?? longest ?? { from: last - pieceMinutes.long, to: last };
+    return { from: startOfMinute(Math.max(0, from)), to: startOfMinute(to + 1) };
+  }
+
+  /** First and last minutes between incidents that are over, as far as there are traces. */
+  #calmStretches(first: number, last: number): readonly { readonly from: number; readonly to: number }[] {
+    const over = [...this.#known.values()].flatMap(({ incident: { start, end } }) =>
+      end === null
+        ? []
+        : [{ from: minuteOf(start) - guardMinutes, to: minuteOf((end + leadNanos) as UnixNanos) }],
     );
-    const from = Math.max(last - usualMinutes, Math.min(troubledUntil, last - pieceMinutes.long));
-    return { from: startOfMinute(from), to: startOfMinute(last) };
+    const stretches: { from: number; to: number }[] = [];
+    let from = Math.max(0, first);
+    const addUntil = (to: number): void => {
+      const begin = to < from ? null : this.#scopeOf(from, to).totals.from;
+      if (begin !== null) stretches.push({ from: minuteOf(begin), to });
+    };
+    for (const troubled of over.toSorted((a, b) => a.from - b.from)) {
+      addUntil(Math.min(last, troubled.from - 1));
+      from = Math.max(from, troubled.to + 1);
+    }
+    addUntil(last);
+    return stretches;
   }
 
   async #report(known: Known): Promise<void> {
-    const reports = await this.#reportsOf(known.incident, known.usual);
+    const { incident, firstWorse } = known;
+    const found = await this.#reportsOf({ ...incident, firstWorse });
     known.reportedMs = this.#clock.monotonicMs();
     // What is over is no reason to forget what it was.
-    if (reports === null) return;
-    this.#change(known, { reports, version: known.incident.version + 1 });
+    if (found === null) return;
+    const delayMs = Number(incident.detected - found.start) / NANOS_PER_MS;
+    this.#change(known, { ...found, delayMs, version: incident.version + 1 });
     this.#tell("updated", known.incident);
   }
 
-  /** Null where nothing is significant, or there is nothing to compare with. */
-  async #reportsOf(
-    { start, services }: { readonly start: UnixNanos; readonly services: Iterable<string> },
-    baseline: TimeWindow,
-  ): Promise<ReadonlyMap<Language, WindowReport> | null> {
-    const window = { from: (start - leadNanos) as UnixNanos, to: this.#clock.unixNanos() };
-    const study = await this.#windows.study({ window, baseline }, { about: services });
+  /**
+   * What there is to say, and since when: a report that shows evidence from before the start is made anew from there, so that it
+   * shows what was before that. Null where nothing is significant, or there is nothing to compare with.
+   */
+  async #reportsOf(trouble: Trouble): Promise<Finding | null> {
+    const { start } = trouble;
+    const study = await this.#study(trouble);
     if (study.baseline === null || study.evidence.candidates.length === 0) return null;
+    const shown = startShownBy(study) ?? start;
+    if (shown >= start) return this.#tellOf(study, start);
+    return (await this.#reportsOf({ ...trouble, start: shown })) ?? this.#tellOf(study, shown);
+  }
+
+  #study({ start, firstWorse, services }: Trouble): Promise<WindowStudy> {
+    const notBefore = startOfMinute(firstWorse - earlierMinutesMax);
+    const from = start - leadNanos > notBefore ? ((start - leadNanos) as UnixNanos) : notBefore;
+    const window = { from, to: this.#clock.unixNanos() };
+    return this.#windows.study({ window, baseline: this.#usualTime(firstWorse) }, { about: services });
+  }
+
+  async #tellOf(study: WindowStudy, start: UnixNanos): Promise<Finding> {
     const exemplars = study.exemplarTraceIds.map(parseTraceId).filter((traceId) => traceId !== null);
     await this.#store.keepTraces(exemplars);
-    return new Map(languages.map((language) => [language, windowReport(study, language)]));
+    return {
+      start,
+      reports: new Map(languages.map((language) => [language, windowReport(study, language)])),
+    };
   }
 
   /** Closes what has been quiet for long enough. */
@@ -314,4 +364,11 @@ export class Incidents {
       if (incident.status !== "open") this.#known.delete(id);
     }
   }
+}
+
+/** The first minute of which a report tells that anything was worse in it; null = it tells no minutes. */
+function startShownBy({ evidence, reach }: WindowStudy): UnixNanos | null {
+  const told = reach.propagation.map(({ onset }) => parseTime(onset ?? "")).filter((time) => time !== null);
+  const minutes = [...evidence.onsets.values(), ...told.map(minuteOf)];
+  return minutes.length === 0 ? null : startOfMinute(Math.min(...minutes));
 }

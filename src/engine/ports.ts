@@ -141,8 +141,8 @@ export interface TraceReportOptions {
 
 export interface WindowReportOptions {
   readonly window: TimeWindow;
-  /** null, or a time without traces = there is none: failing requests are compared with the others */
-  readonly baseline: TimeWindow | null;
+  /** a healthy time; default: the hour before the window, or a calm part of the window itself where nothing was before */
+  readonly baseline?: TimeWindow;
   readonly language: Language;
   /** the service where the structural engine starts; default: that of the entry that suffers most */
   readonly failedService?: string;
@@ -155,7 +155,7 @@ type IncidentStatus = "open" | "closed" | "merged";
 export interface Incident {
   readonly id: string;
   readonly status: IncidentStatus;
-  /** the first minute that was worse */
+  /** the first minute of which its report shows that something was worse */
   readonly start: UnixNanos;
   /** null while it goes on */
   readonly end: UnixNanos | null;
@@ -221,7 +221,7 @@ export interface QueryPort {
   services(window: TimeWindow | null, options?: ServicesOptions): Promise<ServicesPage>;
   service(name: string, window: TimeWindow | null, language?: Language): Promise<ServiceJson | null>;
   graph(window: TimeWindow | null): Promise<GraphJson>;
-  /** From sums by the minute: the first and last minute of both times count whole. */
+  /** From sums by the minute: the first and last minute of both times count whole, and the report says which they are. */
   analyzeWindow(options: WindowReportOptions): Promise<WindowReport>;
   /** What the server noticed by itself, the newest first. */
   incidents(): readonly Incident[];

@@ -1,22 +1,24 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import {
+  type ChosenBaseline,
   studyWindow,
   type WindowOptions,
   type WindowStudy,
   type WindowSums,
   windowReport,
 } from "../analysis/analyze-window.ts";
+import { findChangePoint } from "../analysis/change-point.ts";
 import type { WindowReport } from "../analysis/report.ts";
 import type { Scope } from "../analysis/scope.ts";
 import { metricDelayNanos } from "../model/scoring.ts";
 import { minuteOf, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { OperationError } from "./errors/operation-error.ts";
-import type { FoldedTraces } from "./folded-traces.ts";
+import { type FoldedTraces, inTurns } from "./folded-traces.ts";
 import type { TimeWindow, WindowReportOptions } from "./ports.ts";
 
 /** How long the healthy time before a window is, and how much before the window it ends: faults begin before they are seen. */
-const usualNanos = 3_600_000_000_000n;
-const guardNanos = 300_000_000_000n;
+const usualMinutesMax = 60;
+const guardMinutes = 5;
 /**
  * Metrics of this time before a window say what was usual, where its healthy time has few; and of a long healthy time, those
  * of the end say as much as all: medians of some thirty points.
@@ -24,17 +26,16 @@ const guardNanos = 300_000_000_000n;
 const metricLeadMinutes = 10;
 const metricUsualMinutes = 15;
 
-/** What a window is compared with where nobody says it. */
-export function usualTimeBefore({ from }: TimeWindow): TimeWindow {
-  const to = from > guardNanos ? from - guardNanos : 0n;
-  return { from: (to > usualNanos ? to - usualNanos : 0n) as UnixNanos, to: to as UnixNanos };
-}
-
-/** A window and the time that it is compared with; null = nothing was to be compared, or there is no trace of that time. */
+/** A window and the time that it is compared with; null = nothing is to be compared. */
 export interface ComparedTimes {
   readonly window: TimeWindow;
   readonly baseline: TimeWindow | null;
 }
+
+type StudyOptions = Pick<WindowOptions, "failedService" | "about" | "chosenBaseline">;
+
+/** A baseline is told by the minutes in which it has traces. */
+const asFound = { from: null, to: null } as const;
 
 interface ComparedSums {
   readonly window: WindowSums;
@@ -59,26 +60,74 @@ export class Windows {
   }
 
   /** Rejects with `service_not_found` for a failed service that the window does not know. */
-  async report({ language, failedService, ...times }: WindowReportOptions): Promise<WindowReport> {
-    const study = await this.study(times, failedService === undefined ? {} : { failedService });
+  async report({ language, failedService, window, baseline }: WindowReportOptions): Promise<WindowReport> {
+    const options = failedService === undefined ? {} : { failedService };
+    if (failedService !== undefined) this.#checkService(failedService, minutesOf(window));
+    const study =
+      baseline === undefined
+        ? await this.#againstItsPast(window, options)
+        : await this.study({ window, baseline }, options);
     await nextTurn();
     return windowReport(study, language);
   }
 
-  async study(
-    times: ComparedTimes,
-    options: Pick<WindowOptions, "failedService" | "about"> = {},
-  ): Promise<WindowStudy> {
-    const { failedService } = options;
+  async study(times: ComparedTimes, options: StudyOptions = {}): Promise<WindowStudy> {
     const { window, baseline } = this.#sums(times);
-    if (failedService !== undefined && window.scope.red.service(failedService) === undefined)
-      throw new OperationError(
-        "service_not_found",
-        `No service ${failedService} in this window`,
-        "/api/v1/services lists what there is; names are case-sensitive.",
-      );
     await nextTurn();
     return studyWindow(window, baseline, { window: wholeMinutes(minutesOf(times.window)), ...options });
+  }
+
+  /**
+   * Compares a window with what was before it; where nothing was, as in files, a calm part of the window with the rest, if that
+   * finds who is to blame.
+   */
+  async #againstItsPast(window: TimeWindow, options: StudyOptions): Promise<WindowStudy> {
+    const before = this.#timeBefore(minutesOf(window));
+    if (before !== null)
+      return this.study({ window, baseline: before.time }, { ...options, chosenBaseline: before.chosen });
+    const minutes = wholeMinutes(minutesOf(window));
+    const change = await inTurns(findChangePoint(this.#folded, minutes));
+    if (change !== null) {
+      const { calmUntil, anomaly } = change;
+      const { kind: sign, ...where } = anomaly;
+      const study = await this.study(
+        {
+          window: { from: (calmUntil + 1n) as UnixNanos, to: minutes.to },
+          baseline: { from: minutes.from, to: calmUntil },
+        },
+        {
+          ...options,
+          chosenBaseline: { bounds: asFound, choice: { ...where, kind: "before_change", sign } },
+        },
+      );
+      if (study.evidence.candidates.length > 0) return study;
+    }
+    return this.study({ window, baseline: null }, options);
+  }
+
+  /**
+   * The hour before a window, without its end where that leaves more than it takes; null = there is no trace of that time.
+   */
+  #timeBefore({ from }: MinuteRange): { readonly time: TimeWindow; readonly chosen: ChosenBaseline } | null {
+    for (const guard of [guardMinutes, 0]) {
+      const last = from - guard - 1;
+      if (last < 0) continue;
+      const minutes = { from: Math.max(0, last - usualMinutesMax + 1), to: last };
+      const first = this.#scopeOf(minutes).totals.from;
+      if (first === null || last - minuteOf(first) < guard) continue;
+      const choice = { kind: "hour_before", guardMinutes: guard } as const;
+      return { time: wholeMinutes(minutes), chosen: { bounds: asFound, choice } };
+    }
+    return null;
+  }
+
+  #checkService(name: string, minutes: MinuteRange): void {
+    if (this.#scopeOf(minutes).red.service(name) !== undefined) return;
+    throw new OperationError(
+      "service_not_found",
+      `No service ${name} in this window`,
+      "/api/v1/services lists what there is; names are case-sensitive.",
+    );
   }
 
   /** Both at once: names must not change between them. */
@@ -87,12 +136,10 @@ export class Windows {
     const minutes = minutesOf(window);
     const usual = baseline === null ? null : usualMinutes(baseline, minutes);
     const scope = this.#scopeOf(minutes);
-    const usualScope = usual === null ? null : this.#scopeOf(usual);
-    const isCompared = usual !== null && usualScope !== null && usualScope.totals.traces > 0;
-    const courses = compared.courses(metricTimes(minutes, isCompared ? usual : null), scope);
+    const courses = compared.courses(metricTimes(minutes, usual), scope);
     return {
       window: compared.window({ ...minutes, scope }, courses),
-      baseline: isCompared ? compared.window({ ...usual, scope: usualScope }, courses) : null,
+      baseline: usual === null ? null : compared.window({ ...usual, scope: this.#scopeOf(usual) }, courses),
     };
   }
 
@@ -112,8 +159,10 @@ function metricTimes(window: MinuteRange, usual: MinuteRange | null): readonly T
   return [during, wholeMinutes({ ...usual, from: Math.max(usual.from, usual.to - metricUsualMinutes) })];
 }
 
+/** Minutes count whole, but of one that only begins where the time ends nothing was meant. */
 function minutesOf({ from, to }: TimeWindow): MinuteRange {
-  return { from: minuteOf(from), to: minuteOf(to) };
+  const first = minuteOf(from);
+  return { from: first, to: to > from ? minuteOf((to - 1n) as UnixNanos) : first };
 }
 
 function wholeMinutes({ from, to }: MinuteRange): TimeWindow {

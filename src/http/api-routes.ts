@@ -1,9 +1,16 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { GraphJson, Language } from "../analysis/report.ts";
+import type {
+  GraphJson,
+  IncidentJson,
+  IncidentReport,
+  Language,
+  StructuralReport,
+  TraceReport,
+  WindowReport,
+} from "../analysis/report.ts";
 import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
 import type { Clock, EngineStats, Incident, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
-import { usualTimeBefore } from "../engine/windows.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { resolveTime, type TimePoint } from "../model/time-point.ts";
@@ -39,7 +46,33 @@ export interface ApiSources {
   readonly tls?: TlsIdentity | null;
   /** where we listen, for the page at `/` */
   readonly addresses: () => ListenAddresses;
+  /** writes a report for people */
+  readonly renderReport: (
+    shown: ShownReport,
+    form: { readonly format: Exclude<ReportFormat, "json">; readonly language: Language },
+  ) => string;
 }
+
+/** A report, by what it is about. */
+type ShownReport =
+  | { readonly kind: "trace"; readonly report: TraceReport }
+  | { readonly kind: "structural"; readonly report: StructuralReport }
+  | { readonly kind: "window"; readonly report: WindowReport }
+  | { readonly kind: "incident"; readonly report: IncidentReport };
+
+type ReportFormat = (typeof reportFormats)[number];
+
+/** The forms of reports, as commands call them. */
+const reportFormats = ["json", "human", "markdown", "html", "mermaid", "dot"] as const;
+
+const mediaTypes: Readonly<Record<ReportFormat, string>> = {
+  json: "application/json",
+  human: "text/plain",
+  markdown: "text/markdown",
+  html: "text/html",
+  mermaid: "text/plain",
+  dot: "text/vnd.graphviz",
+};
 
 /** `host:port` of each listener. */
 export interface ListenAddresses {
@@ -71,6 +104,8 @@ export interface Route {
     readonly description: string;
     readonly mediaType: string;
     readonly schema: JsonSchema;
+    /** what it may be instead, as text, where that is asked for */
+    readonly otherMediaTypes?: readonly string[];
     /** when the same answer comes with status 503 */
     readonly unavailable?: string;
   };
@@ -93,8 +128,19 @@ const eventStream = "text/event-stream";
 const traceId = inPath({ kind: "trace_id" }, "16 or 32 hex digits, any case");
 const from = optional({ kind: "time" }, "only traces that start at or after this time");
 const to = optional({ kind: "time" }, "only traces that start at or before this time");
+const fromMinute = optional(
+  { kind: "time" },
+  "only what happened in the minute of this time or later: minutes count whole",
+);
+const toMinute = optional({ kind: "time" }, "only what happened in the minute of this time or earlier");
 
 const language = withDefault({ kind: "choice", values: ["en", "ko"] }, "en", "language of the sentences");
+
+const formatType = { kind: "choice", values: reportFormats } as const;
+const formatSays = "form of the report, as the commands of that name print it; html is a page of its own";
+const format = withDefault(formatType, "json", formatSays);
+
+const otherMediaTypes = [...new Set(Object.values(mediaTypes))].filter((type) => type !== json);
 
 /** Spans that are written as one piece, in some milliseconds. */
 const rowsOfPart = 5_000;
@@ -139,17 +185,20 @@ const analysisRoute = route({
     ),
     baseline_from: optional(
       { kind: "time" },
-      "start of a healthy time to compare with; without both, the minutes around the trace",
+      "start of a healthy time to compare with, in whole minutes; without both, the minutes around the trace",
     ),
     baseline_to: optional({ kind: "time" }, "its end; without it, now"),
+    format,
   },
   answer: {
     description: "the report; version and completeness also as Trace-Version and Trace-Complete headers",
     mediaType: json,
+    otherMediaTypes,
     schema: { anyOf: [schemaReference("TraceReport"), schemaReference("StructuralReport")] },
   },
   errors: ["bad_trace_id", "bad_request", "trace_not_found", "service_not_found"],
-  handle: async (values, { query, clock }) => {
+  handle: async (values, sources) => {
+    const { query, clock } = sources;
     const { trace_id: id, failed_service: failedService, episode, lang, scoring } = values;
     const range = { from: values.baseline_from, to: values.baseline_to };
     const baseline = windowOf(range, clock, "baseline_");
@@ -163,11 +212,12 @@ const analysisRoute = route({
     const analysis = await query.analyzeTrace(id, options);
     if (analysis === null) throw unknownTrace(id);
     const { version, complete, report } = analysis;
-    return {
-      mediaType: json,
-      body: writeJson(scoring === "structural" ? report : { version, complete, ...report }),
-      headers: { "Trace-Version": String(version), "Trace-Complete": String(complete) },
-    };
+    const shown: ShownReport =
+      "verdict" in report
+        ? { kind: "trace", report: { version, complete, ...report } as TraceReport }
+        : { kind: "structural", report };
+    const headers = { "Trace-Version": String(version), "Trace-Complete": String(complete) };
+    return { ...(await reportAnswer(shown, values, sources)), headers };
   },
 });
 
@@ -214,8 +264,8 @@ const servicesRoute = route({
   operationId: "listServices",
   summary: "Requests, errors, latencies and health of every service",
   parameters: {
-    from,
-    to,
+    from: fromMinute,
+    to: toMinute,
     lang: language,
     limit: withDefault(
       { kind: "integer", min: 1, max: 10_000 },
@@ -238,8 +288,8 @@ const serviceRoute = route({
   summary: "One service",
   parameters: {
     name: inPath({ kind: "text" }, "as the graph names it, URL-encoded"),
-    from,
-    to,
+    from: fromMinute,
+    to: toMinute,
     lang: language,
   },
   answer: { description: "the service", mediaType: json, schema: schemaReference("Service") },
@@ -256,8 +306,8 @@ const graphRoute = route({
   operationId: "getGraph",
   summary: "The service graph; an edge points from caller to callee",
   parameters: {
-    from,
-    to,
+    from: fromMinute,
+    to: toMinute,
     focus: optional({ kind: "text" }, "only this service and what is near it, up and down the calls"),
     depth: withDefault(
       { kind: "integer", min: 0, max: 100 },
@@ -312,13 +362,21 @@ const analyzeRoute = route({
   path: "/api/v1/analyze",
   operationId: "analyzeWindow",
   summary:
-    "What went wrong in a window of time: causes in order, who is hit, since when; against a healthy time where one is named",
+    "What went wrong in a window of time: causes in order, who is hit, since when; against a healthy time, named or found",
   parameters: {
-    from: inBodyWithDefault({ kind: "time" }, "now-10m", "only traces that start at or after this time"),
-    to: inBodyWithDefault({ kind: "time" }, "now", "only traces that start at or before this time"),
+    from: inBodyWithDefault(
+      { kind: "time" },
+      "now-10m",
+      "only traces that start in the minute of this time or later; minutes count whole, and window in the answer says which were looked at",
+    ),
+    to: inBodyWithDefault(
+      { kind: "time" },
+      "now",
+      "only traces that start in the minute of this time or earlier; a time at which a minute begins leaves that minute out",
+    ),
     baseline_from: inBody(
       { kind: "time" },
-      "start of a healthy time to compare with; without both, the hour before the window, its last five minutes left out",
+      "start of a healthy time to compare with, in whole minutes too; without both, up to an hour before the window (its last five minutes left out where more than that remains), or where nothing is kept of it, a calm part of the window; baseline in the answer says which time that was, and reason why",
     ),
     baseline_to: inBody({ kind: "time" }, "its end; without it, the start of the window"),
     failed_service: inBody(
@@ -326,19 +384,34 @@ const analyzeRoute = route({
       "the service to start at; without it, the entry that suffers most",
     ),
     lang: inBodyWithDefault({ kind: "choice", values: ["en", "ko"] }, "en", "language of the sentences"),
+    format: inBodyWithDefault(formatType, "json", formatSays),
   },
-  answer: { description: "the report", mediaType: json, schema: schemaReference("WindowReport") },
+  answer: {
+    description: "the report",
+    mediaType: json,
+    otherMediaTypes,
+    schema: schemaReference("WindowReport"),
+  },
   errors: ["bad_request", "service_not_found", "unsupported_media_type", "body_too_large"],
-  handle: async (values, { query, clock }) => {
+  handle: async (values, sources) => {
+    const { query, clock } = sources;
     const { lang, failed_service: failedService } = values;
     const window = timesOf(values.from, values.to, clock);
     const { baseline_from: start, baseline_to: end } = values;
-    const baseline =
+    const named =
       start === null && end === null
-        ? usualTimeBefore(window)
-        : timesOf(start ?? epoch, end ?? { kind: "absolute", time: window.from }, clock, "baseline_");
+        ? {}
+        : {
+            baseline: timesOf(
+              start ?? epoch,
+              end ?? { kind: "absolute", time: window.from },
+              clock,
+              "baseline_",
+            ),
+          };
     const failed = failedService === null ? {} : { failedService };
-    return await longAnswer(await query.analyzeWindow({ window, baseline, language: lang, ...failed }));
+    const report = await query.analyzeWindow({ window, language: lang, ...named, ...failed });
+    return await reportAnswer({ kind: "window", report }, values, sources);
   },
 });
 
@@ -366,18 +439,31 @@ const incidentRoute = route({
   path: "/api/v1/incidents/{id}",
   operationId: "getIncident",
   summary: "One incident with the last report of it: causes in order, who is hit, since when",
-  parameters: { id: inPath({ kind: "text" }, "as the list names it"), lang: language },
-  answer: { description: "the incident", mediaType: json, schema: schemaReference("IncidentReport") },
+  parameters: {
+    id: inPath({ kind: "text" }, "as the list names it; latest is the newest one"),
+    lang: language,
+    format,
+  },
+  answer: {
+    description: "the incident",
+    mediaType: json,
+    otherMediaTypes,
+    schema: schemaReference("IncidentReport"),
+  },
   errors: ["bad_request", "incident_not_found"],
-  handle: async ({ id, lang }, { query }) => {
-    const incident = query.incident(id);
-    if (incident === null)
+  handle: async (values, sources) => {
+    const { id, lang } = values;
+    const { query } = sources;
+    const incident = id === "latest" ? query.incidents()[0] : query.incident(id);
+    const report = incident?.reports.get(lang);
+    if (incident === null || incident === undefined || report === undefined)
       throw new OperationError(
         "incident_not_found",
-        `There is no incident ${id}`,
+        id === "latest" ? "There is no incident" : `There is no incident ${id}`,
         "/api/v1/incidents lists those that are kept.",
       );
-    return await longAnswer({ ...incidentJson(incident, lang), ...incident.reports.get(lang) });
+    const shown = { ...incidentJson(incident, lang), ...report };
+    return await reportAnswer({ kind: "incident", report: shown }, values, sources);
   },
 });
 
@@ -432,11 +518,12 @@ const homeRoute = route({
     schema: { type: "string" },
   },
   errors: ["bad_request"],
-  handle: async (_, { addresses, version }, accept) => {
+  handle: async (_, { addresses, version, tls = null }, accept) => {
     const isHtml = accept.includes("text/html");
     const body = homePage({
       addresses: addresses(),
       version,
+      isTls: tls !== null,
       isHtml,
       paths: routes.map(({ path, summary }) => ({ path, summary })),
     });
@@ -525,6 +612,20 @@ async function longAnswer(value: unknown): Promise<ApiAnswer> {
   return jsonAnswer(value);
 }
 
+/** A report in the form that was asked for. */
+async function reportAnswer(
+  shown: ShownReport,
+  { format: asked, lang }: { readonly format: ReportFormat; readonly lang: Language },
+  { renderReport }: Pick<ApiSources, "renderReport">,
+): Promise<ApiAnswer> {
+  if (asked === "json") return await longAnswer(shown.report);
+  await nextTurn();
+  return {
+    mediaType: mediaTypes[asked],
+    body: renderReport(shown, { format: asked, language: lang }),
+  };
+}
+
 function jsonAnswer(value: unknown): ApiAnswer {
   return { mediaType: json, body: writeJson(value) };
 }
@@ -553,7 +654,7 @@ function timesOf(start: TimePoint, end: TimePoint, clock: Clock, prefix = ""): T
   return window;
 }
 
-function incidentJson(incident: Incident, lang: Language): Readonly<Record<string, unknown>> {
+function incidentJson(incident: Incident, lang: Language): IncidentJson {
   const { id, status, start, end, detected, delayMs, updated, version, mergedInto, services, reports } =
     incident;
   const report = reports.get(lang);

@@ -104,7 +104,7 @@ const graphParts = {
 const incidentFacts = {
   id: text,
   status: { ...oneOf("open", "closed", "merged"), description: "merged = part of another, see merged_into" },
-  start: { ...time, description: "the first minute that was worse than usual" },
+  start: { ...time, description: "the first minute of which the report shows that it was worse than usual" },
   end: orNull(time),
   detected: time,
   delay_seconds: {
@@ -141,7 +141,7 @@ const structuralFields = {
 
 const windowFacts = {
   window: reference("Window"),
-  baseline: orNull(reference("Window")),
+  baseline: orNull(reference("Baseline")),
   verdict: text,
   confidence: orNull(ratio),
   healthy: { ...flag, description: "nothing significant: there are no candidates" },
@@ -345,6 +345,10 @@ export const schemas = {
   }),
   IncidentReport: object({ ...incidentFacts, ...windowFacts }),
   Window: object({ from: time, to: time }),
+  Baseline: object(
+    { from: time, to: time },
+    { reason: { ...text, description: "how it was chosen, where nobody named it" } },
+  ),
   Advice: object({ sentence: text, kind: text, service: text, spans: spanIds }, { traces: listOf(traceId) }),
   Problem: object({ kind: text, message: text, count, spans: spanIds }, { source: text }),
   TraceSummary: object({

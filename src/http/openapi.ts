@@ -61,7 +61,15 @@ function operationObject(route: Route, alternatives: readonly SecurityRequiremen
     "host_not_allowed",
   ];
   const responses: Record<string, unknown> = {
-    200: { description: answer.description, content: { [answer.mediaType]: { schema: answer.schema } } },
+    200: {
+      description: answer.description,
+      content: {
+        [answer.mediaType]: { schema: answer.schema },
+        ...Object.fromEntries(
+          (answer.otherMediaTypes ?? []).map((type) => [type, { schema: { type: "string" } }]),
+        ),
+      },
+    },
   };
   for (const [status, codes] of byStatus(errors))
     responses[status] = {

@@ -25,6 +25,7 @@ export type ProblemKind =
   | "sampled"
   | "summary_span"
   | "biased_sampling"
+  | "unlike_baseline"
   | "unresolved_link"
   | "overflow";
 

@@ -62,6 +62,12 @@ export const usualRequestsMin = 20;
 export const baselineRequestsMin = 8;
 
 /**
+ * Where the healthy time knows the entry operations of less than this part of a window's requests, most of what happened has
+ * nothing to be compared with, and the report says so.
+ */
+export const knownRequestsShareMin = 0.5;
+
+/**
  * Where half of a population takes more than this multiple of what its fastest quarter takes, it is no single regime and its
  * median not usual: half of it may be slow. (With a log-normal spread the factor is reached at a sigma of 1, wider than
  * most operations.)
@@ -183,6 +189,12 @@ export const mixShift = { shareMin: 0.2, testMin: 12 } as const;
 export const slowTail = { quantile: 0.95, factor: 2, chanceMax: 0.0005 } as const;
 /** A change counts if it is more than twice what the time before changed by itself. */
 export const driftFactor = 2;
+/**
+ * What changes among so many pieces of a healthy time by more than chance (p 0.01 by ranks or counts, asked of the second-lowest
+ * and the second-highest piece, which in a steady time are hardly ever so far apart) changes by itself. Of fewer pieces one cannot
+ * leave out the lowest and the highest, each of which may be an incident.
+ */
+export const pieceRule = { count: 6, countMin: 4, zMin: 2.5 } as const;
 /** Where at least this share of what a call lost came after its callee was done, the callee answers late. */
 export const legShareMin = 0.25;
 /** By this part less time counts for the other end of a call. Little, because a starved receiver looks like a late sender. */
@@ -390,6 +402,11 @@ export const amountStrength = { doublingsForFull: 4, pressure: 0.15, other: 0.02
 export const slowedUnit = { apartMin: 1.36, outlierFactor: 1.5 } as const;
 /** What waits less than this for a cause, and less than this share of what it took without, is not said to be slower. */
 export const slowedMin = { share: 0.15, nanos: 1e6 } as const;
+/**
+ * Trouble began in the first minute with so much more of it than usual that chance would show it in one of twenty minutes
+ * (likelihood ratio of p 0.05). Where there never was any, with the first of it.
+ */
+export const onsetTestMin = 4;
 /**
  * Who is hit by a cause, and on which ways: at least so many requests, and so large a share of all that it hit, beyond what is
  * usual. Who caused it is known, and failures are followed one by one: a likelihood ratio of p 0.05 is enough. Times vary by chance.

@@ -335,3 +335,47 @@ test("a call that is left out is told, though nothing failed or took longer", ()
     ).verdict,
   ).toContain("60/60 → 4/40");
 });
+
+describe("a healthy time that has little to do with the window", () => {
+  const other = windowOf(200, (i) => `\nmail POST /send ${i * 1000}..${i * 1000 + 20}ms server TRACE`);
+  const failing = windowOf(150, (i) => request(i, { failed: i % 3 === 0 }));
+
+  test("with no service in common it is not compared with, and the report names both sides", () => {
+    const report = reportOf(failing, other);
+    expect(report.baseline).toBeNull();
+    expect(report.problems).toEqual([
+      {
+        kind: "unlike_baseline",
+        message:
+          "The baseline has no service in common with what is analysed, so nothing is compared with it. Analysed: cart, web. Baseline: mail",
+        count: 2,
+        spans: [],
+      },
+    ]);
+    expect({ ...report, problems: [] }).toEqual({ ...reportOf(failing), problems: [] });
+  });
+
+  test("with none of the entry operations of most requests it is compared as far as it goes, and the report says so", () => {
+    const renamed = windowOf(150, (i) => request(i).replace("/cart", i % 3 === 0 ? "/cart" : "/basket"));
+    const report = reportOf(renamed, healthy);
+    expect(report.baseline).not.toBeNull();
+    expect(report.problems).toMatchObject([
+      {
+        kind: "unlike_baseline",
+        message: expect.stringMatching(/Not in the baseline: web GET \/basket$/),
+        count: 100,
+      },
+    ]);
+    const mostlyKnown = windowOf(150, (i) => request(i).replace("/cart", i % 3 > 0 ? "/cart" : "/basket"));
+    expect(reportOf(mostlyKnown, healthy).problems).toEqual([]);
+  });
+
+  test("without spans it is none; a window without spans lacks nothing", () => {
+    const empty = windowOf(0, () => "");
+    expect(reportOf(failing, empty)).toMatchObject({
+      baseline: null,
+      problems: [{ kind: "unlike_baseline", message: expect.stringContaining("no spans") }],
+    });
+    expect(reportOf(empty, healthy).problems).toEqual([]);
+  });
+});

@@ -159,6 +159,13 @@ test("a calm part and one in which something is worse are compared without being
     },
     root_cause_candidates: [{ service: "items" }],
   });
+  // a service that only the calm part has is not unknown
+  const gone = `mail POST /send 0..20ms server trace=7777`;
+  const withGone = file("gone.jsonl", `${tracesToJson(rowsOf(`${text}\n${gone}`))}\n`);
+  expect(await reportOf(`analyze ${withGone} --failed-service mail`)).toMatchObject({
+    window: report.window,
+    root_cause_candidates: [{ service: "items" }],
+  });
   const calm = file("calm.jsonl", `${tracesToJson(rowsOf(capture.slice(0, calmMinutes * 10).join("\n")))}\n`);
   expect((await reportOf(`analyze ${calm}`)).baseline).toBeNull();
 });
@@ -214,6 +221,41 @@ test("one trace is compared with the baseline, too", async () => {
   expect(alone.verdict).toContain("too few requests to compare with");
   const compared = await reportOf(`analyze ${slow} --trace ${idOf(1)} --baseline ${baseline}`);
   expect(compared.verdict).toContain("it took 900 ms, usually 90 ms");
+});
+
+test("several baselines of which some are as slow as the window make its slowness usual, one that is not does not", async () => {
+  const day = (number: number, ms: number): string => {
+    const lines = Array.from({ length: 60 }, (_, i) => {
+      const at = number * 86_400_000 + i * 2000;
+      const db = ms + (i % 7) / 2;
+      return `
+        web GET /cart ${at}..${at + db + 20}ms server trace=${number * 1000 + i + 1}
+          web SELECT ${at + 5}..${at + 5 + db}ms client db.system.name=postgresql db.namespace=items`;
+    });
+    return file(`day-${number}-${ms}.jsonl`, `${tracesToJson(rowsOf(lines.join("")))}\n`);
+  };
+  const window = day(9, 30);
+  const days = (...times: readonly number[]): string =>
+    times.map((ms, number) => `--baseline ${day(number, ms)}`).join(" ");
+  expect(await reportOf(`analyze ${window} ${days(20, 20, 20, 20)}`)).toMatchObject({ healthy: false });
+  expect(await reportOf(`analyze ${window} ${days(20, 30, 20, 30)}`)).toMatchObject({ healthy: true });
+});
+
+test("a baseline of other services is said to be one, and nothing is compared with it", async () => {
+  const mails = file(
+    "mails.jsonl",
+    `${tracesToJson(rowsOf("mail POST /send 0..20ms server trace=7\n  smtp SEND 5..10ms server"))}\n`,
+  );
+  const others = {
+    kind: "unlike_baseline",
+    message: expect.stringMatching(/: cart, web\. Baseline: mail, smtp$/),
+  };
+  const report = await reportOf(`analyze ${traces} --baseline ${mails}`);
+  expect(report).toMatchObject({ baseline: null, problems: [others] });
+  expect({ ...report, problems: [] }).toEqual(await reportOf(`analyze ${traces}`));
+  const trace = await reportOf(`analyze ${traces} --trace ${idOf(1)} --baseline ${mails}`);
+  expect(trace.problems).toMatchObject([others]);
+  expect(trace.verdict).toBe((await reportOf(`analyze ${traces} --trace ${idOf(1)}`)).verdict);
 });
 
 test("what cannot be read is exit code 3, and what makes no sense together exit code 2", async () => {

@@ -19,10 +19,10 @@ const incident: Incident = {
 };
 
 test.each<readonly [IncidentEvent["kind"], string | null]>([
-  ["opened", "incident 17: 장바구니 실패. http://127.0.0.1:4320/api/v1/incidents/17"],
+  ["opened", "incident 17: 장바구니 실패. http://127.0.0.1:4320/api/v1/incidents/17?format=html&lang=ko"],
   ["updated", null],
   ["merged", "incident 17 is part of incident 4"],
   ["closed", "incident 17 is over"],
 ])("what is said of an incident that is %s", (kind, line) => {
-  expect(incidentLine({ kind, incident }, { address: "http://127.0.0.1:4320", language: "ko" })).toBe(line);
+  expect(incidentLine({ kind, incident }, { server: "http://127.0.0.1:4320", language: "ko" })).toBe(line);
 });

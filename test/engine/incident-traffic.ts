@@ -6,6 +6,8 @@ const requestsPerMinute = 30;
 /** One minute of traffic: web calls cart, which asks its database. */
 export interface Traffic {
   readonly cartFails?: boolean;
+  /** a few requests of the cart fail, more in every other minute, as they always did */
+  readonly cartStumbles?: boolean;
   readonly dbMs?: number;
   /** nearly a quarter of the requests wait so much longer: too few for the medians to show it */
   readonly tailMs?: number;
@@ -23,7 +25,7 @@ function nextNumber(): number {
 
 function minuteOf(
   live: Live,
-  { cartFails = false, dbMs = 10, tailMs = 0, mailFails = false }: Traffic,
+  { cartFails = false, cartStumbles = false, dbMs = 10, tailMs = 0, mailFails = false }: Traffic,
 ): string {
   const lines: string[] = [];
   for (let i = 0; i < requestsPerMinute; i += 1) {
@@ -32,7 +34,8 @@ function minuteOf(
     const jitter = i % 4;
     const db = dbMs + jitter + (i % 13 < 3 ? tailMs : 0);
     const times = (start: number, length: number): string => `${at + start}..${at + start + length}ms`;
-    const failed = cartFails && i % 3 !== 0 ? "error" : "";
+    const stumbles = cartStumbles && i % (Math.floor(at / minuteMs) % 2 === 0 ? 6 : 15) === 5;
+    const failed = stumbles || (cartFails && i % 3 !== 0) ? "error" : "";
     lines.push(
       `web GET /cart ${times(0, db + 30)} server ${failed} trace=${trace}`,
       `  web GET ${times(5, db + 20)} client ${failed} trace=${trace}`,

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Incident, IncidentEvent } from "../../src/engine/ports.ts";
 import type { TraceId } from "../../src/model/ids.ts";
 import { rawNaming } from "../../src/model/service-directory.ts";
+import { formatTime, minuteOf, startOfMinute } from "../../src/model/time.ts";
 import { assembleEpisodes } from "../../src/trace/episodes.ts";
 import { durationOf } from "../../src/trace/trace.ts";
 import { goOn } from "./incident-traffic.ts";
@@ -61,6 +62,46 @@ test("a database that becomes slow is noticed though nothing fails, with traces 
   }
 });
 
+/** What a report says of when something was worse, the earliest first. */
+function timesShown(incident: Incident | undefined): readonly string[] {
+  const report = incident?.reports.get("en");
+  const told = [...(report?.onset_order ?? []), ...(report?.propagation ?? [])];
+  return told.flatMap(({ onset }) => onset ?? []).sort();
+}
+
+test.each([0, 20, 35, 50, 58])(
+  "an incident starts no later than anything that its report shows, wherever in a minute it began (second %i)",
+  async (second) => {
+    for (const traffic of [{ cartFails: true }, { dbMs: 90 }, { tailMs: 90 }]) {
+      const server = live();
+      await server.wait(60_000 - (server.clock.nowMs % 60_000) + second * 1000);
+      await goOn(server, 20);
+      const fault = startOfMinute(minuteOf(server.clock.unixNanos()));
+      await goOn(server, 4, traffic);
+      const [incident] = server.engine.incidents();
+      const [first] = timesShown(incident);
+      expect(formatTime(incident?.start ?? fault) <= (first ?? "")).toBe(true);
+      expect(incident?.start).toBeGreaterThanOrEqual(fault);
+      expect(incident?.delayMs).toBe(Number((incident?.detected ?? 0n) - (incident?.start ?? 0n)) / 1e6);
+    }
+  },
+);
+
+test.each([20, 21])(
+  "failures that there always were do not make an incident begin earlier, however long it goes on (after %i minutes)",
+  async (minutes) => {
+    const server = live();
+    await server.wait(60_000 - (server.clock.nowMs % 60_000));
+    await goOn(server, minutes, { cartStumbles: true });
+    const fault = startOfMinute(minuteOf(server.clock.unixNanos()));
+    await goOn(server, 8, { cartStumbles: true, cartFails: true });
+    const [incident] = server.engine.incidents();
+    expect(incident?.version).toBeGreaterThan(4);
+    expect(incident?.start).toBe(fault);
+    expect(timesShown(incident)[0]).toBe(formatTime(fault));
+  },
+);
+
 test("how far the analysis is behind what has arrived is told", async () => {
   const server = live();
   await server.send("web GET /cart 0..9ms server trace=1\n  web read 1..2ms trace=1");
@@ -98,6 +139,19 @@ test("a server that has seen little says nothing", async () => {
   await goOn(server, 2);
   await goOn(server, 3, { cartFails: true });
   expect(server.engine.incidents()).toEqual([]);
+});
+
+test("what comes again is compared with the time before it came first", async () => {
+  const server = live();
+  await goOn(server, 20);
+  await goOn(server, 4, { cartFails: true });
+  await goOn(server, 8);
+  await goOn(server, 2, { cartFails: true });
+  const [second, first] = server.engine.incidents();
+  expect([second?.status, first?.status]).toEqual(["open", "closed"]);
+  expect(causeOf(second)).toBe("cart");
+  const { to = "" } = second?.reports.get("en")?.baseline ?? {};
+  expect(to !== "" && to < formatTime(first?.start ?? second!.start)).toBe(true);
 });
 
 test("what is over longest is forgotten first", async () => {

@@ -1,5 +1,6 @@
 import { type RequestOptions, request } from "node:http";
 import { onTestFinished } from "vitest";
+import { plainStyle, renderPrintable } from "../../src/cli/render-report.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import type { Clock } from "../../src/engine/ports.ts";
 import { type ApiOptions, createApiHandler } from "../../src/http/api.ts";
@@ -65,6 +66,7 @@ export async function serveApi(
     version: "1.2.3",
     isReady: () => true,
     addresses: () => ({ grpc: "127.0.0.1:4317", http: "127.0.0.1:4318", api: "127.0.0.1:4320" }),
+    renderReport: (shown, form) => renderPrintable(shown, { ...form, style: plainStyle }),
     allowedHosts: null,
     onFault,
     ...options,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { createCredentialCheck } from "../../src/http/access-credentials.ts";
 import { type ApiOptions, loopbackHosts } from "../../src/http/api.ts";
 import { routes } from "../../src/http/api-routes.ts";
@@ -211,6 +212,35 @@ test("the page at / says where to send telemetry, as text or HTML", async () => 
   const page = await api.get("/", { headers: { accept: "text/html,*/*" } });
   expect(page.headers["content-type"]).toMatch(/^text\/html/);
   expect(page.body).toMatch(/^<!doctype html>/);
+});
+
+test("the collector configuration at / is whole: every signal, and everything that a pipeline names", async () => {
+  interface Collector {
+    readonly receivers: Readonly<Record<string, unknown>>;
+    readonly exporters: Readonly<Record<string, { readonly endpoint: string; readonly tls: object }>>;
+    readonly service: {
+      readonly pipelines: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+    };
+  }
+  const identity = { current: () => ({}), asksClients: false, onChange: () => undefined };
+  const options = [
+    { tls: null, expected: { insecure: true } },
+    { tls: identity, expected: { ca_file: "/path/to/authority.pem" } },
+  ];
+  for (const { tls, expected } of options) {
+    const { body } = await (await startApi(shop, { tls })).get("/");
+    const indented = /(?:^ {2}.*\n)*^ {2}receivers:\n(?:^ {2}.*\n)*/m.exec(body)?.[0] ?? "";
+    const { receivers, exporters, service } = parse(indented.replaceAll(/^ {2}/gm, "")) as Collector;
+    expect(Object.keys(service.pipelines)).toEqual(["traces", "metrics", "logs"]);
+    for (const pipeline of Object.values(service.pipelines)) {
+      for (const name of pipeline["receivers"] ?? []) expect(receivers).toHaveProperty([name]);
+      for (const name of pipeline["exporters"] ?? [])
+        expect(exporters[name]).toEqual({ endpoint: "127.0.0.1:4317", tls: expected });
+    }
+    expect(body).toContain(
+      tls === null ? "ENDPOINT=http://127.0.0.1:4318" : "ENDPOINT=https://127.0.0.1:4318",
+    );
+  }
 });
 
 test("no other site may read, embed or guess at answers", async () => {

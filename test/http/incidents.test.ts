@@ -1,8 +1,11 @@
 import { request } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
+import type { IncidentReport } from "../../src/analysis/report.ts";
+import { formatTime, type UnixNanos } from "../../src/model/time.ts";
 import { goOn } from "../engine/incident-traffic.ts";
-import { live } from "../engine/live.ts";
-import { type ApiClient, serveApi } from "./api-server.ts";
+import { type Live, live } from "../engine/live.ts";
+import { notationStart } from "../notation.ts";
+import { type Answer, type ApiClient, serveApi } from "./api-server.ts";
 import { schemaErrors } from "./json-schema.ts";
 
 interface OpenApi {
@@ -72,18 +75,167 @@ test("an incident is listed, told to those who listen, and answered with its rep
   expect(await api.get("/api/v1/incidents/nope")).toMatchObject({ status: 404 });
 });
 
+test("reports of traces, windows and incidents come in every form that commands print", async () => {
+  const { server, api } = await startServer();
+  const firstMs = await atFullMinute(server);
+  await goOn(server, 20);
+  await goOn(server, 2, { cartFails: true });
+  const incident = (await api.get("/api/v1/incidents/latest")).json() as IncidentReport;
+  expect(incident.id).toBe(server.engine.incidents()[0]?.id);
+  const window = { from: minuteText(firstMs, 20), to: minuteText(firstMs, 22) };
+  const [traceId = ""] = incident.exemplar_trace_ids;
+  const trace = `/api/v1/traces/${traceId}/analysis`;
+  const asked: readonly (readonly [string, (format: string) => Promise<Answer>])[] = [
+    ["incident", (format) => api.get(`/api/v1/incidents/${incident.id}?format=${format}`)],
+    ["window", (format) => api.post("/api/v1/analyze", { ...window, format })],
+    ["trace", (format) => api.get(`${trace}?format=${format}`)],
+    ["structural", (format) => api.get(`${trace}?scoring=structural&format=${format}`)],
+  ];
+  for (const [kind, ask] of asked) {
+    const typeOf = async (format: string, start: RegExp): Promise<unknown> => {
+      const { status, headers, body } = await ask(format);
+      expect([kind, format, status, body.slice(0, 500)]).toEqual([
+        kind,
+        format,
+        200,
+        expect.stringMatching(start),
+      ]);
+      return headers["content-type"];
+    };
+    expect(await typeOf("json", /^\{"/)).toBe("application/json; charset=utf-8");
+    expect(await typeOf("html", /^<!doctype html>/)).toBe("text/html; charset=utf-8");
+    expect(await typeOf("markdown", /^# /)).toBe("text/markdown; charset=utf-8");
+    expect(await typeOf("human", kind === "structural" ? /web/ : /Root cause: cart/)).toBe(
+      "text/plain; charset=utf-8",
+    );
+    expect(await typeOf("mermaid", /^(flowchart|graph) /)).toBe("text/plain; charset=utf-8");
+    expect(await typeOf("dot", /^digraph /)).toBe("text/vnd.graphviz; charset=utf-8");
+    expect((await ask("pdf")).status).toBe(400);
+  }
+  const page = await api.get(`/api/v1/incidents/latest?format=html&lang=ko`);
+  expect(page.body).toContain(`장애 ${incident.id}`);
+  const inside = /<script type="application\/json" id="report">(.*)<\/script>/.exec(page.body)?.[1] ?? "";
+  expect(JSON.parse(inside)).toMatchObject({ id: incident.id, root_cause_candidates: [{ service: "cart" }] });
+});
+
+interface WindowAnswer {
+  readonly window: { readonly from: string; readonly to: string };
+  readonly baseline: { readonly from: string; readonly to: string; readonly reason?: string } | null;
+  readonly root_cause_candidates: readonly { readonly service: string }[];
+  readonly problems: readonly { readonly kind: string; readonly message: string }[];
+}
+
+/** Asks for the window from `from` to `to` minutes after the start of the traffic. */
+async function analyze(
+  api: ApiClient,
+  { firstMs, from, to, ...more }: { firstMs: number; from: number; to: number; [field: string]: unknown },
+): Promise<WindowAnswer> {
+  const at = (minute: number): string => minuteText(firstMs, minute);
+  const answer = await api.post("/api/v1/analyze", { from: at(from), to: at(to), ...more });
+  expect(answer.status).toBe(200);
+  return answer.json() as WindowAnswer;
+}
+
+function minuteText(firstMs: number, minute: number): string {
+  return formatTime((notationStart + BigInt(firstMs + minute * 60_000) * 1_000_000n) as UnixNanos);
+}
+
+function lastOf(firstMs: number, minute: number): string {
+  return formatTime((notationStart + BigInt(firstMs + (minute + 1) * 60_000) * 1_000_000n - 1n) as UnixNanos);
+}
+
+/** The minute that begins next: what happens in it is counted in it alone. */
+async function atFullMinute(server: Live): Promise<number> {
+  await server.wait(60_000 - (server.clock.nowMs % 60_000));
+  return server.clock.nowMs;
+}
+
 test("a window that somebody names is analysed, against the hour before it or a time that is named", async () => {
   const { server, api } = await startServer();
+  const firstMs = await atFullMinute(server);
   await goOn(server, 20);
   await goOn(server, 2, { dbMs: 90 });
-  const answer = await api.post("/api/v1/analyze", { from: "now-2m" });
-  const report = answer.json() as { readonly root_cause_candidates: readonly object[] };
-  expect(report).toMatchObject({ healthy: false, totals: { services: 3 } });
+  const report = await analyze(api, { firstMs, from: 20, to: 22 });
+  expect(report).toMatchObject({ healthy: false, totals: { traces: 120, services: 3 } });
   expect(report.root_cause_candidates[0]).toMatchObject({ service: "items", kind: "latency" });
-  const same = { from: "now-2m", baseline_from: "now-2m", baseline_to: "now" };
-  expect((await api.post("/api/v1/analyze", same)).json()).toMatchObject({ healthy: true });
-  const early = await api.post("/api/v1/analyze", { from: "now-20m", to: "now-19m" });
-  expect(early.json()).toMatchObject({ baseline: null });
+  expect(report.window).toEqual({
+    from: minuteText(firstMs, 20),
+    to: lastOf(firstMs, 21),
+  });
+  expect(report.baseline).toEqual({
+    from: minuteText(firstMs, 0),
+    to: lastOf(firstMs, 14),
+    reason: "up to an hour before the window, its last 5 minutes left out",
+  });
+  const same = { baseline_from: minuteText(firstMs, 20), baseline_to: minuteText(firstMs, 22) };
+  expect(await analyze(api, { firstMs, from: 20, to: 22, ...same })).toMatchObject({ healthy: true });
+  const named = { baseline_from: minuteText(firstMs, 3) };
+  expect((await analyze(api, { firstMs, from: 20, to: 22, ...named })).baseline).toEqual({
+    from: minuteText(firstMs, 3),
+    to: lastOf(firstMs, 19),
+  });
+});
+test("where little or nothing is kept of the time before, the server says what it compared with instead", async () => {
+  const { server, api } = await startServer();
+  const firstMs = await atFullMinute(server);
+  await goOn(server, 6);
+  await goOn(server, 4, { dbMs: 90 });
+  const short = await analyze(api, { firstMs, from: 6, to: 10 });
+  expect(short.baseline).toEqual({
+    from: minuteText(firstMs, 0),
+    to: lastOf(firstMs, 5),
+    reason: "up to an hour before the window",
+  });
+  const whole = await analyze(api, { firstMs, from: 0, to: 10 });
+  expect(whole).toMatchObject({
+    window: { from: minuteText(firstMs, 5), to: lastOf(firstMs, 9) },
+    baseline: {
+      from: minuteText(firstMs, 0),
+      to: lastOf(firstMs, 4),
+      reason: expect.stringMatching(/^until something changed: \w+ .* was slow 0 % → 100 %$/),
+    },
+  });
+  for (const { root_cause_candidates: candidates } of [short, whole])
+    expect(candidates[0]).toMatchObject({ service: "items", kind: "latency" });
+  const calm = await analyze(api, { firstMs, from: 0, to: 6, lang: "ko" });
+  expect(calm).toMatchObject({ baseline: null, healthy: true, problems: [] });
+});
+
+test("the minutes of a window count whole, and the answer says which they are", async () => {
+  const { server, api } = await startServer();
+  const firstMs = await atFullMinute(server);
+  await goOn(server, 3);
+  const within = await analyze(api, { firstMs, from: 1.5, to: 1.75 });
+  expect(within).toMatchObject({
+    window: { from: minuteText(firstMs, 1), to: lastOf(firstMs, 1) },
+    totals: { traces: 60 },
+    baseline: { from: minuteText(firstMs, 0), to: lastOf(firstMs, 0) },
+  });
+  expect((await analyze(api, { firstMs, from: 1, to: 1 })).window).toEqual(within.window);
+});
+
+test("a named baseline without traces, or with other services alone, is said to be one", async () => {
+  const { server, api } = await startServer();
+  const firstMs = await atFullMinute(server);
+  await goOn(server, 1);
+  await server.send(`bank POST /pay ${server.clock.nowMs}..${server.clock.nowMs + 9}ms server trace=9999999`);
+  await server.wait(60_000);
+  const window = { firstMs, from: 0, to: 1 };
+  const times = { baseline_from: minuteText(firstMs, 1), baseline_to: minuteText(firstMs, 2) };
+  expect(await analyze(api, { ...window, ...times })).toMatchObject({
+    baseline: null,
+    problems: [
+      {
+        kind: "unlike_baseline",
+        message: expect.stringMatching(/Analysed: cart, mail, web\. Baseline: bank$/),
+      },
+    ],
+  });
+  const early = { baseline_from: minuteText(firstMs, -9), baseline_to: minuteText(firstMs, -8) };
+  expect(await analyze(api, { ...window, ...early })).toMatchObject({
+    baseline: null,
+    problems: [{ kind: "unlike_baseline", message: expect.stringContaining("no spans") }],
+  });
 });
 
 test.each([

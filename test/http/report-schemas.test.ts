@@ -83,7 +83,12 @@ test("reports of windows have the members that are declared, and no others", asy
   const { stdout } = await runInProcess("analyze samples/slow-rates --format json");
   checkReports(
     [
-      asSent(analyzeWindow(failing!, healthy!, { language: "en" })),
+      asSent(
+        analyzeWindow(failing!, healthy!, {
+          language: "en",
+          chosenBaseline: { bounds: { from: null, to: null }, choice: { kind: "before_window" } },
+        }),
+      ),
       asSent(analyzeWindow(windowOf(databaseDown), null, { language: "ko" })),
       JSON.parse(stdout),
     ],

@@ -1,6 +1,8 @@
 import type { DoctorReport } from "../../analysis/doctor.ts";
 import type {
   GraphJson,
+  IncidentJson,
+  IncidentReport,
   Language,
   ServiceJson,
   StructuralReport,
@@ -14,6 +16,8 @@ import { evaluationDocument } from "./evaluation-document.ts";
 import type { GraphPicture } from "./graph-picture.ts";
 import {
   graphDocument,
+  incidentDocument,
+  incidentsDocument,
   servicesDocument,
   structuralDocument,
   traceDocument,
@@ -25,10 +29,17 @@ export type Printable =
   | { readonly kind: "trace"; readonly report: TraceReport }
   | { readonly kind: "window"; readonly report: WindowReport }
   | { readonly kind: "structural"; readonly report: StructuralReport }
+  | { readonly kind: "incident"; readonly report: IncidentReport }
+  | { readonly kind: "incidents"; readonly list: IncidentList }
   | { readonly kind: "graph"; readonly graph: GraphJson }
   | { readonly kind: "services"; readonly services: readonly ServiceJson[] }
   | { readonly kind: "doctor"; readonly doctor: DoctorReport }
   | { readonly kind: "evaluation"; readonly evaluation: EvaluationJson };
+
+/** What a server noticed by itself, the newest first. */
+export interface IncidentList {
+  readonly incidents: readonly IncidentJson[];
+}
 
 /** A report of a trace, by what it holds: the structural one leaves the evidence out. */
 export function printableOf(
@@ -44,6 +55,10 @@ export function documentOf(printable: Printable, language: Language): ReportDocu
       return traceDocument(printable.report, language);
     case "window":
       return windowDocument(printable.report, language);
+    case "incident":
+      return incidentDocument(printable.report, language);
+    case "incidents":
+      return incidentsDocument(printable.list.incidents, language);
     case "structural":
       return structuralDocument(printable.report, language);
     case "graph":

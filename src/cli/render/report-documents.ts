@@ -1,6 +1,8 @@
 import { formatCount, formatDuration, formatPercent } from "../../advice/format-duration.ts";
 import type {
   GraphJson,
+  IncidentJson,
+  IncidentReport,
   Language,
   ServiceJson,
   StructuralReport,
@@ -134,6 +136,56 @@ export function windowDocument(report: WindowReport, language: Language): Report
       section("problems", language, problemList(report.problems, language)),
     ]),
   };
+}
+
+/** The last report of an incident, with how it stands. */
+export function incidentDocument(report: IncidentReport, language: Language): ReportDocument {
+  const { title, verdict, ...rest } = windowDocument(report, language);
+  const name = `${label("incident", language)} ${report.id}`;
+  const facts = [name, incidentStatus(report, language), incidentTimes(report), ...verdict.facts];
+  return { ...rest, title: `${name}: ${title}`, verdict: { ...verdict, facts } };
+}
+
+/** What a server noticed by itself, the newest first. */
+export function incidentsDocument(incidents: readonly IncidentJson[], language: Language): ReportDocument {
+  const open = incidents.filter(({ status }) => status === "open").length;
+  return {
+    language,
+    title: label("incidents", language),
+    verdict: {
+      outcome: open > 0 ? "failed" : incidents.length > 0 ? "notice" : "fine",
+      sentence:
+        incidents.length === 0
+          ? label("incidents_none", language)
+          : label("incidents_verdict", language, { n: incidents.length, m: open }),
+      facts: [],
+    },
+    sections: present([
+      section("incidents", language, {
+        kind: "table",
+        columns: columns(language, ["incident", "status", "times", "root_cause"], []),
+        rows: limited(incidents, language, (incident) => ({
+          outcome: incident.status === "open" ? "failed" : "notice",
+          cells: [
+            incident.id,
+            incidentStatus(incident, language),
+            incidentTimes(incident),
+            incident.cause?.service ?? "-",
+          ],
+          note: incident.verdict,
+        })),
+      }),
+    ]),
+  };
+}
+
+function incidentStatus({ status, merged_into: other }: IncidentJson, language: Language): string {
+  if (status === "merged") return label("incident_merged", language, { id: other ?? "" });
+  return label(status === "open" ? "incident_open" : "incident_closed", language);
+}
+
+function incidentTimes({ start, end }: IncidentJson): string {
+  return `${moment(start)} … ${end === null ? "" : moment(end)}`.trimEnd();
 }
 
 /** Slow is not failed; nothing that stands out may still leave a service beyond its limits; and nothing seen is not well. */

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import type { IncidentReport } from "../../src/analysis/report.ts";
+import { tracesToJson } from "../../src/otlp/json-write.ts";
+import { type RunningServer, runCommand, startServer } from "../cli/run-hypocenter.ts";
+import { notationStart, rowsOf, tableOf } from "../notation.ts";
+
+const minutes = 16;
+const requestsPerMinute = 30;
+
+/** Sixteen minutes that end now; in the last one most requests fail in the cart. */
+function requests(): string {
+  const nowMs = Date.now() - Number(notationStart / 1_000_000n);
+  return Array.from({ length: minutes * requestsPerMinute }, (_, i) => {
+    const at = nowMs - (minutes - i / requestsPerMinute) * 60_000;
+    const times = (start: number, end: number): string => `${at + start}..${at + end}ms`;
+    const failed = i >= (minutes - 1) * requestsPerMinute && i % 5 > 0 ? "error" : "";
+    return `
+web GET /cart ${times(0, 40 + (i % 4))} server ${failed} trace=${i + 1}
+  web GET ${times(5, 30)} client ${failed} server.address=cart
+    cart GET /items ${times(8, 25)} server ${failed}`;
+  }).join("\n");
+}
+
+let server: RunningServer;
+let at: readonly string[];
+
+beforeAll(async () => {
+  server = await startServer(["--incident-look", "1s"]);
+  at = ["--server", `http://${server.api}`];
+  const none = await runCommand(["query", "latest", ...at]);
+  expect([none.exitCode, none.stderr]).toEqual([4, expect.stringContaining("There is no incident")]);
+  const answer = await fetch(`http://${server.http}/v1/traces`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: tracesToJson(rowsOf(tableOf(requests()))),
+  });
+  expect(answer.status).toBe(200);
+  await vi.waitFor(() => expect(server.stderr()).toContain("incident 2"), { timeout: 20_000 });
+}, 60_000);
+afterAll(() => server.stop());
+
+test("a person lists the incidents of a server and reads the report of one, in every form, by id or as the latest", async () => {
+  const list = await runCommand(["query", "incidents", ...at, "--format", "human"]);
+  expect(list).toMatchObject({ exitCode: 0, stderr: "" });
+  const [id = ""] = /\d{8}T\d{4}-1/.exec(list.stdout) ?? [];
+  expect(list.stdout).toMatch(/incidents: 1, going on: 1[\s\S]*goes on[\s\S]*cart/);
+  const latest = await runCommand(["query", "latest", ...at]);
+  const report = JSON.parse(latest.stdout) as IncidentReport;
+  expect(report).toMatchObject({ id, status: "open", root_cause_candidates: [{ service: "cart" }] });
+  expect((await runCommand(["query", id, ...at])).stdout).toBe(latest.stdout);
+  const human = (await runCommand(["query", id, ...at, "--format", "human"])).stdout;
+  expect(human).toContain(report.verdict.split(". ")[0]);
+  expect(human).toMatch(new RegExp(`incident ${id}[\\s\\S]*goes on`));
+  const korean = await runCommand(["query", id, ...at, "--format", "markdown", "--lang", "ko"]);
+  expect(korean.stdout).toMatch(/^# .*[가-힣]/);
+  expect((await runCommand(["query", id, ...at, "--format", "html"])).stdout).toMatch(/^<!doctype html>/);
+  expect((await runCommand(["query", id, ...at, "--fail-on", "degraded"])).exitCode).toBe(1);
+}, 60_000);
+
+test("what makes no sense of an incident, and one that is not there, are said", async () => {
+  const structural = await runCommand(["query", "latest", ...at, "--scoring", "structural"]);
+  expect([structural.exitCode, structural.stderr]).toEqual([2, expect.stringContaining("one trace")]);
+  const unknown = await runCommand(["query", "20200101T0000-1", ...at]);
+  expect([unknown.exitCode, unknown.stderr]).toEqual([
+    4,
+    expect.stringContaining("no incident 20200101T0000-1"),
+  ]);
+}, 60_000);
+
+test("a browser opens the page that the server names at its terminal", async () => {
+  const [address = ""] = /http:\/\/\S+format=html\S*/.exec(server.stderr()) ?? [];
+  const page = await fetch(address);
+  expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+  expect(await page.text()).toMatch(/^<!doctype html>[\s\S]*incident \d{8}T\d{4}-1/);
+});
