@@ -9,6 +9,7 @@ import type { UsualTime } from "../cascade/usual.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import { traceBars, windowBars } from "../model/scoring.ts";
 import type { SpanError } from "../trace/semantics.ts";
+import { rounded, type TestFigures } from "./chance-texts.ts";
 import { contrastText, goneText } from "./contrast-texts.ts";
 import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";
 import {
@@ -21,8 +22,11 @@ import {
 } from "./population-texts.ts";
 import type { Language } from "./structural-texts.ts";
 
-/** A fact as reports show it: the sentence, and what was measured (ms, ratio or count, as the sentence says). */
-export interface FactText {
+/**
+ * A fact as reports show it: the sentence, what was measured (ms, ratio or count, as the sentence says), and the raw figures of
+ * the test that it rests on.
+ */
+export interface FactText extends TestFigures {
   readonly statement: string;
   readonly value: number | null;
   readonly baseline?: number;
@@ -86,15 +90,15 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
     case "scope_error_ratio":
       return {
         statement: ko
-          ? `전체 범위에서도 요청 ${formatCount(fact.requests)}건 중 ${formatPercent(fact.ratio)} 실패`
-          : `${formatPercent(fact.ratio)} of its ${formatCount(fact.requests)} requests failed in the whole scope too`,
+          ? `이 서비스의 전체 요청 ${formatCount(fact.requests)}건 중에서도 ${formatPercent(fact.ratio)} 실패`
+          : `${formatPercent(fact.ratio)} of all ${formatCount(fact.requests)} requests to it failed`,
         value: fact.ratio,
       };
     case "scope_healthy":
       return {
         statement: ko
-          ? `전체 범위에서는 요청 ${formatCount(fact.requests)}건 중 ${formatPercent(fact.ratio)}만 실패`
-          : `only ${formatPercent(fact.ratio)} of its ${formatCount(fact.requests)} requests failed in the whole scope`,
+          ? `이 서비스의 전체 요청 ${formatCount(fact.requests)}건 중에서는 ${formatPercent(fact.ratio)}만 실패`
+          : `only ${formatPercent(fact.ratio)} of all ${formatCount(fact.requests)} requests to it failed`,
         value: fact.ratio,
       };
     case "alone_unreached":
@@ -110,11 +114,7 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
     case "stops_after":
       return stopText(fact, ko);
     case "metric_rise":
-      return {
-        statement: `${metricClaim(fact, ko)} (robust z ${fact.z.toFixed(1)})`,
-        value: fact.after,
-        baseline: fact.before,
-      };
+      return metricText(fact, ko);
     case "only_where":
       return contrastText(fact, ko);
     case "gone_instance":
@@ -309,7 +309,7 @@ function windowFailuresText(fact: Extract<EvidenceFact, { kind: "window_failures
       ? ""
       : ko
         ? ` (평소 ${formatCount(expected)}건)`
-        : ` (${formatCount(expected)} would be usual)`;
+        : ` (usually ${formatCount(expected)})`;
   const words = (cause === null ? undefined : windowFailureWords[cause]) ?? mixedFailureWords;
   const [why, what] = ko ? words.ko : words.en;
   const visible = ko
@@ -341,7 +341,19 @@ const resourceWords: Readonly<Record<Resource, ResourceWords>> = {
   garbage_collection: { en: ["garbage collection", "of the time"], ko: ["가비지 컬렉션", "전체 시간의"] },
 };
 
-/** "CPU of cart-1 rises from 20 % to 72 % of its limit (robust z 35.1)" */
+/** "CPU of cart-1 rises from 20 % to 72 % of its limit, 35 times its usual ups and downs" */
+function metricText(fact: MetricRiseFact, ko: boolean): FactText {
+  const times = formatAmount(Number(fact.z.toPrecision(2)));
+  const apart = ko ? ` (평소 변동 폭의 ${times}배)` : `, ${times} times its usual ups and downs`;
+  return {
+    statement: metricClaim(fact, ko) + apart,
+    value: fact.after,
+    baseline: fact.before,
+    z: rounded(fact.z),
+  };
+}
+
+/** The same without what it rests on. */
 function metricClaim(fact: MetricRiseFact, ko: boolean): string {
   const { metric, resource, instance, alike, isShare, before, after } = fact;
   const words = isShare && resource !== null ? resourceWords[resource][ko ? "ko" : "en"] : [metric, ""];
@@ -350,7 +362,7 @@ function metricClaim(fact: MetricRiseFact, ko: boolean): string {
   if (ko) {
     const others = alike === 0 ? "" : ` 외 ${alike}개`;
     const whose = instance === "" ? "" : `${instance}${others}의 `;
-    return `${whose}${name} 수치가 ${whole === "" ? "" : `${whole} `}${from}에서 ${to}(으)로 상승`;
+    return `${whose}${name} 수치가 ${whole === "" ? "" : `${whole} `}${from}에서 ${to}${isShare ? "" : "(으)"}로 상승`;
   }
   const others = alike === 0 ? "" : ` and ${alike} ${alike === 1 ? "other" : "others"}`;
   const whose = instance === "" ? "" : ` of ${instance}${others}`;
@@ -495,7 +507,7 @@ export function traceVerdict(
 ): string {
   const ko = language === "ko";
   const what = outcomeText(outcome, ko);
-  if (first === undefined) return `${what}.`;
+  if (first === undefined || isFine(outcome)) return `${what}.`;
   const fact =
     first.evidence.find(({ kind }) => kind === "origin" || kind === "linked_failure") ??
     first.evidence.find(({ kind }) => kind === "missing_step") ??
@@ -535,7 +547,16 @@ function outcomeText(outcome: Outcome, ko: boolean): string {
     return ko
       ? `${name} 응답은 정상이나 평소 수행하던 작업 일부를 생략${slow}`
       : `${name} went through${slow}, but left out what such requests do`;
+  if (isFine(outcome))
+    return ko
+      ? `${name}: 이상 없음 - 실패 없음, ${timeText(outcome, ko)}`
+      : `${name}: nothing is wrong with this request - nothing failed, and ${timeText(outcome, ko)}`;
   return `${name}: ${ko ? "실패 없음, " : "nothing failed; "}${timeText(outcome, ko)}`;
+}
+
+/** Whether a request went well and took no longer than others do, so that there is nobody to blame. */
+export function isFine(outcome: Outcome): boolean {
+  return outcome.kind === "succeeded" && outcome.usual !== null && !outcome.isSlow;
 }
 
 function timeText(
@@ -554,8 +575,8 @@ function timeText(
     return ko ? `${took} 소요, 평소(${time})보다 느리지 않음` : `${took} is no slower than usual (${time})`;
   const all = formatCount(compared);
   return ko
-    ? `${took} 소요, 여기의 다른 요청보다 느리지 않음 (${all}건, ${time})`
-    : `${took} is no slower than other requests to it here (${time}, of ${all})`;
+    ? `${took} 소요, 여기의 같은 요청 ${all}건보다 느리지 않음 (${usualText(usual, ko)})`
+    : `${took} is no slower than the ${all} requests to it here (${usualText(usual, ko)})`;
 }
 
 function isHiddenFailure(fact: EvidenceFact): boolean {
@@ -565,18 +586,23 @@ function isHiddenFailure(fact: EvidenceFact): boolean {
 /** What became of the requests of a window. */
 export interface WindowOutcome {
   readonly requests: number;
+  /** of failures that are more than usual: all of them, and how many are */
+  readonly failed: number;
   readonly excessFailed: number;
-  /** the entry that became slower by most, null where none did */
+  /** whether what is usual was seen, in a healthy time */
+  readonly hasBaseline: boolean;
+  /** the entry that became slower by most, null where none did; means */
   readonly slowest: {
     readonly service: string;
     readonly operation: string;
-    readonly addedNanos: number;
+    readonly beforeNanos: number;
+    readonly afterNanos: number;
   } | null;
 }
 
 /** The one sentence on top of a window's report. */
 export function windowVerdict(
-  { requests, excessFailed, slowest }: WindowOutcome,
+  { requests, failed, excessFailed, hasBaseline, slowest }: WindowOutcome,
   first: Candidate | undefined,
   confidence: number | null,
   language: Language,
@@ -587,16 +613,23 @@ export function windowVerdict(
   if (first === undefined)
     return ko ? `요청 ${all}건에서 특이 사항 없음.` : `Nothing significant in ${all} requests.`;
   const what: string[] = [];
-  if (excessFailed >= 0.5)
+  if (excessFailed >= 0.5) {
+    const usual = formatCount(failed - excessFailed);
+    const before = !hasBaseline ? "" : ko ? ` (평소 ${usual}건)` : ` (usually ${usual})`;
     what.push(
       ko
-        ? `요청 ${all}건 중 평소보다 ${formatCount(excessFailed)}건 더 실패`
-        : `${formatCount(excessFailed)} of ${all} requests failed beyond what is usual`,
+        ? `요청 ${all}건 중 ${formatCount(failed)}건 실패${before}`
+        : `${formatCount(failed)} of ${all} requests failed${before}`,
     );
+  }
   if (slowest !== null) {
     const entry = `${slowest.service} ${slowest.operation}`;
-    const added = formatDuration(slowest.addedNanos);
-    what.push(ko ? `${entry} ${added} 지연` : `${entry} became ${added} slower`);
+    const [before, after] = [slowest.beforeNanos, slowest.afterNanos].map(formatDuration);
+    what.push(
+      ko
+        ? `${entry} 평균 ${after} 소요 (평소 ${before})`
+        : `${entry} takes ${after} on average (usually ${before})`,
+    );
   }
   if (what.length === 0 && first.evidence.some(isHiddenFailure))
     what.push(ko ? "사용자에게 감춰진 실패 발생" : "Failures were hidden from users");

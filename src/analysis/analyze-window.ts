@@ -1,6 +1,7 @@
 import { adviceFor } from "../advice/advice.ts";
 import { type BaselineChoice, baselineText } from "../advice/baseline-texts.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
+import { problemsIn } from "../advice/problem-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
 import { BlameRollup, entryKey } from "../cascade/blame.ts";
 import type { Candidate } from "../cascade/candidate.ts";
@@ -275,7 +276,7 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
   const { window, baseline, evidence, suffering, structural, failedService, reach } = study;
   const { asked, chosenBaseline } = study;
   const { scope } = window;
-  const { candidates, confidence, requests, excessFailed, onsets } = evidence;
+  const { candidates, confidence, requests, failed, excessFailed, onsets } = evidence;
   const base = structuralReport(structural.result, language);
   const slowest = suffering.find(({ addedNanos }) => addedNanos > 0);
   const onsetOrder = onsetOrderOf(onsets);
@@ -285,7 +286,9 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
     verdict: windowVerdict(
       {
         requests,
+        failed,
         excessFailed,
+        hasBaseline: baseline !== null,
         slowest: slowest === undefined ? null : slowestEntry(slowest),
       },
       candidates[0],
@@ -319,7 +322,7 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
       traces: scope.totals.traces,
       services: scope.red.services.filter((name) => scope.red.service(name)?.isInferred === false).length,
     },
-    problems: mergeProblems([...scope.problems, ...thinnedProblems(window.visits)]),
+    problems: problemsIn(language, mergeProblems([...scope.problems, ...thinnedProblems(window.visits)])),
   };
 }
 
@@ -379,8 +382,9 @@ function otherSignals(window: WindowSums, baseline: WindowSums | null): OtherSig
   return { metrics, logLines: { baseline: baseline.logLines, window: window.logLines } };
 }
 
-function slowestEntry({ entry: { service, operation }, addedNanos }: EntryFinding): WindowOutcome["slowest"] {
-  return { service, operation, addedNanos };
+function slowestEntry({ entry, addedNanos }: EntryFinding): WindowOutcome["slowest"] {
+  const { service, operation, meanNanos } = entry;
+  return { service, operation, beforeNanos: meanNanos - addedNanos, afterNanos: meanNanos };
 }
 
 function windowJson({ totals }: Scope, asked: WindowOptions["window"]): WindowReport["window"] {

@@ -34,6 +34,8 @@ export interface ErrorQuestion {
  * that failed beyond what is usual; hidden failures count a part.
  */
 export interface ErrorSignal extends SignalResult {
+  /** failures that users saw, of services that have more than usual: all of them, and how many are */
+  readonly failed: number;
   readonly excessFailed: number;
   /** whose failures users saw, and in which minute they first exceeded what was to be expected */
   readonly onsets: ReadonlyMap<string, number>;
@@ -51,6 +53,7 @@ export function errorSignal(question: ErrorQuestion): ErrorSignal {
   return {
     findings,
     margins: marginsOf(findings, question, requests),
+    failed: orderlessSum([...failures.visible.keys()].map((name) => sums.failures.get(name)?.visible ?? 0)),
     excessFailed: orderlessSum(failures.visible.values()),
     onsets: onsetsOf(sums, failures, { ratio, baseline }),
   };

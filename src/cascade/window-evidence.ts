@@ -49,6 +49,8 @@ export interface WindowEvidence {
   readonly confidence: number | null;
   readonly entries: readonly EntryFinding[];
   readonly requests: number;
+  /** failures that users saw, of services that have more than usual: all of them, and how many are */
+  readonly failed: number;
   readonly excessFailed: number;
   /** service -> minute in which its failures first exceeded what was to be expected */
   readonly onsets: ReadonlyMap<string, number>;
@@ -117,6 +119,7 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
     confidence: confidenceOf(candidates, margin, sums),
     entries,
     requests: requestsOf(sums),
+    failed: errors.failed,
     excessFailed: errors.excessFailed,
     onsets: errors.onsets,
   };
