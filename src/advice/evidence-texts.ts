@@ -302,24 +302,30 @@ function aloneText(fact: Extract<EvidenceFact, { kind: "alone_unreached" }>, ko:
 }
 
 function windowFailuresText(fact: Extract<EvidenceFact, { kind: "window_failures" }>, ko: boolean): FactText {
-  const { isVisible, cause, failures, requests, expected } = fact;
+  const { isVisible, cause, failures, aside, requests, expected } = fact;
   const [failed, all] = [formatCount(failures), formatCount(requests)];
-  const before =
-    expected === null
-      ? ""
-      : ko
-        ? ` (평소 ${formatCount(expected)}건)`
-        : ` (usually ${formatCount(expected)})`;
   const words = (cause === null ? undefined : windowFailureWords[cause]) ?? mixedFailureWords;
   const [why, what] = ko ? words.ko : words.en;
-  const visible = ko
-    ? `요청 ${all}건 중 ${failed}건이 ${why} 실패`
-    : `${failed} of ${all} requests failed ${why}`;
-  const hidden = ko
-    ? `요청 ${all}건에서 ${what} ${failed}건이 재시도나 폴백으로 감춰짐`
-    : `${failed} ${what}, in ${all} requests, were hidden by retries or fallbacks`;
+  const parts = aside < failures - 0.5 ? formatCount(aside) : null;
+  let statement: string;
+  if (!isVisible)
+    statement = ko
+      ? `요청 ${all}건에서 ${what} ${failed}건이 재시도나 폴백으로 감춰짐`
+      : `${failed} ${what}, in ${all} requests, were hidden by retries or fallbacks`;
+  else if (aside < 0.5)
+    statement = ko
+      ? `요청 ${all}건 중 ${failed}건이 ${why} 실패`
+      : `${failed} of ${all} requests failed ${why}`;
+  else if (parts === null)
+    statement = ko
+      ? `요청 ${all}건에서 ${what} ${failed}건이 요청이 기다리지 않는 작업에서 발생`
+      : `${failed} ${what}, in ${all} requests, all in work that no request waited for`;
+  else
+    statement = ko
+      ? `요청 ${all}건에서 ${what} ${failed}건 중 ${parts}건이 요청이 기다리지 않는 작업에서 발생`
+      : `${failed} ${what}, in ${all} requests, ${parts} of them in work that no request waited for`;
   return {
-    statement: (isVisible ? visible : hidden) + before,
+    statement: statement + (expected === null ? "" : usualCountText(expected, ko)),
     value: failures,
     ...(expected === null ? {} : { baseline: expected }),
   };
@@ -586,11 +592,13 @@ function isHiddenFailure(fact: EvidenceFact): boolean {
 /** What became of the requests of a window. */
 export interface WindowOutcome {
   readonly requests: number;
-  /** of failures that are more than usual: all of them, and how many are */
+  /** of the requests, and how many would in a healthy time; null where none is known */
   readonly failed: number;
+  readonly usualFailed: number | null;
+  /** failures that nobody hid, beyond what is usual */
   readonly excessFailed: number;
-  /** whether what is usual was seen, in a healthy time */
-  readonly hasBaseline: boolean;
+  /** failures in work that no request waited for */
+  readonly failedAside: number;
   /** the entry that became slower by most, null where none did; means */
   readonly slowest: {
     readonly service: string;
@@ -602,26 +610,18 @@ export interface WindowOutcome {
 
 /** The one sentence on top of a window's report. */
 export function windowVerdict(
-  { requests, failed, excessFailed, hasBaseline, slowest }: WindowOutcome,
+  outcome: WindowOutcome,
   first: Candidate | undefined,
   confidence: number | null,
   language: Language,
 ): string {
   const ko = language === "ko";
+  const { requests, slowest } = outcome;
   if (requests === 0) return ko ? "요청이 없음." : "There are no requests in this window.";
   const all = formatCount(requests);
   if (first === undefined)
     return ko ? `요청 ${all}건에서 특이 사항 없음.` : `Nothing significant in ${all} requests.`;
-  const what: string[] = [];
-  if (excessFailed >= 0.5) {
-    const usual = formatCount(failed - excessFailed);
-    const before = !hasBaseline ? "" : ko ? ` (평소 ${usual}건)` : ` (usually ${usual})`;
-    what.push(
-      ko
-        ? `요청 ${all}건 중 ${formatCount(failed)}건 실패${before}`
-        : `${formatCount(failed)} of ${all} requests failed${before}`,
-    );
-  }
+  const what = failedTexts(outcome, ko);
   if (slowest !== null) {
     const entry = `${slowest.service} ${slowest.operation}`;
     const [before, after] = [slowest.beforeNanos, slowest.afterNanos].map(formatDuration);
@@ -642,4 +642,34 @@ export function windowVerdict(
   const why = first.evidence[0] === undefined ? "" : ` - ${claimText(first.evidence[0], language)}`;
   const cause = `${certainty(confidence, windowBars, ko)}: ${first.service} (${kindText(first.kind, language)})${why}`;
   return `${what.join(ko ? ", " : "; ")}. ${cause}.`;
+}
+
+/** How many requests failed, and what failed without one of them. */
+function failedTexts(
+  { requests, failed, usualFailed, excessFailed, failedAside }: WindowOutcome,
+  ko: boolean,
+): string[] {
+  const texts: string[] = [];
+  const all = formatCount(requests);
+  if (excessFailed - failedAside >= 0.5) {
+    const before = usualFailed === null ? "" : usualCountText(usualFailed, ko);
+    texts.push(
+      ko
+        ? `요청 ${all}건 중 ${formatCount(failed)}건 실패${before}`
+        : `${formatCount(failed)} of ${all} requests failed${before}`,
+    );
+  }
+  if (failedAside >= 0.5) {
+    const count = formatCount(failedAside);
+    texts.push(
+      ko
+        ? `요청 ${all}건이 시작하고 기다리지 않은 작업에서 실패 ${count}건`
+        : `${count} failures in work that ${all} requests set off and did not wait for`,
+    );
+  }
+  return texts;
+}
+
+function usualCountText(count: number, ko: boolean): string {
+  return ko ? ` (평소 ${formatCount(count)}건)` : ` (usually ${formatCount(count)})`;
 }

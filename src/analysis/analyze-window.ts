@@ -3,6 +3,7 @@ import { type BaselineChoice, baselineText } from "../advice/baseline-texts.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { problemsIn } from "../advice/problem-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
+import { orderlessSum } from "../base/sum.ts";
 import { BlameRollup, entryKey } from "../cascade/blame.ts";
 import type { Candidate } from "../cascade/candidate.ts";
 import { exemplarsOf } from "../cascade/exemplars.ts";
@@ -276,7 +277,7 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
   const { window, baseline, evidence, suffering, structural, failedService, reach } = study;
   const { asked, chosenBaseline } = study;
   const { scope } = window;
-  const { candidates, confidence, requests, failed, excessFailed, onsets } = evidence;
+  const { candidates, confidence, entries, requests, excessFailed, failedAside, onsets } = evidence;
   const base = structuralReport(structural.result, language);
   const slowest = suffering.find(({ addedNanos }) => addedNanos > 0);
   const onsetOrder = onsetOrderOf(onsets);
@@ -286,9 +287,10 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
     verdict: windowVerdict(
       {
         requests,
-        failed,
+        failed: orderlessSum(entries.map(({ entry }) => entry.cell.failed)),
+        usualFailed: baseline === null ? null : orderlessSum(entries.map(({ usualFailed }) => usualFailed)),
         excessFailed,
-        hasBaseline: baseline !== null,
+        failedAside,
         slowest: slowest === undefined ? null : slowestEntry(slowest),
       },
       candidates[0],

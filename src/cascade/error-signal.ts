@@ -34,9 +34,9 @@ export interface ErrorQuestion {
  * that failed beyond what is usual; hidden failures count a part.
  */
 export interface ErrorSignal extends SignalResult {
-  /** failures that users saw, of services that have more than usual: all of them, and how many are */
-  readonly failed: number;
   readonly excessFailed: number;
+  /** failures in work that no request waited for, of services that have more failures than usual */
+  readonly failedAside: number;
   /** whose failures users saw, and in which minute they first exceeded what was to be expected */
   readonly onsets: ReadonlyMap<string, number>;
 }
@@ -53,8 +53,10 @@ export function errorSignal(question: ErrorQuestion): ErrorSignal {
   return {
     findings,
     margins: marginsOf(findings, question, requests),
-    failed: orderlessSum([...failures.visible.keys()].map((name) => sums.failures.get(name)?.visible ?? 0)),
     excessFailed: orderlessSum(failures.visible.values()),
+    failedAside: orderlessSum(
+      [...failures.visible.keys()].map((name) => sums.failures.get(name)?.aside ?? 0),
+    ),
     onsets: onsetsOf(sums, failures, { ratio, baseline }),
   };
 }
@@ -181,7 +183,16 @@ function findingOf(
   for (const each of alone) evidence.push({ kind: "alone_unreached", service, ...each });
   const add = (isVisible: boolean, count: number, before: number | null): void => {
     const cause = alone.length > 0 ? null : onlyKind(own);
-    evidence.push({ kind: "window_failures", isVisible, cause, failures: count, requests, expected: before });
+    const aside = isVisible ? own.aside : 0;
+    evidence.push({
+      kind: "window_failures",
+      isVisible,
+      cause,
+      failures: count,
+      aside,
+      requests,
+      expected: before,
+    });
   };
   if (visible.has(service)) add(true, own.visible, usual?.visible ?? null);
   if (hidden.has(service)) add(false, own.hidden, usual?.hidden ?? null);

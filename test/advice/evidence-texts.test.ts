@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { adviceFor } from "../../src/advice/advice.ts";
-import { errorWords, factText, type Outcome, traceVerdict } from "../../src/advice/evidence-texts.ts";
+import {
+  errorWords,
+  factText,
+  type Outcome,
+  traceVerdict,
+  windowVerdict,
+} from "../../src/advice/evidence-texts.ts";
 import {
   type Candidate,
   type CauseKind,
@@ -35,8 +41,8 @@ function candidate(evidence: readonly EvidenceFact[], parts: Partial<Candidate> 
   };
 }
 
-function windowFailures(cause: CauseKind | null, isVisible = true): EvidenceFact {
-  return { kind: "window_failures", isVisible, cause, failures: 40, requests: 1000, expected: 1 };
+function windowFailures(cause: CauseKind | null, isVisible = true, aside = 0): EvidenceFact {
+  return { kind: "window_failures", isVisible, cause, failures: 40, aside, requests: 1000, expected: 1 };
 }
 
 function checkTexts(fact: EvidenceFact, english: string, korean: string): void {
@@ -251,6 +257,29 @@ describe("what a fact says", () => {
       { ...rise, resource: "garbage_collection", instance: "", isShare: true, before: 0.001, after: 0.4 },
       "garbage collection rises from 0.1 % to 40 % of the time, 35 times its usual ups and downs",
       "가비지 컬렉션 수치가 전체 시간의 0.1 %에서 40 %로 상승 (평소 변동 폭의 35배)",
+    );
+  });
+  test("failures of work that no request waited for are not told as failed requests", () => {
+    checkTexts(
+      windowFailures("error", true, 37),
+      "40 failures that began here, in 1,000 requests, 37 of them in work that no request waited for (usually 1)",
+      "요청 1,000건에서 여기서 시작된 실패 40건 중 37건이 요청이 기다리지 않는 작업에서 발생 (평소 1건)",
+    );
+    checkTexts(
+      windowFailures("error", true, 40),
+      "40 failures that began here, in 1,000 requests, all in work that no request waited for (usually 1)",
+      "요청 1,000건에서 여기서 시작된 실패 40건이 요청이 기다리지 않는 작업에서 발생 (평소 1건)",
+    );
+    const outcome = { requests: 1000, failed: 5, usualFailed: 2.2, excessFailed: 39, slowest: null };
+    const say = (failedAside: number, language: "en" | "ko", failed = 5): string =>
+      windowVerdict({ ...outcome, failed, failedAside }, candidate([]), 0.9, language);
+    expect(say(40, "en")).toMatch(/^40 failures in work that 1,000 requests set off and did not wait for\. /);
+    expect(say(30, "en", 12)).toMatch(
+      /^12 of 1,000 requests failed \(usually 2\); 30 failures in work that 1,000 requests set off/,
+    );
+    expect(say(0, "en", 41)).toMatch(/^41 of 1,000 requests failed \(usually 2\)\. /);
+    expect(say(30, "ko", 12)).toMatch(
+      /^요청 1,000건 중 12건 실패 \(평소 2건\), 요청 1,000건이 시작하고 기다리지 않은 작업에서 실패 30건\. /,
     );
   });
   test("what became slower: now and usually, and how rare that is by chance", () => {

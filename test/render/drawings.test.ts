@@ -110,7 +110,7 @@ test("a report in Markdown", () => {
     | ✗ failing | web | GET /checkout | 1,204 | 181 | 177 | 640 ms | 15 % |
     | ▲ notice | web | GET /orders/\\{id\\} | 8,120 | 24 | 0 | 95 ms | 2 % |
 
-    - **requests hit**: 15 %
+    - **requests hit**: 15 % (failed or took longer because of the cause)
     - **affected**: payment, order-service, web
     - **at risk**: returns
     - **blast radius**: 4 unhealthy by their own figures

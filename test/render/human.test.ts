@@ -158,7 +158,7 @@ test("an incident in Korean", () => {
         서비스  작업               요청  실패  평소 초과  추가 지연  전체 요청 중
       ✗ web     GET /checkout     1,204   181        177     640 ms          15 %
       ▲ web     GET /orders/{id}  8,120    24          0      95 ms           2 %
-      영향받은 요청       15 %
+      영향받은 요청       15 % (원인 때문에 실패 또는 지연)
       영향받은 서비스     payment, order-service, web
       위험에 놓인 서비스  returns
       영향 반경           자체 지표 기준 비정상 4개
