@@ -111,7 +111,7 @@ test("a slow trace: where the time went comes before its path", () => {
       ├ (+12 more)
       └ · order-service POST /orders     1.19 s  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒░
         └ ▲ inventory GET /stock         980 ms  ████████████░░░
-            ← the longest wait was here
+            ← time went here
 
     WHO IS HIT
       entry point   web GET /checkout

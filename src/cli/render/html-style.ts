@@ -47,7 +47,6 @@ details[open] summary .rank::before { content: "\\25BE "; }
 .tree .name { display: block; border-left: 2px solid var(--line); padding-left: 8px; }
 .tree .failed .sign, .tree .began { color: var(--bad); }
 .tree .notice .sign { color: var(--bad); }
-.tree .passed .began { color: var(--dim); }
 .tree .began { font-weight: 700; }
 .tree .began, .tree .name > .dim { display: block; font-size: 13px; }
 .tree .folded { color: var(--dim); font-size: 13px; }

@@ -40,8 +40,7 @@ export function treeLines(rows: readonly TreeRow[], extentMs: number, pen: Pen):
     const below = pen.say(`  ${belowOf(row, pen)}  `, "dim");
     if (row.origin !== null) {
       const here = `${pen.symbols.back} ${row.origin}`;
-      const ink = row.outcome === null ? "plain" : "bad";
-      lines.push(...pen.sentence([below], pen.say(error === null ? here : `${here}: ${error}`, ink), 3));
+      lines.push(...pen.sentence([below], pen.say(error === null ? here : `${here}: ${error}`, "bad"), 3));
     } else if (error !== null) lines.push(...pen.sentence([below], pen.say(error, "dim"), 1));
   }
   return lines;
@@ -70,7 +69,7 @@ function nameOf(row: Extract<TreeRow, { kind: "span" }>, room: number, pen: Pen)
   const left = Math.max(4, room - 2);
   const name = pen.cut(service, Math.max(Math.floor(left / 2), left - pen.width(operation) - 1));
   const rest = left - pen.width(name) - 1;
-  const ink = outcome === null ? "plain" : row.origin !== null ? "bad" : "strong";
+  const ink = row.origin !== null ? "bad" : outcome === "failed" ? "strong" : "plain";
   return [mark, pen.say(name, ink), pen.say(rest > 3 ? ` ${pen.cut(operation, rest)}` : "")];
 }
 
@@ -80,7 +79,7 @@ function timeBar(row: Extract<TreeRow, { kind: "span" }>, extentMs: number, colu
   const start = Math.min(columns - 1, Math.max(0, Math.floor(row.startMs * scale)));
   const length = Math.min(columns - start, Math.max(1, Math.round(row.durationMs * scale)));
   const cell = row.outcome === null ? pen.symbols.half : pen.symbols.full;
-  const ink = row.outcome === null ? "dim" : row.origin !== null ? "bad" : "good";
+  const ink = row.origin !== null ? "bad" : row.outcome === null ? "dim" : "good";
   return [
     pen.say(pen.symbols.empty.repeat(start), "dim"),
     pen.say(cell.repeat(length), ink),

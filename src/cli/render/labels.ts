@@ -20,7 +20,7 @@ const table = {
   candidates: ["Root-cause candidates", "근본 원인 후보"],
 
   began_here: ["began here", "시작 지점"],
-  most_time: ["the longest wait was here", "가장 오래 걸린 곳"],
+  time_went: ["time went here", "시간이 걸린 곳"],
   more_beside: ["(+{n} more)", "(+{n}개 더)"],
   alike_beside: ["({n} × {name}, {total} in all, at most {max})", "({n} × {name}, 합계 {total}, 최대 {max})"],
   alike_beside_failed: [

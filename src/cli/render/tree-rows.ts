@@ -27,7 +27,7 @@ export function treeRows(
     for (const text of besideTexts(row, language)) entries.push({ depth, row: text });
     entries.push({ depth, row });
   }
-  const originLabel = label(path.some(({ failed }) => failed) ? "began_here" : "most_time", language);
+  const originLabel = label(path.some(({ failed }) => failed) ? "began_here" : "time_went", language);
   const depths = entries.map(({ depth }) => depth);
   return entries.map(({ depth, row }, index): TreeRow => {
     const place = {
@@ -37,9 +37,9 @@ export function treeRows(
     };
     if (typeof row === "string") return { kind: "folded", ...place, text: row };
     const { service, operation, start_ms: startMs, duration_ms: durationMs, error } = row;
-    const origin = row.role === "origin" ? originLabel : null;
     // of a request that nothing is wrong with, somebody has to take the longest
-    const outcome: Outcome | null = row.failed ? "failed" : origin === null || isFine ? null : "notice";
+    const origin = row.role === "origin" && !isFine ? originLabel : null;
+    const outcome: Outcome | null = row.failed ? "failed" : origin === null ? null : "notice";
     return { kind: "span", ...place, outcome, origin, service, operation, startMs, durationMs, error };
   });
 }
