@@ -270,9 +270,9 @@ describe("what a fact says", () => {
       "40 failures that began here, in 1,000 requests, all in work that no request waited for (usually 1)",
       "요청 1,000건에서 여기서 시작된 실패 40건이 요청이 기다리지 않는 작업에서 발생 (평소 1건)",
     );
-    const outcome = { requests: 1000, failed: 5, usualFailed: 2.2, excessFailed: 39, slowest: null };
+    const fared = { requests: 1000, failed: 5, usualFailed: 2.2, excessFailed: 39, slowest: null };
     const say = (failedAside: number, language: "en" | "ko", failed = 5): string =>
-      windowVerdict({ ...outcome, failed, failedAside }, candidate([]), 0.9, language);
+      windowVerdict({ ...fared, failed, failedAside }, candidate([]), 0.9, language);
     expect(say(40, "en")).toMatch(/^40 failures in work that 1,000 requests set off and did not wait for\. /);
     expect(say(30, "en", 12)).toMatch(
       /^12 of 1,000 requests failed \(usually 2\); 30 failures in work that 1,000 requests set off/,
