@@ -514,16 +514,26 @@ export function traceVerdict(
   const ko = language === "ko";
   const what = outcomeText(outcome, ko);
   if (first === undefined || isFine(outcome)) return `${what}.`;
-  const fact =
-    first.evidence.find(({ kind }) => kind === "origin" || kind === "linked_failure") ??
-    first.evidence.find(({ kind }) => kind === "missing_step") ??
-    first.evidence.find(({ kind }) => kind === "path_share" || kind === "call_gap");
+  const fact = mainFact(first.evidence);
   const why = fact === undefined ? "" : factText(fact, language).statement;
   if (outcome.kind === "succeeded" && !outcome.isSlow) {
     const lead = ko ? "시간을 가장 많이 쓴 곳:" : "Most of its time went to";
     return `${what}. ${lead} ${first.service} - ${why}.`;
   }
   return `${what}. ${certainty(confidence, traceBars, ko)}: ${first.service} (${kindText(first.kind, language)}) - ${why}.`;
+}
+
+/** What a verdict rests on; of time, how much it is and usually was rather than its part of the request, where that is known. */
+function mainFact(evidence: readonly EvidenceFact[]): EvidenceFact | undefined {
+  const path = evidence.find((fact) => fact.kind === "path_share" || fact.kind === "call_gap");
+  const isOfPath = (fact: EvidenceFact): boolean =>
+    fact.kind === "slower_than_usual" && path !== undefined && fact.spans[0] === path.spans[0];
+  return (
+    evidence.find(({ kind }) => kind === "origin" || kind === "linked_failure") ??
+    evidence.find(({ kind }) => kind === "missing_step") ??
+    evidence.find(isOfPath) ??
+    path
+  );
 }
 
 /** How sure we are, as the start of a sentence. */
@@ -576,13 +586,13 @@ function timeText(
       : `it took ${took}, with too few requests to compare with`;
   if (isSlow)
     return ko ? `${took} 소요, ${usualText(usual, ko)}` : `it took ${took}, ${usualText(usual, ko)}`;
-  const time = formatDuration(usual.nanos);
+  const known = usualText(usual, ko);
   if (isBaseline)
-    return ko ? `${took} 소요, 평소(${time})보다 느리지 않음` : `${took} is no slower than usual (${time})`;
+    return ko ? `${took} 소요, 평소와 다르지 않음 (${known})` : `${took} is nothing unusual (${known})`;
   const all = formatCount(compared);
   return ko
-    ? `${took} 소요, 여기의 같은 요청 ${all}건보다 느리지 않음 (${usualText(usual, ko)})`
-    : `${took} is no slower than the ${all} requests to it here (${usualText(usual, ko)})`;
+    ? `${took} 소요, 여기의 같은 요청 ${all}건과 다르지 않음 (${known})`
+    : `${took} is nothing unusual among the ${all} requests to it here (${known})`;
 }
 
 function isHiddenFailure(fact: EvidenceFact): boolean {

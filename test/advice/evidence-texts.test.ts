@@ -474,13 +474,29 @@ test("the verdict on a request that went well says how slow it was and where its
     `web GET /: nothing failed; it took 200 ms, with too few requests to compare with. Most of its time went to ${where}`,
   );
   expect(say(outcome("succeeded", 190))).toBe(
-    "web GET /: nothing is wrong with this request - nothing failed, and 200 ms is no slower than the 1,200 requests to it here (usually 190 ms).",
+    "web GET /: nothing is wrong with this request - nothing failed, and 200 ms is nothing unusual among the 1,200 requests to it here (usually 190 ms).",
   );
   expect(say({ ...outcome("succeeded", 190), isBaseline: true } as Outcome)).toBe(
-    "web GET /: nothing is wrong with this request - nothing failed, and 200 ms is no slower than usual (190 ms).",
+    "web GET /: nothing is wrong with this request - nothing failed, and 200 ms is nothing unusual (usually 190 ms).",
   );
   expect(say(outcome("succeeded", 20))).toMatch(
     /^web GET \/: nothing failed; it took 200 ms, usually 20 ms\. Possible cause .*: db \(slow work\)/,
+  );
+  const slower = (span: number): EvidenceFact => ({
+    kind: "slower_than_usual",
+    operation: "GET /x",
+    durationNanos: 160 * ms,
+    usual: { nanos: 9 * ms, isTypical: true },
+    spans: [span],
+  });
+  const slow = (...facts: readonly EvidenceFact[]): string =>
+    traceVerdict(outcome("succeeded", 20), candidate(facts, { kind: "latency" }), 0.9, "en");
+  expect(slow(path, slower(2))).toMatch(
+    /Root cause: db \(slow work\) - GET \/x took 160 ms, usually 9 ms\.$/,
+  );
+  // of another span it says nothing about this time
+  expect(slow(path, slower(5))).toMatch(
+    / - the request waited 160 ms for GET \/x itself, 80 % of its time\.$/,
   );
   expect(traceVerdict(outcome("succeeded", 20, false), undefined, null, "ko")).toBe(
     "web GET /: 실패 없음, 200 ms 소요, 요청 넷 중 하나는 20 ms 이내.",
