@@ -9,6 +9,7 @@ import type { UsualTime } from "../cascade/usual.ts";
 import type { Resource } from "../metrics/resource-health.ts";
 import { traceBars, windowBars } from "../model/scoring.ts";
 import type { SpanError } from "../trace/semantics.ts";
+import { rounded, type TestFigures } from "./chance-texts.ts";
 import { contrastText, goneText } from "./contrast-texts.ts";
 import { formatAmount, formatCount, formatDuration, formatPercent } from "./format-duration.ts";
 import {
@@ -21,8 +22,11 @@ import {
 } from "./population-texts.ts";
 import type { Language } from "./structural-texts.ts";
 
-/** A fact as reports show it: the sentence, and what was measured (ms, ratio or count, as the sentence says). */
-export interface FactText {
+/**
+ * A fact as reports show it: the sentence, what was measured (ms, ratio or count, as the sentence says), and the raw figures of
+ * the test that it rests on.
+ */
+export interface FactText extends TestFigures {
   readonly statement: string;
   readonly value: number | null;
   readonly baseline?: number;
@@ -86,15 +90,15 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
     case "scope_error_ratio":
       return {
         statement: ko
-          ? `전체 범위에서도 요청 ${formatCount(fact.requests)}건 중 ${formatPercent(fact.ratio)} 실패`
-          : `${formatPercent(fact.ratio)} of its ${formatCount(fact.requests)} requests failed in the whole scope too`,
+          ? `이 서비스의 전체 요청 ${formatCount(fact.requests)}건 중에서도 ${formatPercent(fact.ratio)} 실패`
+          : `${formatPercent(fact.ratio)} of all ${formatCount(fact.requests)} requests to it failed`,
         value: fact.ratio,
       };
     case "scope_healthy":
       return {
         statement: ko
-          ? `전체 범위에서는 요청 ${formatCount(fact.requests)}건 중 ${formatPercent(fact.ratio)}만 실패`
-          : `only ${formatPercent(fact.ratio)} of its ${formatCount(fact.requests)} requests failed in the whole scope`,
+          ? `이 서비스의 전체 요청 ${formatCount(fact.requests)}건 중에서는 ${formatPercent(fact.ratio)}만 실패`
+          : `only ${formatPercent(fact.ratio)} of all ${formatCount(fact.requests)} requests to it failed`,
         value: fact.ratio,
       };
     case "alone_unreached":
@@ -110,11 +114,7 @@ export function factText(fact: EvidenceFact, language: Language): FactText {
     case "stops_after":
       return stopText(fact, ko);
     case "metric_rise":
-      return {
-        statement: `${metricClaim(fact, ko)} (robust z ${fact.z.toFixed(1)})`,
-        value: fact.after,
-        baseline: fact.before,
-      };
+      return metricText(fact, ko);
     case "only_where":
       return contrastText(fact, ko);
     case "gone_instance":
@@ -302,24 +302,30 @@ function aloneText(fact: Extract<EvidenceFact, { kind: "alone_unreached" }>, ko:
 }
 
 function windowFailuresText(fact: Extract<EvidenceFact, { kind: "window_failures" }>, ko: boolean): FactText {
-  const { isVisible, cause, failures, requests, expected } = fact;
+  const { isVisible, cause, failures, aside, requests, expected } = fact;
   const [failed, all] = [formatCount(failures), formatCount(requests)];
-  const before =
-    expected === null
-      ? ""
-      : ko
-        ? ` (평소 ${formatCount(expected)}건)`
-        : ` (${formatCount(expected)} would be usual)`;
   const words = (cause === null ? undefined : windowFailureWords[cause]) ?? mixedFailureWords;
   const [why, what] = ko ? words.ko : words.en;
-  const visible = ko
-    ? `요청 ${all}건 중 ${failed}건이 ${why} 실패`
-    : `${failed} of ${all} requests failed ${why}`;
-  const hidden = ko
-    ? `요청 ${all}건에서 ${what} ${failed}건이 재시도나 폴백으로 감춰짐`
-    : `${failed} ${what}, in ${all} requests, were hidden by retries or fallbacks`;
+  const parts = aside < failures - 0.5 ? formatCount(aside) : null;
+  let statement: string;
+  if (!isVisible)
+    statement = ko
+      ? `요청 ${all}건에서 ${what} ${failed}건이 재시도나 폴백으로 감춰짐`
+      : `${failed} ${what}, in ${all} requests, were hidden by retries or fallbacks`;
+  else if (aside < 0.5)
+    statement = ko
+      ? `요청 ${all}건 중 ${failed}건이 ${why} 실패`
+      : `${failed} of ${all} requests failed ${why}`;
+  else if (parts === null)
+    statement = ko
+      ? `요청 ${all}건에서 ${what} ${failed}건이 요청이 기다리지 않는 작업에서 발생`
+      : `${failed} ${what}, in ${all} requests, all in work that no request waited for`;
+  else
+    statement = ko
+      ? `요청 ${all}건에서 ${what} ${failed}건 중 ${parts}건이 요청이 기다리지 않는 작업에서 발생`
+      : `${failed} ${what}, in ${all} requests, ${parts} of them in work that no request waited for`;
   return {
-    statement: (isVisible ? visible : hidden) + before,
+    statement: statement + (expected === null ? "" : usualCountText(expected, ko)),
     value: failures,
     ...(expected === null ? {} : { baseline: expected }),
   };
@@ -341,7 +347,19 @@ const resourceWords: Readonly<Record<Resource, ResourceWords>> = {
   garbage_collection: { en: ["garbage collection", "of the time"], ko: ["가비지 컬렉션", "전체 시간의"] },
 };
 
-/** "CPU of cart-1 rises from 20 % to 72 % of its limit (robust z 35.1)" */
+/** "CPU of cart-1 rises from 20 % to 72 % of its limit, 35 times its usual ups and downs" */
+function metricText(fact: MetricRiseFact, ko: boolean): FactText {
+  const times = formatAmount(Number(fact.z.toPrecision(2)));
+  const apart = ko ? ` (평소 변동 폭의 ${times}배)` : `, ${times} times its usual ups and downs`;
+  return {
+    statement: metricClaim(fact, ko) + apart,
+    value: fact.after,
+    baseline: fact.before,
+    z: rounded(fact.z),
+  };
+}
+
+/** The same without what it rests on. */
 function metricClaim(fact: MetricRiseFact, ko: boolean): string {
   const { metric, resource, instance, alike, isShare, before, after } = fact;
   const words = isShare && resource !== null ? resourceWords[resource][ko ? "ko" : "en"] : [metric, ""];
@@ -350,7 +368,7 @@ function metricClaim(fact: MetricRiseFact, ko: boolean): string {
   if (ko) {
     const others = alike === 0 ? "" : ` 외 ${alike}개`;
     const whose = instance === "" ? "" : `${instance}${others}의 `;
-    return `${whose}${name} 수치가 ${whole === "" ? "" : `${whole} `}${from}에서 ${to}(으)로 상승`;
+    return `${whose}${name} 수치가 ${whole === "" ? "" : `${whole} `}${from}에서 ${to}${isShare ? "" : "(으)"}로 상승`;
   }
   const others = alike === 0 ? "" : ` and ${alike} ${alike === 1 ? "other" : "others"}`;
   const whose = instance === "" ? "" : ` of ${instance}${others}`;
@@ -495,17 +513,27 @@ export function traceVerdict(
 ): string {
   const ko = language === "ko";
   const what = outcomeText(outcome, ko);
-  if (first === undefined) return `${what}.`;
-  const fact =
-    first.evidence.find(({ kind }) => kind === "origin" || kind === "linked_failure") ??
-    first.evidence.find(({ kind }) => kind === "missing_step") ??
-    first.evidence.find(({ kind }) => kind === "path_share" || kind === "call_gap");
+  if (first === undefined || isFine(outcome)) return `${what}.`;
+  const fact = mainFact(first.evidence);
   const why = fact === undefined ? "" : factText(fact, language).statement;
   if (outcome.kind === "succeeded" && !outcome.isSlow) {
     const lead = ko ? "시간을 가장 많이 쓴 곳:" : "Most of its time went to";
     return `${what}. ${lead} ${first.service} - ${why}.`;
   }
   return `${what}. ${certainty(confidence, traceBars, ko)}: ${first.service} (${kindText(first.kind, language)}) - ${why}.`;
+}
+
+/** What a verdict rests on; of time, how much it is and usually was rather than its part of the request, where that is known. */
+function mainFact(evidence: readonly EvidenceFact[]): EvidenceFact | undefined {
+  const path = evidence.find((fact) => fact.kind === "path_share" || fact.kind === "call_gap");
+  const isOfPath = (fact: EvidenceFact): boolean =>
+    fact.kind === "slower_than_usual" && path !== undefined && fact.spans[0] === path.spans[0];
+  return (
+    evidence.find(({ kind }) => kind === "origin" || kind === "linked_failure") ??
+    evidence.find(({ kind }) => kind === "missing_step") ??
+    evidence.find(isOfPath) ??
+    path
+  );
 }
 
 /** How sure we are, as the start of a sentence. */
@@ -535,7 +563,16 @@ function outcomeText(outcome: Outcome, ko: boolean): string {
     return ko
       ? `${name} 응답은 정상이나 평소 수행하던 작업 일부를 생략${slow}`
       : `${name} went through${slow}, but left out what such requests do`;
+  if (isFine(outcome))
+    return ko
+      ? `${name}: 이상 없음 - 실패 없음, ${timeText(outcome, ko)}`
+      : `${name}: nothing is wrong with this request - nothing failed, and ${timeText(outcome, ko)}`;
   return `${name}: ${ko ? "실패 없음, " : "nothing failed; "}${timeText(outcome, ko)}`;
+}
+
+/** Whether a request went well and took no longer than others do, so that there is nobody to blame. */
+export function isFine(outcome: Outcome): boolean {
+  return outcome.kind === "succeeded" && outcome.usual !== null && !outcome.isSlow;
 }
 
 function timeText(
@@ -549,13 +586,13 @@ function timeText(
       : `it took ${took}, with too few requests to compare with`;
   if (isSlow)
     return ko ? `${took} 소요, ${usualText(usual, ko)}` : `it took ${took}, ${usualText(usual, ko)}`;
-  const time = formatDuration(usual.nanos);
+  const known = usualText(usual, ko);
   if (isBaseline)
-    return ko ? `${took} 소요, 평소(${time})보다 느리지 않음` : `${took} is no slower than usual (${time})`;
+    return ko ? `${took} 소요, 평소와 다르지 않음 (${known})` : `${took} is nothing unusual (${known})`;
   const all = formatCount(compared);
   return ko
-    ? `${took} 소요, 여기의 다른 요청보다 느리지 않음 (${all}건, ${time})`
-    : `${took} is no slower than other requests to it here (${time}, of ${all})`;
+    ? `${took} 소요, 여기의 같은 요청 ${all}건과 다르지 않음 (${known})`
+    : `${took} is nothing unusual among the ${all} requests to it here (${known})`;
 }
 
 function isHiddenFailure(fact: EvidenceFact): boolean {
@@ -565,38 +602,44 @@ function isHiddenFailure(fact: EvidenceFact): boolean {
 /** What became of the requests of a window. */
 export interface WindowOutcome {
   readonly requests: number;
+  /** of the requests, and how many would in a healthy time; null where none is known */
+  readonly failed: number;
+  readonly usualFailed: number | null;
+  /** failures that nobody hid, beyond what is usual */
   readonly excessFailed: number;
-  /** the entry that became slower by most, null where none did */
+  /** failures in work that no request waited for */
+  readonly failedAside: number;
+  /** the entry that became slower by most, null where none did; means */
   readonly slowest: {
     readonly service: string;
     readonly operation: string;
-    readonly addedNanos: number;
+    readonly beforeNanos: number;
+    readonly afterNanos: number;
   } | null;
 }
 
 /** The one sentence on top of a window's report. */
 export function windowVerdict(
-  { requests, excessFailed, slowest }: WindowOutcome,
+  outcome: WindowOutcome,
   first: Candidate | undefined,
   confidence: number | null,
   language: Language,
 ): string {
   const ko = language === "ko";
+  const { requests, slowest } = outcome;
   if (requests === 0) return ko ? "요청이 없음." : "There are no requests in this window.";
   const all = formatCount(requests);
   if (first === undefined)
     return ko ? `요청 ${all}건에서 특이 사항 없음.` : `Nothing significant in ${all} requests.`;
-  const what: string[] = [];
-  if (excessFailed >= 0.5)
-    what.push(
-      ko
-        ? `요청 ${all}건 중 평소보다 ${formatCount(excessFailed)}건 더 실패`
-        : `${formatCount(excessFailed)} of ${all} requests failed beyond what is usual`,
-    );
+  const what = failedTexts(outcome, ko);
   if (slowest !== null) {
     const entry = `${slowest.service} ${slowest.operation}`;
-    const added = formatDuration(slowest.addedNanos);
-    what.push(ko ? `${entry} ${added} 지연` : `${entry} became ${added} slower`);
+    const [before, after] = [slowest.beforeNanos, slowest.afterNanos].map(formatDuration);
+    what.push(
+      ko
+        ? `${entry} 평균 ${after} 소요 (평소 ${before})`
+        : `${entry} takes ${after} on average (usually ${before})`,
+    );
   }
   if (what.length === 0 && first.evidence.some(isHiddenFailure))
     what.push(ko ? "사용자에게 감춰진 실패 발생" : "Failures were hidden from users");
@@ -609,4 +652,34 @@ export function windowVerdict(
   const why = first.evidence[0] === undefined ? "" : ` - ${claimText(first.evidence[0], language)}`;
   const cause = `${certainty(confidence, windowBars, ko)}: ${first.service} (${kindText(first.kind, language)})${why}`;
   return `${what.join(ko ? ", " : "; ")}. ${cause}.`;
+}
+
+/** How many requests failed, and what failed without one of them. */
+function failedTexts(
+  { requests, failed, usualFailed, excessFailed, failedAside }: WindowOutcome,
+  ko: boolean,
+): string[] {
+  const texts: string[] = [];
+  const all = formatCount(requests);
+  if (excessFailed - failedAside >= 0.5) {
+    const before = usualFailed === null ? "" : usualCountText(usualFailed, ko);
+    texts.push(
+      ko
+        ? `요청 ${all}건 중 ${formatCount(failed)}건 실패${before}`
+        : `${formatCount(failed)} of ${all} requests failed${before}`,
+    );
+  }
+  if (failedAside >= 0.5) {
+    const count = formatCount(failedAside);
+    texts.push(
+      ko
+        ? `요청 ${all}건이 시작하고 기다리지 않은 작업에서 실패 ${count}건`
+        : `${count} failures in work that ${all} requests set off and did not wait for`,
+    );
+  }
+  return texts;
+}
+
+function usualCountText(count: number, ko: boolean): string {
+  return ko ? ` (평소 ${formatCount(count)}건)` : ` (usually ${formatCount(count)})`;
 }

@@ -1,5 +1,6 @@
 import { adviceFor } from "../advice/advice.ts";
-import { type Outcome, traceVerdict } from "../advice/evidence-texts.ts";
+import { isFine, type Outcome, traceVerdict } from "../advice/evidence-texts.ts";
+import { problemsIn } from "../advice/problem-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
 import { selectRank } from "../base/select-rank.ts";
 import type { Candidate, LinkedFailure } from "../cascade/candidate.ts";
@@ -78,7 +79,11 @@ export function analyzeTrace(
     usual,
   });
   const parts = evidenceParts(trace, scope, { evidence, usual, structural, base, own, language });
-  return { ...base, ...parts, problems: mergeProblems([...parts.problems, ...(ground?.problems ?? [])]) };
+  return {
+    ...base,
+    ...parts,
+    problems: mergeProblems([...parts.problems, ...problemsIn(language, ground?.problems ?? [])]),
+  };
 }
 
 /** The services that spans of it are from. */
@@ -145,10 +150,15 @@ function evidenceParts(trace: Trace, scope: Scope, parts: Parts): EvidenceParts 
   const { candidates, confidence, origins, propagation, path } = evidence;
   const idsOf = (spans: readonly number[]): readonly string[] =>
     spans.map((index) => spanIdOf(trace.spans[index] as TraceSpan));
+  const outcome = outcomeOf(trace, evidence, usual);
+  const isHealthy = isFine(outcome);
+  const remedies = isHealthy ? [] : traceRemedies(trace, { candidates, usual });
+  const advice = isHealthy ? [] : adviceFor({ candidates, remedies }, language);
   return {
     structural: { root_cause_candidates: base.root_cause_candidates },
-    verdict: traceVerdict(outcomeOf(trace, evidence, usual), candidates[0], confidence, language),
+    verdict: traceVerdict(outcome, candidates[0], confidence, language),
     confidence,
+    healthy: isHealthy,
     root_cause_candidates: candidates.map((candidate, index) =>
       candidateJson(candidate, {
         rank: index + 1,
@@ -158,15 +168,18 @@ function evidenceParts(trace: Trace, scope: Scope, parts: Parts): EvidenceParts 
         idsOf,
       }),
     ),
-    advice: adviceFor({ candidates, remedies: traceRemedies(trace, { candidates, usual }) }, language).map(
-      ({ kind, service, sentence, spans }) => ({ kind, service, sentence, spans: idsOf(spans) }),
-    ),
+    advice: advice.map(({ kind, service, sentence, spans }) => ({
+      kind,
+      service,
+      sentence,
+      spans: idsOf(spans),
+    })),
     failing_path: failingPath(trace, origins, { path, slowSpan: slowSpanOf(candidates[0]) }),
     propagation: propagation.map((step) => ({ ...step, spans: idsOf(step.spans) })),
     trace: summaryOf(trace),
     trace_critical_path: criticalPathJson(trace, evidence),
     dependency_graph: graphOfTrace(scope, own),
-    problems: mergeProblems([...trace.problems, ...omittedSections(path)]),
+    problems: problemsIn(language, mergeProblems([...trace.problems, ...omittedSections(path)])),
   };
 }
 

@@ -1,7 +1,9 @@
 import { adviceFor } from "../advice/advice.ts";
 import { type BaselineChoice, baselineText } from "../advice/baseline-texts.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
+import { problemsIn } from "../advice/problem-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
+import { orderlessSum } from "../base/sum.ts";
 import { BlameRollup, entryKey } from "../cascade/blame.ts";
 import type { Candidate } from "../cascade/candidate.ts";
 import { exemplarsOf } from "../cascade/exemplars.ts";
@@ -283,7 +285,7 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
   const { window, baseline, evidence, suffering, structural, failedService, reach } = study;
   const { asked, chosenBaseline } = study;
   const { scope } = window;
-  const { candidates, confidence, requests, excessFailed, onsets } = evidence;
+  const { candidates, confidence, entries, requests, excessFailed, failedAside, onsets } = evidence;
   const base = structuralReport(structural.result, language);
   const slowest = suffering.find(({ addedNanos }) => addedNanos > 0);
   const onsetOrder = onsetOrderOf(onsets);
@@ -293,7 +295,10 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
     verdict: windowVerdict(
       {
         requests,
+        failed: orderlessSum(entries.map(({ entry }) => entry.cell.failed)),
+        usualFailed: baseline === null ? null : orderlessSum(entries.map(({ usualFailed }) => usualFailed)),
         excessFailed,
+        failedAside,
         slowest: slowest === undefined ? null : slowestEntry(slowest),
       },
       candidates[0],
@@ -327,7 +332,10 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
       traces: scope.totals.traces,
       services: scope.red.services.filter((name) => scope.red.service(name)?.isInferred === false).length,
     },
-    problems: mergeProblems([...scope.problems, ...study.problems, ...thinnedProblems(window.visits)]),
+    problems: problemsIn(
+      language,
+      mergeProblems([...scope.problems, ...study.problems, ...thinnedProblems(window.visits)]),
+    ),
   };
 }
 
@@ -387,8 +395,9 @@ function otherSignals(window: WindowSums, baseline: WindowSums | null): OtherSig
   return { metrics, logLines: { baseline: baseline.logLines, window: window.logLines } };
 }
 
-function slowestEntry({ entry: { service, operation }, addedNanos }: EntryFinding): WindowOutcome["slowest"] {
-  return { service, operation, addedNanos };
+function slowestEntry({ entry, addedNanos }: EntryFinding): WindowOutcome["slowest"] {
+  const { service, operation, meanNanos } = entry;
+  return { service, operation, beforeNanos: meanNanos - addedNanos, afterNanos: meanNanos };
 }
 
 function windowJson({ totals }: Scope, asked: WindowOptions["window"]): WindowReport["window"] {

@@ -60,7 +60,7 @@ function unlike(message: string, count: number): Problem {
 
 function listOf(names: readonly string[]): string {
   const shown = [...names].sort().slice(0, namesMax).join(", ");
-  return names.length > namesMax ? `${shown} and ${names.length - namesMax} more` : shown;
+  return names.length > namesMax ? `${shown} (+${names.length - namesMax})` : shown;
 }
 
 function sumOf(counts: readonly number[]): number {

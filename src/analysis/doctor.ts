@@ -1,4 +1,5 @@
 import { type FindingId, findingText, type Severity, severityOf } from "../advice/doctor-texts.ts";
+import { problemsIn } from "../advice/problem-texts.ts";
 import type { Language } from "../advice/structural-texts.ts";
 import { compareText } from "../base/compare-text.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
@@ -89,7 +90,7 @@ export class DoctorRollup {
       totals: { spans: sums.spans, traces: sums.traces, services: services.length },
       services: listed.sort((a, b) => a.score - b.score || (a.service < b.service ? -1 : 1)),
       findings: findings.sort(compareFindings).map((finding) => findingJson(finding, language)),
-      problems: mergeProblems(problems),
+      problems: problemsIn(language, mergeProblems(problems)),
     };
   }
 }

@@ -98,6 +98,7 @@ function entryJson(
     service,
     operation,
     requests: cell.requests,
+    failed: cell.failed,
     excess_failed: excessFailed,
     added_latency_ms: addedNanos / NANOS_PER_MS,
     share: requestsInAll > 0 ? cell.requests / requestsInAll : 0,

@@ -1,3 +1,4 @@
+import type { TestFigures } from "../advice/chance-texts.ts";
 import type {
   FailurePropagationJson,
   ServiceStateJson,
@@ -23,7 +24,7 @@ export type {
 // hex, ratios 0..1.
 
 /** One thing that speaks for or against a candidate, with the spans that show it. */
-export interface EvidenceJson {
+export interface EvidenceJson extends TestFigures {
   readonly statement: string;
   readonly direction: "for" | "against";
   /** span ids, hex */
@@ -186,6 +187,8 @@ export interface TraceReport extends Omit<StructuralReport, "root_cause_candidat
   /** one sentence */
   readonly verdict: string;
   readonly confidence: number | null;
+  /** nothing failed and it took no longer than usual: then candidates only tell where its time went, and there is nothing to do */
+  readonly healthy: boolean;
   readonly root_cause_candidates: readonly CandidateJson[];
   readonly advice: readonly AdviceJson[];
   readonly failing_path: readonly FailingPathJson[];
@@ -210,6 +213,8 @@ export interface EntryPointJson {
   readonly service: string;
   readonly operation: string;
   readonly requests: number;
+  readonly failed: number;
+  /** beyond what is usual; 0 where that may be chance */
   readonly excess_failed: number;
   readonly added_latency_ms: number;
   readonly share: number;

@@ -1,4 +1,5 @@
 import { StepRollup, StepWindow } from "../cascade/step-rollup.ts";
+import { countIn } from "../cascade/way-sums.ts";
 import { GraphRollup, type ServiceGraph } from "../graph/service-graph.ts";
 import { HealthRollup, type HealthWindow } from "../metrics/health-metrics.ts";
 import { RedRollup, type RedWindow } from "../metrics/red-metrics.ts";
@@ -262,29 +263,44 @@ function samplingBias(minutes: readonly TraceMinute[]): readonly Problem[] {
   return [{ kind: "biased_sampling", message, count: traces, spans: [] }];
 }
 
+interface CountedProblem {
+  readonly problem: Problem;
+  count: number;
+  /** how many traces have each figure of `shift_ms`: the largest one may be taken back */
+  readonly shifts: Map<number, number>;
+}
+
 /** Totals and problems of the traces that start in one minute. */
 class TraceMinute {
   spans = 0;
   traces = 0;
   failedTraces = 0;
-  readonly #problems = new Map<string, { problem: Problem; count: number }>();
+  readonly #problems = new Map<string, CountedProblem>();
 
   add(trace: Trace, sign: 1 | -1): void {
     this.spans += sign * (trace.spans.length + trace.omittedSpans);
     this.traces += sign;
     if (trace.spans.some(({ failed }) => failed)) this.failedTraces += sign;
     for (const problem of trace.problems) {
-      const key = `${problem.kind}\u0000${problem.message}`;
-      const known = this.#problems.get(key);
-      if (known !== undefined) known.count += sign * problem.count;
-      else if (sign > 0 && this.#problems.size < problemKindsMax)
-        this.#problems.set(key, { problem, count: problem.count });
+      const { kind, message, service = "", shift_ms: shift } = problem;
+      const key = [kind, message, service].join("\u0000");
+      let known = this.#problems.get(key);
+      if (known === undefined) {
+        if (sign < 0 || this.#problems.size >= problemKindsMax) continue;
+        known = { problem, count: 0, shifts: new Map() };
+        this.#problems.set(key, known);
+      }
+      known.count += sign * problem.count;
+      if (shift !== undefined) countIn(known.shifts, shift, sign);
     }
   }
 
   problems(): readonly Problem[] {
     return [...this.#problems.values()]
       .filter(({ count }) => count > 0)
-      .map(({ problem, count }) => ({ ...problem, count, spans: [] }));
+      .map(({ problem, count, shifts }) => {
+        const told = { ...problem, count, spans: [] };
+        return shifts.size === 0 ? told : { ...told, shift_ms: Math.max(...shifts.keys()) };
+      });
   }
 }

@@ -1,5 +1,6 @@
 import { ExactSum } from "../base/exact-sum.ts";
 import { mapEntry } from "../base/map-entry.ts";
+import { orderlessSum } from "../base/sum.ts";
 import { minutesMax, overflowName, servicesMax } from "../model/limits.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
 import { blameEntriesMax, exemplarCountMax } from "../model/scoring.ts";
@@ -263,6 +264,12 @@ export class FailureSums {
     if (edge !== null) this.#countEdge(edge, weight);
     if (sign > 0) this.#exemplify([trace.traceId]);
     else this.exemplars = this.exemplars.filter((traceId) => traceId !== trace.traceId);
+  }
+
+  /** Visible ones in work that no request waited for (of messages): no request failed of them itself. */
+  get aside(): number {
+    const counts = [...this.ways.values()].flatMap(({ entries }) => [...entries.values()]);
+    return Math.max(0, this.visible - orderlessSum(counts));
   }
 
   /** Whether all of it was taken back. */

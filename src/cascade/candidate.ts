@@ -161,6 +161,8 @@ export type EvidenceFact =
       /** what sort of fault they all began with; null = of several sorts */
       readonly cause: CauseKind | null;
       readonly failures: number;
+      /** of them, in work that no request waited for */
+      readonly aside: number;
       readonly requests: number;
       /** in a healthy time of as many requests; null where none was given */
       readonly expected: number | null;

@@ -39,6 +39,8 @@ export interface ErrorQuestion {
  */
 export interface ErrorSignal extends SignalResult {
   readonly excessFailed: number;
+  /** failures in work that no request waited for, of services that have more failures than usual */
+  readonly failedAside: number;
   /** whose failures users saw, and in which minute they first exceeded what was to be expected */
   readonly onsets: ReadonlyMap<string, number>;
 }
@@ -56,6 +58,9 @@ export function errorSignal(question: ErrorQuestion): ErrorSignal {
     findings,
     margins: marginsOf(findings, question, requests),
     excessFailed: orderlessSum(failures.visible.values()),
+    failedAside: orderlessSum(
+      [...failures.visible.keys()].map((name) => sums.failures.get(name)?.aside ?? 0),
+    ),
     onsets: onsetsOf(sums, failures, { ratio, baseline }),
   };
 }
@@ -203,7 +208,16 @@ function findingOf(
   for (const each of alone) evidence.push({ kind: "alone_unreached", service, ...each });
   const add = (isVisible: boolean, count: number, before: number | null): void => {
     const cause = alone.length > 0 ? null : onlyKind(own);
-    evidence.push({ kind: "window_failures", isVisible, cause, failures: count, requests, expected: before });
+    const aside = isVisible ? own.aside : 0;
+    evidence.push({
+      kind: "window_failures",
+      isVisible,
+      cause,
+      failures: count,
+      aside,
+      requests,
+      expected: before,
+    });
   };
   if (visible.has(service)) add(true, own.visible, usual?.visible ?? null);
   if (hidden.has(service)) add(false, own.hidden, usual?.hidden ?? null);

@@ -49,7 +49,10 @@ export interface WindowEvidence {
   readonly confidence: number | null;
   readonly entries: readonly EntryFinding[];
   readonly requests: number;
+  /** failures that nobody hid, beyond what is usual; 0 where that may be chance */
   readonly excessFailed: number;
+  /** of such services, failures in work that no request waited for */
+  readonly failedAside: number;
   /** service -> minute in which its failures first exceeded what was to be expected */
   readonly onsets: ReadonlyMap<string, number>;
 }
@@ -81,7 +84,9 @@ export interface WindowQuestion extends OtherSignals {
 /** How one entry operation fared. */
 export interface EntryFinding {
   readonly entry: EntrySums;
-  /** failed requests beyond the expected number; 0 where not significant */
+  /** how many would fail in a healthy time */
+  readonly usualFailed: number;
+  /** failed requests beyond that; 0 where not significant */
   readonly excessFailed: number;
   /** growth of the mean latency; 0 where not significant or nothing to compare with */
   readonly addedNanos: number;
@@ -118,6 +123,7 @@ export function windowEvidence(question: WindowQuestion): WindowEvidence {
     entries,
     requests: requestsOf(sums),
     excessFailed: errors.excessFailed,
+    failedAside: errors.failedAside,
     onsets: errors.onsets,
   };
 }
@@ -284,11 +290,12 @@ function findingOf(entry: EntrySums, baseline: BlameSums | null): EntryFinding {
   const before = baseline?.entries.get(entryKey(entry.service, entry.operation));
   const { requests, failed } = entry.cell;
   const usualRatio = baseline === null ? unreferencedErrorRatio : (before?.cell.errorRatio ?? 0);
-  const excessFailed = significantExcess(failed, requests * usualRatio, excessTestMin);
+  const usualFailed = requests * usualRatio;
+  const excessFailed = significantExcess(failed, usualFailed, excessTestMin);
   const isComparable =
     before !== undefined && before.finished >= usualRequestsMin && entry.finished >= usualRequestsMin;
   const addedNanos = isComparable ? significantlyAdded(entry, before) : 0;
-  return { entry, excessFailed, addedNanos };
+  return { entry, usualFailed, excessFailed, addedNanos };
 }
 
 /** Welch's test of the means; 0 where the difference may be chance or too small to notice. */

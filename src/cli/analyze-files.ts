@@ -1,3 +1,4 @@
+import { problemsIn } from "../advice/problem-texts.ts";
 import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
 import type { WindowBounds, WindowRollup } from "../analysis/analyze-window.ts";
 import type { StructuralReport, TraceReport } from "../analysis/report.ts";
@@ -198,7 +199,7 @@ export async function reportOfTrace(
     ...(failedService === null ? {} : { failedService }),
     ...(baseline === null ? {} : { baseline: baseline.scope(null) }),
   });
-  return withRepairs(report, scope.problems);
+  return withRepairs(report, problemsIn(language, scope.problems));
 }
 
 /** Times that were read in another unit than they should be in concern every trace of the files. */

@@ -21,7 +21,7 @@ export interface CommandRun {
   readonly settings: SettingValues;
   readonly origins: EffectiveSettings["origins"];
   readonly operands: readonly string[];
-  /** the effective one: as given, else human on a terminal and json elsewhere */
+  /** the effective one: as given, else by the ending of the output's name, else human on a terminal and json elsewhere */
   readonly format: OutputFormat;
 }
 
@@ -77,9 +77,8 @@ export function noteProblem(run: CommandRun, { message, count, source }: Problem
   note(run, `${place}${message}${count > 1 ? ` (${count} times)` : ""}`);
 }
 
-/** Whether the human output may use colours: where it goes to a terminal and nobody said no. */
-export function usesColor({ host, settings }: CommandRun): boolean {
-  return (
-    settings.output === null && host.stdout.isTTY === true && !settings.no_color && !host.env["NO_COLOR"]
-  );
+/** Whether the human output may use colours: where it goes to a terminal that has some and nobody said no. */
+export function usesColor({ host: { stdout, env }, settings }: CommandRun): boolean {
+  if (settings.output !== null || stdout.isTTY !== true) return false;
+  return !settings.no_color && !env["NO_COLOR"] && env["TERM"] !== "dumb";
 }

@@ -15,7 +15,7 @@ export function exitCodeOf(
 function severityOf(report: StructuralReport | TraceReport | WindowReport): "critical" | "degraded" | "none" {
   const states = [...report.service_states.values()];
   if (states.some(({ healthy }) => !healthy)) return "critical";
-  const hasFinding =
-    states.some(({ issues }) => issues.length > 0) || report.root_cause_candidates.length > 0;
+  const isBlamed = "healthy" in report ? !report.healthy : report.root_cause_candidates.length > 0;
+  const hasFinding = states.some(({ issues }) => issues.length > 0) || isBlamed;
   return hasFinding ? "degraded" : "none";
 }

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
+import { extname } from "node:path";
 import { type EffectiveSettings, loadSettings } from "../config/load-settings.ts";
 import { didYouMean } from "../config/nearest-name.ts";
-import { type CommandName, commandNames } from "../config/settings.ts";
+import { type CommandName, commandNames, type OutputFormat } from "../config/settings.ts";
 import { errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
 import { type Arguments, parseArguments } from "./arguments.ts";
 import { type CommandRun, type Host, write } from "./command.ts";
@@ -78,7 +79,10 @@ async function prepareRun(name: CommandName, given: Arguments, host: Host): Prom
   const command = commands[name];
   checkOperands(name, command, given.operands);
   const { values, origins } = await effectiveSettings(given, host);
-  const format = values.format ?? (values.output === null && host.stdout.isTTY === true ? "human" : "json");
+  const format =
+    values.format ??
+    (values.output === null ? null : formatByName(values.output, command)) ??
+    (values.output === null && host.stdout.isTTY === true ? "human" : "json");
   if (!command.formats.includes(format))
     throw new OperationError(
       "usage",
@@ -86,6 +90,26 @@ async function prepareRun(name: CommandName, given: Arguments, host: Host): Prom
       `It has ${command.formats.join(", ")}.`,
     );
   return { host, settings: values, origins, operands: given.operands, format };
+}
+
+const formatsByEnding: Readonly<Record<string, OutputFormat>> = {
+  json: "json",
+  html: "html",
+  htm: "html",
+  md: "markdown",
+  markdown: "markdown",
+  mmd: "mermaid",
+  mermaid: "mermaid",
+  dot: "dot",
+  gv: "dot",
+  txt: "human",
+};
+
+/** What the ending of a file's name asks for; null where it says nothing, or nothing that the command has. */
+function formatByName(path: string, { formats }: Command): OutputFormat | null {
+  const ending = extname(path).slice(1).toLowerCase();
+  const format = Object.hasOwn(formatsByEnding, ending) ? formatsByEnding[ending] : undefined;
+  return format !== undefined && formats.includes(format) ? format : null;
 }
 
 function checkOperands(name: CommandName, command: Command, operands: readonly string[]): void {

@@ -19,10 +19,11 @@ const silentMs = 300;
 const redrawMs = 100;
 const barWidth = 24;
 
-/** A bar on standard error while something is read; nothing at all where that is no terminal. */
+/** A bar on standard error while something is read; nothing at all where that is no terminal, or one that cannot redraw a line. */
 export function showProgress({ host, settings }: CommandRun, verb: string): Progress {
   const { stderr } = host;
-  if (stderr.isTTY !== true || settings.quiet) return { update: () => {}, end: () => {} };
+  if (stderr.isTTY !== true || settings.quiet || host.env["TERM"] === "dumb")
+    return { update: () => {}, end: () => {} };
   let drawnAt = performance.now() + silentMs - redrawMs;
   let isShown = false;
   return {

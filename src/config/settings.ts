@@ -485,7 +485,8 @@ const table = {
   format: {
     type: { kind: "choice", values: outputFormats },
     default: null,
-    sentence: "Form of the output; without it, human on a terminal and json elsewhere.",
+    sentence:
+      "Form of the output; without it, what the ending of --output names (.html, .md, .json, .mmd, .dot, .txt), else human on a terminal and json elsewhere.",
     commands: [...reports, "serve", "config", "replay", "convert"],
   },
   output: {
@@ -516,7 +517,7 @@ const table = {
   no_color: {
     type: { kind: "switch" },
     default: "false",
-    sentence: "No colours; the environment variable NO_COLOR does the same.",
+    sentence: "No colours; the environment variable NO_COLOR, or TERM=dumb, does the same.",
     commands: everywhere,
   },
   config: {

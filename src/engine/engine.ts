@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { problemsIn } from "../advice/problem-texts.ts";
 import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
 import { DoctorRollup } from "../analysis/doctor.ts";
 import { edgeJson, graphPartsOf, inGraphOrder, nodeJson } from "../analysis/graph-json.ts";
@@ -165,18 +166,22 @@ class LiveEngine implements Engine {
     const state = this.#folded.stateOf(traceId);
     const isComplete = state.complete;
     const report = analyzeTrace(trace, scope, { language, scoring, isComplete, ...failed, ...healthy });
-    return { ...state, report: this.#withDoubts(trace, report) };
+    return { ...state, report: this.#withDoubts(trace, report, language) };
   }
 
   /** Only we know what time it is. */
-  #withDoubts(trace: Trace, report: TraceReport | StructuralReport): TraceReport | StructuralReport {
+  #withDoubts(
+    trace: Trace,
+    report: TraceReport | StructuralReport,
+    language: Language,
+  ): TraceReport | StructuralReport {
     const latest = this.#clock.unixNanos() + BigInt(this.#limits.clockApartMsMax * NANOS_PER_MS);
     if (!("problems" in report) || trace.startTime <= latest) return report;
     const message =
       "The trace starts in the future: a clock runs ahead; searches find it at the time of its arrival";
     const spans = trace.roots.slice(0, 1).map((index) => spanIdOf(trace.spans[index] as TraceSpan));
     const doubt: Problem = { kind: "implausible_time", message, count: 1, spans };
-    return { ...report, problems: mergeProblems([...report.problems, doubt]) };
+    return { ...report, problems: mergeProblems([...report.problems, ...problemsIn(language, [doubt])]) };
   }
 
   async searchTraces(query: TraceQuery): Promise<TraceSearch> {

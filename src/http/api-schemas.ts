@@ -139,6 +139,19 @@ const structuralFields = {
   recommendations: texts,
 };
 
+const testFigures = {
+  baseline: number,
+  chance: { ...ratio, description: "how often chance alone would make such a difference" },
+  z: {
+    ...number,
+    description: "of times, the rank test in standard deviations; of a metric, its rise in robust ones",
+  },
+  g: { ...number, description: "likelihood ratio of four counts; below 0 = less often than before" },
+  leaf_share: { ...ratio, description: "share of what is unusual below which nothing is" },
+  slower: count,
+  compared: count,
+};
+
 const windowFacts = {
   window: reference("Window"),
   baseline: orNull(reference("Baseline")),
@@ -170,7 +183,8 @@ const windowFacts = {
       service: text,
       operation: text,
       requests: number,
-      excess_failed: number,
+      failed: number,
+      excess_failed: { ...number, description: "of them, beyond what is usual; 0 where that may be chance" },
       added_latency_ms: number,
       share: ratio,
       failed_by_cause: { ...number, description: "that failed because of the first candidate" },
@@ -253,7 +267,7 @@ export const schemas = {
       evidence: listOf(
         object(
           { statement: text, direction: oneOf("for", "against"), spans: spanIds, value: orNull(number) },
-          { baseline: number },
+          testFigures,
         ),
       ),
     },
@@ -282,6 +296,11 @@ export const schemas = {
     structural: object({ root_cause_candidates: listOf(reference("StructuralCandidate")) }),
     verdict: text,
     confidence: orNull(ratio),
+    healthy: {
+      ...flag,
+      description:
+        "nothing failed and it took no longer than usual: candidates only tell where its time went",
+    },
     root_cause_candidates: listOf(reference("Candidate")),
     advice: listOf(reference("Advice")),
     failing_path: listOf(
@@ -350,7 +369,10 @@ export const schemas = {
     { reason: { ...text, description: "how it was chosen, where nobody named it" } },
   ),
   Advice: object({ sentence: text, kind: text, service: text, spans: spanIds }, { traces: listOf(traceId) }),
-  Problem: object({ kind: text, message: text, count, spans: spanIds }, { source: text }),
+  Problem: object(
+    { kind: text, message: text, count, spans: spanIds },
+    { source: text, service: text, shift_ms: number },
+  ),
   TraceSummary: object({
     trace_id: traceId,
     ...traceFacts,

@@ -32,9 +32,13 @@ export type ProblemKind =
 /** One kind of flaw, with how often it occurred and where to look. */
 export interface Problem {
   readonly kind: ProblemKind;
-  /** a sentence for a person, in English */
+  /** a sentence for a person, in English until a report tells it in its own language */
   readonly message: string;
   readonly count: number;
+  /** whose flaw it is, where it is told service by service */
+  readonly service?: string;
+  /** of `clock_skew`: by how many ms the clock is off at most, to two significant digits */
+  readonly shift_ms?: number;
   /** span ids in hex, at most `problemSpansMax` */
   readonly spans: readonly string[];
   /** `file:line` or the like, where the input is a file */
@@ -43,13 +47,18 @@ export interface Problem {
 
 export const problemSpansMax = 5;
 
-/** Joins equal problems (kind, message, source), adds their counts and sorts them, so that input order does not show. */
+/**
+ * Joins equal problems (kind, message, source, service), adds their counts, keeps the largest shift and sorts them, so that
+ * input order does not show.
+ */
 export function mergeProblems(problems: Iterable<Problem>): readonly Problem[] {
   const merged = new Map<string, { problem: Problem; count: number; spans: Set<string> }>();
   for (const problem of problems) {
-    const key = `${problem.kind}\u0000${problem.source ?? ""}\u0000${problem.message}`;
+    const { kind, source = "", message, service = "" } = problem;
+    const key = [kind, source, message, service].join("\u0000");
     const entry = merged.get(key) ?? { problem, count: 0, spans: new Set<string>() };
     entry.count += problem.count;
+    if ((problem.shift_ms ?? 0) > (entry.problem.shift_ms ?? 0)) entry.problem = problem;
     for (const span of problem.spans) entry.spans.add(span);
     merged.set(key, entry);
   }

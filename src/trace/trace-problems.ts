@@ -1,5 +1,7 @@
+import { mapEntry } from "../base/map-entry.ts";
 import { type Problem, type ProblemKind, problemSpansMax } from "../model/problems.ts";
 import { toldSkewNanos } from "../model/scoring.ts";
+import { NANOS_PER_MS } from "../model/time.ts";
 import { type ClockOffset, type RowRef, spanIdOf } from "./trace.ts";
 
 /** One sentence per flaw, without ids, so that equal flaws of many traces can be counted together. */
@@ -59,6 +61,11 @@ const flaws = {
   sampled: ["sampled", "The trace was sampled; rates and counts are adjusted for it"],
 } as const satisfies Readonly<Record<string, readonly [ProblemKind, string]>>;
 
+const skewSentence = "A clock differs from its callers'; the times of its spans were corrected";
+
+/** What problems of a trace say. */
+export type FlawSentence = (typeof flaws)[keyof typeof flaws][1] | typeof skewSentence;
+
 const none: readonly Problem[] = [];
 
 /** Counts what was wrong with a trace. */
@@ -80,16 +87,24 @@ export class TraceProblems {
 
   addClockOffsets(offsets: readonly ClockOffset[]): void {
     if (offsets.length === 0) return;
-    const clocksOf = new Map<string, Set<string>>();
+    const skewOf = new Map<string, { readonly clocks: Set<string>; nanos: number }>();
     for (const { clock, service, shiftNanos } of offsets) {
-      if (Math.abs(shiftNanos) < toldSkewNanos.analysis) continue;
-      const clocks = clocksOf.get(service) ?? new Set();
-      clocksOf.set(service, clocks.add(clock));
+      const nanos = Math.abs(shiftNanos);
+      if (nanos < toldSkewNanos.analysis) continue;
+      const skew = mapEntry(skewOf, service, () => ({ clocks: new Set<string>(), nanos: 0 }));
+      skew.clocks.add(clock);
+      skew.nanos = Math.max(skew.nanos, nanos);
     }
-    for (const [service, clocks] of clocksOf) {
-      const message = `The clock of ${service} differs from its callers'; the times of its spans were corrected`;
-      this.#others.push({ kind: "clock_skew", message, count: clocks.size, spans: [] });
-    }
+    for (const [service, { clocks, nanos }] of skewOf)
+      this.#others.push({
+        kind: "clock_skew",
+        message: skewSentence,
+        count: clocks.size,
+        spans: [],
+        service,
+        // a clock is not known better than that, and few different figures can be counted
+        shift_ms: Number((nanos / NANOS_PER_MS).toPrecision(2)),
+      });
   }
 
   list(): readonly Problem[] {
@@ -98,8 +113,10 @@ export class TraceProblems {
       const [kind, message] = flaws[flaw];
       return { kind, message, count, spans: [...new Set(spans)].sort() };
     });
-    return [...problems, ...this.#others].sort((a, b) =>
-      a.kind === b.kind ? (a.message < b.message ? -1 : 1) : a.kind < b.kind ? -1 : 1,
-    );
+    return [...problems, ...this.#others].sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
   }
+}
+
+function sortKey({ kind, message, service = "" }: Problem): string {
+  return [kind, message, service].join("\u0000");
 }

@@ -1,10 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { adviceFor } from "../../src/advice/advice.ts";
-import { errorWords, factText, type Outcome, traceVerdict } from "../../src/advice/evidence-texts.ts";
+import {
+  errorWords,
+  factText,
+  type Outcome,
+  traceVerdict,
+  windowVerdict,
+} from "../../src/advice/evidence-texts.ts";
 import {
   type Candidate,
   type CauseKind,
   type EvidenceFact,
+  type SlowerFact,
+  type SymptomFact,
   speaksAgainst,
 } from "../../src/cascade/candidate.ts";
 import type { OriginReason } from "../../src/trace/error-origin.ts";
@@ -33,8 +41,8 @@ function candidate(evidence: readonly EvidenceFact[], parts: Partial<Candidate> 
   };
 }
 
-function windowFailures(cause: CauseKind | null, isVisible = true): EvidenceFact {
-  return { kind: "window_failures", isVisible, cause, failures: 40, requests: 1000, expected: 1 };
+function windowFailures(cause: CauseKind | null, isVisible = true, aside = 0): EvidenceFact {
+  return { kind: "window_failures", isVisible, cause, failures: 40, aside, requests: 1000, expected: 1 };
 }
 
 function checkTexts(fact: EvidenceFact, english: string, korean: string): void {
@@ -150,19 +158,19 @@ describe("what a fact says", () => {
       ...say("latency", false),
     ]).toMatchInlineSnapshot(`
       [
-        "40 of 1,000 requests failed with an error that began here (1 would be usual)",
+        "40 of 1,000 requests failed with an error that began here (usually 1)",
         "요청 1,000건 중 40건이 여기서 시작된 오류로 실패 (평소 1건)",
-        "40 of 1,000 requests failed because callers gave up waiting for it (1 would be usual)",
+        "40 of 1,000 requests failed because callers gave up waiting for it (usually 1)",
         "요청 1,000건 중 40건이 응답을 기다리던 호출자가 포기하여 실패 (평소 1건)",
-        "40 of 1,000 requests failed on the way between it and its callers (1 would be usual)",
+        "40 of 1,000 requests failed on the way between it and its callers (usually 1)",
         "요청 1,000건 중 40건이 호출자와의 연결 구간에서 실패 (평소 1건)",
-        "40 of 1,000 requests failed because it could not be reached (1 would be usual)",
+        "40 of 1,000 requests failed because it could not be reached (usually 1)",
         "요청 1,000건 중 40건이 연결할 수 없어 실패 (평소 1건)",
-        "40 of 1,000 requests failed because of what began here (1 would be usual)",
+        "40 of 1,000 requests failed because of what began here (usually 1)",
         "요청 1,000건 중 40건이 여기서 시작된 문제로 실패 (평소 1건)",
-        "40 failures that began here, in 1,000 requests, were hidden by retries or fallbacks (1 would be usual)",
+        "40 failures that began here, in 1,000 requests, were hidden by retries or fallbacks (usually 1)",
         "요청 1,000건에서 여기서 시작된 실패 40건이 재시도나 폴백으로 감춰짐 (평소 1건)",
-        "40 calls that callers gave up waiting for, in 1,000 requests, were hidden by retries or fallbacks (1 would be usual)",
+        "40 calls that callers gave up waiting for, in 1,000 requests, were hidden by retries or fallbacks (usually 1)",
         "요청 1,000건에서 호출자가 기다리다 포기한 호출 40건이 재시도나 폴백으로 감춰짐 (평소 1건)",
       ]
     `);
@@ -242,14 +250,105 @@ describe("what a fact says", () => {
     const rise = { kind: "metric_rise", metric: "x.cpu", instance: "cart-1", alike: 0, z: 35.07 } as const;
     checkTexts(
       { ...rise, resource: "cpu", isShare: true, before: 0.2, after: 0.72 },
-      "CPU of cart-1 rises from 20 % to 72 % of its limit (robust z 35.1)",
-      "cart-1의 CPU 수치가 한도의 20 %에서 72 %(으)로 상승 (robust z 35.1)",
+      "CPU of cart-1 rises from 20 % to 72 % of its limit, 35 times its usual ups and downs",
+      "cart-1의 CPU 수치가 한도의 20 %에서 72 %로 상승 (평소 변동 폭의 35배)",
     );
     checkTexts(
       { ...rise, resource: "garbage_collection", instance: "", isShare: true, before: 0.001, after: 0.4 },
-      "garbage collection rises from 0.1 % to 40 % of the time (robust z 35.1)",
-      "가비지 컬렉션 수치가 전체 시간의 0.1 %에서 40 %(으)로 상승 (robust z 35.1)",
+      "garbage collection rises from 0.1 % to 40 % of the time, 35 times its usual ups and downs",
+      "가비지 컬렉션 수치가 전체 시간의 0.1 %에서 40 %로 상승 (평소 변동 폭의 35배)",
     );
+  });
+  test("failures of work that no request waited for are not told as failed requests", () => {
+    checkTexts(
+      windowFailures("error", true, 37),
+      "40 failures that began here, in 1,000 requests, 37 of them in work that no request waited for (usually 1)",
+      "요청 1,000건에서 여기서 시작된 실패 40건 중 37건이 요청이 기다리지 않는 작업에서 발생 (평소 1건)",
+    );
+    checkTexts(
+      windowFailures("error", true, 40),
+      "40 failures that began here, in 1,000 requests, all in work that no request waited for (usually 1)",
+      "요청 1,000건에서 여기서 시작된 실패 40건이 요청이 기다리지 않는 작업에서 발생 (평소 1건)",
+    );
+    const fared = { requests: 1000, failed: 5, usualFailed: 2.2, excessFailed: 39, slowest: null };
+    const say = (failedAside: number, language: "en" | "ko", failed = 5): string =>
+      windowVerdict({ ...fared, failed, failedAside }, candidate([]), 0.9, language);
+    expect(say(40, "en")).toMatch(/^40 failures in work that 1,000 requests set off and did not wait for\. /);
+    expect(say(30, "en", 12)).toMatch(
+      /^12 of 1,000 requests failed \(usually 2\); 30 failures in work that 1,000 requests set off/,
+    );
+    expect(say(0, "en", 41)).toMatch(/^41 of 1,000 requests failed \(usually 2\)\. /);
+    expect(say(30, "ko", 12)).toMatch(
+      /^요청 1,000건 중 12건 실패 \(평소 2건\), 요청 1,000건이 시작하고 기다리지 않은 작업에서 실패 30건\. /,
+    );
+  });
+  test("what became slower: now and usually, and how rare that is by chance", () => {
+    const slower: SlowerFact = {
+      kind: "became_slower",
+      role: "own",
+      service: "cart",
+      caller: "cart",
+      callee: "cart",
+      operation: "GET /x",
+      isPeer: false,
+      isMessage: false,
+      addedNanos: 12 * ms,
+      slower: 1,
+      series: 1,
+      beforeNanos: 8 * ms,
+      afterNanos: 26 * ms,
+      before: 222,
+      after: 206,
+      tail: null,
+      z: 9.312,
+    };
+    checkTexts(
+      slower,
+      "its own work adds 12 ms to each request on average; half of all GET /x take 26 ms or more, usually 8 ms (less than 1 in 1,000,000 by chance)",
+      "자체 처리 시간: 요청당 평균 12 ms 증가; GET /x 중앙값 26 ms, 평소 8 ms (우연일 확률 1,000,000분의 1 미만)",
+    );
+    const tail = {
+      limitNanos: 300 * ms,
+      before: { count: 1, of: 222 },
+      after: { count: 12, of: 206 },
+    };
+    checkTexts(
+      { ...slower, role: "called", caller: "web", z: 3.3, slower: 2, series: 3, tail },
+      "the way of calls to it (network, queue) adds 12 ms to each request on average; 12 of 206 calls web → cart GET /x take longer than 300 ms, usually 1 of 222 (slower in 2 of 3 comparisons; about 1 in 1,000 by chance)",
+      "이 서비스로의 호출 구간(네트워크, 대기열): 요청당 평균 12 ms 증가; web → cart GET /x 호출 206건 중 12건이 300 ms 초과, 평소 222건 중 1건 (비교 3건 중 2건 지연; 우연일 확률 약 1,000분의 1)",
+    );
+    expect(factText(slower, "en")).toMatchObject({ z: 9.31, slower: 1, compared: 1, value: 26, baseline: 8 });
+  });
+  test("what requests show more or less often: both counts, how rare that is, and what is below", () => {
+    const line: SymptomFact = {
+      kind: "symptom",
+      signal: "logs",
+      service: "cart",
+      operation: "GET /x",
+      label: "line",
+      name: "no route",
+      callee: "",
+      before: { count: 0, of: 38 },
+      after: { count: 58, of: 61 },
+      g: 105.4,
+      leaf: 1,
+    };
+    checkTexts(
+      line,
+      "log line 'no route' more often: in 58 of 61 GET /x requests, usually in 0 of 38 (less than 1 in 1,000,000 by chance; nothing unusual below it)",
+      "로그 'no route' 증가: GET /x 요청 61건 중 58건, 평소 38건 중 0건 (우연일 확률 1,000,000분의 1 미만; 하위 호출은 정상)",
+    );
+    checkTexts(
+      { ...line, label: "call", callee: "db", name: "SELECT", operation: "*", g: -6, leaf: 0.4 },
+      "call cart → db SELECT less often: in 58 of 61 requests, usually in 0 of 38 (about 1 in 70 by chance; nothing unusual below 40 % of them)",
+      "cart의 db SELECT 호출 감소: 요청 61건 중 58건, 평소 38건 중 0건 (우연일 확률 약 70분의 1; 그중 40 %은 하위 호출 정상)",
+    );
+    expect(factText({ ...line, g: -6, leaf: 0 }, "en")).toMatchObject({
+      chance: 0.0143,
+      g: -6,
+      leaf_share: 0,
+      statement: expect.stringContaining("something unusual below it each time"),
+    });
   });
   test("a metric that rose, as it was sent", () => {
     const queue = {
@@ -261,13 +360,13 @@ describe("what a fact says", () => {
     } as const;
     checkTexts(
       { ...queue, instance: "q-1", isShare: false, before: 0.25, after: 48_200 },
-      "orders.queue.depth of q-1 rises from 0.25 to 48,200 (robust z 4.3)",
-      "q-1의 orders.queue.depth 수치가 0.25에서 48,200(으)로 상승 (robust z 4.3)",
+      "orders.queue.depth of q-1 rises from 0.25 to 48,200, 4.3 times its usual ups and downs",
+      "q-1의 orders.queue.depth 수치가 0.25에서 48,200(으)로 상승 (평소 변동 폭의 4.3배)",
     );
     checkTexts(
       { ...queue, instance: "q-1", alike: 2, isShare: false, before: 1, after: 5 },
-      "orders.queue.depth of q-1 and 2 others rises from 1 to 5 (robust z 4.3)",
-      "q-1 외 2개의 orders.queue.depth 수치가 1에서 5(으)로 상승 (robust z 4.3)",
+      "orders.queue.depth of q-1 and 2 others rises from 1 to 5, 4.3 times its usual ups and downs",
+      "q-1 외 2개의 orders.queue.depth 수치가 1에서 5(으)로 상승 (평소 변동 폭의 4.3배)",
     );
     const cores = { ...queue, metric: "container.cpu.usage", resource: "cpu", instance: "" } as const;
     const fact = factText({ ...cores, isShare: false, before: 0.1, after: 1.5 }, "en");
@@ -375,13 +474,29 @@ test("the verdict on a request that went well says how slow it was and where its
     `web GET /: nothing failed; it took 200 ms, with too few requests to compare with. Most of its time went to ${where}`,
   );
   expect(say(outcome("succeeded", 190))).toBe(
-    `web GET /: nothing failed; 200 ms is no slower than other requests to it here (190 ms, of 1,200). Most of its time went to ${where}`,
+    "web GET /: nothing is wrong with this request - nothing failed, and 200 ms is nothing unusual among the 1,200 requests to it here (usually 190 ms).",
   );
   expect(say({ ...outcome("succeeded", 190), isBaseline: true } as Outcome)).toBe(
-    `web GET /: nothing failed; 200 ms is no slower than usual (190 ms). Most of its time went to ${where}`,
+    "web GET /: nothing is wrong with this request - nothing failed, and 200 ms is nothing unusual (usually 190 ms).",
   );
   expect(say(outcome("succeeded", 20))).toMatch(
     /^web GET \/: nothing failed; it took 200 ms, usually 20 ms\. Possible cause .*: db \(slow work\)/,
+  );
+  const slower = (span: number): EvidenceFact => ({
+    kind: "slower_than_usual",
+    operation: "GET /x",
+    durationNanos: 160 * ms,
+    usual: { nanos: 9 * ms, isTypical: true },
+    spans: [span],
+  });
+  const slow = (...facts: readonly EvidenceFact[]): string =>
+    traceVerdict(outcome("succeeded", 20), candidate(facts, { kind: "latency" }), 0.9, "en");
+  expect(slow(path, slower(2))).toMatch(
+    /Root cause: db \(slow work\) - GET \/x took 160 ms, usually 9 ms\.$/,
+  );
+  // of another span it says nothing about this time
+  expect(slow(path, slower(5))).toMatch(
+    / - the request waited 160 ms for GET \/x itself, 80 % of its time\.$/,
   );
   expect(traceVerdict(outcome("succeeded", 20, false), undefined, null, "ko")).toBe(
     "web GET /: 실패 없음, 200 ms 소요, 요청 넷 중 하나는 20 ms 이내.",

@@ -74,6 +74,7 @@ test("who fails beyond what is usual is the cause, with its share of the entry's
       service: "web",
       operation: "GET /cart",
       requests: 200,
+      failed: 35,
       excess_failed: 35,
       added_latency_ms: 0,
       share: 1,
@@ -85,7 +86,7 @@ test("who fails beyond what is usual is the cause, with its share of the entry's
   expect(report.onset_order).toEqual([{ service: "orders", onset: "2024-01-01T00:02:00.000000000Z" }]);
   expect(report.exemplar_trace_ids).toHaveLength(3);
   expect(report.verdict).toBe(
-    "35 of 200 requests failed beyond what is usual. Root cause: orders (errors) - 35 of 200 requests failed with an error that began here (0 would be usual).",
+    "35 of 200 requests failed (usually 0). Root cause: orders (errors) - 35 of 200 requests failed with an error that began here (usually 0).",
   );
 });
 
@@ -103,7 +104,7 @@ test("the service that slower requests wait longer for is the cause", () => {
   );
   expect(report.root_cause_candidates[0]).toMatchObject({ service: "orders", kind: "latency" });
   expect(report.entry_points[0]).toMatchObject({ excess_failed: 0, added_latency_ms: 40 });
-  expect(report.verdict).toContain("web GET /cart became 40 ms slower");
+  expect(report.verdict).toContain("web GET /cart takes 92 ms on average (usually 52 ms)");
 });
 
 test("what is slow because more is asked of it is overloaded, and slow work where the load is as before", () => {
@@ -326,14 +327,16 @@ test("a call that is left out is told, though nothing failed or took longer", ()
     order(60, () => true),
   );
   expect(report.root_cause_candidates[0]).toMatchObject({ service: "web", kind: "missing_call" });
-  expect(report.verdict).toContain("call web → cart DELETE /items less often in POST /order: 60/60 → 4/40");
+  expect(report.verdict).toContain(
+    "call web → cart DELETE /items less often: in 4 of 40 POST /order requests, usually in 60 of 60",
+  );
   expect(
     analyzeWindow(
       order(40, (i) => i < 4),
       order(60, () => true),
       { language: "ko" },
     ).verdict,
-  ).toContain("60/60 → 4/40");
+  ).toContain("POST /order 요청 40건 중 4건, 평소 60건 중 60건");
 });
 
 describe("a healthy time that has little to do with the window", () => {

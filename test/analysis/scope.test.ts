@@ -4,6 +4,7 @@ import { graphJson } from "../../src/analysis/graph-json.ts";
 import { type Scope, ScopeRollup } from "../../src/analysis/scope.ts";
 import { servicesJson } from "../../src/analysis/services-json.ts";
 import { stepsPerOperationMax } from "../../src/model/limits.ts";
+import type { SpanTable } from "../../src/model/span-table.ts";
 import { minuteOf, type UnixNanos } from "../../src/model/time.ts";
 import { notationStart, tableOf } from "../notation.ts";
 import { runs } from "../runs.ts";
@@ -96,6 +97,23 @@ test("a trace that was added and taken back was never there", () => {
     }),
     { numRuns: runs(25) },
   );
+});
+
+test("the worst shift of a clock is forgotten with the trace that showed it", () => {
+  const skewed = (trace: number, aheadMs: number): SpanTable =>
+    tableOf(`
+      web     GET  0..100  client host=a trace=${trace}
+        cart  GET  ${aheadMs + 10}..${aheadMs + 90}  server host=b`);
+  const [little, much] = [skewed(1, 50), skewed(2, 4000)];
+  const rollup = new ScopeRollup();
+  const shifts = (): readonly (number | undefined)[] =>
+    rollup.scope(null).problems.map(({ shift_ms: shift }) => shift);
+  for (const table of [little, much]) rollup.observe(table);
+  for (const trace of rawTracesOf([little, much])) rollup.addTrace(trace);
+  const [both] = shifts();
+  for (const trace of rawTracesOf([much])) rollup.removeTrace(trace);
+  const [one] = shifts();
+  expect([one, both]).toEqual([50, 4000]);
 });
 
 test("what requests do is read from the minutes of a window alone", () => {

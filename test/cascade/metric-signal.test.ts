@@ -90,7 +90,7 @@ describe("shares of a limit", () => {
     expect(fact).toMatchObject({ kind: "metric_rise", metric: cpu, resource: "cpu", isShare: true });
     expect(fact?.kind === "metric_rise" ? fact.z : 0).toBeCloseTo(35.0735, 3);
     expect(fact === undefined ? "" : factText(fact, "en").statement).toBe(
-      "CPU of cart-1 rises from 20 % to 72 % of its limit (robust z 35.1)",
+      "CPU of cart-1 rises from 20 % to 72 % of its limit, 35 times its usual ups and downs",
     );
   });
 

@@ -287,6 +287,11 @@ test("--fail-on turns the finding into an exit code, after the report is out", a
   expect(failed.exitCode).toBe(1);
   expect(JSON.parse(failed.stdout)).toHaveProperty("trace_id");
   expect((await runInProcess(`analyze ${baseline} --fail-on critical`)).exitCode).toBe(0);
+  const many = Array.from({ length: 40 }, (_, i) => request(i + 1, i, false)).join("\n");
+  const calm = file("calm.jsonl", `${tracesToJson(rowsOf(many))}\n`);
+  const fine = await runInProcess(`analyze ${calm} --trace ${idOf(5)} --fail-on degraded`);
+  expect(JSON.parse(fine.stdout)).toMatchObject({ healthy: true, advice: [] });
+  expect(fine.exitCode).toBe(0);
 });
 
 test.each([
@@ -326,6 +331,25 @@ test("--output takes the page, and standard output stays empty", async () => {
   const { stdout } = await runInProcess(`analyze ${traces} --format html --output ${path}`);
   expect(stdout).toBe("");
   expect(readFileSync(path, "utf8")).toMatch(/^<!doctype html>/);
+});
+
+test("the ending of --output says the form, where the command has it and nobody said otherwise", async () => {
+  const written = async (name: string, line = `analyze ${traces}`): Promise<string> => {
+    const path = join(folder, name);
+    await runInProcess(`${line} --output ${path}`);
+    return readFileSync(path, "utf8");
+  };
+  expect(await written("ending.html")).toMatch(/^<!doctype html>/);
+  expect(await written("ending.MD")).toMatch(/^# /);
+  expect(await written("ending.mmd")).toMatch(/^flowchart LR\n/);
+  expect(await written("ending.dot")).toMatch(/^digraph /);
+  expect(await written("ending.txt")).toMatch(/^. .*\n/);
+  expect(await written("ending.json")).toMatch(/^\{/);
+  expect(await written("ending")).toMatch(/^\{/);
+  expect(await written("ending.constructor")).toMatch(/^\{/);
+  expect(await written("given.html", `analyze ${traces} --format json`)).toMatch(/^\{/);
+  // a list of services cannot be drawn
+  expect(await written("services.dot", `services ${traces}`)).toMatch(/^\{/);
 });
 
 test("where there was nothing to look at, nothing is said to be well, and why is told", async () => {

@@ -54,13 +54,15 @@ test("the same can be had as a picture or a page", async () => {
   expect((await runInProcess(`debug ${path} --format html`)).stdout).toMatch(/^<!doctype html>/);
 });
 
-test("colours are for terminals, and NO_COLOR and --no-color turn them off", async () => {
+test("colours are for terminals that have some, and NO_COLOR and --no-color turn them off", async () => {
   const path = file("topology.json", JSON.stringify(topology));
   const colored = await runInProcess(`debug ${path}`, { isTerminal: true });
   expect(colored.stdout).toContain("\u001b[");
   const plain = await runInProcess(`debug ${path}`, { isTerminal: true, env: { NO_COLOR: "1" } });
   expect(plain.stdout).not.toContain("\u001b[");
   expect((await runInProcess(`debug ${path} --no-color`, { isTerminal: true })).stdout).toBe(plain.stdout);
+  const dumb = await runInProcess(`debug ${path}`, { isTerminal: true, env: { TERM: "dumb" } });
+  expect(dumb.stdout).not.toContain("\u001b");
 });
 
 test("standard input gets one line for each line, a bad one its error", async () => {

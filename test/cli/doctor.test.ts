@@ -113,7 +113,7 @@ test("a terminal of 80 columns shows each finding once, with the services that h
 test("Markdown and Korean say the same", async () => {
   const markdown = await runInProcess(`doctor ${broken} --format markdown --lang ko`);
   expect((await runInProcess(`doctor ${broken} --format html`)).stdout).toContain("<!doctype html>");
-  expect(markdown.stdout).toContain("# 계측 진단");
+  expect(markdown.stdout).toContain("# ✗ 계측 진단: 계측 점수 100점 중 62점");
   expect(markdown.stdout).toContain("| ✗ ");
   expect(markdown.stdout).toContain("lost\\_local\\_parent");
 });

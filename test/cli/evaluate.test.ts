@@ -367,8 +367,7 @@ test("Markdown and Korean say the same, and --output writes it", async () => {
   );
   expect(stdout).toBe("");
   const text = readFileSync(output, "utf8");
-  expect(text).toContain("# 정확도");
-  expect(text).toContain("사례 1개 중 실제 원인이 1위 100 %");
+  expect(text).toContain("정확도: 사례 1개 중 실제 원인이 1위 100 %");
   expect(text).toContain("| p95\\_ratio |");
 });
 

@@ -1,11 +1,11 @@
 import { expect, test, vi } from "vitest";
 import { progressLine, showProgress } from "../../src/cli/progress.ts";
 
-function writesOf(isTTY: boolean, quiet = false): readonly string[] {
+function writesOf(isTTY: boolean, quiet = false, env: Record<string, string> = {}): readonly string[] {
   const written: string[] = [];
   const stderr = { isTTY, columns: 60, write: (text: string) => written.push(text) };
   vi.useFakeTimers({ toFake: ["performance"] });
-  const progress = showProgress({ host: { stderr }, settings: { quiet } } as never, "reading");
+  const progress = showProgress({ host: { stderr, env }, settings: { quiet } } as never, "reading");
   progress.update({ done: 10, total: 100, spans: 7 });
   vi.advanceTimersByTime(300);
   progress.update({ done: 50, total: 100, spans: 1234 });
@@ -32,4 +32,8 @@ test("it is drawn on a terminal once the wait is no short one, and taken away ag
 test("nothing is drawn where nobody looks", () => {
   expect(writesOf(false)).toEqual([]);
   expect(writesOf(true, true)).toEqual([]);
+});
+
+test("nothing is drawn on a terminal that cannot redraw a line", () => {
+  expect(writesOf(true, false, { TERM: "dumb" })).toEqual([]);
 });

@@ -66,6 +66,16 @@ web      GET /cart   0..${20 + (i % 7)}ms  server ${isBad(i) ? "error" : ""} TRA
   );
 }
 
+/** Requests of which some leave out a call and take longer for it. */
+function steps(count: number, isWhole: (i: number) => boolean): string {
+  return tracesText(
+    count,
+    (i) => `
+web     GET /cart   0..${isWhole(i) ? 20 : 90}ms  server TRACE
+  web   GET /items  5..${isWhole(i) ? 10 : 80}ms  client${isWhole(i) ? "\n    cart GET /items 6..9ms server" : ""}`,
+  );
+}
+
 /** Requests that all fail at a database. */
 const databaseDown = tracesText(
   30,
@@ -90,6 +100,11 @@ test("reports of windows have the members that are declared, and no others", asy
         }),
       ),
       asSent(analyzeWindow(windowOf(databaseDown), null, { language: "ko" })),
+      asSent(
+        analyzeWindow(windowOf(steps(200, (i) => i % 9 === 0)), windowOf(steps(200, () => true)), {
+          language: "en",
+        }),
+      ),
       JSON.parse(stdout),
     ],
     schemas.WindowReport,
@@ -109,6 +124,6 @@ test("reports of traces have the members that are declared, and no others", () =
     reports,
     schemas.TraceReport,
     // of windows alone, of traces with flaws, or against a baseline
-    /\.(?:metrics|contrast|problems|episode)\b|\.onset$|\.advice\.traces$|\.evidence\.baseline$/,
+    /\.(?:metrics|contrast|problems|episode)\b|\.onset$|\.advice\.traces$|\.evidence\.(?:baseline|chance|z|g|leaf_share|slower|compared)$/,
   );
 });

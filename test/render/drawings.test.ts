@@ -88,9 +88,9 @@ test("a list of services has no graph", () => {
 
 test("a report in Markdown", () => {
   expect(renderMarkdown(documentOf({ kind: "window", report: incident }, "en"))).toMatchInlineSnapshot(`
-    "# window 2026-03-01T12:00:00Z … 2026-03-01T12:10:00Z
+    "# ✗ Window 2026-03-01T12:00:00Z … 2026-03-01T12:10:00Z: 2 services fail since 12:00:03.
 
-    **✗ failed: 2 services fail since 12:00:03. Probable cause: orders-db (saturation) - its connections are used up.**
+    **Probable cause: orders-db (saturation) - its connections are used up.**
 
     confidence medium (85 %) · window 2026-03-01T12:00:00Z … 2026-03-01T12:10:00Z · baseline 2026-03-01T11:00:00Z … 2026-03-01T12:00:00Z · 9,324 traces · 120,400 spans · 6 services
 
@@ -105,15 +105,15 @@ test("a report in Markdown", () => {
 
     ## Who is hit
 
-    |  | service | operation | requests | excess failed | added latency | share |
-    | --- | --- | --- | ---: | ---: | ---: | ---: |
-    | ✗ failing | web | GET /checkout | 1,204 | 177 | 640 ms | 15 % |
-    | ▲ notice | web | GET /orders/\\{id\\} | 8,120 | 0 | 95 ms | 2 % |
+    |  | service | operation | requests | failed | above usual | slower by | of all requests |
+    | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |
+    | ✗ failing | web | GET /checkout | 1,204 | 181 | 177 | 640 ms | 15 % |
+    | ▲ notice | web | GET /orders/\\{id\\} | 8,120 | 24 | 0 | 95 ms | 2 % |
 
-    - **requests hit**: 15 %
+    - **requests hit**: 15 % (failed or took longer because of the cause)
     - **affected**: payment, order-service, web
     - **at risk**: returns
-    - **blast radius**: 4 services
+    - **blast radius**: 4 unhealthy by their own figures
 
     ## What to do
 
@@ -122,7 +122,7 @@ test("a report in Markdown", () => {
 
     ## How it spread
 
-    |  | way | how | requests | share |
+    |  | way | how | requests | of those hit |
     | --- | --- | --- | ---: | ---: |
     |  | orders-db → payment | error | 531 | 100 % |
     |  | payment → web | retries exhausted | 177 | 33 % |
@@ -173,6 +173,36 @@ test("a report in Markdown", () => {
     - 6c8efff798038103d269b633813fc60c
     "
   `);
+});
+
+test("of a large graph a page draws what is wrong and what touches it", () => {
+  const nodeOf = (service: string) => ({ ...shopGraph.nodes[0]!, service });
+  const edgeOf = (caller: string, callee: string) => ({ ...shopGraph.edges[0]!, caller, callee });
+  const far = Array.from({ length: 20 }, (_, i) => `far-${i}`);
+  const page = renderHtml(
+    documentOf(
+      {
+        kind: "window",
+        report: {
+          ...incident,
+          affected_services: ["web"],
+          dependency_graph: {
+            nodes: ["web", "orders-db", "near", ...far].map(nodeOf),
+            edges: [
+              edgeOf("web", "orders-db"),
+              edgeOf("near", "web"),
+              ...far.map((name) => edgeOf("near", name)),
+            ],
+          },
+        },
+      },
+      "en",
+    ),
+    "{}",
+  );
+  const boxes = [...page.matchAll(/<g class="box[^>]*><title>([\w-]+)/g)].map(([, name]) => name);
+  expect(new Set(boxes)).toEqual(new Set(["near", "orders-db", "web"]));
+  expect(page).toContain("(+20 more;");
 });
 
 test("a page loads nothing and allows its own style only", () => {

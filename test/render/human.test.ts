@@ -111,7 +111,7 @@ test("a slow trace: where the time went comes before its path", () => {
       ├ (+12 more)
       └ · order-service POST /orders     1.19 s  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒░
         └ ▲ inventory GET /stock         980 ms  ████████████░░░
-            ← the longest wait was here
+            ← time went here
 
     WHO IS HIT
       entry point   web GET /checkout
@@ -122,7 +122,9 @@ test("a slow trace: where the time went comes before its path", () => {
       ▲ web             2.1 %   1.3 s  40 %    50 %
           Slow responses: p99 1.30s
       ✓ order-service   0.4 %  210 ms  40 %    50 %
-      ✓ inventory       0.4 %  210 ms  40 %    50 %
+      ▲ inventory       0.4 %  210 ms  40 %    50 %
+          the cause named above; these figures alone do not show
+          it
       ✗ payment          15 %  210 ms  40 %    50 %
           High error rate: 15.00%
           queue 156
@@ -153,13 +155,13 @@ test("an incident in Korean", () => {
       2  inventory  지연, GET /stock                               █░░░░░░░░░  14 %
 
     영향 범위
-        서비스  작업               요청  초과 실패  추가 지연  비율
-      ✗ web     GET /checkout     1,204        177     640 ms  15 %
-      ▲ web     GET /orders/{id}  8,120          0      95 ms   2 %
-      영향받은 요청       15 %
+        서비스  작업               요청  실패  평소 초과  추가 지연  전체 요청 중
+      ✗ web     GET /checkout     1,204   181        177     640 ms          15 %
+      ▲ web     GET /orders/{id}  8,120    24          0      95 ms           2 %
+      영향받은 요청       15 % (원인 때문에 실패 또는 지연)
       영향받은 서비스     payment, order-service, web
       위험에 놓인 서비스  returns
-      영향 반경           서비스 4개
+      영향 반경           자체 지표 기준 비정상 4개
 
     조치
       1. orders-db: find out why it answers payment's INSERT orders with errors
@@ -168,9 +170,9 @@ test("an incident in Korean", () => {
          back-off and a circuit breaker [b7ad6b71 5fb397be c053e195]
 
     전파 과정
-        경로                 방식         요청   비율
-        orders-db → payment  오류          531  100 %
-        payment → web        재시도 소진   177   33 %
+        경로                 방식         요청  영향 요청 중
+        orders-db → payment  오류          531         100 %
+        payment → web        재시도 소진   177          33 %
 
     원인이 평소와 같았다면
       web GET /checkout  오류율 15 % → 0.3 %, 평균 760 ms → 120 ms
@@ -198,6 +200,61 @@ test("an incident in Korean", () => {
       · 6c8efff798038103d269b633813fc60c
     "
   `);
+});
+
+test("a request that nothing is wrong with has nobody to blame", () => {
+  const text = shown({ kind: "trace", report: { ...slowTrace, healthy: true } });
+  expect(text).toMatch(/^✓ /);
+  expect(text.match(/^[A-Z ]+$/gm)).toEqual(["WHERE THE TIME WENT", "PATH OF THE REQUEST"]);
+  expect(text).not.toMatch(/confidence|▲|✗/);
+});
+
+test("how a fault spread is told from the cause up, whatever happened most", () => {
+  const [way] = incident.propagation;
+  const ways = [
+    ["web", "api"],
+    ["api", "payment"],
+    ["batch", "payment"],
+    ["payment", "orders-db"],
+    ["loop-a", "loop-b"],
+    ["loop-b", "loop-a"],
+  ].map(([caller = "", callee = ""]) => ({ ...way!, caller, callee }));
+  const text = shown({ kind: "window", report: { ...incident, propagation: ways } });
+  expect(text.match(/\S+ → \S+(?= +error)/g)).toEqual([
+    "orders-db → payment",
+    "payment → api",
+    "payment → batch",
+    "api → web",
+    "loop-b → loop-a",
+    "loop-a → loop-b",
+  ]);
+});
+
+test("whom the verdict names is not counted as healthy among many services", () => {
+  const state = { healthy: true, issues: [], metrics: {} };
+  const names = ["orders-db", ...Array.from({ length: 9 }, (_, i) => `calm-${i}`)];
+  const states = new Map(names.map((name) => [name, state]));
+  const text = shown({ kind: "window", report: { ...incident, service_states: states } });
+  expect(text).toMatch(/▲ orders-db .*\n +the cause named above; these figures alone do not show it\n/);
+  expect(text).toContain("(+9 healthy: calm-0");
+});
+
+test("clocks that are off are told once, with the worst of them", () => {
+  const skew = (service: string, shift: number, count: number) =>
+    ({
+      kind: "clock_skew",
+      message: `The clock of ${service}`,
+      count,
+      spans: [],
+      service,
+      shift_ms: shift,
+    }) as const;
+  const told = (...problems: readonly ReturnType<typeof skew>[]): string =>
+    shown({ kind: "window", report: { ...incident, problems } }).replace(/\s+/g, " ");
+  expect(told(skew("a", 3, 2), skew("b", 1200, 5), skew("c", 4, 1))).toMatch(
+    /· clock_skew ×8: The clocks of 3 services differ from their callers', that of b by most \(1\.2 s\); the times of their spans were corrected $/,
+  );
+  expect(told(skew("a", 3, 2))).toMatch(/· clock_skew ×2: The clock of a $/);
 });
 
 test("a structural report", () => {

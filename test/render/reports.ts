@@ -159,6 +159,7 @@ export const failedTrace: TraceReport = {
   verdict:
     "web GET /checkout failed. Root cause: orders-db (errors) - orders-db answered payment's call INSERT orders with an error (40P01: deadlock detected).",
   confidence: 0.78,
+  healthy: false,
   root_cause_candidates: [
     {
       service: "orders-db",
@@ -457,6 +458,7 @@ export const incident: WindowReport = {
       service: "web",
       operation: "GET /checkout",
       requests: 1204,
+      failed: 181,
       excess_failed: 177,
       added_latency_ms: 640,
       share: 0.147,
@@ -467,6 +469,7 @@ export const incident: WindowReport = {
       service: "web",
       operation: "GET /orders/{id}",
       requests: 8120,
+      failed: 24,
       excess_failed: 0,
       added_latency_ms: 95,
       share: 0.02,

@@ -6,6 +6,7 @@ import type { GraphPicture } from "./graph-picture.ts";
 
 export interface ReportDocument {
   readonly language: Language;
+  /** what it is about, by name; the verdict says what became of it */
   readonly title: string;
   readonly verdict: {
     readonly outcome: Outcome;

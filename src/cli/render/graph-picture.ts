@@ -112,7 +112,8 @@ export function traceHighlight(report: TraceReport): Highlight {
     failing.add(caller).add(callee);
     failingEdges.add(edgeKey(caller, callee));
   }
-  return { cause: report.root_cause_candidates[0]?.service ?? null, failing, failingEdges };
+  const cause = report.healthy ? null : (report.root_cause_candidates[0]?.service ?? null);
+  return { cause, failing, failingEdges };
 }
 
 export function windowHighlight(report: WindowReport): Highlight {

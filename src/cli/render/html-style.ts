@@ -1,8 +1,8 @@
 /** Blue and orange stay apart for colour-blind eyes; every colour repeats what a sign or a word says. */
 export const styleSheet = `
-:root { --ground: #fff; --card: #f6f7f9; --line: #d8dce2; --text: #1b1f24; --dim: #59636e; --bad: #b34700; --good: #0b5cad; --bar: #c3cad3; }
+:root { --ground: #fff; --card: #f6f7f9; --line: #d8dce2; --text: #1b1f24; --dim: #59636e; --bad: #b34700; --good: #0b5cad; --bar: #c3cad3; --shade: #8d96a3; }
 @media (prefers-color-scheme: dark) {
-  :root { --ground: #0f1216; --card: #181c22; --line: #333a44; --text: #e6e9ed; --dim: #9aa4b0; --bad: #ff9d4d; --good: #6cb2ff; --bar: #3b4450; }
+  :root { --ground: #0f1216; --card: #181c22; --line: #333a44; --text: #e6e9ed; --dim: #9aa4b0; --bad: #ff9d4d; --good: #6cb2ff; --bar: #3b4450; --shade: #5d6978; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--text); font: 15px/1.5 system-ui, "Noto Sans KR", "Noto Sans CJK KR", sans-serif; overflow-wrap: anywhere; }
@@ -14,12 +14,13 @@ ul, ol, dl { margin: 0; padding: 0; }
 code { font: 12px/1.5 ui-monospace, monospace; color: var(--dim); }
 .dim { color: var(--dim); }
 .verdict { border: 1px solid var(--line); border-left: 8px solid var(--good); border-radius: 8px; background: var(--card); padding: 14px 18px; }
-.verdict.failed { border-left-color: var(--bad); }
+.verdict.failed, .verdict.notice { border-left-color: var(--bad); }
 .verdict .outcome { margin: 0; font-weight: 700; text-transform: uppercase; letter-spacing: .04em; font-size: 13px; color: var(--good); }
-.verdict.failed .outcome { color: var(--bad); }
+.verdict.failed .outcome, .verdict.notice .outcome { color: var(--bad); }
 .facts { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--dim); font-size: 13px; }
 section { margin-top: 26px; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; background: linear-gradient(90deg, var(--ground) 40%, transparent) left / 48px 100% local no-repeat, linear-gradient(270deg, var(--ground) 40%, transparent) right / 48px 100% local no-repeat, linear-gradient(90deg, var(--shade), transparent) left / 18px 100% scroll no-repeat, linear-gradient(270deg, var(--shade), transparent) right / 18px 100% scroll no-repeat; }
+.wide { margin-inline: calc(50% - 50vw + 16px); }
 .candidate { border: 1px solid var(--line); border-radius: 8px; margin-bottom: 6px; padding: 8px 12px; }
 .candidate.first { border-left: 4px solid var(--bad); }
 summary { cursor: pointer; list-style: none; }
@@ -66,10 +67,11 @@ th, td { padding: 4px 12px 4px 0; vertical-align: top; }
 th.right, td.right { text-align: right; white-space: nowrap; }
 td.left { overflow-wrap: anywhere; min-width: 90px; }
 td.state { white-space: nowrap; color: var(--good); font-size: 13px; }
-tr.failed td.state { color: var(--bad); font-weight: 700; }
+tr.failed td.state, tr.notice td.state { color: var(--bad); }
+tr.failed td.state { font-weight: 700; }
 tr.note td { padding-top: 0; font-size: 13px; color: var(--dim); }
 tr.note.failed .issues { color: var(--bad); }
-.graph { display: block; font-size: 13px; }
+.graph { display: block; margin: 0 auto; max-width: max(100%, 900px); height: auto; font-size: 13px; }
 .graph text { fill: var(--text); font-weight: 600; }
 .graph .note { font-size: 11px; font-weight: 400; fill: var(--dim); }
 .graph rect { fill: var(--card); stroke: var(--line); stroke-width: 1.5; }

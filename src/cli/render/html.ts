@@ -26,6 +26,7 @@ import { unicodeSymbols } from "./symbols.ts";
 export function renderHtml(document: ReportDocument, json: string): string {
   const { language, title, verdict, sections } = document;
   const policy = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(styleSheet).digest("base64")}'; base-uri 'none'; form-action 'none'`;
+  const [what] = sentencesOf(verdict.sentence);
   const facts = verdict.facts.map((fact) => `<li>${escapeHtml(fact)}</li>`).join("");
   return `<!doctype html>
 <html lang="${language}">
@@ -35,7 +36,7 @@ export function renderHtml(document: ReportDocument, json: string): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <meta name="color-scheme" content="light dark">
-<title>${escapeHtml(title)} - hypocenter</title>
+<title>${unicodeSymbols.outcome[verdict.outcome]} ${escapeHtml(what)} ${escapeHtml(title)} - hypocenter</title>
 <style>${styleSheet}</style>
 </head>
 <body>

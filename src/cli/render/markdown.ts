@@ -2,7 +2,15 @@ import { kindText } from "../../advice/evidence-texts.ts";
 import { formatPercent } from "../../advice/format-duration.ts";
 import type { CandidateJson, EvidenceJson, Language } from "../../analysis/report.ts";
 import { printed, type Style } from "./ansi.ts";
-import type { BarRow, Block, Column, ListItem, Outcome, ReportDocument, TableRow } from "./document.ts";
+import {
+  type BarRow,
+  type Block,
+  type Column,
+  type ListItem,
+  type ReportDocument,
+  sentencesOf,
+  type TableRow,
+} from "./document.ts";
 import { treeLines } from "./human-tree.ts";
 import { label, stateWord } from "./labels.ts";
 import { renderMermaid } from "./mermaid.ts";
@@ -12,9 +20,10 @@ import { visible } from "./text-width.ts";
 
 /** A report to paste into a ticket or a chat: GitHub Markdown with a Mermaid graph. All text is escaped. */
 export function renderMarkdown({ language, title, verdict, sections }: ReportDocument): string {
+  const [what, ...why] = sentencesOf(verdict.sentence);
   const parts = [
-    `# ${escaped(title)}`,
-    `**${markOf(verdict.outcome, language)} ${escaped(verdict.sentence)}**`,
+    `# ${unicodeSymbols.outcome[verdict.outcome]} ${escaped(title)}: ${escaped(what)}`,
+    why.length === 0 ? "" : `**${escaped(why.join(" "))}**`,
     verdict.facts.map(escaped).join(" · "),
   ];
   for (const section of sections)
@@ -43,10 +52,6 @@ function blockText(block: Block, language: Language): string {
     case "graph":
       return fenced("mermaid", renderMermaid(block.picture));
   }
-}
-
-function markOf(outcome: Outcome, language: Language): string {
-  return `${unicodeSymbols.outcome[outcome]} ${label(outcome, language)}:`;
 }
 
 function candidateText(candidate: CandidateJson, language: Language): string {

@@ -5,12 +5,14 @@ import type {
   ServiceStateJson,
   StructuralReport,
   TraceReport,
+  WindowPropagationJson,
   WindowReport,
 } from "../../analysis/report.ts";
+import { mapEntry } from "../../base/map-entry.ts";
 import type { HealthMetrics } from "../../health/health.ts";
 import type { Problem } from "../../model/problems.ts";
 import type { Block, Column, ListItem, Outcome, TableRow } from "./document.ts";
-import { counted, listed, milliseconds, moment, ratio, rowCountMax } from "./figures.ts";
+import { listed, milliseconds, moment, ratio, rowCountMax } from "./figures.ts";
 import { type LabelKey, label } from "./labels.ts";
 
 // The parts that reports are laid out from.
@@ -61,25 +63,28 @@ function propagationText({ propagation }: TraceReport, language: Language): stri
 export function windowHit(report: WindowReport, language: Language): readonly (readonly [string, string])[] {
   const rows: (readonly [string, string])[] = [];
   const { traffic_share: hit, affected_services: affected, services_at_risk: atRisk } = report;
-  if (hit > 0) rows.push([label("hit_requests", language), formatPercent(hit)]);
+  if (hit > 0)
+    rows.push([label("hit_requests", language), label("hit_share", language, { share: formatPercent(hit) })]);
   if (affected.length > 0) rows.push([label("affected", language), listed(affected)]);
   if (atRisk.length > 0) rows.push([label("at_risk", language), listed(atRisk, atRiskShownMax)]);
-  // by the graph: of what is slow and fails at nobody it is none, which would read as if nobody were hit
+  // of what is slow and fails at nobody it is none, which would read as if nobody were hit
   if (!report.healthy && report.blast_radius > 0)
     rows.push([
       label("blast_radius", language),
-      counted(report.blast_radius, "one_service", "services_count", language),
+      label("unhealthy_by_figures", language, { n: report.blast_radius }),
     ]);
   return rows;
 }
 
-/** Callee first, as failures travel. */
-export function waysTable({ propagation }: WindowReport, language: Language): Block {
+/** Callee first, as failures travel, and from the cause up: whom it reached, and whom those did. */
+export function waysTable(report: WindowReport, language: Language): Block {
+  const { propagation, root_cause_candidates: candidates } = report;
+  const shown = fromCause(propagation.slice(0, waysShownMax), candidates[0]?.service);
   return {
     kind: "table",
-    columns: columns(language, ["way", "how"], ["requests", "share"]),
+    columns: columns(language, ["way", "how"], ["requests", "share_of_hit"]),
     rows: limited(
-      propagation,
+      [...shown, ...propagation.slice(waysShownMax)],
       language,
       ({ caller, callee, mechanism, requests, share }) => ({
         outcome: null,
@@ -93,6 +98,27 @@ export function waysTable({ propagation }: WindowReport, language: Language): Bl
       waysShownMax,
     ),
   };
+}
+
+/** By how many steps they are from the cause, or from where else they begin; those as near stay as they are. */
+function fromCause(
+  ways: readonly WindowPropagationJson[],
+  cause: string | undefined,
+): readonly WindowPropagationJson[] {
+  const callersOf = new Map<string, string[]>();
+  for (const { caller, callee } of ways) mapEntry(callersOf, callee, () => []).push(caller);
+  const isReached = new Set(ways.map(({ caller }) => caller));
+  let reached = [...callersOf.keys()].filter((service) => service === cause || !isReached.has(service));
+  const steps = new Map<string, number>();
+  for (let step = 0; reached.length > 0; step += 1) {
+    for (const service of reached) steps.set(service, step);
+    reached = reached
+      .flatMap((service) => callersOf.get(service) ?? [])
+      .filter((service) => !steps.has(service));
+  }
+  // a circle that nothing leads to comes last
+  const stepOf = ({ callee }: WindowPropagationJson): number => steps.get(callee) ?? ways.length;
+  return ways.toSorted((a, b) => stepOf(a) - stepOf(b));
 }
 
 /** What the first candidate costs the entries that it hits most. */
@@ -171,12 +197,16 @@ export function plainItem(text: string): ListItem {
 
 export function entryPointTable(report: WindowReport, language: Language): Block {
   const hit = report.entry_points.filter((entry) => entry.excess_failed > 0 || entry.added_latency_ms > 0);
+  // without a healthy time it is not known what is usual
+  const isCompared = report.baseline !== null;
   return {
     kind: "table",
     columns: columns(
       language,
       ["service", "operation"],
-      ["requests", "excess_failed", "added_latency", "share"],
+      isCompared
+        ? ["requests", "failures", "excess_failed", "added_latency", "share_of_all"]
+        : ["requests", "failures", "share_of_all"],
     ),
     rows: limited(hit, language, (entry) => ({
       outcome: entry.excess_failed > 0 ? "failed" : "notice",
@@ -184,8 +214,13 @@ export function entryPointTable(report: WindowReport, language: Language): Block
         entry.service,
         entry.operation,
         formatCount(entry.requests),
-        formatCount(entry.excess_failed),
-        entry.added_latency_ms > 0 ? milliseconds(entry.added_latency_ms) : "-",
+        formatCount(entry.failed),
+        ...(isCompared
+          ? [
+              formatCount(entry.excess_failed),
+              entry.added_latency_ms > 0 ? milliseconds(entry.added_latency_ms) : "-",
+            ]
+          : []),
         formatPercent(entry.share),
       ],
     })),
@@ -207,12 +242,23 @@ export function onsetBlock(report: WindowReport): Block {
   };
 }
 
-export function statesTable(states: ReadonlyMap<string, ServiceStateJson>, language: Language): Block {
+/** Services by their own figures. Whom the verdict names is never marked as healthy, whatever its figures say. */
+export function statesTable(
+  states: ReadonlyMap<string, ServiceStateJson>,
+  language: Language,
+  cause?: string,
+): Block {
   const all = [...states];
   const isFull = all.length <= fullStatesMax;
-  const told = isFull ? all : all.filter(([, state]) => outcomeOf(state) !== "fine");
-  const rows = limited(told, language, ([service, state]) => stateRow(service, state, language));
-  const healthy = all.filter(([, state]) => outcomeOf(state) === "fine").map(([service]) => service);
+  const isTold = ([service, state]: readonly [string, ServiceStateJson]): boolean =>
+    service === cause || outcomeOf(state) !== "fine";
+  const told = isFull ? all : all.filter(isTold);
+  const rows = limited(told, language, ([service, state]) => {
+    const row = stateRow(service, state, language);
+    if (service !== cause || row.outcome !== "fine") return row;
+    return { ...row, outcome: "notice", issues: label("named_in_verdict", language) };
+  });
+  const healthy = all.filter((each) => !isTold(each)).map(([service]) => service);
   const rest = label("more_healthy", language, { n: healthy.length, names: listed(healthy, fullStatesMax) });
   return {
     kind: "table",
@@ -288,24 +334,39 @@ export function outcomeOf(state: { readonly healthy: boolean; readonly issues: r
   return state.issues.length > 0 ? "notice" : "fine";
 }
 
+/** What was wrong with the data, a kind at a time: the first of a kind in words, of the others how many there are. */
 export function problemList(problems: readonly Problem[], language: Language): Block {
   const byKind = new Map<string, Problem[]>();
-  for (const problem of problems) {
-    const known = byKind.get(problem.kind);
-    if (known === undefined) byKind.set(problem.kind, [problem]);
-    else known.push(problem);
-  }
+  for (const problem of problems) mapEntry(byKind, problem.kind, () => []).push(problem);
   const items: ListItem[] = [];
   for (const [kind, ofKind] of byKind) {
-    for (const { message, count: times, source, spans } of ofKind.slice(0, problemsPerKindMax)) {
+    const [skewed, others] = [ofKind.filter(isSkew), ofKind.filter((problem) => !isSkew(problem))];
+    const told = skewed.length > 1 ? [together(skewed, language), ...others] : ofKind;
+    for (const { message, count: times, source, spans } of told.slice(0, problemsPerKindMax)) {
       const often = times > 1 ? ` ×${formatCount(times)}` : "";
       const where = source === undefined ? "" : ` (${source})`;
       items.push({ text: `${kind}${often}: ${message}${where}`, spans });
     }
-    const n = ofKind.length - problemsPerKindMax;
+    const n = told.length - problemsPerKindMax;
     if (n > 0) items.push({ text: label("more_of_kind", language, { kind, n }), spans: [] });
   }
   return { kind: "list", ordered: false, items };
+}
+
+function isSkew({ service, shift_ms: shift }: Problem): boolean {
+  return service !== undefined && shift !== undefined;
+}
+
+/** Clocks are off in whole systems at once: one sentence for all services, with the worst of them. */
+function together(skewed: readonly Problem[], language: Language): Problem {
+  const worst = skewed.reduce((most, each) => ((each.shift_ms ?? 0) > (most.shift_ms ?? 0) ? each : most));
+  const message = label("skewed_clocks", language, {
+    n: skewed.length,
+    service: worst.service ?? "",
+    shift: milliseconds(worst.shift_ms ?? 0),
+  });
+  const count = skewed.reduce((sum, each) => sum + each.count, 0);
+  return { kind: worst.kind, message, count, spans: [] };
 }
 
 /** Rows up to the limit, and one that says how many there are besides. */

@@ -38,33 +38,33 @@ import {
 } from "./report-blocks.ts";
 import { treeRows } from "./tree-rows.ts";
 
-/** What happened to one request, the most urgent first: why, how it spread, who is hit, what to do, then the details. */
+/**
+ * What happened to one request, the most urgent first: why, how it spread, who is hit, what to do, then the details. Of one that
+ * nothing is wrong with, only where its time went.
+ */
 export function traceDocument(report: TraceReport, language: Language): ReportDocument {
   const { trace, failing_path: path } = report;
   const hasFailure = path.some((row) => row.failed);
-  const outcome: Outcome = path[0]?.failed
-    ? "failed"
-    : report.root_cause_candidates.length > 0
-      ? "notice"
-      : "fine";
+  const isFine = report.healthy || report.root_cause_candidates.length === 0;
+  const outcome: Outcome = path[0]?.failed ? "failed" : isFine ? "fine" : "notice";
   const extentMs = path.reduce(
     (end, row) => Math.max(end, row.start_ms + row.duration_ms),
     trace.duration_ms,
   );
   const tree = section(hasFailure ? "how_it_failed" : "the_way", language, {
     kind: "tree",
-    rows: treeRows(path, language),
+    rows: treeRows(path, { language, isFine }),
     extentMs,
   });
   const time = section("where_time_went", language, timeBars(report));
   return {
     language,
-    title: `${trace.root_service} ${trace.root_operation}`,
+    title: label("trace_title", language, { id: report.trace_id }),
     verdict: {
       outcome,
       sentence: report.verdict,
       facts: [
-        ...confidenceFact(report.confidence, traceBars, language),
+        ...(report.healthy ? [] : confidenceFact(report.confidence, traceBars, language)),
         `${label("trace", language)} ${report.trace_id}`,
         moment(trace.start),
         formatDuration(trace.duration_ms * 1e6),
@@ -74,13 +74,9 @@ export function traceDocument(report: TraceReport, language: Language): ReportDo
       ],
     },
     sections: present([
-      section("why", language, { kind: "candidates", items: report.root_cause_candidates }),
-      ...(hasFailure ? [tree] : [time, tree]),
-      section("who_is_hit", language, { kind: "facts", rows: whoIsHit(report, language) }),
-      section("what_to_do", language, todo(adviceItems(report))),
-      ...(hasFailure ? [time] : []),
-      section("chain_services", language, statesTable(report.service_states, language)),
-      section("in_general", language, todo(generalItems(report))),
+      ...(report.healthy
+        ? [time, tree]
+        : blameSections(report, language, hasFailure ? [[tree], [time]] : [[time, tree], []])),
       section("graph", language, {
         kind: "graph",
         picture: graphPicture(report.dependency_graph, language, traceHighlight(report)),
@@ -88,6 +84,24 @@ export function traceDocument(report: TraceReport, language: Language): ReportDo
       section("problems", language, problemList(report.problems, language)),
     ]),
   };
+}
+
+/** Who is to blame, and what follows from that; `details` come after the reasons and after what is to be done. */
+function blameSections(
+  report: TraceReport,
+  language: Language,
+  [first, later]: readonly [readonly Section[], readonly Section[]],
+): readonly Section[] {
+  const [cause] = report.root_cause_candidates;
+  return [
+    section("why", language, { kind: "candidates", items: report.root_cause_candidates }),
+    ...first,
+    section("who_is_hit", language, { kind: "facts", rows: whoIsHit(report, language) }),
+    section("what_to_do", language, todo(adviceItems(report))),
+    ...later,
+    section("chain_services", language, statesTable(report.service_states, language, cause?.service)),
+    section("in_general", language, todo(generalItems(report))),
+  ];
 }
 
 function baselineFact({ reason, ...range }: NonNullable<WindowReport["baseline"]>): string {
@@ -100,7 +114,9 @@ export function windowDocument(report: WindowReport, language: Language): Report
   const sawNothing = totals.traces === 0;
   return {
     language,
-    title: sawNothing ? label("window", language) : `${label("window", language)} ${rangeText(window)}`,
+    title: sawNothing
+      ? label("empty_window_title", language)
+      : label("window_title", language, { range: rangeText(window) }),
     verdict: {
       outcome: windowOutcome(report),
       sentence: report.verdict,
@@ -123,7 +139,11 @@ export function windowDocument(report: WindowReport, language: Language): Report
       section("how_it_spread", language, waysTable(report, language)),
       section("without_cause", language, whatIfFacts(report, language)),
       section("onset", language, onsetBlock(report)),
-      section("services", language, statesTable(report.service_states, language)),
+      section(
+        "services",
+        language,
+        statesTable(report.service_states, language, report.root_cause_candidates[0]?.service),
+      ),
       section("graph", language, {
         kind: "graph",
         picture: graphPicture(report.dependency_graph, language, windowHighlight(report)),
@@ -211,7 +231,10 @@ export function structuralDocument(report: StructuralReport, language: Language)
         : "structural_verdict_bad";
   return {
     language,
-    title: report.failed_service,
+    title:
+      report.trace_id === ""
+        ? label("health_title", language)
+        : label("trace_title", language, { id: report.trace_id }),
     verdict: {
       outcome: candidates.length > 0 ? "failed" : "fine",
       sentence: label(key, language, {

@@ -1,7 +1,7 @@
 import type { Language } from "../../analysis/report.ts";
 import { escapeHtml } from "./escape-html.ts";
 import { layoutGraph, type PlacedNode } from "./graph-layout.ts";
-import type { GraphPicture, PictureEdge } from "./graph-picture.ts";
+import type { GraphPicture, PictureEdge, PictureNode } from "./graph-picture.ts";
 import { label } from "./labels.ts";
 import { cutMiddle, visible } from "./text-width.ts";
 
@@ -11,8 +11,10 @@ const boxHeight = 58;
 const gapX = 74;
 const gapY = 22;
 const margin = 12;
-/** More boxes than this cannot be read; the failing way and the busiest come first. */
+/** More boxes than this cannot be read. */
 const nodeCountMax = 60;
+/** From more boxes than this on, a graph that something is wrong in shows that part only, with its direct neighbours. */
+const wholeCountMax = 16;
 
 /** The graph as an SVG that needs no script; colours come from the page. */
 export function graphSvg(picture: GraphPicture, language: Language): string {
@@ -26,19 +28,29 @@ export function graphSvg(picture: GraphPicture, language: Language): string {
   );
   const hidden = picture.nodes.length - shown.nodes.length;
   const note = hidden > 0 ? `<p class="dim">${label("more_rows", language, { n: hidden })}</p>` : "";
-  return `<div class="scroll"><svg class="graph" role="img" aria-label="${escapeHtml(label("graph", language))}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
+  return `<div class="wide scroll" tabindex="0"><svg class="graph" role="img" aria-label="${escapeHtml(label("graph", language))}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
 <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"/></marker><marker id="tip-failing" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="5" markerHeight="5" orient="auto"><path class="failing" d="M0 0L8 4L0 8z"/></marker></defs>
 ${arrows.join("\n")}
 ${boxes.join("\n")}
 </svg></div>${note}`;
 }
 
-function readablePart(picture: GraphPicture): GraphPicture {
-  if (picture.nodes.length <= nodeCountMax) return picture;
-  const failing = picture.nodes.filter(({ role }) => role !== "none");
-  const others = picture.nodes.filter(({ role }) => role === "none");
-  const kept = new Set([...failing, ...others].slice(0, nodeCountMax));
-  return { nodes: picture.nodes.filter((node) => kept.has(node)), edges: picture.edges };
+/** What is wrong and what touches it comes first. Edges of nodes that are not shown are left out by the layout. */
+function readablePart({ nodes, edges }: GraphPicture): GraphPicture {
+  if (nodes.length <= wholeCountMax) return { nodes, edges };
+  const wrong = new Set(nodes.filter(({ role }) => role !== "none").map(({ name }) => name));
+  const touched = new Set(
+    edges
+      .filter(({ caller, callee }) => wrong.has(caller) || wrong.has(callee))
+      .flatMap(({ caller, callee }) => [caller, callee]),
+  );
+  const rankOf = ({ name }: PictureNode): number => (wrong.has(name) ? 0 : touched.has(name) ? 1 : 2);
+  const shown = nodes
+    .filter((node) => wrong.size === 0 || rankOf(node) < 2)
+    .toSorted((a, b) => rankOf(a) - rankOf(b))
+    .slice(0, nodeCountMax);
+  const kept = new Set(shown);
+  return { nodes: nodes.filter((node) => kept.has(node)), edges };
 }
 
 function left({ layer }: PlacedNode): number {
@@ -60,7 +72,7 @@ function boxOf(placed: PlacedNode): string {
     );
   const classes = ["box", node.role, ...(node.inferred ? ["inferred"] : [])].join(" ");
   const round = node.kind === "service" ? 6 : boxHeight / 2;
-  return `<g class="${classes}"><title>${escapeHtml([node.name, ...node.notes].join(", "))}</title><rect x="${x}" y="${y}" width="${boxWidth}" height="${boxHeight}" rx="${round > 20 ? 18 : round}"/><text x="${x + 10}" y="${y + 20}">${shortened(node.name, 22)}</text>${notes.join("")}</g>`;
+  return `<g class="${classes}"><title>${escapeHtml([node.name, ...node.notes].join(", "))}</title><rect x="${x}" y="${y}" width="${boxWidth}" height="${boxHeight}" rx="${round > 20 ? 18 : round}"/><text x="${x + 10}" y="${y + 20}">${shortened(node.name, 20)}</text>${notes.join("")}</g>`;
 }
 
 /** A curve from the caller's right side to the callee's left; a call backwards bends around below. */

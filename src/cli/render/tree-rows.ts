@@ -10,7 +10,10 @@ const tailRowCount = 24;
 const shownDepthMax = 10;
 
 /** The failing path (in tree order) with the lines that connect its rows; folded siblings get a row of their own. */
-export function treeRows(path: readonly FailingPathJson[], language: Language): readonly TreeRow[] {
+export function treeRows(
+  path: readonly FailingPathJson[],
+  { language, isFine }: { readonly language: Language; readonly isFine: boolean },
+): readonly TreeRow[] {
   const shown =
     path.length <= headRowCount + tailRowCount
       ? path
@@ -24,7 +27,7 @@ export function treeRows(path: readonly FailingPathJson[], language: Language): 
     for (const text of besideTexts(row, language)) entries.push({ depth, row: text });
     entries.push({ depth, row });
   }
-  const originLabel = label(path.some(({ failed }) => failed) ? "began_here" : "most_time", language);
+  const originLabel = label(path.some(({ failed }) => failed) ? "began_here" : "time_went", language);
   const depths = entries.map(({ depth }) => depth);
   return entries.map(({ depth, row }, index): TreeRow => {
     const place = {
@@ -34,7 +37,8 @@ export function treeRows(path: readonly FailingPathJson[], language: Language): 
     };
     if (typeof row === "string") return { kind: "folded", ...place, text: row };
     const { service, operation, start_ms: startMs, duration_ms: durationMs, error } = row;
-    const origin = row.role === "origin" ? originLabel : null;
+    // of a request that nothing is wrong with, somebody has to take the longest
+    const origin = row.role === "origin" && !isFine ? originLabel : null;
     const outcome: Outcome | null = row.failed ? "failed" : origin === null ? null : "notice";
     return { kind: "span", ...place, outcome, origin, service, operation, startMs, durationMs, error };
   });
