@@ -4,6 +4,7 @@ import { sortFew } from "../base/sort-few.ts";
 import { splitSetsMax, splitValuesMax } from "../model/limits.ts";
 import { visitNamesMax } from "../model/scoring.ts";
 import type { SpanTable } from "../model/span-table.ts";
+import { semanticsOf } from "../trace/semantics.ts";
 import { type SplitAttribute, splitAttributesOf } from "../trace/split-attributes.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import type { Visit } from "./visits.ts";
@@ -49,7 +50,7 @@ export class SplitSets {
       this.#ofResources = this.#ofTables.get(table) ?? [];
       this.#ofTables.set(table, this.#ofResources);
     }
-    const resource = table.resource[row] as number;
+    const resource = semanticsOf(table).firstEqualResource(table.resource[row] as number);
     const set = this.#ofResources[resource] ?? this.#addResource(table, resource, visit);
     const ofSpan = splitAttributesOf(table).ofRow(row);
     return ofSpan.length === 0 ? set : this.#extended(set, visit.service, ofSpan);
