@@ -78,7 +78,8 @@ function pairsOf(before: LatencySide, after: LatencySide): readonly SeriesPair[]
     const [was, is] = [before.series.get(key), after.series.get(key)];
     if (was === undefined || is === undefined) continue;
     if (Math.min(was.values.length, is.values.length) < valuesPerSeriesMin) continue;
-    const sorted = { before: was.values.toSorted(), after: is.values.toSorted() };
+    const halves = halvesOf(was, before.traces / 2);
+    const sorted = { halves, before: merged(...halves), after: is.values.toSorted() };
     pairs.push({ before: was, after: is, sorted, sides });
   }
   return pairs;
@@ -103,14 +104,9 @@ function commonShareOf(pairs: readonly SeriesPair[]): number {
 
 function compare(pair: SeriesPair, commonShare: number): Compared {
   const { before, after, sorted, sides } = pair;
-  const middle = sides.before.traces / 2;
-  const halves = [
-    valuesOf(before, (trace) => trace < middle),
-    valuesOf(before, (trace) => trace >= middle),
-  ] as const;
   const isWaitedFor = before.kind !== "message";
   const noticedNanos = isWaitedFor ? 0 : quantileOf(sorted.before, messageQuantile);
-  const usual = { halves, commonShare, noticedNanos };
+  const usual = { halves: sorted.halves, commonShare, noticedNanos };
   const shift = shiftOf(sorted.before, sorted.after, usual);
   const callee = carriersOf(pair, "calleeInstances", usual);
   const caller = after.kind === "own" ? callee : carriersOf(pair, "callerInstances", usual);
@@ -134,16 +130,33 @@ function slowEndOf(caller: Carriers | null, callee: Carriers | null): Compared["
   return callee?.isAlone === true && caller === null ? "callee" : null;
 }
 
-/** The values in some of the traces, sorted. */
-function valuesOf({ values, traces }: Series, isIn: (trace: number) => boolean): Float64Array {
-  const found = new Float64Array(values.length);
-  let count = 0;
+/** The values in the traces before one and in the others, both sorted. */
+function halvesOf({ values, traces }: Series, middle: number): readonly [Float64Array, Float64Array] {
+  const parted = new Float64Array(values.length);
+  let first = 0;
+  let others = values.length;
   for (let i = 0; i < values.length; i += 1) {
-    if (!isIn(traces[i] as number)) continue;
-    found[count] = values[i] as number;
-    count += 1;
+    if ((traces[i] as number) < middle) {
+      parted[first] = values[i] as number;
+      first += 1;
+    } else {
+      others -= 1;
+      parted[others] = values[i] as number;
+    }
   }
-  return found.subarray(0, count).sort();
+  return [parted.subarray(0, first).sort(), parted.subarray(first).sort()];
+}
+
+/** All values of two sorted lists, sorted. */
+function merged(a: Float64Array, b: Float64Array): Float64Array {
+  const all = new Float64Array(a.length + b.length);
+  for (let i = 0, j = 0; i + j < all.length; ) {
+    const isNextOfA = j === b.length || (i < a.length && (a[i] as number) <= (b[j] as number));
+    all[i + j] = (isNextOfA ? a[i] : b[j]) as number;
+    if (isNextOfA) i += 1;
+    else j += 1;
+  }
+  return all;
 }
 
 /**
