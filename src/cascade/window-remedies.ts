@@ -71,8 +71,9 @@ function sideOf(sums: VisitSums, service: string): Side {
   const places = sums.calls.name;
   for (let row = 0; row < places.length; row += 1) rows[places[row] as number]?.push(row);
   const named = sums.callNames
-    .map((name, i) => ({ ...name, rows: rows[i] ?? [] }))
-    .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+    .map((name, i) => ({ text: nameOf(name), calls: { ...name, rows: rows[i] ?? [] } }))
+    .sort((a, b) => (a.text < b.text ? -1 : 1))
+    .map(({ calls }) => calls);
   return {
     sums,
     standFor: requestsByTrace(sums),
