@@ -397,16 +397,19 @@ export class VisitRollup {
 
   /** Adds what another one holds of traces that this one keeps. */
   #absorb(other: VisitRollup): void {
-    const { traces, numbers, visits, rows } = other.#chosen(
-      (trace) => !trace.isGone && this.#shares.keeps(trace),
-    );
+    const levels = this.#shares.levels();
+    const { traces, numbers, visits, rows } = other.#chosen((trace) => {
+      if (trace.isGone) return false;
+      const isKept = trace.level >= (levels[trace.group] as number);
+      if (!isKept) this.#omitted += 1;
+      return isKept;
+    });
     const place = this.#placesOf(other, rows.visits);
     const by = (places: Int32Array | null, shift = 0) => ({ places, shift });
     const trace = by(numbers, this.#traces.length);
     const visit = by(visits, this.#visits.trace.length);
     const operation = by(place.operations);
-    this.#omitted += other.#omitted - traces.length;
-    for (const each of other.#traces) if (!each.isGone) this.#omitted += 1;
+    this.#omitted += other.#omitted;
     for (const each of traces) this.#pushTrace(this.#joinsLogs ? each : { ...each, spans: 0 });
     appendColumns(this.#visits, other.#visits, {
       rows: rows.visits,

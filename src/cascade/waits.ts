@@ -56,7 +56,9 @@ export class WaitFinder {
     const waits = this.#ownWaits(sums);
     const isDisturbed = disturbedBy(this.#cause, sums);
     const settle = this.#settling(sums, waits);
-    const usual = tableOf(callNames.map((name) => this.#calls.get(callText(name))));
+    const usual = tableOf(
+      callNames.map((name) => (isOf(this.#cause, name) ? this.#calls.get(callText(name)) : undefined)),
+    );
     const isMessage = Uint8Array.from(callNames, ({ kind }) => (kind === "message" ? 1 : 0));
     const deviations = new Float64Array(calls.name.length);
     // callers stand before callees, and calls in the order of their callers: from the end, callees are known first
@@ -87,7 +89,11 @@ export class WaitFinder {
   }
 
   #ownWaits({ visits, calls, operations }: VisitSums): Waits {
-    const usual = tableOf(operations.map((operation) => this.#own.get(operationText(operation))));
+    const usual = tableOf(
+      operations.map((each) =>
+        each.service === this.#cause ? this.#own.get(operationText(each)) : undefined,
+      ),
+    );
     const visitExcess = new Float64Array(visits.operation.length);
     const visitDeviation = new Float64Array(visits.operation.length);
     for (let row = 0; row < visits.operation.length; row += 1) {
@@ -104,7 +110,10 @@ export class WaitFinder {
     { visits, operations }: VisitSums,
     { visitExcess, visitDeviation }: Waits,
   ): (row: number) => void {
-    const usual = tableOf(operations.map((operation) => this.#disturbed.get(operationText(operation))));
+    const { size } = this.#disturbed;
+    const usual = tableOf(
+      operations.map((each) => (size === 0 ? undefined : this.#disturbed.get(operationText(each)))),
+    );
     return (row) => {
       const operation = visits.operation[row] as number;
       const nanos = visits.durationNanos[row] as number;
@@ -180,11 +189,15 @@ interface UsualTable {
 }
 
 function tableOf(usual: readonly (UsualWait | undefined)[]): UsualTable {
-  return {
-    mean: Float64Array.from(usual, (each) => each?.mean ?? Number.NaN),
-    median: Float64Array.from(usual, (each) => each?.median ?? Number.NaN),
-    threshold: Float64Array.from(usual, (each) => each?.threshold ?? Number.NaN),
-  };
+  const empty = (): Float64Array => new Float64Array(usual.length).fill(Number.NaN);
+  const table = { mean: empty(), median: empty(), threshold: empty() };
+  for (const [place, each] of usual.entries()) {
+    if (each === undefined) continue;
+    table.mean[place] = each.mean;
+    table.median[place] = each.median;
+    table.threshold[place] = each.threshold;
+  }
+  return table;
 }
 
 function excessOf(nanos: number, { median, threshold }: UsualTable, place: number): number {
@@ -198,6 +211,11 @@ function deviationOf(nanos: number, { mean }: UsualTable, place: number): number
 
 function operationText({ service, operation }: VisitSums["operations"][number]): string {
   return `${service}\u0000${operation}`;
+}
+
+/** Whether a service makes a call, or answers it. */
+function isOf(service: string, { caller, callee }: VisitSums["callNames"][number]): boolean {
+  return caller === service || callee === service;
 }
 
 function callText({ kind, caller, callee, operation }: VisitSums["callNames"][number]): string {
@@ -221,9 +239,7 @@ function callTimes({ calls, callNames }: VisitSums, service: string): ValuesByNa
   return valuesByName(calls.nanos, {
     places: calls.name,
     nameOf: (place) => callText(callNames[place] as (typeof callNames)[number]),
-    isNameWanted: Uint8Array.from(callNames, ({ caller, callee }) =>
-      caller === service || callee === service ? 1 : 0,
-    ),
+    isNameWanted: Uint8Array.from(callNames, (name) => (isOf(service, name) ? 1 : 0)),
   });
 }
 
