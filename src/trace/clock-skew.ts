@@ -191,11 +191,12 @@ function applyOffsets(
   for (const [clock, services] of found)
     for (const [service, shifts] of services)
       for (const shiftNanos of shifts) offsets.push({ clock, service, shiftNanos });
-  return offsets.sort((a, b) => compareText(offsetKey(a), offsetKey(b)));
-}
-
-function offsetKey({ clock, service, shiftNanos }: ClockOffset): string {
-  return `${clock}\u0000${service}\u0000${shiftNanos}`;
+  return offsets.sort(
+    (a, b) =>
+      compareText(a.clock, b.clock) ||
+      compareText(a.service, b.service) ||
+      compareText(String(a.shiftNanos), String(b.shiftNanos)),
+  );
 }
 
 function shiftOf(parent: SpanNode, child: SpanNode, pairs: ClockPairs): number {
