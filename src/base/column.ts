@@ -53,15 +53,10 @@ export class Column<T extends NumericArray> {
     return this.#values.subarray(0, this.#length) as T;
   }
 
-  /** Keeps only some rows, in their order. */
-  retain(isKept: (row: number) => boolean): void {
-    let kept = 0;
-    for (let row = 0; row < this.#length; row += 1) {
-      if (!isKept(row)) continue;
-      this.#values[kept] = this.#values[row] as number;
-      kept += 1;
-    }
-    this.#length = kept;
+  /** Keeps only some rows, which are in their order. */
+  retain(rows: Int32Array): void {
+    for (let i = 0; i < rows.length; i += 1) this.#values[i] = this.#values[rows[i] as number] as number;
+    this.#length = rows.length;
   }
 
   /** Puts another number in place of each. */

@@ -14,3 +14,10 @@ export function gatherNumbers(values: Float64Array, places: Int32Array): Float64
   for (let i = 0; i < places.length; i += 1) gathered[i] = values[places[i] as number] ?? Number.NaN;
   return gathered;
 }
+
+/** The same for bytes, 0 where there is none. */
+export function gatherBytes(values: Uint8Array, places: Int32Array): Uint8Array {
+  const gathered = new Uint8Array(places.length);
+  for (let i = 0; i < places.length; i += 1) gathered[i] = values[places[i] as number] ?? 0;
+  return gathered;
+}

@@ -37,9 +37,14 @@ export class PairInterner {
     return this.#size - 1;
   }
 
-  /** The pair of a number. */
-  pairAt(number: number): readonly [first: number, second: number] {
-    return [this.#first[number] as number, this.#second[number] as number];
+  /** The first of the pair of a number. */
+  firstAt(number: number): number {
+    return this.#first[number] as number;
+  }
+
+  /** And the second one. */
+  secondAt(number: number): number {
+    return this.#second[number] as number;
   }
 
   /** All pairs, by number. */

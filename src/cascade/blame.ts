@@ -300,7 +300,8 @@ export class FailureSums {
     const nameOf = (key: string): string => directory.nameOfKey(key);
     const entryName = (key: string): string => {
       const [root, operation] = partsOf(key);
-      return entryKey(nameOf(root), operation);
+      const name = nameOf(root);
+      return name === root ? key : entryKey(name, operation);
     };
     for (const [caller, ways] of other.ways) this.#waysOf(nameOf(caller)).merge(ways, nameOf, entryName);
   }

@@ -17,7 +17,12 @@ export interface SeriesPair {
   readonly before: Series;
   readonly after: Series;
   /** all values, sorted */
-  readonly sorted: { readonly before: Float64Array; readonly after: Float64Array };
+  readonly sorted: {
+    readonly before: Float64Array;
+    readonly after: Float64Array;
+    /** those of the first and second half of the traces before */
+    readonly halves: UsualChange["halves"];
+  };
   readonly sides: Sides;
 }
 
@@ -37,16 +42,16 @@ export function carriersOf(
   end: "callerInstances" | "calleeInstances",
   change: UsualChange,
 ): Carriers | null {
+  if (!hasSeveral(after[end])) return null;
   const now = valuesByPlace(after, end);
-  if (now.size < 2) return null;
   const past = valuesByPlace(before, end);
   const slower = new Set<number>();
   for (const [place, values] of now) {
     const instance = sides.after.instances[place] ?? "";
     if (instance === "" || values.length < valuesPerSeriesMin) continue;
     const own = past.get(sides.placesBefore.get(instance) ?? -1) ?? [];
-    const usual = own.length < valuesPerSeriesMin ? sorted.before : Float64Array.from(own).sort();
-    const shift = shiftOf(usual, Float64Array.from(values).sort(), change);
+    const usual = own.length < valuesPerSeriesMin ? sorted.before : new Float64Array(own).sort();
+    const shift = shiftOf(usual, new Float64Array(values).sort(), change);
     if (shift.isShifted && shift.z >= latencyShift.zMin) slower.add(place);
   }
   if (slower.size === 0) return null;
@@ -69,6 +74,18 @@ export function carriersOf(
 
 function meanOf(values: Float64Array): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Of those that are known. */
+function hasSeveral(places: Int32Array): boolean {
+  let first = -1;
+  for (let i = 0; i < places.length; i += 1) {
+    const place = places[i] as number;
+    if (place < 0 || place === first) continue;
+    if (first >= 0) return true;
+    first = place;
+  }
+  return false;
 }
 
 function valuesByPlace(

@@ -52,8 +52,9 @@ function firstTraces(
   const best: number[] = [];
   const before = (a: number, b: number): number => sizeOf(b) - sizeOf(a) || traceOf(a) - traceOf(b);
   for (let row = 0; row < count; row += 1) {
-    if (!isIn(row) || best.some((other) => traceOf(other) === traceOf(row) && before(other, row) <= 0))
-      continue;
+    if (!isIn(row)) continue;
+    if (best.length === exemplarCountMax && before(best.at(-1) as number, row) <= 0) continue;
+    if (best.some((other) => traceOf(other) === traceOf(row) && before(other, row) <= 0)) continue;
     const others = best.filter((other) => traceOf(other) !== traceOf(row));
     best.splice(0, best.length, ...[...others, row].sort(before).slice(0, exemplarCountMax));
   }

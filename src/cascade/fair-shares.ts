@@ -88,6 +88,12 @@ export class FairShares {
     return isThinned;
   }
 
+  /** All visits come that another one keeps. */
+  addAll(other: FairShares): void {
+    for (const [group, { visits }] of other.#groups)
+      for (const [level, count] of visits.entries()) if (count > 0) this.add({ group, level }, count);
+  }
+
   /** What it takes in memory, roughly. */
   get byteLength(): number {
     return this.#groups.size * groupBytes;

@@ -1,4 +1,5 @@
 import { gather, gatherNumbers } from "../base/gather.ts";
+import { PairInterner } from "../base/pair-interner.ts";
 import { sumOf } from "../base/sum.ts";
 import { requestsByTrace } from "./thinned-alike.ts";
 import type { StepName, VisitSums } from "./visit-rollup.ts";
@@ -46,8 +47,11 @@ export interface SeriesOptions {
 export function latencySideOf(sums: VisitSums, options: SeriesOptions): LatencySide {
   const { traceIds, instances } = sums;
   const standFor = requestsByTrace(sums);
-  const meanOf = (traces: Int32Array): number =>
-    traces.reduce((sum, trace) => sum + (standFor[trace] as number), 0) / traces.length;
+  const meanOf = (traces: Int32Array): number => {
+    let sum = 0;
+    for (let i = 0; i < traces.length; i += 1) sum += standFor[traces[i] as number] as number;
+    return sum / traces.length;
+  };
   const series = new Map(
     [...ownSeries(sums, options), ...callSeries(sums, options)].map(([key, times]) => [
       key,
@@ -96,11 +100,10 @@ function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): re
   const isCounted = (row: number): boolean =>
     !Number.isNaN(calls.nanos[row]) && (withFailed || calls.failed[row] === 0);
   // a queue does not know where the requests came in whose messages wait in it
+  const isMessage = Uint8Array.from(callNames, ({ kind }) => (kind === "message" ? 1 : 0));
   const entryOf = byEntry
     ? (row: number) =>
-        callNames[calls.name[row] as number]?.kind === "message"
-          ? -1
-          : (visits.entry[callerVisit[row] as number] as number)
+        isMessage[calls.name[row] as number] === 1 ? -1 : (visits.entry[callerVisit[row] as number] as number)
     : null;
   return groupRows({ name: calls.name, entryOf, isCounted }).map(({ name, entry, rows }) => {
     const names = callNames[name] as (typeof callNames)[number];
@@ -110,7 +113,7 @@ function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): re
       ...names,
       values: gatherNumbers(calls.nanos, rows),
       traces: gather(visits.trace, callers),
-      requestNanos: requestNanos.some((nanos) => Number.isNaN(nanos)) ? null : requestNanos,
+      requestNanos: requestNanos.includes(Number.NaN) ? null : requestNanos,
       callerInstances: gather(visits.instance, callers),
       calleeInstances: gather(visits.instance, gather(calleeVisit, rows), -1),
     };
@@ -135,26 +138,28 @@ function groupRows({
   readonly entryOf: ((row: number) => number) | null;
   readonly isCounted: (row: number) => boolean;
 }): readonly Group[] {
-  const codeOf = (row: number): string | number =>
-    entryOf === null ? (name[row] as number) : `${name[row]};${entryOf(row)}`;
-  const sizes = new Map<string | number, { readonly name: number; readonly entry: number; size: number }>();
+  const pairs = new PairInterner();
+  const groupOf = new Int32Array(name.length).fill(-1);
+  const sizes: number[] = [];
   for (let row = 0; row < name.length; row += 1) {
     if (!isCounted(row)) continue;
-    const code = codeOf(row);
-    const known = sizes.get(code);
-    if (known !== undefined) known.size += 1;
-    else sizes.set(code, { name: name[row] as number, entry: entryOf?.(row) ?? -1, size: 1 });
+    const group = pairs.idOf(name[row] as number, entryOf === null ? 0 : entryOf(row) + 1);
+    groupOf[row] = group;
+    if (group === sizes.length) sizes.push(0);
+    sizes[group] = (sizes[group] as number) + 1;
   }
-  const groups = new Map<string | number, Group & { filled: number }>();
-  for (const [code, { size, ...group }] of sizes)
-    groups.set(code, { ...group, rows: new Int32Array(size), filled: 0 });
+  const rows = sizes.map((size) => new Int32Array(size));
+  const filled = new Int32Array(sizes.length);
   for (let row = 0; row < name.length; row += 1) {
-    const group = isCounted(row) ? groups.get(codeOf(row)) : undefined;
-    if (group === undefined) continue;
-    group.rows[group.filled] = row;
-    group.filled += 1;
+    const group = groupOf[row] as number;
+    if (group < 0) continue;
+    const at = filled[group] as number;
+    (rows[group] as Int32Array)[at] = row;
+    filled[group] = at + 1;
   }
-  return [...groups.values()];
+  return pairs
+    .pairs()
+    .map(([place, entry], group) => ({ name: place, entry: entry - 1, rows: rows[group] as Int32Array }));
 }
 
 function seriesKey({ kind, caller, callee, operation }: Times, entry: string): string {

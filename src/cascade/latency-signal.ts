@@ -80,7 +80,16 @@ function pairsOf(before: LatencySide, after: LatencySide): readonly SeriesPair[]
     const [was, is] = [before.series.get(key), after.series.get(key)];
     if (was === undefined || is === undefined) continue;
     if (Math.min(was.values.length, is.values.length) < valuesPerSeriesMin) continue;
-    const sorted = { before: was.values.toSorted(), after: is.values.toSorted() };
+    const middle = before.traces / 2;
+    const [early, late] = partsOf(was, 2, (trace) => (trace < middle ? 0 : 1)) as [
+      Float64Array,
+      Float64Array,
+    ];
+    const sorted = {
+      halves: [early, late] as const,
+      before: merged(early, late),
+      after: is.values.toSorted(),
+    };
     pairs.push({ before: was, after: is, sorted, sides });
   }
   return pairs;
@@ -105,18 +114,11 @@ function commonShareOf(pairs: readonly SeriesPair[]): number {
 
 function compare(pair: SeriesPair, commonShare: number): Compared {
   const { before, after, sorted, sides } = pair;
-  const middle = sides.before.traces / 2;
-  const halves = [
-    valuesOf(before, (trace) => trace < middle),
-    valuesOf(before, (trace) => trace >= middle),
-  ] as const;
   const isWaitedFor = before.kind !== "message";
   const noticedNanos = isWaitedFor ? 0 : quantileOf(sorted.before, messageQuantile);
   const pieces = (): readonly Float64Array[] =>
-    Array.from({ length: pieceRule.count }, (_, piece) =>
-      valuesOf(before, (trace) => pieceOf(trace, sides.before.traces) === piece),
-    );
-  const usual = { halves, pieces, commonShare, noticedNanos };
+    partsOf(before, pieceRule.count, (trace) => pieceOf(trace, sides.before.traces));
+  const usual = { halves: sorted.halves, pieces, commonShare, noticedNanos };
   const shift = shiftOf(sorted.before, sorted.after, usual);
   const callee = carriersOf(pair, "calleeInstances", usual);
   const caller = after.kind === "own" ? callee : carriersOf(pair, "callerInstances", usual);
@@ -140,16 +142,37 @@ function slowEndOf(caller: Carriers | null, callee: Carriers | null): Compared["
   return callee?.isAlone === true && caller === null ? "callee" : null;
 }
 
-/** The values in some of the traces, sorted. */
-function valuesOf({ values, traces }: Series, isIn: (trace: number) => boolean): Float64Array {
-  const found = new Float64Array(values.length);
-  let count = 0;
-  for (let i = 0; i < values.length; i += 1) {
-    if (!isIn(traces[i] as number)) continue;
-    found[count] = values[i] as number;
-    count += 1;
+/** The values of each part of the traces, sorted; `partOf` = which part a trace is in, from 0. */
+function partsOf(
+  { values, traces }: Series,
+  count: number,
+  partOf: (trace: number) => number,
+): readonly Float64Array[] {
+  const ends = new Int32Array(count);
+  for (const trace of traces) ends[partOf(trace)] = (ends[partOf(trace)] as number) + 1;
+  for (let part = 1; part < count; part += 1)
+    ends[part] = (ends[part] as number) + (ends[part - 1] as number);
+  const starts = ends.slice();
+  const parted = new Float64Array(values.length);
+  for (let i = values.length - 1; i >= 0; i -= 1) {
+    const part = partOf(traces[i] as number);
+    const at = (starts[part] as number) - 1;
+    starts[part] = at;
+    parted[at] = values[i] as number;
   }
-  return found.subarray(0, count).sort();
+  return Array.from(ends, (end, part) => parted.subarray(starts[part], end).sort());
+}
+
+/** All values of two sorted lists, sorted. */
+function merged(a: Float64Array, b: Float64Array): Float64Array {
+  const all = new Float64Array(a.length + b.length);
+  for (let i = 0, j = 0; i + j < all.length; ) {
+    const isNextOfA = j === b.length || (i < a.length && (a[i] as number) <= (b[j] as number));
+    all[i + j] = (isNextOfA ? a[i] : b[j]) as number;
+    if (isNextOfA) i += 1;
+    else j += 1;
+  }
+  return all;
 }
 
 /**

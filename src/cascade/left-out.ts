@@ -1,3 +1,4 @@
+import { mapEntry } from "../base/map-entry.ts";
 import { sumOf } from "../base/sum.ts";
 import { requestsByTrace } from "./thinned-alike.ts";
 import type { StepName, VisitSums } from "./visit-rollup.ts";
@@ -32,14 +33,15 @@ type UsualSteps = ReadonlyMap<string, ReadonlyMap<string, StepName>>;
 function usualSteps(cause: string, { visits, operations, shapes, steps }: VisitSums): UsualSteps {
   const usual = new Map<string, Map<string, StepName>>();
   const ofShape = shapes.map((shape) => shape.steps.filter((place) => steps[place]?.callee === cause));
-  for (let row = 0; row < visits.operation.length; row += 1)
-    for (const place of ofShape[visits.shape[row] as number] ?? []) {
-      const step = steps[place] as StepName;
-      const operation = nameOf(operations[visits.operation[row] as number]);
-      const known = usual.get(operation) ?? new Map<string, StepName>();
-      usual.set(operation, known);
-      known.set(stepText(step), step);
-    }
+  const seen = new Set<number>();
+  for (let row = 0; row < visits.operation.length; row += 1) {
+    const [place, shape] = [visits.operation[row] as number, visits.shape[row] as number];
+    const reaching = ofShape[shape] as readonly number[];
+    if (reaching.length === 0 || seen.has(place * shapes.length + shape)) continue;
+    seen.add(place * shapes.length + shape);
+    const known = mapEntry(usual, nameOf(operations[place]), () => new Map<string, StepName>());
+    for (const at of reaching) known.set(stepText(steps[at] as StepName), steps[at] as StepName);
+  }
   return usual;
 }
 
@@ -53,8 +55,10 @@ function leftOutIn(sums: VisitSums, usual: UsualSteps): LeftOutSums {
   const found = new OncePerTrace<StepSums>();
   const hit = new OncePerTrace<Occurrences>();
   const traces = new Set<number>();
-  for (let row = 0; row < visits.operation.length; row += 1)
-    for (const [text, { kind, callee }] of usualOf[visits.operation[row] as number] ?? []) {
+  for (let row = 0; row < visits.operation.length; row += 1) {
+    const expected = usualOf[visits.operation[row] as number];
+    if (expected === undefined) continue;
+    for (const [text, { kind, callee }] of expected) {
       const isMessage = kind === "message";
       const isRefused = visits.answerFailed[row] === 1 && hasFailedCall[row] === 0;
       const isLeftOut = isMessage ? visits.answerFailed[row] === 0 : isRefused;
@@ -72,6 +76,7 @@ function leftOutIn(sums: VisitSums, usual: UsualSteps): LeftOutSums {
       });
       if (!isMessage) hit.add(caller, { ...at, make: () => new Occurrences() });
     }
+  }
   const requests = sumOf(Array.from(traces, (trace) => standFor[trace] as number));
   return { traces: traces.size, requests, steps: found.counts, hit: hit.counts };
 }

@@ -68,7 +68,7 @@ function hitIn(
   const services = new OncePerTrace<Occurrences>();
   const traces = new Set<number>();
   for (let row = 0; row < visits.operation.length; row += 1) {
-    if (!isSlowed(sums, row, visitExcess[row] as number)) continue;
+    if (!isSlowed(visits, row, visitExcess[row] as number)) continue;
     const trace = visits.trace[row] as number;
     const { service } = operations[visits.operation[row] as number] as (typeof operations)[number];
     traces.add(trace);
@@ -88,21 +88,22 @@ function stepsIn(
 ): { readonly steps: ReadonlyMap<string, StepSums>; readonly traces: ReadonlySet<number> } {
   const steps = new OncePerTrace<StepSums>();
   const traces = new Set<number>();
+  const keys = callNames.map((name) => stepKey(name, mechanismOf(name)));
   for (let row = 0; row < calls.name.length; row += 1) {
-    const name = callNames[calls.name[row] as number] as (typeof callNames)[number];
-    const isMessage = name.kind === "message";
-    const nanos = (isMessage ? calls.nanos[row] : calls.waitedNanos[row]) as number;
-    const isSlow = calls.failed[row] === 0 && isNoticed(callExcess[row] as number, nanos);
-    if (!isSlow || name.caller === name.callee) continue;
-    const mechanism = isMessage ? "queue_lag" : "slow";
+    const excess = callExcess[row] as number;
+    if (excess <= slowedMin.nanos || calls.failed[row] !== 0) continue;
+    const place = calls.name[row] as number;
+    const name = callNames[place] as (typeof callNames)[number];
+    const nanos = name.kind === "message" ? calls.nanos[row] : calls.waitedNanos[row];
+    if (!isNoticed(excess, nanos as number) || name.caller === name.callee) continue;
     const trace = visits.trace[calls.callerVisit[row] as number] as number;
     traces.add(trace);
     const [minute, requests] = [traceMinutes[trace] as number, standFor[trace] as number];
-    steps.add(stepKey(name, mechanism), {
+    steps.add(keys[place] as string, {
       trace,
       minute,
       requests,
-      make: () => new StepSums(name, mechanism),
+      make: () => new StepSums(name, mechanismOf(name)),
     });
   }
   return { steps: steps.counts, traces };
@@ -113,28 +114,35 @@ function entriesIn(
   { visitExcess, visitDeviation }: Waits,
 ): ReadonlyMap<string, SlowedEntry> {
   const { visits, operations } = sums;
-  const entries = new Map<string, { requests: number; slowed: number; nanos: number }>();
+  const entries: ({ requests: number; slowed: number; nanos: number } | undefined)[] = operations.map(
+    () => undefined,
+  );
   for (let row = 0; row < visits.operation.length; row += 1) {
     if ((visits.parent[row] as number) >= 0 || Number.isNaN(visits.durationNanos[row])) continue;
-    const { service, operation } = operations[visits.operation[row] as number] as (typeof operations)[number];
-    const key = entryKey(service, operation);
-    const entry = entries.get(key) ?? { requests: 0, slowed: 0, nanos: 0 };
-    entries.set(key, entry);
+    const place = visits.operation[row] as number;
+    const entry = entries[place] ?? { requests: 0, slowed: 0, nanos: 0 };
+    entries[place] = entry;
     entry.requests += 1;
-    if (isSlowed(sums, row, visitExcess[row] as number)) entry.slowed += 1;
+    if (isSlowed(visits, row, visitExcess[row] as number)) entry.slowed += 1;
     // whole numbers, so that the sum is the same in whatever order the visits come
     entry.nanos += Math.round(visitDeviation[row] as number);
   }
   return new Map(
-    [...entries].map(([key, { requests, slowed, nanos }]) => [
-      key,
-      { requests, slowed, addedNanos: nanos / requests },
-    ]),
+    operations.flatMap(({ service, operation }, place) => {
+      const entry = entries[place];
+      if (entry === undefined) return [];
+      const { requests, slowed, nanos } = entry;
+      return [[entryKey(service, operation), { requests, slowed, addedNanos: nanos / requests }] as const];
+    }),
   );
 }
 
+function mechanismOf({ kind }: VisitSums["callNames"][number]): "queue_lag" | "slow" {
+  return kind === "message" ? "queue_lag" : "slow";
+}
+
 /** What failed is told of as failed. */
-function isSlowed({ visits }: VisitSums, row: number, excess: number): boolean {
+function isSlowed(visits: VisitSums["visits"], row: number, excess: number): boolean {
   return visits.answerFailed[row] === 0 && isNoticed(excess, visits.durationNanos[row] as number);
 }
 

@@ -4,6 +4,7 @@ import { sortFew } from "../base/sort-few.ts";
 import { splitSetsMax, splitValuesMax } from "../model/limits.ts";
 import { visitNamesMax } from "../model/scoring.ts";
 import type { SpanTable } from "../model/span-table.ts";
+import { semanticsOf } from "../trace/semantics.ts";
 import { type SplitAttribute, splitAttributesOf } from "../trace/split-attributes.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import type { Visit } from "./visits.ts";
@@ -49,7 +50,7 @@ export class SplitSets {
       this.#ofResources = this.#ofTables.get(table) ?? [];
       this.#ofTables.set(table, this.#ofResources);
     }
-    const resource = table.resource[row] as number;
+    const resource = semanticsOf(table).firstEqualResource(table.resource[row] as number);
     const set = this.#ofResources[resource] ?? this.#addResource(table, resource, visit);
     const ofSpan = splitAttributesOf(table).ofRow(row);
     return ofSpan.length === 0 ? set : this.#extended(set, visit.service, ofSpan);
@@ -86,19 +87,20 @@ export class SplitSets {
   /** Adds the sets of another one; answers what their numbers are here. */
   absorb(other: SplitSets): Int32Array {
     const { texts } = other.#texts;
-    const keys = other.#keys.pairs();
-    const values = Int32Array.from(other.#values.pairs(), ([key, text], i) => {
-      const [service = 0, name = 0] = keys[key] ?? [];
-      return i === 0 ? 0 : this.#valueOf(texts[service] ?? "", texts[name] ?? "", texts[text] ?? "");
-    });
-    for (const [key, [service, name]] of keys.entries())
+    const [keys, sets] = [other.#keys, other.#sets];
+    const values = new Int32Array(other.#values.size);
+    for (let value = 1; value < values.length; value += 1) {
+      const key = other.#values.firstAt(value);
+      const [service, name] = [texts[keys.firstAt(key)] ?? "", texts[keys.secondAt(key)] ?? ""];
+      values[value] = this.#valueOf(service, name, texts[other.#values.secondAt(value)] ?? "");
+    }
+    for (let key = 0; key < keys.size; key += 1)
       if ((other.#valueCounts[key] ?? 0) > splitValuesMax)
-        this.#leaveOut(texts[service] ?? "", texts[name] ?? "");
-    const places = new Int32Array(other.#sets.size);
+        this.#leaveOut(texts[keys.firstAt(key)] ?? "", texts[keys.secondAt(key)] ?? "");
+    const places = new Int32Array(sets.size);
     for (let set = 1; set < places.length; set += 1) {
-      const [before, value] = other.#sets.pairAt(set);
-      const above = places[before - 1] ?? 0;
-      const own = values[value] as number;
+      const above = places[sets.firstAt(set) - 1] ?? 0;
+      const own = values[sets.secondAt(set)] as number;
       places[set] = own > 0 ? this.#sets.idOf(above + 1, own) : above;
     }
     return places;

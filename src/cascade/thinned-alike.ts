@@ -1,4 +1,4 @@
-import { gather } from "../base/gather.ts";
+import { gather, gatherBytes, gatherNumbers } from "../base/gather.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { thinningLevelMax, thinningLevelOf } from "../model/trace-choice.ts";
 import type { VisitSums } from "./visit-rollup.ts";
@@ -82,7 +82,8 @@ type RowsByLevel = ReadonlyMap<number, Float64Array>;
 function rowsByLevel({ visits, traceIds, traceGroups }: VisitSums): RowsByLevel {
   const levels = traceIds.map(thinningLevelOf);
   const rows = new Map<number, Float64Array>();
-  for (const trace of visits.trace) {
+  for (let row = 0; row < visits.trace.length; row += 1) {
+    const trace = visits.trace[row] as number;
     const group = traceGroups[trace] as number;
     const own = mapEntry(rows, group, () => new Float64Array(thinningLevelMax + 1));
     const level = levels[trace] as number;
@@ -109,10 +110,17 @@ function thinnedTo(sums: VisitSums, levels: Uint8Array): VisitSums {
 export function withTraces(sums: VisitSums, isKept: readonly boolean[]): VisitSums {
   const { visits, calls, visitOfSpan } = sums;
   const places = placesOf(isKept);
-  const rows = placesOf(Array.from(visits.trace, (trace) => isKept[trace] === true));
+  const isRowKept = new Uint8Array(visits.trace.length);
+  for (let row = 0; row < isRowKept.length; row += 1)
+    if ((places[visits.trace[row] as number] as number) >= 0) isRowKept[row] = 1;
+  const isCallKept = new Uint8Array(calls.name.length);
+  for (let row = 0; row < isCallKept.length; row += 1)
+    isCallKept[row] = isRowKept[calls.callerVisit[row] as number] as number;
+  const visitRows = placesIn(isRowKept);
+  const rows = numbered(visitRows, isRowKept.length);
   const ofKept = <T>(items: readonly T[]): readonly T[] => items.filter((_, place) => isKept[place]);
-  const keptVisits = filtered(visits, (row) => (rows[row] as number) >= 0);
-  const keptCalls = filtered(calls, (row) => (rows[calls.callerVisit[row] as number] as number) >= 0);
+  const keptVisits = gathered(visits, visitRows);
+  const keptCalls = gathered(calls, placesIn(isCallKept));
   return {
     ...sums,
     traceIds: ofKept(sums.traceIds),
@@ -137,15 +145,48 @@ export function withTraces(sums: VisitSums, isKept: readonly boolean[]): VisitSu
 
 /** By old place the new one, -1 = gone. */
 function placesOf(isKept: readonly boolean[]): Int32Array {
+  const places = new Int32Array(isKept.length).fill(-1);
   let next = 0;
-  return Int32Array.from(isKept, (kept) => (kept ? next++ : -1));
+  for (let place = 0; place < isKept.length; place += 1) {
+    if (isKept[place] !== true) continue;
+    places[place] = next;
+    next += 1;
+  }
+  return places;
 }
 
-function filtered<T extends Readonly<Record<string, Int32Array | Float64Array | Uint8Array>>>(
+/** The places at which there is a 1. */
+function placesIn(isKept: Uint8Array): Int32Array {
+  const places = new Int32Array(isKept.length);
+  let count = 0;
+  for (let place = 0; place < isKept.length; place += 1) {
+    if (isKept[place] === 0) continue;
+    places[count] = place;
+    count += 1;
+  }
+  return places.subarray(0, count);
+}
+
+/** By old place the new one, -1 = gone. */
+function numbered(kept: Int32Array, length: number): Int32Array {
+  const places = new Int32Array(length).fill(-1);
+  for (let i = 0; i < kept.length; i += 1) places[kept[i] as number] = i;
+  return places;
+}
+
+function gathered<T extends Readonly<Record<string, Int32Array | Float64Array | Uint8Array>>>(
   columns: T,
-  isKept: (row: number) => boolean,
+  rows: Int32Array,
 ): T {
   return Object.fromEntries(
-    Object.entries(columns).map(([name, values]) => [name, values.filter((_, row) => isKept(row))]),
+    Object.entries(columns).map(([name, values]) => [name, gatherAny(values, rows)]),
   ) as unknown as T;
+}
+
+function gatherAny(
+  values: Int32Array | Float64Array | Uint8Array,
+  rows: Int32Array,
+): Int32Array | Float64Array | Uint8Array {
+  if (values instanceof Float64Array) return gatherNumbers(values, rows);
+  return values instanceof Int32Array ? gather(values, rows) : gatherBytes(values, rows);
 }

@@ -1,4 +1,5 @@
 import { Column } from "../base/column.ts";
+import { compareText } from "../base/compare-text.ts";
 import { gather } from "../base/gather.ts";
 import { Interner } from "../base/interner.ts";
 import { mapEntry } from "../base/map-entry.ts";
@@ -107,7 +108,10 @@ export function visitsWithFailedCalls(
 interface KeptTrace extends ThinnedTrace {
   readonly id: string;
   readonly startTime: UnixNanos;
+  /** rows of each sort that are its own: those of one trace stand together, in the order of traces */
   readonly visits: number;
+  readonly calls: number;
+  readonly spans: number;
   /** it was taken back, or had to go */
   isGone: boolean;
 }
@@ -190,7 +194,15 @@ export class VisitRollup {
     for (const call of found.calls) this.#addCall(call, found, firstVisit);
     if (this.#joinsLogs) this.#addSpans(trace, found, firstVisit);
     const visits = found.visits.length;
-    this.#pushTrace({ ...chosen, id: trace.traceId, startTime: trace.startTime, visits, isGone: false });
+    this.#pushTrace({
+      ...chosen,
+      id: trace.traceId,
+      startTime: trace.startTime,
+      visits,
+      calls: found.calls.length,
+      spans: this.#joinsLogs ? trace.spans.length : 0,
+      isGone: false,
+    });
     if (this.#shares.add(chosen, visits)) this.#thinOut();
   }
 
@@ -236,8 +248,7 @@ export class VisitRollup {
   ): VisitSums {
     const all = new VisitRollup({ joinsLogs, capacity });
     for (const part of parts) all.#shares.startAbove(part.#shares);
-    for (const part of parts)
-      for (const trace of part.#traces) if (!trace.isGone) all.#shares.add(trace, trace.visits);
+    for (const part of parts) all.#shares.addAll(part.#shares);
     for (const part of parts) all.#absorb(part);
     return all.read(directory);
   }
@@ -343,11 +354,11 @@ export class VisitRollup {
 
   /** Lets go of the rows of traces that are gone. */
   #retain(): void {
-    const { numbers, visits, isRowKept } = this.#chosen(isThere);
-    this.#traces = this.#traces.filter(isThere);
-    for (const column of Object.values(this.#visits)) column.retain(isRowKept.visit);
-    for (const column of Object.values(this.#calls)) column.retain(isRowKept.call);
-    for (const column of Object.values(this.#spans)) column.retain(isRowKept.span);
+    const { traces, numbers, visits, rows } = this.#chosen(isThere);
+    this.#traces = [...traces];
+    for (const column of Object.values(this.#visits)) column.retain(rows.visits);
+    for (const column of Object.values(this.#calls)) column.retain(rows.calls);
+    for (const column of Object.values(this.#spans)) column.retain(rows.spans);
     this.#visits.trace.replace((trace) => numbers[trace] as number);
     const renumber = (row: number): number => (row < 0 ? -1 : (visits[row] as number));
     for (const column of [
@@ -359,38 +370,49 @@ export class VisitRollup {
       column.replace(renumber);
   }
 
-  /** By old number the new ones of traces and of visits, -1 = gone, and which rows stay with them. */
+  /** Some of the traces and their rows; by old number the new ones of traces and of visits, -1 = gone. */
   #chosen(isTraceKept: (trace: KeptTrace) => boolean) {
-    const numbers = renumbered(this.#traces.length, (i) => isTraceKept(this.#traces[i] as KeptTrace));
-    const visits = renumbered(
-      this.#visits.trace.length,
-      (row) => (numbers[this.#visits.trace.at(row)] as number) >= 0,
-    );
-    const callers = Int32Array.from(this.#calls.callerVisit.values);
-    const spanVisits = Int32Array.from(this.#spans.visit.values);
-    const visit = (row: number): boolean => (visits[row] as number) >= 0;
-    const isRowKept = {
-      visit,
-      call: (row: number) => visit(callers[row] as number),
-      span: (row: number) => visit(spanVisits[row] as number),
+    const numbers = new Int32Array(this.#traces.length).fill(-1);
+    const traces: KeptTrace[] = [];
+    const rows = {
+      visits: new RowRanges(this.#visits.trace.length),
+      calls: new RowRanges(this.#calls.name.length),
+      spans: new RowRanges(this.#spans.visit.length),
     };
-    return { numbers, visits, isRowKept };
+    for (let i = 0; i < this.#traces.length; i += 1) {
+      const trace = this.#traces[i] as KeptTrace;
+      const isKept = isTraceKept(trace);
+      rows.visits.next(trace.visits, isKept);
+      rows.calls.next(trace.calls, isKept);
+      rows.spans.next(trace.spans, isKept);
+      if (!isKept) continue;
+      numbers[i] = traces.length;
+      traces.push(trace);
+    }
+    const kept = { visits: rows.visits.kept, calls: rows.calls.kept, spans: rows.spans.kept };
+    const visits = new Int32Array(this.#visits.trace.length).fill(-1);
+    for (let row = 0; row < kept.visits.length; row += 1) visits[kept.visits[row] as number] = row;
+    return { traces, numbers, visits, rows: kept };
   }
 
   /** Adds what another one holds of traces that this one keeps. */
   #absorb(other: VisitRollup): void {
-    const isTraceKept = (trace: KeptTrace): boolean => !trace.isGone && this.#shares.keeps(trace);
-    const { numbers, visits: rows, isRowKept } = other.#chosen(isTraceKept);
-    const place = this.#placesOf(other);
+    const levels = this.#shares.levels();
+    const { traces, numbers, visits, rows } = other.#chosen((trace) => {
+      if (trace.isGone) return false;
+      const isKept = trace.level >= (levels[trace.group] as number);
+      if (!isKept) this.#omitted += 1;
+      return isKept;
+    });
+    const place = this.#placesOf(other, rows.visits);
     const by = (places: Int32Array | null, shift = 0) => ({ places, shift });
     const trace = by(numbers, this.#traces.length);
-    const visit = by(rows, this.#visits.trace.length);
+    const visit = by(visits, this.#visits.trace.length);
     const operation = by(place.operations);
-    const kept = other.#traces.filter(isTraceKept);
-    this.#omitted += other.#omitted + other.#traces.filter(isThere).length - kept.length;
-    for (const each of kept) this.#pushTrace(each);
+    this.#omitted += other.#omitted;
+    for (const each of traces) this.#pushTrace(this.#joinsLogs ? each : { ...each, spans: 0 });
     appendColumns(this.#visits, other.#visits, {
-      isKept: isRowKept.visit,
+      rows: rows.visits,
       places: {
         trace,
         operation,
@@ -402,33 +424,40 @@ export class VisitRollup {
       },
     });
     appendColumns(this.#calls, other.#calls, {
-      isKept: isRowKept.call,
+      rows: rows.calls,
       places: { name: by(place.callNames), callerVisit: visit, calleeVisit: visit },
     });
-    if (this.#joinsLogs)
-      appendColumns(this.#spans, other.#spans, { isKept: isRowKept.span, places: { visit } });
+    if (this.#joinsLogs) appendColumns(this.#spans, other.#spans, { rows: rows.spans, places: { visit } });
   }
 
-  /** What the numbers of another rollup are here. */
-  #placesOf(other: VisitRollup) {
+  /** What the numbers of another rollup are here; of shapes only those of some of its visits, others stay -1. */
+  #placesOf(other: VisitRollup, visitRows: Int32Array) {
     const names = Int32Array.from(other.#names.texts, (name) => this.#nameOf(name));
-    const at = (places: Int32Array, place: number): number => places[place] as number;
     const pairsOf = (
       own: PairInterner,
       theirs: PairInterner,
-      placed: readonly [Int32Array | null, Int32Array],
-    ) =>
-      Int32Array.from(theirs.pairs(), ([first, second]) =>
-        own.idOf(placed[0] === null ? first : at(placed[0], first), at(placed[1], second)),
-      );
+      [first, second]: readonly [Int32Array | null, Int32Array],
+    ): Int32Array => {
+      const places = new Int32Array(theirs.size);
+      for (let i = 0; i < places.length; i += 1) {
+        const [a, b] = [theirs.firstAt(i), theirs.secondAt(i)];
+        places[i] = own.idOf(first === null ? a : (first[a] as number), second[b] as number);
+      }
+      return places;
+    };
     const operations = pairsOf(this.#operations, other.#operations, [names, names]);
     const targets = pairsOf(this.#targets, other.#targets, [names, names]);
     const steps = pairsOf(this.#steps, other.#steps, [null, targets]);
     const callNames = pairsOf(this.#callNames, other.#callNames, [names, steps]);
-    const shapes = Int32Array.from(other.#shapes.pairs(), ([set, last]) => {
-      const ids = other.#stepsOf(set).map((step) => at(steps, step));
-      return this.#shapes.idOf(this.#setOf(ids), last === 0 ? 0 : at(steps, last - 1) + 1);
-    });
+    const shapes = new Int32Array(other.#shapes.size).fill(-1);
+    for (let i = 0; i < visitRows.length; i += 1) {
+      const shape = other.#visits.shape.at(visitRows[i] as number);
+      if ((shapes[shape] as number) >= 0) continue;
+      const ids = other.#stepsOf(other.#shapes.firstAt(shape)).map((step) => steps[step] as number);
+      const last = other.#shapes.secondAt(shape);
+      const lastCall = last === 0 ? -1 : (steps[last - 1] as number);
+      shapes[shape] = this.#shapes.idOf(this.#setOf(ids), lastCall + 1);
+    }
     return { names, operations, callNames, shapes, splits: this.#splits.absorb(other.#splits) };
   }
 
@@ -475,11 +504,8 @@ export class VisitRollup {
   /** `set` = number of a set + 1. */
   #stepsOf(set: number): number[] {
     const steps: number[] = [];
-    for (let at = set; at > 0; ) {
-      const [before, step] = this.#stepSets.pairAt(at - 1);
-      steps.push(step);
-      at = before;
-    }
+    for (let at = set; at > 0; at = this.#stepSets.firstAt(at - 1))
+      steps.push(this.#stepSets.secondAt(at - 1));
     return steps;
   }
 
@@ -588,23 +614,42 @@ function appendColumns<T extends NumberColumns>(
   own: T,
   theirs: T,
   {
-    isKept,
+    rows,
     places,
   }: {
-    readonly isKept: (row: number) => boolean;
+    readonly rows: Int32Array;
     readonly places: { readonly [Name in keyof T]?: Parameters<Column<Int32Array>["append"]>[2] };
   },
 ): void {
-  const length = Object.values(theirs)[0]?.length ?? 0;
-  const rows = new Int32Array(length);
-  let kept = 0;
-  for (let row = 0; row < length; row += 1) {
-    if (!isKept(row)) continue;
-    rows[kept] = row;
-    kept += 1;
-  }
   for (const [name, column] of Object.entries(own) as [keyof T & string, Column<Int32Array>][])
-    column.append(theirs[name] as Column<Int32Array>, rows.subarray(0, kept), places[name]);
+    column.append(theirs[name] as Column<Int32Array>, rows, places[name]);
+}
+
+/** The rows of some traces among all, one trace after the other. */
+class RowRanges {
+  readonly #rows: Int32Array;
+  #next = 0;
+  #count = 0;
+
+  /** `rowCount` = of all traces */
+  constructor(rowCount: number) {
+    this.#rows = new Int32Array(rowCount);
+  }
+
+  /** The rows of the next trace stay, or go. */
+  next(count: number, isKept: boolean): void {
+    const end = this.#next + count;
+    if (isKept)
+      for (let row = this.#next; row < end; row += 1) {
+        this.#rows[this.#count] = row;
+        this.#count += 1;
+      }
+    this.#next = end;
+  }
+
+  get kept(): Int32Array {
+    return this.#rows.subarray(0, this.#count);
+  }
 }
 
 function isThere({ isGone }: KeptTrace): boolean {
@@ -679,17 +724,6 @@ function isLater(a: Step, b: Step): boolean {
   return joined(a.callee, a.operation) > joined(b.callee, b.operation);
 }
 
-/** By old number the new one, -1 = gone. */
-function renumbered(length: number, isKeptAt: (i: number) => boolean): Int32Array {
-  const numbers = new Int32Array(length);
-  let next = 0;
-  for (let i = 0; i < length; i += 1) {
-    numbers[i] = isKeptAt(i) ? next : -1;
-    if (numbers[i] === next) next += 1;
-  }
-  return numbers;
-}
-
 /** Places of traces when they are put in order. */
 function ranksOf(traces: readonly KeptTrace[]): {
   readonly ids: readonly string[];
@@ -698,18 +732,22 @@ function ranksOf(traces: readonly KeptTrace[]): {
   readonly of: Int32Array;
   readonly extentNanos: number;
 } {
-  const order = traces.map((trace, i) => ({ ...trace, i }));
-  order.sort((a, b) => {
+  // doubles are near enough for all but a few
+  const times = Float64Array.from(traces, ({ startTime }) => Number(startTime));
+  const order = Array.from(traces, (trace, i) => ({ trace, i }));
+  order.sort(({ trace: a, i }, { trace: b, i: j }) => {
+    const apart = (times[i] as number) - (times[j] as number);
+    if (apart !== 0) return apart;
     if (a.startTime !== b.startTime) return a.startTime < b.startTime ? -1 : 1;
-    return a.id < b.id ? -1 : Number(a.id > b.id);
+    return compareText(a.id, b.id);
   });
   const of = new Int32Array(traces.length);
   for (const [rank, { i }] of order.entries()) of[i] = rank;
-  const [first, last] = [order[0]?.startTime ?? 0n, order.at(-1)?.startTime ?? 0n];
+  const [first, last] = [order[0]?.trace.startTime ?? 0n, order.at(-1)?.trace.startTime ?? 0n];
   return {
-    ids: order.map(({ id }) => id),
-    minutes: order.map(({ startTime }) => minuteOf(startTime)),
-    groups: Uint16Array.from(order, ({ group }) => group),
+    ids: order.map(({ trace }) => trace.id),
+    minutes: order.map(({ trace }) => minuteOf(trace.startTime)),
+    groups: Uint16Array.from(order, ({ trace }) => trace.group),
     of,
     extentNanos: Number(last - first),
   };

@@ -90,6 +90,7 @@ export function visitsOf(trace: Trace, { calls }: TraceCalls): TraceVisits {
     drafts: [],
     calls: [],
     visitOf: new Int32Array(trace.spans.length),
+    nextOfVisit: new Int32Array(trace.spans.length).fill(-1),
   };
   const open: number[] = [];
   for (const root of trace.roots) {
@@ -101,7 +102,9 @@ export function visitsOf(trace: Trace, { calls }: TraceCalls): TraceVisits {
     }
   }
   // calls go between visits, so all visits come first
-  for (const draft of walk.drafts) for (const span of draft.spans) leave(walk, draft, span);
+  for (const draft of walk.drafts)
+    for (let index = draft.entry.index; index >= 0; index = walk.nextOfVisit[index] as number)
+      leave(walk, draft, trace.spans[index] as TraceSpan);
   return { visits: walk.drafts.map(finished), calls: walk.calls, visitOf: walk.visitOf };
 }
 
@@ -131,6 +134,8 @@ interface Walk {
   readonly drafts: Draft[];
   readonly calls: DraftCall[];
   readonly visitOf: Int32Array;
+  /** by index of the span, the next one of its visit; -1 = none */
+  readonly nextOfVisit: Int32Array;
 }
 
 interface DraftCall extends VisitCall {
@@ -149,10 +154,11 @@ interface Draft {
   readonly index: number;
   readonly entry: TraceSpan;
   readonly parent: number;
-  readonly spans: TraceSpan[];
-  readonly steps: Step[];
+  /** index of its last span so far */
+  last: number;
+  steps: Step[];
   /** when it waited for others */
-  readonly waits: Wait[];
+  waits: Wait[];
   failed: boolean;
 }
 
@@ -168,14 +174,17 @@ function peerCallsOf(calls: readonly Call[]): ReadonlyMap<number, Call> {
 function enter(walk: Walk, span: TraceSpan): void {
   const parent = parentOf(walk.trace.spans, span);
   const above = parent === undefined ? -1 : (walk.visitOf[parent.index] as number);
-  let draft = walk.drafts[above];
+  let draft = above < 0 ? undefined : walk.drafts[above];
   if (draft === undefined || isEntry(parent, span)) {
     const index = walk.drafts.length;
-    draft = { index, entry: span, parent: above, spans: [], steps: [], waits: [], failed: false };
+    const last = span.index;
+    draft = { index, entry: span, parent: above, last, steps: noSteps, waits: noWaits, failed: false };
     walk.drafts.push(draft);
+  } else {
+    walk.nextOfVisit[draft.last] = span.index;
+    draft.last = span.index;
   }
   walk.visitOf[span.index] = draft.index;
-  draft.spans.push(span);
   if (span.failed) draft.failed = true;
 }
 
@@ -202,7 +211,21 @@ function leave(walk: Walk, draft: Draft, span: TraceSpan): void {
   const peer = peers.get(span.index);
   if (peer !== undefined) addPeer(walk, draft, { span, peer });
   else if (answered === 0 && span !== draft.entry)
-    draft.steps.push({ kind: "step", callee: "", operation: span.operation, start: span.start });
+    addStep(draft, { kind: "step", callee: "", operation: span.operation, start: span.start });
+}
+
+/** Until there is one. An array that begins empty takes room for seventeen with the first item, and most visits have few. */
+const noSteps: Step[] = [];
+const noWaits: Wait[] = [];
+
+function addStep(draft: Draft, step: Step): void {
+  if (draft.steps === noSteps) draft.steps = [step];
+  else draft.steps.push(step);
+}
+
+function addWait(draft: Draft, wait: Wait): void {
+  if (draft.waits === noWaits) draft.waits = [wait];
+  else draft.waits.push(wait);
 }
 
 interface Ends {
@@ -234,8 +257,8 @@ function addCall({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): vo
     failed: from.failed || to.failed,
   };
   calls.push(call);
-  draft.waits.push(hasGap ? { call, start: from.start, end: from.end } : { call, start, end });
-  draft.steps.push({ kind: "call", callee, operation, start });
+  addWait(draft, hasGap ? { call, start: from.start, end: from.end } : { call, start, end });
+  addStep(draft, { kind: "call", callee, operation, start });
 }
 
 function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): void {
@@ -255,7 +278,7 @@ function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends):
     aloneNanos: noTime,
     failed,
   });
-  draft.steps.push({ kind: "message", callee, operation, start });
+  addStep(draft, { kind: "message", callee, operation, start });
 }
 
 function addPeer({ calls }: Walk, draft: Draft, { span, peer }: { span: TraceSpan; peer: Call }): void {
@@ -274,8 +297,8 @@ function addPeer({ calls }: Walk, draft: Draft, { span, peer }: { span: TraceSpa
     failed,
   };
   calls.push(call);
-  draft.waits.push({ call, start, end });
-  draft.steps.push({ kind: "peer", callee: peer.callee, operation, start });
+  addWait(draft, { call, start, end });
+  addStep(draft, { kind: "peer", callee: peer.callee, operation, start });
 }
 
 /** Whether a span may be the caller's half of a call: a client, or work of which no kind is known. */

@@ -1,5 +1,5 @@
-import { gatherNumbers } from "../base/gather.ts";
 import { quantileOf } from "../base/quantile.ts";
+import { sumOf } from "../base/sum.ts";
 import { baselineRequestsMin, slowedUnit } from "../model/scoring.ts";
 import type { VisitSums } from "./visit-rollup.ts";
 
@@ -45,66 +45,80 @@ export class WaitFinder {
 
   constructor({ cause, before, after }: WaitQuestion) {
     this.#cause = cause;
-    this.#own = usualWaits(...bothOf(before, after, (sums) => ownTimes(sums, cause)));
-    this.#calls = usualWaits(...bothOf(before, after, (sums) => callTimes(sums, cause)));
-    const isDisturbed = disturbedBy(cause, after);
-    this.#disturbed = usualWaits(
-      durations(before, () => true),
-      durations(after, (row) => isDisturbed[row] === 1),
-    );
+    this.#own = usualWaits(ownTimes(before, cause), ownTimes(after, cause));
+    this.#calls = usualWaits(callTimes(before, cause), callTimes(after, cause));
+    this.#disturbed = usualOfDisturbed(cause, before, after);
   }
 
   /** The waits of either window. */
   find(sums: VisitSums): Waits {
     const { visits, calls, callNames } = sums;
     const waits = this.#ownWaits(sums);
+    const isDisturbed = disturbedBy(this.#cause, sums);
     const settle = this.#settling(sums, waits);
-    const usualOf = callNames.map((name) => this.#calls.get(callText(name)));
+    const usual = tableOf(
+      callNames.map((name) => (isOf(this.#cause, name) ? this.#calls.get(callText(name)) : undefined)),
+    );
+    const isMessage = Uint8Array.from(callNames, ({ kind }) => (kind === "message" ? 1 : 0));
     const deviations = new Float64Array(calls.name.length);
     // callers stand before callees, and calls in the order of their callers: from the end, callees are known first
     for (let end = calls.name.length; end > 0; ) {
       let first = end - 1;
       while (first > 0 && calls.callerVisit[first - 1] === calls.callerVisit[end - 1]) first -= 1;
+      let isChanged = false;
       for (let row = first; row < end; row += 1) {
         const callee = calls.calleeVisit[row] as number;
-        if (callee >= 0) settle(callee);
-        const usual = usualOf[calls.name[row] as number];
+        if (callee >= 0 && isDisturbed[callee] === 1) settle(callee);
+        const name = calls.name[row] as number;
         const nanos = calls.nanos[row] as number;
-        const isPassedOn = callee >= 0 && callNames[calls.name[row] as number]?.kind !== "message";
-        const [excess, deviation] = [excessOf(nanos, usual), deviationOf(nanos, usual)];
-        waits.callExcess[row] = excess + (isPassedOn ? (waits.visitExcess[callee] as number) : 0);
-        deviations[row] = deviation + (isPassedOn ? (waits.visitDeviation[callee] as number) : 0);
+        let excess = excessOf(nanos, usual, name);
+        let deviation = deviationOf(nanos, usual, name);
+        if (callee >= 0 && isMessage[name] === 0) {
+          excess += waits.visitExcess[callee] as number;
+          deviation += waits.visitDeviation[callee] as number;
+        }
+        waits.callExcess[row] = excess;
+        deviations[row] = deviation;
+        if (excess !== 0 || deviation !== 0) isChanged = true;
       }
-      passOn(sums, waits, { first, end, deviations });
+      if (isChanged) passOn(calls, waits, { first, end, deviations, isMessage });
       end = first;
     }
-    for (let row = 0; row < visits.operation.length; row += 1) settle(row);
+    for (let row = 0; row < visits.operation.length; row += 1) if (isDisturbed[row] === 1) settle(row);
     return waits;
   }
 
   #ownWaits({ visits, calls, operations }: VisitSums): Waits {
-    const usualOf = operations.map((operation) => this.#own.get(operationText(operation)));
+    const usual = tableOf(
+      operations.map((each) =>
+        each.service === this.#cause ? this.#own.get(operationText(each)) : undefined,
+      ),
+    );
     const visitExcess = new Float64Array(visits.operation.length);
     const visitDeviation = new Float64Array(visits.operation.length);
     for (let row = 0; row < visits.operation.length; row += 1) {
-      const usual = usualOf[visits.operation[row] as number];
-      visitExcess[row] = excessOf(visits.ownNanos[row] as number, usual);
-      visitDeviation[row] = deviationOf(visits.ownNanos[row] as number, usual);
+      const operation = visits.operation[row] as number;
+      const nanos = visits.ownNanos[row] as number;
+      visitExcess[row] = excessOf(nanos, usual, operation);
+      visitDeviation[row] = deviationOf(nanos, usual, operation);
     }
     return { visitExcess, visitDeviation, callExcess: new Float64Array(calls.name.length) };
   }
 
-  /** For a visit all calls of which are known: if one of them failed of the cause, its whole time counts. */
-  #settling(sums: VisitSums, { visitExcess, visitDeviation }: Waits): (row: number) => void {
-    const { visits, operations } = sums;
-    const isDisturbed = disturbedBy(this.#cause, sums);
-    const usualOf = operations.map((operation) => this.#disturbed.get(operationText(operation)));
+  /** For a visit all calls of which are known, and one of them failed of the cause: its whole time counts. */
+  #settling(
+    { visits, operations }: VisitSums,
+    { visitExcess, visitDeviation }: Waits,
+  ): (row: number) => void {
+    const { size } = this.#disturbed;
+    const usual = tableOf(
+      operations.map((each) => (size === 0 ? undefined : this.#disturbed.get(operationText(each)))),
+    );
     return (row) => {
-      if (isDisturbed[row] === 0) return;
-      const usual = usualOf[visits.operation[row] as number];
+      const operation = visits.operation[row] as number;
       const nanos = visits.durationNanos[row] as number;
-      visitExcess[row] = Math.max(visitExcess[row] as number, excessOf(nanos, usual));
-      visitDeviation[row] = deviationOf(nanos, usual);
+      visitExcess[row] = Math.max(visitExcess[row] as number, excessOf(nanos, usual, operation));
+      visitDeviation[row] = deviationOf(nanos, usual, operation);
     };
   }
 }
@@ -116,6 +130,8 @@ interface CallsOfVisit {
   readonly end: number;
   /** by row */
   readonly deviations: Float64Array;
+  /** by name of the call */
+  readonly isMessage: Uint8Array;
 }
 
 /**
@@ -123,20 +139,22 @@ interface CallsOfVisit {
  * waited for. Several would be shorter together; each counts by its share of the wait.
  */
 function passOn(
-  { calls, callNames }: VisitSums,
+  calls: VisitSums["calls"],
   waits: Waits,
-  { first, end, deviations }: CallsOfVisit,
+  { first, end, deviations, isMessage }: CallsOfVisit,
 ): void {
   const { visitExcess, visitDeviation, callExcess } = waits;
-  let [tooLong, above] = [0, 0];
+  let tooLong = 0;
+  let above = 0;
   for (let row = first; row < end; row += 1) {
     if ((callExcess[row] as number) > 0) tooLong += 1;
     if ((deviations[row] as number) > 0) above += 1;
   }
   const caller = calls.callerVisit[first] as number;
   for (let row = first; row < end; row += 1) {
-    if (callNames[calls.name[row] as number]?.kind === "message") continue;
-    const [waited, alone] = [calls.waitedNanos[row] as number, calls.aloneNanos[row] as number];
+    if (isMessage[calls.name[row] as number] === 1) continue;
+    const waited = calls.waitedNanos[row] as number;
+    const alone = calls.aloneNanos[row] as number;
     callExcess[row] = Math.min(callExcess[row] as number, tooLong > 1 ? waited : alone);
     const deviation = Math.min(deviations[row] as number, above > 1 ? waited : alone);
     addTo(visitExcess, caller, callExcess[row] as number);
@@ -152,26 +170,52 @@ function addTo(sums: Float64Array, row: number, amount: number): void {
 /** By visit, 1 where a call failed because of a service: a call to it, or to one that failed of such a call itself. */
 function disturbedBy(cause: string, { visits, calls, callNames }: VisitSums): Uint8Array {
   const isDisturbed = new Uint8Array(visits.operation.length);
+  const isToCause = Uint8Array.from(callNames, ({ callee }) => (callee === cause ? 1 : 0));
   for (let row = calls.name.length - 1; row >= 0; row -= 1) {
     if (calls.failed[row] === 0) continue;
     const callee = calls.calleeVisit[row] as number;
-    const isPassedOn = isDisturbed[callee] === 1 && visits.answerFailed[callee] === 1;
-    if (isPassedOn || callNames[calls.name[row] as number]?.callee === cause)
+    const isPassedOn = callee >= 0 && isDisturbed[callee] === 1 && visits.answerFailed[callee] === 1;
+    if (isPassedOn || isToCause[calls.name[row] as number] === 1)
       isDisturbed[calls.callerVisit[row] as number] = 1;
   }
   return isDisturbed;
 }
 
-function excessOf(nanos: number, usual: UsualWait | undefined): number {
-  return usual !== undefined && nanos > usual.threshold ? nanos - usual.median : 0;
+/** `UsualWait` in columns, by place of a name: NaN where nothing is usual. */
+interface UsualTable {
+  readonly mean: Float64Array;
+  readonly median: Float64Array;
+  readonly threshold: Float64Array;
 }
 
-function deviationOf(nanos: number, usual: UsualWait | undefined): number {
-  return usual === undefined || Number.isNaN(nanos) ? 0 : nanos - usual.mean;
+function tableOf(usual: readonly (UsualWait | undefined)[]): UsualTable {
+  const empty = (): Float64Array => new Float64Array(usual.length).fill(Number.NaN);
+  const table = { mean: empty(), median: empty(), threshold: empty() };
+  for (const [place, each] of usual.entries()) {
+    if (each === undefined) continue;
+    table.mean[place] = each.mean;
+    table.median[place] = each.median;
+    table.threshold[place] = each.threshold;
+  }
+  return table;
+}
+
+function excessOf(nanos: number, { median, threshold }: UsualTable, place: number): number {
+  return nanos > (threshold[place] as number) ? nanos - (median[place] as number) : 0;
+}
+
+function deviationOf(nanos: number, { mean }: UsualTable, place: number): number {
+  const deviation = nanos - (mean[place] as number);
+  return Number.isNaN(deviation) ? 0 : deviation;
 }
 
 function operationText({ service, operation }: VisitSums["operations"][number]): string {
   return `${service}\u0000${operation}`;
+}
+
+/** Whether a service makes a call, or answers it. */
+function isOf(service: string, { caller, callee }: VisitSums["callNames"][number]): boolean {
+  return caller === service || callee === service;
 }
 
 function callText({ kind, caller, callee, operation }: VisitSums["callNames"][number]): string {
@@ -181,36 +225,45 @@ function callText({ kind, caller, callee, operation }: VisitSums["callNames"][nu
 type ValuesByName = ReadonlyMap<string, Float64Array>;
 type UsualWaits = ReadonlyMap<string, UsualWait>;
 
-function bothOf(
-  before: VisitSums,
-  after: VisitSums,
-  valuesOf: (sums: VisitSums) => ValuesByName,
-): readonly [before: ValuesByName, after: ValuesByName] {
-  return [valuesOf(before), valuesOf(after)];
-}
-
 /** The service's own work, by operation. */
 function ownTimes({ visits, operations }: VisitSums, service: string): ValuesByName {
-  const isWanted = (row: number): boolean => operations[visits.operation[row] as number]?.service === service;
   return valuesByName(visits.ownNanos, {
     places: visits.operation,
-    names: operations.map(operationText),
-    isWanted,
+    nameOf: (place) => operationText(operations[place] as (typeof operations)[number]),
+    isNameWanted: Uint8Array.from(operations, (operation) => (operation.service === service ? 1 : 0)),
   });
 }
 
 /** What calls from and to a service lose on the way, by call. */
 function callTimes({ calls, callNames }: VisitSums, service: string): ValuesByName {
-  const isWanted = (row: number): boolean => {
-    const name = callNames[calls.name[row] as number];
-    return name?.caller === service || name?.callee === service;
-  };
-  return valuesByName(calls.nanos, { places: calls.name, names: callNames.map(callText), isWanted });
+  return valuesByName(calls.nanos, {
+    places: calls.name,
+    nameOf: (place) => callText(callNames[place] as (typeof callNames)[number]),
+    isNameWanted: Uint8Array.from(callNames, (name) => (isOf(service, name) ? 1 : 0)),
+  });
 }
 
-function durations({ visits, operations }: VisitSums, isWanted: (row: number) => boolean): ValuesByName {
-  const names = operations.map(operationText);
-  return valuesByName(visits.durationNanos, { places: visits.operation, names, isWanted });
+/** How long visits took: those in which a call failed of the cause against all before. Of other operations nobody will ask. */
+function usualOfDisturbed(cause: string, before: VisitSums, after: VisitSums): UsualWaits {
+  const wasDisturbed = disturbedBy(cause, before);
+  const isDisturbed = disturbedBy(cause, after);
+  const names = new Set([...operationsWith(before, wasDisturbed), ...operationsWith(after, isDisturbed)]);
+  const durations = ({ visits, operations }: VisitSums, isRowWanted: Uint8Array | null): ValuesByName =>
+    valuesByName(visits.durationNanos, {
+      places: visits.operation,
+      nameOf: (place) => operationText(operations[place] as (typeof operations)[number]),
+      isNameWanted: Uint8Array.from(operations, (each) => (names.has(operationText(each)) ? 1 : 0)),
+      isRowWanted,
+    });
+  return usualWaits(durations(before, null), durations(after, isDisturbed));
+}
+
+/** Names of the operations of some visits. */
+function operationsWith({ visits, operations }: VisitSums, isWanted: Uint8Array): readonly string[] {
+  const isFound = new Uint8Array(operations.length);
+  for (let row = 0; row < isWanted.length; row += 1)
+    if (isWanted[row] === 1) isFound[visits.operation[row] as number] = 1;
+  return operations.filter((_, place) => isFound[place] === 1).map(operationText);
 }
 
 /** The known values of some rows, sorted. */
@@ -218,27 +271,29 @@ function valuesByName(
   values: Float64Array,
   {
     places,
-    names,
-    isWanted,
+    nameOf,
+    isNameWanted,
+    isRowWanted = null,
   }: {
     readonly places: Int32Array;
-    readonly names: readonly string[];
-    readonly isWanted: (row: number) => boolean;
+    readonly nameOf: (place: number) => string;
+    /** by place, 1 = yes */
+    readonly isNameWanted: Uint8Array;
+    /** null = all */
+    readonly isRowWanted?: Uint8Array | null;
   },
 ): ValuesByName {
-  const rows = new Map<number, number[]>();
+  const found = new Map<number, number[]>();
   for (let row = 0; row < places.length; row += 1) {
-    if (Number.isNaN(values[row]) || !isWanted(row)) continue;
-    const known = rows.get(places[row] as number);
-    if (known === undefined) rows.set(places[row] as number, [row]);
-    else known.push(row);
+    const place = places[row] as number;
+    if (isNameWanted[place] === 0 || (isRowWanted !== null && isRowWanted[row] === 0)) continue;
+    const value = values[row] as number;
+    if (Number.isNaN(value)) continue;
+    const known = found.get(place);
+    if (known === undefined) found.set(place, [value]);
+    else known.push(value);
   }
-  return new Map(
-    [...rows].map(([place, own]) => [
-      names[place] as string,
-      gatherNumbers(values, Int32Array.from(own)).sort(),
-    ]),
-  );
+  return new Map([...found].map(([place, own]) => [nameOf(place), new Float64Array(own).sort()]));
 }
 
 function usualWaits(before: ValuesByName, after: ValuesByName): UsualWaits {
@@ -247,7 +302,7 @@ function usualWaits(before: ValuesByName, after: ValuesByName): UsualWaits {
     [...before].map(([name, usual]) => [
       name,
       {
-        mean: usual.reduce((sum, nanos) => sum + nanos, 0) / usual.length,
+        mean: sumOf(usual) / usual.length,
         median: quantileOf(usual, 0.5),
         threshold: thresholdOf(usual, after.get(name) ?? none),
       },
@@ -260,12 +315,17 @@ function usualWaits(before: ValuesByName, after: ValuesByName): UsualWaits {
  * that is no chance; else well above all that was seen before. Both are sorted.
  */
 function thresholdOf(before: Float64Array, after: Float64Array): number {
-  let [most, threshold] = [0, Number.POSITIVE_INFINITY];
+  let most = 0;
+  let threshold = Number.POSITIVE_INFINITY;
   let above = 0;
-  for (const [i, value] of before.entries()) {
+  for (let i = 0; i < before.length; i += 1) {
+    const value = before[i] as number;
     while (above < after.length && (after[above] as number) <= value) above += 1;
     const apart = (i + 1) / before.length - above / Math.max(1, after.length);
-    if (apart > most) [most, threshold] = [apart, value];
+    if (apart > most) {
+      most = apart;
+      threshold = value;
+    }
   }
   const size = (before.length * after.length) / (before.length + after.length);
   if (most * Math.sqrt(size) >= slowedUnit.apartMin) return threshold;

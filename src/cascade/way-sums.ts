@@ -138,9 +138,13 @@ export class WaySums {
   /** Adds others, by other names where those are given: of services, and of keys of entries. */
   merge(other: WaySums, nameOf = unchanged, entryName = unchanged): void {
     this.requests += other.requests;
-    for (const step of other.steps.values()) {
+    for (const [key, step] of other.steps) {
       const edge = { caller: nameOf(step.edge.caller), callee: nameOf(step.edge.callee) };
-      if (edge.caller !== edge.callee) this.#stepOf(edge, step.mechanism).mergeStep(step);
+      if (edge.caller === edge.callee) continue;
+      const isSame = edge.caller === step.edge.caller && edge.callee === step.edge.callee;
+      // a key that is known need not be put together
+      const known = isSame ? this.steps.get(key) : undefined;
+      (known ?? this.#stepOf(edge, step.mechanism)).mergeStep(step);
     }
     for (const [service, hit] of other.hit) this.#hitOf(nameOf(service)).merge(hit);
     for (const [key, count] of other.entries) {

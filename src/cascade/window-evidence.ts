@@ -1,4 +1,5 @@
 import { signedG } from "../base/count-test.ts";
+import { Interner } from "../base/interner.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import type { ServiceGraph } from "../graph/service-graph.ts";
 import {
@@ -185,17 +186,25 @@ const noTraffic: Readonly<Traffic> = { rows: 0, requests: 0 };
 function trafficOf(sums: VisitSums): ReadonlyMap<string, Readonly<Traffic>> {
   const { visits, operations, calls, callNames } = sums;
   const standFor = requestsByTrace(sums);
-  const traffic = new Map<string, Traffic>();
-  const add = (service: string, visit: number): void => {
-    const own = mapEntry(traffic, service, () => ({ ...noTraffic }));
+  const ofOperations = operations.map(() => ({ ...noTraffic }));
+  const ofCalls = callNames.map(() => ({ ...noTraffic }));
+  const add = (own: Traffic, visit: number): void => {
     own.rows += 1;
     own.requests += standFor[visits.trace[visit] as number] as number;
   };
-  for (const [row, operation] of visits.operation.entries()) add(operations[operation]?.service ?? "", row);
-  for (const [row, name] of calls.name.entries()) {
-    const call = callNames[name];
-    if (call?.kind === "peer") add(call.callee, calls.callerVisit[row] as number);
-  }
+  for (let row = 0; row < visits.operation.length; row += 1)
+    add(ofOperations[visits.operation[row] as number] as Traffic, row);
+  for (let row = 0; row < calls.name.length; row += 1)
+    add(ofCalls[calls.name[row] as number] as Traffic, calls.callerVisit[row] as number);
+  const traffic = new Map<string, Traffic>();
+  const put = (service: string, { rows, requests }: Traffic): void => {
+    const own = mapEntry(traffic, service, () => ({ ...noTraffic }));
+    own.rows += rows;
+    own.requests += requests;
+  };
+  for (const [place, { service }] of operations.entries()) put(service, ofOperations[place] as Traffic);
+  for (const [place, { kind, callee }] of callNames.entries())
+    if (kind === "peer") put(callee, ofCalls[place] as Traffic);
   return traffic;
 }
 
@@ -203,16 +212,19 @@ function trafficOf(sums: VisitSums): ReadonlyMap<string, Readonly<Traffic>> {
 function severalInstances(sums: VisitSums | null): (service: string) => boolean {
   if (sums === null) return () => false;
   const { visits, operations, instances } = sums;
-  const first = new Map<string, string>();
-  const several = new Set<string>();
-  for (const [row, place] of visits.instance.entries()) {
-    const service = operations[visits.operation[row] as number]?.service ?? "";
-    const instance = instances[place] ?? "";
-    if (instance === "" || several.has(service)) continue;
-    const known = first.get(service);
-    if (known === undefined) first.set(service, instance);
-    else if (known !== instance) several.add(service);
+  const services = new Interner();
+  const serviceOf = Int32Array.from(operations, ({ service }) => services.idOf(service));
+  const unknown = instances.indexOf("");
+  const first = new Int32Array(services.texts.length).fill(-1);
+  const hasSeveral = new Uint8Array(services.texts.length);
+  for (let row = 0; row < visits.instance.length; row += 1) {
+    const instance = visits.instance[row] as number;
+    if (instance === unknown) continue;
+    const service = serviceOf[visits.operation[row] as number] as number;
+    if (first[service] === -1) first[service] = instance;
+    else if (first[service] !== instance) hasSeveral[service] = 1;
   }
+  const several = new Set(services.texts.filter((_, service) => hasSeveral[service] === 1));
   return (service) => several.has(service);
 }
 
@@ -236,15 +248,17 @@ function entryCounts({ visits, operations }: VisitSums): {
   readonly counts: ReadonlyMap<string, number>;
   readonly all: number;
 } {
-  const counts = new Map<string, number>();
+  const counted = new Float64Array(operations.length);
   let all = 0;
   for (let row = 0; row < visits.parent.length; row += 1) {
-    const at = operations[visits.operation[row] as number];
-    if ((visits.parent[row] as number) >= 0 || at === undefined) continue;
-    const key = entryKey(at.service, at.operation);
-    counts.set(key, (counts.get(key) ?? 0) + 1);
+    if ((visits.parent[row] as number) >= 0) continue;
+    const place = visits.operation[row] as number;
+    counted[place] = (counted[place] as number) + 1;
     all += 1;
   }
+  const counts = new Map<string, number>();
+  for (const [place, { service, operation }] of operations.entries())
+    if (counted[place] !== 0) counts.set(entryKey(service, operation), counted[place] as number);
   return { counts, all };
 }
 

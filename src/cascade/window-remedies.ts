@@ -67,23 +67,33 @@ interface Sides {
 }
 
 function sideOf(sums: VisitSums, service: string): Side {
+  const named = namedCallsOf(sums);
+  return {
+    sums,
+    standFor: requestsByTrace(sums),
+    to: named.filter(({ callee, rows }) => callee === service && rows.length > 0),
+    from: named.filter(({ caller, rows }) => caller === service && rows.length > 0),
+    elsewhere: named.filter(({ callee }) => callee !== service),
+  };
+}
+
+/** Of sums that were asked about, for several candidates are looked at. */
+const knownCalls = new WeakMap<VisitSums, readonly NamedCalls[]>();
+
+/** All calls that are waited for, in the order of their names. */
+function namedCallsOf(sums: VisitSums): readonly NamedCalls[] {
+  const known = knownCalls.get(sums);
+  if (known !== undefined) return known;
   const rows: number[][] = sums.callNames.map(() => []);
   const places = sums.calls.name;
   for (let row = 0; row < places.length; row += 1) rows[places[row] as number]?.push(row);
   const named = sums.callNames
-    .map((name, i) => ({ ...name, rows: rows[i] ?? [] }))
-    .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
-  return {
-    sums,
-    standFor: requestsByTrace(sums),
-    to: named.filter(
-      ({ callee, kind, rows: own }) => callee === service && kind !== "message" && own.length > 0,
-    ),
-    from: named.filter(
-      ({ caller, kind, rows: own }) => caller === service && kind !== "message" && own.length > 0,
-    ),
-    elsewhere: named.filter(({ callee, kind }) => callee !== service && kind !== "message"),
-  };
+    .map((name, i) => ({ text: nameOf(name), calls: { ...name, rows: rows[i] ?? [] } }))
+    .filter(({ calls }) => calls.kind !== "message")
+    .sort((a, b) => (a.text < b.text ? -1 : 1))
+    .map(({ calls }) => calls);
+  knownCalls.set(sums, named);
+  return named;
 }
 
 function nameOf({ caller, callee, operation, kind }: CallName): string {

@@ -1,3 +1,5 @@
+import { compareText } from "../base/compare-text.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import { lateEndShare } from "../model/scoring.ts";
 import type { SpanNode } from "./span-node.ts";
 import { type ClockOffset, type ClockRange, type ClockRanges, parentOf, type TraceSpan } from "./trace.ts";
@@ -87,6 +89,13 @@ class ClockPairs implements ClockRanges {
     return pair;
   }
 
+  /** What to add to times of the callee so that they fit those of the caller. */
+  offsetBetween(caller: TraceSpan, callee: TraceSpan): number {
+    const [x, y] = [clockKey(caller), clockKey(callee)];
+    if (x < y) return this.#pairs.get(x)?.get(y)?.offset ?? 0;
+    return -(this.#pairs.get(y)?.get(x)?.offset ?? 0);
+  }
+
   between(caller: TraceSpan, callee: TraceSpan): ClockRange | null {
     const pair = this.find(caller, callee);
     if (pair === undefined || pair.offset === 0) return null;
@@ -166,7 +175,7 @@ function applyOffsets(
   spans: readonly SpanNode[],
   pairs: ClockPairs,
 ): readonly ClockOffset[] {
-  const found = new Map<string, ClockOffset>();
+  const found = new Map<string, Map<string, Set<number>>>();
   for (const child of order) {
     const parent = parentOf(spans, child);
     if (parent === undefined) continue;
@@ -175,16 +184,23 @@ function applyOffsets(
     child.clockShift = shift;
     child.start += shift;
     child.end += shift;
-    const { service } = child;
-    const clock = clockOf(child);
-    found.set(`${clock}\u0000${service}\u0000${shift}`, { clock, service, shiftNanos: shift });
+    const ofClock = mapEntry(found, clockOf(child), () => new Map<string, Set<number>>());
+    mapEntry(ofClock, child.service, () => new Set<number>()).add(shift);
   }
-  return [...found].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, offset]) => offset);
+  const offsets: ClockOffset[] = [];
+  for (const [clock, services] of found)
+    for (const [service, shifts] of services)
+      for (const shiftNanos of shifts) offsets.push({ clock, service, shiftNanos });
+  return offsets.sort(
+    (a, b) =>
+      compareText(a.clock, b.clock) ||
+      compareText(a.service, b.service) ||
+      compareText(String(a.shiftNanos), String(b.shiftNanos)),
+  );
 }
 
 function shiftOf(parent: SpanNode, child: SpanNode, pairs: ClockPairs): number {
   if (!haveDifferentClocks(parent, child)) return parent.clockShift;
   if (isAsynchronous(parent, child)) return 0;
-  const offset = pairs.find(parent, child)?.offset ?? 0;
-  return parent.clockShift + directionOf(parent, child) * offset;
+  return parent.clockShift + pairs.offsetBetween(parent, child);
 }

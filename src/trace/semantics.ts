@@ -11,6 +11,7 @@ import type { NodeNaming } from "../model/service-directory.ts";
 import { identityOf, type ServiceIdentity } from "../model/service-identity.ts";
 import { SpanKind, type SpanTable, StatusCode, spanKindByWord } from "../model/span-table.ts";
 import type { NodeKind } from "./calls.ts";
+import { EqualResources } from "./equal-resources.ts";
 import { operationOfName } from "./operation-name.ts";
 import { addressOfAttributes, hasHostByName, type Peer, peerOfAttributes } from "./peer-identity.ts";
 import { RowAttributes, role, ValueTree } from "./row-attributes.ts";
@@ -67,6 +68,7 @@ const PeerNumber = { Unknown: 0, None: 1, First: 2 } as const;
 export class TableSemantics {
   readonly #table: SpanTable;
   readonly #row: RowAttributes;
+  readonly #equalResources: EqualResources;
   readonly #identities: (ServiceIdentity | undefined)[] = [undefined];
   readonly #identityByKey = new Map<string, ServiceIdentity>();
   /** by row: bits of `Fact` */
@@ -95,6 +97,7 @@ export class TableSemantics {
   constructor(table: SpanTable) {
     this.#table = table;
     this.#row = new RowAttributes(table);
+    this.#equalResources = new EqualResources(table);
   }
 
   identityOf(row: number): ServiceIdentity {
@@ -104,17 +107,16 @@ export class TableSemantics {
   identityOfResource(resource: number): ServiceIdentity {
     const cached = this.#identities[resource];
     if (cached !== undefined) return cached;
-    const key = this.#row.resourceKey(resource);
-    let identity = this.#identityByKey.get(key);
-    if (identity === undefined) {
-      const { attributes, resources } = this.#table;
-      const [start, end] = [resources.attributeStart[resource] ?? 0, resources.attributeEnd[resource] ?? 0];
-      identity = identityOf(attributes.read(start, end));
-      this.#identityByKey.set(key, identity);
-    }
+    const first = this.#equalResources.firstOf(resource);
+    const identity = this.#identities[first] ?? this.#identityOfFirst(first);
     while (this.#identities.length < resource) this.#identities.push(undefined);
     this.#identities[resource] = identity;
     return identity;
+  }
+
+  /** The first resource, of those that were asked about, that says the same: what is made of a resource may be made once for all of them. */
+  firstEqualResource(resource: number): number {
+    return this.#equalResources.firstOf(resource);
   }
 
   /** The name of the row's service; the same string object for the same service while names do not change. */
@@ -262,6 +264,19 @@ export class TableSemantics {
     this.#row.scan(row);
     const nanos = this.#row.number(role.summaryMeanNanos);
     return nanos >= 0 && Number.isFinite(nanos) ? nanos : null;
+  }
+
+  /** Resources that differ in what says nothing of identity share one too. */
+  #identityOfFirst(resource: number): ServiceIdentity {
+    const key = this.#row.resourceKey(resource);
+    let identity = this.#identityByKey.get(key);
+    if (identity === undefined) {
+      const { attributes, resources } = this.#table;
+      const [start, end] = [resources.attributeStart[resource] ?? 0, resources.attributeEnd[resource] ?? 0];
+      identity = identityOf(attributes.read(start, end));
+      this.#identityByKey.set(key, identity);
+    }
+    return identity;
   }
 
   #factsOf(row: number): number {
