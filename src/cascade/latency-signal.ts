@@ -122,8 +122,7 @@ function compare(pair: SeriesPair, commonShare: number): Compared {
   const shift = shiftOf(sorted.before, sorted.after, usual);
   const callee = carriersOf(pair, "calleeInstances", usual);
   const caller = after.kind === "own" ? callee : carriersOf(pair, "callerInstances", usual);
-  const carried = shift.isShifted ? null : (callee ?? caller);
-  const counted = carried === null ? shift : carried.shift;
+  const counted = countedShift(shift, (callee ?? caller)?.shift ?? null);
   return {
     series: after,
     shift: counted,
@@ -135,6 +134,12 @@ function compare(pair: SeriesPair, commonShare: number): Compared {
     calleeInstance: callee?.instance ?? null,
     callerInstance: caller?.instance ?? null,
   };
+}
+
+/** What a series counts for: where some of its instances became slower, those may say it with more certainty. */
+function countedShift(all: Shift, carried: Shift | null): Shift {
+  if (carried === null) return all;
+  return all.isShifted ? { ...all, z: Math.max(all.z, carried.z) } : carried;
 }
 
 function slowEndOf(caller: Carriers | null, callee: Carriers | null): Compared["slowEnd"] {

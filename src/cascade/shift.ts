@@ -16,7 +16,7 @@ export interface Shift {
   /** values before and after */
   readonly n: number;
   readonly m: number;
-  /** of the rank test; of a tail, the root of the likelihood ratio */
+  /** of the rank test, or if that says more, the root of the likelihood ratio of the tail */
   readonly z: number;
   /** medians */
   readonly beforeNanos: number;
@@ -77,7 +77,7 @@ export function shiftOf(before: Float64Array, after: Float64Array, usual: UsualC
     (z >= latencyShift.zMin || isApart) &&
     addedNanos > driftFactor * timeChangeAmong(pieces());
   const shift = { n, m, z, beforeNanos, afterNanos, addedNanos, spreadNanos, isShifted, isApart, tail: null };
-  if (isShifted || !isNoticed) return shift;
+  if (!isNoticed) return shift;
   const slow = tailOf(before, after, halves);
   if (
     slow === null ||
@@ -86,6 +86,8 @@ export function shiftOf(before: Float64Array, after: Float64Array, usual: UsualC
     isUsualTail(slow.tail, pieces())
   )
     return shift;
+  // where half are far slower and half are not, ranks see a change, but the tail is what is certain
+  if (isShifted) return { ...shift, z: Math.max(z, slow.z) };
   return { ...shift, ...slow, addedNanos: slow.addedNanos - commonNanos, isShifted: true };
 }
 

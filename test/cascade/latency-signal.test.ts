@@ -200,6 +200,21 @@ test("one slow instance of four is named, though the service as a whole is no sl
   expect(latencySignal(cart(10), cart(10)).findings.size).toBe(0);
 });
 
+test("of two instances a slow one is as certain as its own times say, with names of instances or without", () => {
+  const cart = (slow: number, hasNames: boolean): LatencySide =>
+    sideOf(40, {
+      "cart GET": {
+        values: (i) => (i % 20 < 9 ? slow : 10) + ((i * 7) % 5),
+        instance: (i) => (hasNames ? Number(i % 20 < 9) : -1),
+      },
+    });
+  const marginOf = (hasNames: boolean): number =>
+    latencySignal(cart(10, hasNames), cart(900, hasNames)).margins.get("cart") ?? 0;
+  // ranks of all values: z² = 13, a chance of 1 in 4,000; those of the slow instance alone, or of the slow ones, say more
+  expect(marginOf(true)).toBeGreaterThan(24);
+  expect(marginOf(false)).toBeGreaterThan(20);
+});
+
 test("one call in eight that is far slower is a finding, though the quartiles stay; a wave that was there before is not", () => {
   const cart = (isSlow: (i: number) => boolean): LatencySide =>
     sideOf(160, { "cart GET": { values: (i) => (isSlow(i) ? 300 : 10) + (i % 5) } });
