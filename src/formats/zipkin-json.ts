@@ -5,7 +5,7 @@ import { type DecodeResult, MalformedBodyError } from "../model/telemetry.ts";
 import { endOfObject, KeySet } from "../otlp/json-keys.ts";
 import { JsonScanner } from "../otlp/json-scanner.ts";
 import { putHexId, valueOfJson, zipkinRows } from "./zipkin-rows.ts";
-import { noEndpoint, type ZipkinEndpoint } from "./zipkin-span.ts";
+import { copyEndpoint, noEndpoint, type ZipkinEndpoint } from "./zipkin-span.ts";
 import { halvesOf, type V1Annotation, type V1Tag } from "./zipkin-v1.ts";
 
 /**
@@ -235,8 +235,8 @@ class SpanReader {
       span.timestamp = half.timestamp;
       span.duration = half.duration;
       span.end = half.end;
-      Object.assign(span.local, half.local);
-      Object.assign(span.remote, half.remote);
+      if (half.local !== null) copyEndpoint(half.local, span.local);
+      if (half.remote !== null) copyEndpoint(half.remote, span.remote);
       for (const annotation of half.annotations) span.addAnnotation(annotation.timestamp, annotation.text);
       for (const { key, text, value } of half.tags) if (span.wants(key)) span.addTag(key, text, value);
       this.#rows.add();

@@ -16,6 +16,13 @@ export function noEndpoint(): ZipkinEndpoint {
   return { serviceName: 0, ipv4: 0, ipv6: 0, port: 0 };
 }
 
+export function copyEndpoint(from: ZipkinEndpoint, to: ZipkinEndpoint): void {
+  to.serviceName = from.serviceName;
+  to.ipv4 = from.ipv4;
+  to.ipv6 = from.ipv6;
+  to.port = from.port;
+}
+
 /**
  * A span of Zipkin's second model while it is read, whatever encoding it comes in. There is one for a table, filled anew for
  * each span: it has no memory of its own to give back. Texts are ids of the table's strings.

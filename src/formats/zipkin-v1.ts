@@ -93,10 +93,11 @@ export function halvesOf(span: V1Span, strings: StringDictionary): readonly Half
     }
   }
   const halves: Half[] = [];
-  sides.forEach(({ kind, remote }, i) => {
-    if (starts[i] !== undefined || ends[i] !== undefined)
-      halves.push(halfOf(kind, addresses[remote] ?? null, starts[i], ends[i]));
-  });
+  for (let i = 0; i < sides.length; i += 1) {
+    if (starts[i] === undefined && ends[i] === undefined) continue;
+    const { kind, remote } = sides[i] as (typeof sides)[number];
+    halves.push(halfOf(kind, addresses[remote] ?? null, starts[i], ends[i]));
+  }
   const first = halves[0] ?? localHalf(own, addresses);
   if (halves.length === 0) halves.push(first);
   const isWhole = halves.length === 1;
