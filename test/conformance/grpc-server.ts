@@ -9,6 +9,7 @@ import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import type { Decoded } from "../../src/engine/ports.ts";
 import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
 import { type GrpcReceiverOptions, startGrpcReceiver } from "../../src/grpc/grpc-receiver.ts";
+import { wholeOf } from "../http/otlp-server.ts";
 
 export const exportPaths = {
   traces: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -40,7 +41,7 @@ export async function grpcServer(
   const options: GrpcReceiverOptions = {
     host: "127.0.0.1",
     port: 0,
-    ingest: { ingest: async (_, decoded) => void handed.push(decoded) },
+    ingest: { ingest: async (received, decoded) => void handed.push(wholeOf(received, decoded)) },
     budget: new ByteBudget(256 * 1024 * 1024),
     counters: new ReceiverCounters("grpc"),
     bodyBytesMax: 64 * 1024 * 1024,

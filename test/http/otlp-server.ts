@@ -8,6 +8,7 @@ import {
   type OtlpHttpOptions,
 } from "../../src/http/otlp-handler.ts";
 import { type HttpTimeouts, listenHttp } from "../../src/http/server.ts";
+import { decodeSpans } from "../../src/otlp/decode-body.ts";
 import { ask } from "../conformance/ask.ts";
 
 interface Handed {
@@ -58,10 +59,15 @@ export async function otlpServer(
   };
 }
 
+/** What was handed over, with all attributes of spans: as a store reads them from the body. */
+export function wholeOf({ encoding, body }: ReceivedBody, decoded: Decoded): Decoded {
+  return decoded.signal === "traces" ? { ...decoded, table: decodeSpans(encoding, body).table } : decoded;
+}
+
 function rememberIn(handed: Handed[]): IngestPort {
   return {
     ingest: (received, decoded) => {
-      handed.push({ received, decoded });
+      handed.push({ received, decoded: wholeOf(received, decoded) });
       return Promise.resolve();
     },
   };
