@@ -427,7 +427,7 @@ const table = {
     type: { kind: "speed", max: 1e6 },
     default: "max",
     sentence:
-      "How many times as fast as it happened, all files together in order of time; max = file by file, as fast as the receiver takes it.",
+      "How many times as fast as it happened, all files together in order of time; max = file by file, as fast as the receiver takes it. A server notices an incident only after some healthy minutes, so leave a recording that many.",
     commands: ["replay"],
   },
   times: {

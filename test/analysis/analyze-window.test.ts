@@ -381,4 +381,18 @@ describe("a healthy time that has little to do with the window", () => {
     });
     expect(reportOf(empty, healthy).problems).toEqual([]);
   });
+
+  test("all of that is told in Korean too", () => {
+    const renamed = windowOf(150, (i) => request(i).replace("/cart", "/basket"));
+    for (const [window, baseline] of [
+      [failing, other],
+      [renamed, healthy],
+      [failing, windowOf(0, () => "")],
+    ] as const) {
+      const { problems } = analyzeWindow(window, baseline, { language: "ko" });
+      expect(problems).toMatchObject([
+        { kind: "unlike_baseline", message: expect.stringMatching(/^\p{Script=Hangul}/u) },
+      ]);
+    }
+  });
 });
