@@ -20,6 +20,8 @@ const pieceMinutes = { long: 10, short: 2 } as const;
 const reportEveryMs = 60_000;
 /** At the longest, an anomaly that is not confirmed waits so long to be looked into again. */
 const doubtMsMax = 300_000;
+/** What was not confirmed in this time is how things are now: it is compared with like all that was before. */
+const doubtMinutesMax = 15;
 /** The traces before an incident that its reports show beside what went wrong. */
 const leadNanos = 60_000_000_000n;
 
@@ -33,6 +35,15 @@ interface Known {
   readonly firstWorse: number;
   lastSeenMs: number;
   reportedMs: number;
+}
+
+/** An anomaly that was not confirmed. */
+interface Doubt {
+  /** the first minute that was worse by itself */
+  readonly firstWorse: number;
+  /** when it was looked into for the first and the last time */
+  readonly firstMs: number;
+  readonly lastMs: number;
 }
 
 /** Since when something is wrong, as far as is known, and with whom. */
@@ -80,8 +91,8 @@ export class Incidents {
   readonly #limits: EngineLimits;
   readonly #known = new Map<string, Known>();
   readonly #listeners = new Set<(event: IncidentEvent) => void>();
-  /** services whose anomalies were not confirmed -> when they were looked into for the first and the last time */
-  readonly #doubts = new Map<string, { readonly firstMs: number; readonly lastMs: number }>();
+  /** by service */
+  readonly #doubts = new Map<string, Doubt>();
   #isLooking = false;
   #lookedMs: number | null = null;
   readonly #counts = {
@@ -135,6 +146,8 @@ export class Incidents {
     try {
       this.#counts.incident_looks_total += 1;
       const now = minuteOf(this.#clock.unixNanos());
+      for (const [service, { firstWorse }] of this.#doubts)
+        if (now - firstWorse > doubtMinutesMax) this.#doubts.delete(service);
       const recent = this.#scopeOf(now - recentMinutes + 1, now);
       const usual = this.#usualPieces(now);
       const groups = groupAnomalies(findAnomalies({ recent, usual }), recent);
@@ -151,7 +164,7 @@ export class Incidents {
     return this.#folded.scope({ from: startOfMinute(from), to: startOfMinute(to) });
   }
 
-  /** The pieces of the last hour in which nothing was known to be wrong and anything happened at all. */
+  /** The pieces of the last hour in which nothing seemed to be wrong and anything happened at all. */
   #usualPieces(now: number): readonly Scope[] {
     const last = now - recentMinutes - guardMinutes;
     const long = this.#piecesBefore(last, pieceMinutes.long);
@@ -160,8 +173,10 @@ export class Incidents {
 
   #piecesBefore(last: number, length: number): readonly Scope[] {
     const pieces: Scope[] = [];
+    const doubtedSince = Math.min(...[...this.#doubts.values()].map(({ firstWorse }) => firstWorse));
     const times = [...this.#known.values()].map(({ incident }) => incident);
     for (let end = last - ((last + 1) % length); end > last - usualMinutes; end -= length) {
+      if (end >= doubtedSince) continue;
       const from = startOfMinute(end - length + 1);
       const to = startOfMinute(end + 1);
       const isTroubled = times.some(
@@ -208,8 +223,6 @@ export class Incidents {
    */
   #isTooSoon(services: ReadonlySet<string>): boolean {
     const nowMs = this.#clock.monotonicMs();
-    for (const [service, { lastMs }] of this.#doubts)
-      if (nowMs - lastMs > 2 * doubtMsMax) this.#doubts.delete(service);
     return [...services].every((service) => {
       const doubt = this.#doubts.get(service);
       return doubt !== undefined && nowMs - doubt.lastMs < Math.min(doubtMsMax, doubt.lastMs - doubt.firstMs);
@@ -223,8 +236,10 @@ export class Incidents {
     if (found === null) {
       this.#counts.incidents_unconfirmed_total += 1;
       const lastMs = this.#clock.monotonicMs();
-      for (const service of services)
-        this.#doubts.set(service, { firstMs: this.#doubts.get(service)?.firstMs ?? lastMs, lastMs });
+      for (const service of services) {
+        const first = this.#doubts.get(service) ?? { firstWorse, firstMs: lastMs };
+        this.#doubts.set(service, { ...first, lastMs });
+      }
       return;
     }
     const delayMs = Number(now - found.start) / NANOS_PER_MS;
@@ -249,7 +264,8 @@ export class Incidents {
 
   /** The first minute that was worse by itself; where each has too few requests to tell, the first one that was looked at. */
   #firstWorse(services: ReadonlySet<string>, { usual, now }: Look): number {
-    for (let minute = now - guardMinutes; minute <= now; minute += 1) {
+    const doubted = [...services].map((service) => this.#doubts.get(service)?.firstWorse ?? now);
+    for (let minute = Math.min(now - guardMinutes, ...doubted); minute <= now; minute += 1) {
       const anomalies = findAnomalies({ recent: this.#scopeOf(minute, minute), usual });
       if (anomalies.some(({ service }) => services.has(service))) return minute;
     }

@@ -15,12 +15,14 @@ export interface Traffic {
   readonly mailFails?: boolean;
 }
 
-let tracesMade = 0;
+/** How many traces each server was sent: what it finds must not depend on the tests before. */
+const tracesSent = new WeakMap<Live, number>();
 
-/** A number that no trace has had. */
-function nextNumber(): number {
-  tracesMade += 1;
-  return tracesMade;
+/** A number that no trace of this server has had. */
+function nextNumber(live: Live): number {
+  const number = (tracesSent.get(live) ?? 0) + 1;
+  tracesSent.set(live, number);
+  return number;
 }
 
 function minuteOf(
@@ -30,7 +32,7 @@ function minuteOf(
   const lines: string[] = [];
   for (let i = 0; i < requestsPerMinute; i += 1) {
     const at = live.clock.nowMs + (i * minuteMs) / requestsPerMinute;
-    const trace = nextNumber();
+    const trace = nextNumber(live);
     const jitter = i % 4;
     const db = dbMs + jitter + (i % 13 < 3 ? tailMs : 0);
     const times = (start: number, length: number): string => `${at + start}..${at + start + length}ms`;
@@ -42,7 +44,7 @@ function minuteOf(
       `    cart GET /items ${times(8, db + 12)} server ${failed} trace=${trace}`,
       `      cart SELECT ${times(10, db)} client db.system.name=postgresql db.namespace=items trace=${trace}`,
     );
-    const other = nextNumber();
+    const other = nextNumber(live);
     lines.push(
       `mail POST /send ${times(0, 20 + jitter)} server ${mailFails && i % 2 === 0 ? "error" : ""} trace=${other}`,
     );

@@ -172,7 +172,7 @@ test("what cannot be told from chance yet is looked into again, and found", asyn
   await goOn(server, 2, { tailMs: 90 });
   expect(server.engine.stats()["incidents_unconfirmed_total"]).toBeGreaterThan(0);
   expect(server.engine.incidents()).toEqual([]);
-  await goOn(server, 4, { dbMs: 90 });
+  await goOn(server, 8, { dbMs: 90 });
   expect(causeOf(server.engine.incidents()[0])).toBe("items");
 });
 
