@@ -92,7 +92,7 @@ function fold(tables: readonly SpanTable[], rollup: WindowRollup): void {
   for (const table of tables) rollup.observe(table);
   if (tables.every(({ links }) => links.length === 0)) rollup.expectNoLinks();
   const groups = groupByTrace(tables);
-  for (const i of groups.indicesByStart())
+  for (const i of groups.byStart())
     for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming)) rollup.addTrace(trace);
 }
 

@@ -7,7 +7,8 @@
 //   const groups = groupByTrace([table]);
 //   for (let i = 0; i < groups.count; i += 1) window.addTrace(assembleTrace(groups.rowsOf(i), rawNaming));
 //   const { scope } = window.window();
-//   const report = analyzeTrace(assembleTrace(groups.rowsOf(0), scope.directory), scope, { language: "en" });
+//   const [first = 0] = groups.byStart();
+//   const report = analyzeTrace(assembleTrace(groups.rowsOf(first), scope.directory), scope, { language: "en" });
 
 export { structuralReport } from "./advice/structural-texts.ts";
 export { analyzeTrace, servicesOf, type TraceOptions } from "./analysis/analyze-trace.ts";

@@ -1,4 +1,4 @@
-type NumericArray = Uint8Array | Uint32Array | Int32Array | Float64Array;
+type NumericArray = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array;
 
 /** A copy of `array` with room for at least `length` elements: capacity doubles, so appending is amortised O(1). */
 export function grow<T extends NumericArray>(array: T, length: number): T {

@@ -41,15 +41,18 @@ export class BlameRollup {
     this.#traces += sign;
     this.#spans += sign * trace.spans.length;
     const origins = failureOrigins(trace, () => null);
-    const roots = trace.roots.map((index) => trace.spans[index] as TraceSpan);
-    const known = roots.filter(({ isOrphan }) => !isOrphan);
-    this.#orphans += sign * (roots.length - known.length);
+    const orphans = orphanCount(trace);
+    this.#orphans += sign * orphans;
     // of a trace without a root, what is left of it has to do
-    const entries = known.length > 0 ? known : roots;
-    for (const root of entries) this.#entryOf(root).add(trace, root, sign);
+    const isRootless = orphans === trace.roots.length;
+    for (const index of trace.roots) {
+      const root = trace.spans[index] as TraceSpan;
+      if (isRootless || !root.isOrphan) this.#entryOf(root).add(trace, root, sign);
+    }
+    const requests = isRootless ? orphans : trace.roots.length - orphans;
     const { minute } = minuteTimeOf(trace.startTime);
     if (this.#minutes.has(minute) || this.#minutes.size < minutesMax)
-      countIn(this.#minutes, minute, sign * exactWeight(trace.weight) * entries.length);
+      countIn(this.#minutes, minute, sign * exactWeight(trace.weight) * requests);
     if (origins.length === 0) return;
     for (const origin of origins) this.#failuresOf(origin.service).add(trace, origin, sign);
     const places = new Map<string, FailureOrigin[]>();
@@ -135,6 +138,12 @@ export class BlameRollup {
     this.#failures.set(service, sums);
     return sums;
   }
+}
+
+function orphanCount({ roots, spans }: Trace): number {
+  let orphans = 0;
+  for (const index of roots) if (spans[index]?.isOrphan === true) orphans += 1;
+  return orphans;
 }
 
 /** Rough size of one count with its key, and how many an entry operation has. */

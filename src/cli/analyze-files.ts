@@ -229,7 +229,7 @@ async function foldTraces(
   let spans = 0;
   for await (const tables of buffer.partitions()) {
     const groups = groupByTrace(tables);
-    for (const [done, i] of groups.indicesByStart().entries()) {
+    for (const [done, i] of groups.byStart().entries()) {
       for (const trace of assembleEpisodes(groups.rowsOf(i), rawNaming, assembly)) {
         spans += trace.spans.length + trace.omittedSpans;
         foldTrace(trace, folds);

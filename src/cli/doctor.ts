@@ -41,13 +41,13 @@ async function examineFiles(run: CommandRun): Promise<DoctorReport> {
   try {
     for await (const tables of buffer.partitions()) {
       const groups = groupByTrace(tables);
-      for (let i = 0; i < groups.count; i += 1) {
+      for (const [done, i] of groups.byStart().entries()) {
         for (const { rows, episode } of episodesOf(groups.rowsOf(i))) {
           const trace = assembleTrace(rows, directory, { episode });
           if (isWithin(trace.startTime, bounds)) rollup.add(trace, rows);
           spans += rows.length;
         }
-        if (i % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });
+        if (done % foldBatch === 0) progress.update({ done: spans, total: buffer.spanCount, spans });
       }
     }
   } finally {

@@ -58,7 +58,7 @@ export async function* answerTraces(
     const missing = new Set(traceIds);
     for await (const tables of buffer.partitions()) {
       const groups = groupByTrace(tables);
-      for (const i of groups.indicesByStart()) {
+      for (const i of groups.byStart()) {
         const traceId = groups.traceIdOf(i);
         if (!missing.delete(traceId)) continue;
         yield [traceId, () => answerTrace(run, groups.rowsOf(i), { directory, usual, asked })];

@@ -1,7 +1,8 @@
-import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 
 /** The version of this package, as its package.json states it. */
 export function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  // by the package's own name, for sources and the built program lie at different depths
+  const manifest: unknown = createRequire(import.meta.url)("hypocenter/package.json");
   return (manifest as { readonly version: string }).version;
 }

@@ -193,7 +193,7 @@ function jaegerWriter(write: Write, { memoryBudgetBytes, onWriteProgress }: Conv
       let written = 0;
       for await (const tables of buffer.partitions()) {
         const groups = groupByTrace(tables);
-        for (const i of groups.indicesByStart()) {
+        for (const i of groups.byStart()) {
           const rows = groups.rowsOf(i);
           await gather(traces === 0 ? "\n" : ",\n");
           for (const part of jaegerJson(rows)) await gather(part);

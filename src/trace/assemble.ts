@@ -290,9 +290,12 @@ function placeUntimed(order: readonly SpanNode[], spans: readonly SpanNode[], pr
   }
 }
 
+/** A column for a small trace, as `smallSlots`. */
+const smallToCome = new Int32Array(64);
+
 function linkChildren(spans: readonly SpanNode[]): void {
   let isSorted = true;
-  const toCome = new Int32Array(spans.length);
+  const toCome = spans.length <= smallToCome.length ? smallToCome.fill(0) : new Int32Array(spans.length);
   for (let i = 0; i < spans.length; i += 1) {
     const { start, parent } = spans[i] as SpanNode;
     if (i > 0 && start < (spans[i - 1] as SpanNode).start) isSorted = false;

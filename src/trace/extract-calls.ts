@@ -201,13 +201,12 @@ function addOutgoing(walk: Walk, span: TraceSpan): NamedPeer | null {
   if ((below & callBelow) !== 0) return null;
   const peer = peerOf(trace, span);
   if (peer?.kind === "messaging") {
-    const operation = semanticsOf(span.table).messagingOperationOf(span.row);
-    if (operation === "receive") {
+    const semantics = semanticsOf(span.table);
+    if (semantics.receives(span.row)) {
       addFromDestination(walk, span, peer.name);
       return peer;
     }
-    // making a message and acknowledging one send nothing
-    if (operation === "create" || operation === "settle") return null;
+    if (semantics.sendsNothing(span.row)) return null;
   }
   const isAnswered = (below & answerBelow) !== 0;
   if (isAnswered && (span.kind === SpanKind.Client || peer?.kind !== "messaging")) return null;

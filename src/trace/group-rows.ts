@@ -3,19 +3,16 @@ import { type TraceId, traceIdFromWords } from "../model/ids.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { RowRef } from "./trace.ts";
 
-/** The rows of each trace, traces ordered by id. */
+/** The rows of each trace; traces are numbered as they came. */
 export interface TraceGroups {
   readonly count: number;
-  rowsOf(index: number): RowRef[];
-  traceIdOf(index: number): TraceId;
-  /** All indices by earliest start, then id: traces that lie near each other in the tables follow each other. */
-  indicesByStart(): readonly number[];
+  rowsOf(trace: number): RowRef[];
+  traceIdOf(trace: number): TraceId;
+  /** All traces by earliest start, then id, whatever order they came in: those that lie near each other follow each other. */
+  byStart(): readonly number[];
 }
 
-/**
- * Brings the rows of each trace together, whatever tables they are in. Which traces there are and their order depend on
- * the set of rows alone.
- */
+/** Brings the rows of each trace together, whatever tables they are in. */
 export function groupByTrace(tables: readonly SpanTable[]): TraceGroups {
   const total = tables.reduce((sum, table) => sum + table.rowCount, 0);
   const index = new TraceIdIndex();
@@ -34,29 +31,24 @@ export function groupByTrace(tables: readonly SpanTable[]): TraceGroups {
     first -= rowCount;
     placeRows(t, groupOf.subarray(first, first + rowCount), { starts, tableOf, rowOf });
   }
-  const order = index.sorted();
   return {
     count: index.count,
-    traceIdOf: (i) => index.idOf(order[i] as number),
-    rowsOf: (i) => {
-      const group = order[i] as number;
+    traceIdOf: (group) => index.idOf(group),
+    rowsOf: (group) => {
       const rows: RowRef[] = [];
       for (let slot = starts[group] as number; slot < (ends[group] as number); slot += 1)
         rows.push({ table: tables[tableOf[slot] as number] as SpanTable, row: rowOf[slot] as number });
       return rows;
     },
-    indicesByStart: () => {
-      const earliest = order.map((group) => {
-        let least = Number.POSITIVE_INFINITY;
-        for (let slot = starts[group] as number; slot < (ends[group] as number); slot += 1) {
-          const { startTime } = tables[tableOf[slot] as number] as SpanTable;
-          const word = (rowOf[slot] as number) * 2;
-          least = Math.min(least, (startTime[word] as number) * 2 ** 32 + (startTime[word + 1] as number));
-        }
-        return least;
-      });
-      return Array.from(order, (_, i) => i).sort(
-        (a, b) => (earliest[a] as number) - (earliest[b] as number) || a - b,
+    byStart: () => {
+      const earliest = new Float64Array(index.count).fill(Number.POSITIVE_INFINITY);
+      for (let t = 0, row = 0; t < tables.length; t += 1) {
+        const table = tables[t] as SpanTable;
+        noteStarts(table, groupOf.subarray(row, row + table.rowCount), earliest);
+        row += table.rowCount;
+      }
+      return Array.from(earliest, (_, group) => group).sort(
+        (a, b) => (earliest[a] as number) - (earliest[b] as number) || index.compareIds(a, b),
       );
     },
   };
@@ -74,6 +66,15 @@ function endsOf(groupOf: Int32Array, groupCount: number): Int32Array {
   for (const group of groupOf) ends[group] = (ends[group] as number) + 1;
   for (let i = 1; i < groupCount; i += 1) ends[i] = (ends[i] as number) + (ends[i - 1] as number);
   return ends;
+}
+
+/** Lowers the earliest start of each group to what the rows of one table say; Unix nanoseconds, to 256 ns. */
+function noteStarts({ startTime }: SpanTable, groupOf: Int32Array, earliest: Float64Array): void {
+  for (let row = 0; row < groupOf.length; row += 1) {
+    const start = (startTime[row * 2] as number) * 2 ** 32 + (startTime[row * 2 + 1] as number);
+    const group = groupOf[row] as number;
+    if (start < (earliest[group] as number)) earliest[group] = start;
+  }
 }
 
 interface Places {
@@ -121,16 +122,13 @@ class TraceIdIndex {
     return traceIdFromWords(a, b, c, d);
   }
 
-  /** Groups by trace id. */
-  sorted(): readonly number[] {
+  compareIds(a: number, b: number): number {
     const ids = this.#ids;
-    return Array.from({ length: this.count }, (_, group) => group).sort((x, y) => {
-      for (let i = 0; i < 4; i += 1) {
-        const difference = (ids[x * 4 + i] as number) - (ids[y * 4 + i] as number);
-        if (difference !== 0) return difference;
-      }
-      return 0;
-    });
+    for (let i = 0; i < 4; i += 1) {
+      const difference = (ids[a * 4 + i] as number) - (ids[b * 4 + i] as number);
+      if (difference !== 0) return difference;
+    }
+    return 0;
   }
 
   #add(slot: number, a: number, b: number, c: number, d: number): number {

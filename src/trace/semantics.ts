@@ -60,6 +60,8 @@ const Fact = {
   Summary: 16,
   TurnedAway: 32,
   Repeats: 64,
+  Receives: 128,
+  SendsNothing: 256,
 } as const;
 /** In place of a peer's number. */
 const PeerNumber = { Unknown: 0, None: 1, First: 2 } as const;
@@ -72,7 +74,7 @@ export class TableSemantics {
   readonly #identities: (ServiceIdentity | undefined)[] = [undefined];
   readonly #identityByKey = new Map<string, ServiceIdentity>();
   /** by row: bits of `Fact` */
-  #facts = new Uint8Array(0);
+  #facts = new Uint16Array(0);
   /** by row: a `PeerNumber` */
   #peerOfRow = new Int32Array(0);
   readonly #peers: Peer[] = [];
@@ -229,10 +231,14 @@ export class TableSemantics {
     return this.#row.hasPeer ? addressOfAttributes(this.#row) : "";
   }
 
-  /** What the row does with messages (`send`, `receive`, `process`, …), "" = nothing. */
-  messagingOperationOf(row: number): string {
-    this.#row.scan(row);
-    return this.#row.hasPeer ? this.#row.text(role.messagingOperation) : "";
+  /** Whether the row fetched a message. */
+  receives(row: number): boolean {
+    return (this.#factsOf(row) & Fact.Receives) !== 0;
+  }
+
+  /** Whether the row only made or acknowledged a message. */
+  sendsNothing(row: number): boolean {
+    return (this.#factsOf(row) & Fact.SendsNothing) !== 0;
   }
 
   /** How many spans this one stands for, by the sampling threshold in its trace state; 1 = not sampled. */
@@ -288,6 +294,7 @@ export class TableSemantics {
     if (this.#table.attributeStart[row] !== this.#table.attributeEnd[row]) {
       this.#row.scan(row);
       if (this.#row.hasRepeats) facts |= Fact.Repeats;
+      if (this.#row.has(role.messagingOperation)) facts |= this.#messagingFacts();
       if (this.#row.hasStatus) {
         const http = this.#row.number(role.httpStatus);
         const grpc = this.#grpcStatus();
@@ -303,6 +310,12 @@ export class TableSemantics {
       facts |= Fact.Stream;
     this.#facts[row] = facts;
     return facts;
+  }
+
+  #messagingFacts(): number {
+    const operation = this.#row.text(role.messagingOperation);
+    if (operation === "receive") return Fact.Receives;
+    return operation === "create" || operation === "settle" ? Fact.SendsNothing : 0;
   }
 
   /** Rows may still be added to a table. */

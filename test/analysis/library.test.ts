@@ -47,7 +47,8 @@ function reportOf(tables: readonly SpanTable[]): {
   const groups = groupByTrace(tables);
   for (let i = 0; i < groups.count; i += 1) rollup.addTrace(assembleTrace(groups.rowsOf(i), rawNaming));
   const sums = rollup.window();
-  const trace = assembleTrace(groups.rowsOf(0), sums.scope.directory);
+  const [first = 0] = groups.byStart();
+  const trace = assembleTrace(groups.rowsOf(first), sums.scope.directory);
   return {
     trace: analyzeTrace(trace, sums.scope, { language: "en" }),
     window: analyzeWindow(sums, null, { language: "en" }),

@@ -7,7 +7,7 @@ import { assembleTrace } from "../../src/trace/assemble.ts";
 import { callsOf } from "../../src/trace/extract-calls.ts";
 import { groupByTrace } from "../../src/trace/group-rows.ts";
 import { spanIdOf, type Trace, type TraceSpan } from "../../src/trace/trace.ts";
-import { notationStart, rowsOf, spanNamed, tableOf, traceOf, tracesOf } from "../notation.ts";
+import { notationStart, rowsOf, spanNamed, tableOf, traceOf } from "../notation.ts";
 import { runs } from "../runs.ts";
 
 /** The tree as indented lines `service operation start..end` in ms. */
@@ -482,21 +482,6 @@ describe("laws", () => {
   });
 });
 
-describe("groups", () => {
-  test("traces come by id, each with its rows from all tables", () => {
-    const tables = [tableOf("a x 0..1 trace=9\nb y 0..1 trace=3"), tableOf("c z 0..1 trace=9")];
-    const groups = groupByTrace(tables);
-    expect(groups.count).toBe(2);
-    expect(groups.traceIdOf(0).endsWith("3")).toBe(true);
-    expect(groups.rowsOf(1).map(({ table, row }) => [tables.indexOf(table), row])).toEqual([
-      [0, 0],
-      [1, 0],
-    ]);
-    expect(groupByTrace([]).count).toBe(0);
-    expect(tracesOf("a x 0..1 trace=9\nb y 0..1 trace=3").length).toBe(2);
-  });
-
-  test("an empty trace has no spans", () => {
-    expect(assembleTrace(rowsOf(new SpanTable()), new ServiceDirectory()).spans).toEqual([]);
-  });
+test("an empty trace has no spans", () => {
+  expect(assembleTrace(rowsOf(new SpanTable()), new ServiceDirectory()).spans).toEqual([]);
 });

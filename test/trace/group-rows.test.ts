@@ -11,11 +11,17 @@ const second = tableOf(`
 
 test("rows come together by trace id, whatever tables they are in", () => {
   const groups = groupByTrace([first, second]);
-  expect([0, 1, 2].map((i) => Number(groups.traceIdOf(i)))).toEqual([1, 2, 3]);
+  expect([0, 1, 2].map((i) => Number(groups.traceIdOf(i)))).toEqual([1, 3, 2]);
   expect(groups.rowsOf(0).map(({ table, row }) => [table === first, row])).toEqual([
     [true, 0],
     [false, 1],
   ]);
+});
+
+test("of nothing there are no traces; of those that begin together the smaller id is first", () => {
+  expect(groupByTrace([]).byStart()).toEqual([]);
+  const groups = groupByTrace([tableOf("a x 0..1 trace=9\nb y 0..1 trace=3")]);
+  expect(groups.byStart().map((i) => Number(groups.traceIdOf(i)))).toEqual([3, 9]);
 });
 
 test("the order by start goes by the earliest span of each trace, in whatever order the tables are", () => {
@@ -24,6 +30,6 @@ test("the order by start goes by the earliest span of each trace, in whatever or
     [second, first],
   ]) {
     const groups = groupByTrace(tables);
-    expect(groups.indicesByStart().map((i) => Number(groups.traceIdOf(i)))).toEqual([3, 1, 2]);
+    expect(groups.byStart().map((i) => Number(groups.traceIdOf(i)))).toEqual([3, 1, 2]);
   }
 });
