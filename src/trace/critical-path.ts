@@ -85,8 +85,6 @@ interface Waited {
   isContested: boolean;
 }
 
-const nothing: Waited[] = [];
-
 interface Standing {
   readonly isContested: boolean;
   /** its caller gave up on it */
@@ -117,8 +115,8 @@ class Frame {
   cursor: number;
   /** children not yet passed, the one that ends last at the end */
   readonly #waited: Waited[];
-  /** children that end after the cursor and were not on the path: they may still run at it */
-  #beside = nothing;
+  /** children that end after the cursor and were not on the path: they may still run at it; null = there were none */
+  #beside: Waited[] | null = null;
   #successor: TraceSpan | null = null;
 
   constructor(span: TraceSpan, { start, end }: Interval, waited: Waited[], standing: Standing) {
@@ -138,17 +136,17 @@ class Frame {
       last !== undefined && last.end > this.cursor;
       last = this.#waited.at(-1)
     ) {
-      if (this.#beside === nothing) this.#beside = [];
+      this.#beside ??= [];
       this.#beside.push(last);
       this.#waited.pop();
     }
     this.#dropLater();
     const last = this.#waited.at(-1);
-    if (last !== undefined && (last.end === this.cursor || this.#beside.length === 0)) {
+    if (last !== undefined && (last.end === this.cursor || !this.#hasBeside)) {
       this.#waited.pop();
       return this.#marked(last);
     }
-    const running = this.#beside.pop();
+    const running = this.#beside?.pop();
     if (running === undefined) return null;
     this.#dropLater();
     return this.#marked(running);
@@ -175,17 +173,23 @@ class Frame {
   /** Contested if another child ran during some of its time. */
   #marked(waited: Waited): Waited {
     const rival = this.#waited.at(-1);
-    waited.isContested = this.#beside.length > 0 || (rival !== undefined && rival.end > waited.child.start);
+    waited.isContested = this.#hasBeside || (rival !== undefined && rival.end > waited.child.start);
     return waited;
   }
 
   /** Forgets children that start at or after the cursor: it only moves back. */
   #dropLater(): void {
+    const beside = this.#beside;
+    if (beside === null) return;
     for (
-      let last = this.#beside.at(-1);
+      let last = beside.at(-1);
       last !== undefined && last.child.start >= this.cursor;
-      last = this.#beside.at(-1)
+      last = beside.at(-1)
     )
-      this.#beside.pop();
+      beside.pop();
+  }
+
+  get #hasBeside(): boolean {
+    return this.#beside !== null && this.#beside.length > 0;
   }
 }

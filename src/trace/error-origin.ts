@@ -216,6 +216,7 @@ function failedCauses({ trace, retries }: Search, span: TraceSpan): readonly Cau
     if (errorOf(span)?.kind === "exception") return [];
     lasting = failed;
   }
+  if (lasting.length === 1) return [{ span: lasting[0] as TraceSpan, attempts: lasting }];
   const byCall = new Map<string, TraceSpan[]>();
   for (const child of lasting) {
     const call = `${calleeNameOf(trace, child)}\u0000${child.operation}`;
