@@ -116,7 +116,7 @@ function sumOf(parts: readonly OperationCounts[], directory: ServiceDirectory): 
   const visits = parts.reduce((sum, part) => sum + part.visits, 0);
   const steps = new Map<string, CountedStep>();
   for (const part of parts)
-    for (const { step, visits: shown } of [...part.steps.values()].flat()) {
+    for (const { step, visits: shown } of part.inOrder) {
       if (shown === 0) continue;
       const named = step.callee === "" ? step : { ...step, callee: directory.nameOfKey(step.callee) };
       const text = stepText(named);
@@ -137,11 +137,14 @@ interface OperationCounts {
   visits: number;
   /** by the operation of the step: of one name there are hardly ever two */
   readonly steps: Map<string, StepCount[]>;
-  stepCount: number;
+  /** the same, in the order in which they came */
+  readonly inOrder: StepCount[];
 }
 
 interface StepCount {
   readonly step: StepName;
+  /** in `inOrder` */
+  readonly place: number;
   visits: number;
   /** number of the visit that showed it last: each counts once */
   lastVisit: number;
@@ -163,9 +166,13 @@ class MinuteSteps {
     if (operation === undefined) return;
     operation.visits += 1;
     this.#visitNumber += 1;
+    let last: StepCount | undefined;
     for (const step of visit.steps) {
-      const count = countOf(operation, step) ?? this.#newCount(operation, step);
-      if (count === undefined || count.lastVisit === this.#visitNumber) continue;
+      const count =
+        countAfter(operation, last, step) ?? countOf(operation, step) ?? this.#newCount(operation, step);
+      if (count === undefined) continue;
+      last = count;
+      if (count.lastVisit === this.#visitNumber) continue;
       count.lastVisit = this.#visitNumber;
       count.visits += 1;
     }
@@ -186,10 +193,12 @@ class MinuteSteps {
 
   /** Undefined where there is no room for one. */
   #newCount(to: OperationCounts, { kind, callee, operation }: Step): StepCount | undefined {
-    if (to.stepCount >= stepsPerOperationMax || this.#stepCount >= stepsPerMinuteMax) return undefined;
-    const count: StepCount = { step: { kind, callee, operation }, visits: 0, lastVisit: 0 };
-    mapEntry(to.steps, operation, () => []).push(count);
-    to.stepCount += 1;
+    const { steps, inOrder } = to;
+    if (inOrder.length >= stepsPerOperationMax || this.#stepCount >= stepsPerMinuteMax) return undefined;
+    const step = { kind, callee, operation };
+    const count: StepCount = { step, place: inOrder.length, visits: 0, lastVisit: 0 };
+    mapEntry(steps, operation, () => []).push(count);
+    inOrder.push(count);
     this.#stepCount += 1;
     return count;
   }
@@ -202,15 +211,28 @@ class MinuteSteps {
       operations = new Map();
       this.services.set(service, operations);
     }
-    const counts: OperationCounts = { visits: 0, steps: new Map(), stepCount: 0 };
+    const counts: OperationCounts = { visits: 0, steps: new Map(), inOrder: [] };
     operations.set(operation, counts);
     this.#operationCount += 1;
     return counts;
   }
 }
 
-function countOf({ steps }: OperationCounts, { kind, callee, operation }: Step): StepCount | undefined {
-  for (const count of steps.get(operation) ?? [])
-    if (count.step.callee === callee && count.step.kind === kind) return count;
+function countOf({ steps }: OperationCounts, step: Step): StepCount | undefined {
+  for (const count of steps.get(step.operation) ?? []) if (isOf(count, step)) return count;
   return undefined;
+}
+
+/** Visits of one operation mostly do the same in the same order: what came after a step comes after it again. */
+function countAfter(
+  { inOrder }: OperationCounts,
+  last: StepCount | undefined,
+  step: Step,
+): StepCount | undefined {
+  const next = inOrder[last === undefined ? 0 : last.place + 1];
+  return next !== undefined && isOf(next, step) ? next : undefined;
+}
+
+function isOf({ step: own }: StepCount, { kind, callee, operation }: Step): boolean {
+  return own.operation === operation && own.callee === callee && own.kind === kind;
 }
