@@ -3,7 +3,8 @@ import { visitsOf } from "../../src/cascade/visits.ts";
 import { callsOf } from "../../src/trace/extract-calls.ts";
 import { traceOf } from "../notation.ts";
 
-const ms = (nanos: number | null): number | null => (nanos === null ? null : nanos / 1_000_000);
+/** -0 is no time either. */
+const ms = (nanos: number | null): number | null => (nanos === null ? null : nanos / 1_000_000 + 0);
 
 /** `service operation: own ms [what it did]` of each visit, and `caller -> callee kind: ms (request ms)` of each call. */
 function pictures(text: string): { readonly visits: readonly string[]; readonly calls: readonly string[] } {
