@@ -3,13 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { analyzeWindow, WindowRollup } from "../src/analysis/analyze-window.ts";
+import type { SpanTable, WindowRollup } from "../src/index.ts";
 import { tableRowsMax } from "../src/model/limits.ts";
-import { rawNaming } from "../src/model/service-directory.ts";
-import { SpanTable } from "../src/model/span-table.ts";
-import { decodeTracesJson } from "../src/otlp/json-traces.ts";
-import { assembleEpisodes } from "../src/trace/episodes.ts";
-import { groupByTrace } from "../src/trace/group-rows.ts";
 import { simulateCase } from "../test/simulator/case.ts";
 import { filesOf } from "../test/simulator/write-case.ts";
 import type { BenchOptions } from "./main.ts";
@@ -58,6 +53,11 @@ interface Measured {
   readonly peakBytes: number;
 }
 
+type Library = typeof import("../src/index.ts");
+
+/** As it is built: what users run. */
+const library = new URL("../dist/index.js", import.meta.url).href;
+
 /** In a process of its own: each is the first one, and its memory is its own. */
 function measuredAlone(folder: string, spans: number): Measured {
   const script = fileURLToPath(import.meta.url);
@@ -65,18 +65,19 @@ function measuredAlone(folder: string, spans: number): Measured {
   return JSON.parse(execFileSync(process.execPath, words).toString()) as Measured;
 }
 
-function measure(folder: string, spans: number): Measured {
-  const [before = [], during = []] = sides.map((side) => tablesOf(join(folder, side), spans));
+async function measure(folder: string, spans: number): Promise<Measured> {
+  const built = (await import(library)) as Library;
+  const [before = [], during = []] = sides.map((side) => tablesOf(join(folder, side), spans, built));
   globalThis.gc?.();
   forgetPeak();
   const cpu = process.cpuUsage();
   const started = performance.now();
-  const rollup = new WindowRollup();
-  const usual = new WindowRollup({ directory: rollup.directory });
-  fold(during, rollup);
-  fold(before, usual);
+  const rollup = new built.WindowRollup();
+  const usual = new built.WindowRollup({ directory: rollup.directory });
+  fold(during, rollup, built);
+  fold(before, usual, built);
   const folded = performance.now();
-  const report = analyzeWindow(rollup.window(), usual.window(), { language: "en" });
+  const report = built.analyzeWindow(rollup.window(), usual.window(), { language: "en" });
   const ended = performance.now();
   const { user, system } = process.cpuUsage(cpu);
   if (report.healthy || report.totals.spans < spans) throw new Error("the report lacks what it is about");
@@ -88,7 +89,11 @@ function measure(folder: string, spans: number): Measured {
   };
 }
 
-function fold(tables: readonly SpanTable[], rollup: WindowRollup): void {
+function fold(
+  tables: readonly SpanTable[],
+  rollup: WindowRollup,
+  { assembleEpisodes, groupByTrace, rawNaming }: Library,
+): void {
   for (const table of tables) rollup.observe(table);
   if (tables.every(({ links }) => links.length === 0)) rollup.expectNoLinks();
   const groups = groupByTrace(tables);
@@ -97,17 +102,17 @@ function fold(tables: readonly SpanTable[], rollup: WindowRollup): void {
 }
 
 /** The spans of a file, as often as it takes, each time under other trace ids. */
-function tablesOf(path: string, spans: number): readonly SpanTable[] {
+function tablesOf(path: string, spans: number, built: Library): readonly SpanTable[] {
   const lines = readFileSync(path, "utf8").split("\n");
-  const tables = [new SpanTable()];
+  const tables = [new built.SpanTable()];
   for (let time = 0, made = 0; made < spans; time += 1)
     for (const line of lines) {
       const table = tables.at(-1) as SpanTable;
       const first = time.toString(16).padStart(4, "0");
       made -= table.rowCount;
-      decodeTracesJson(Buffer.from(line.replaceAll(/"traceId":"..../g, `"traceId":"${first}`)), table);
+      built.decodeTracesJson(Buffer.from(line.replaceAll(/"traceId":"..../g, `"traceId":"${first}`)), table);
       made += table.rowCount;
-      if (table.rowCount >= tableRowsMax) tables.push(new SpanTable());
+      if (table.rowCount >= tableRowsMax) tables.push(new built.SpanTable());
     }
   return tables;
 }
@@ -124,4 +129,4 @@ function largestPeak(): number {
 
 const [, main, folder, spans] = process.argv;
 if (main === fileURLToPath(import.meta.url) && folder !== undefined)
-  process.stdout.write(JSON.stringify(measure(folder, Number(spans))));
+  process.stdout.write(JSON.stringify(await measure(folder, Number(spans))));
