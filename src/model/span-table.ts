@@ -34,6 +34,9 @@ const attributesOfSpan = 12;
 /** And how many of these mean something to the analysis. */
 const keptAttributesOfSpan = 6;
 
+/** Of all columns together: 24 words, and two columns of bytes. */
+const rowBytes = 24 * 4 + 2;
+
 /** How long each part of a table was at some moment. */
 export interface TableMark {
   readonly rows: number;
@@ -95,32 +98,39 @@ export class SpanTable {
     const attributesPerRow = kept === null ? attributesOfSpan : keptAttributesOfSpan;
     this.strings = new StringDictionary(kept === null ? rowCapacity : rowCapacity / 4);
     this.attributes = new AttributePool(this.strings, 16 + rowCapacity * attributesPerRow, kept);
-    this.traceId = new Uint32Array(rowCapacity * 4);
-    this.spanId = new Uint32Array(rowCapacity * 2);
-    this.parentSpanId = new Uint32Array(rowCapacity * 2);
-    this.startTime = new Uint32Array(rowCapacity * 2);
-    this.endTime = new Uint32Array(rowCapacity * 2);
-    this.kind = new Uint8Array(rowCapacity);
-    this.statusCode = new Uint8Array(rowCapacity);
-    this.flags = new Uint32Array(rowCapacity);
-    this.name = new Uint32Array(rowCapacity);
-    this.traceState = new Uint32Array(rowCapacity);
-    this.statusMessage = new Uint32Array(rowCapacity);
-    this.resource = new Uint32Array(rowCapacity);
-    this.scope = new Uint32Array(rowCapacity);
-    this.attributeStart = new Uint32Array(rowCapacity);
-    this.attributeEnd = new Uint32Array(rowCapacity);
-    this.eventStart = new Uint32Array(rowCapacity);
-    this.eventEnd = new Uint32Array(rowCapacity);
-    this.linkStart = new Uint32Array(rowCapacity);
-    this.linkEnd = new Uint32Array(rowCapacity);
+    // All in one piece of memory: getting two dozen costs a server more than filling them.
+    const memory = new ArrayBuffer(rowCapacity * rowBytes);
+    let at = 0;
+    const words = (perRow: number): Uint32Array => {
+      const column = new Uint32Array(memory, at, rowCapacity * perRow);
+      at += column.byteLength;
+      return column;
+    };
+    this.traceId = words(4);
+    this.spanId = words(2);
+    this.parentSpanId = words(2);
+    this.startTime = words(2);
+    this.endTime = words(2);
+    this.flags = words(1);
+    this.name = words(1);
+    this.traceState = words(1);
+    this.statusMessage = words(1);
+    this.resource = words(1);
+    this.scope = words(1);
+    this.attributeStart = words(1);
+    this.attributeEnd = words(1);
+    this.eventStart = words(1);
+    this.eventEnd = words(1);
+    this.linkStart = words(1);
+    this.linkEnd = words(1);
+    this.kind = new Uint8Array(memory, at, rowCapacity);
+    this.statusCode = new Uint8Array(memory, at + rowCapacity, rowCapacity);
   }
 
   /** Bytes held in all columns, for memory budgets. */
   get byteLength(): number {
-    const rows = this.kind.length * (16 + 4 * 8 + 2 + 5 * 4 + 6 * 4);
     return (
-      rows +
+      this.kind.length * rowBytes +
       this.strings.byteLength +
       this.attributes.byteLength +
       this.events.byteLength +
