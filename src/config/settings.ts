@@ -9,6 +9,7 @@ export const commandNames = [
   "doctor",
   "query",
   "replay",
+  "selfcheck",
   "convert",
   "evaluate",
   "debug",
@@ -43,7 +44,7 @@ const port: ValueType = { kind: "integer", min: 0, max: 65_535 };
 const time: ValueType = { kind: "time" };
 const file: ValueType = { kind: "text", placeholder: "FILE" };
 /** the commands that talk to a server */
-const clients: readonly CommandName[] = ["query", "replay"];
+const clients: readonly CommandName[] = ["query", "replay", "selfcheck"];
 
 const table = {
   host: {
@@ -411,8 +412,9 @@ const table = {
   replay_to: {
     type: { kind: "text", placeholder: "URL" },
     default: null,
-    sentence: "The OTLP receiver to send to, such as http://127.0.0.1:4318 or grpc://127.0.0.1:4317.",
-    commands: ["replay"],
+    sentence:
+      "The OTLP receiver to send to, such as http://127.0.0.1:4318 or grpc://127.0.0.1:4317; of selfcheck without it, port 4318 of the host that --server names.",
+    commands: ["replay", "selfcheck"],
     flag: "to",
   },
   convert_to: {
@@ -480,14 +482,14 @@ const table = {
     type: { kind: "url" },
     default: "http://127.0.0.1:4320",
     sentence: "The running hypocenter to ask.",
-    commands: ["query"],
+    commands: ["query", "selfcheck"],
   },
   format: {
     type: { kind: "choice", values: outputFormats },
     default: null,
     sentence:
       "Form of the output; without it, what the ending of --output names (.html, .md, .json, .mmd, .dot, .txt), else human on a terminal and json elsewhere.",
-    commands: [...reports, "serve", "config", "replay", "convert"],
+    commands: [...reports, "serve", "config", "replay", "selfcheck", "convert"],
   },
   output: {
     type: { kind: "text", placeholder: "FILE" },
