@@ -172,6 +172,20 @@ const table = {
     sentence: "How long browsers may keep the answer to their question whether a page may send.",
     commands: ["serve"],
   },
+  log_format: {
+    type: { kind: "choice", values: ["human", "json"] },
+    default: "human",
+    sentence:
+      "How what the server says on standard error is written: lines for people, or one JSON object a line with time, level, message and more.",
+    commands: ["serve"],
+  },
+  self_traces: {
+    type: { kind: "url" },
+    default: null,
+    sentence:
+      "An OTLP/HTTP receiver, not this server, for spans of what the server itself does (requests received and answered, folding; a few a second at most); without it, there are none. OTEL_EXPORTER_OTLP_HEADERS may hold a token for it.",
+    commands: ["serve"],
+  },
   memory: {
     type: { kind: "switch" },
     default: "false",
