@@ -30,7 +30,8 @@ async function runNoted(command: CommandName, run: CommandRun): Promise<number> 
   try {
     return await (await commands[command].load())(run);
   } catch (error) {
-    if (run.noteFormat !== "json") throw error;
+    const isClosedPipe = (error as NodeJS.ErrnoException).code === "EPIPE";
+    if (run.noteFormat !== "json" || isClosedPipe) throw error;
     if (!(error instanceof OperationError)) {
       note(run, bugText(error), { level: "error" });
       return bugExitCode;

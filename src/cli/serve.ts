@@ -219,7 +219,7 @@ async function announce(run: CommandRun, service: Service, access: ServerAccess)
   const { host, memory } = run.settings;
   const scheme = access.tls === null ? "http" : "https";
   note(run, `hypocenter ${version()} is ready`, { fields: { version: version(), grpc, http, api } });
-  if (run.noteFormat === "human") {
+  if (run.noteFormat !== "json") {
     note(run, `  OTLP over gRPC  ${grpc}${access.tls === null ? "" : " (TLS)"}`);
     note(run, `  OTLP over HTTP  ${scheme}://${http}`);
     note(run, `  API             ${scheme}://${api}`);

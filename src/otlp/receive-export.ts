@@ -64,11 +64,12 @@ export async function receiveExport(
 ): Promise<Receipt> {
   const { counters, observer } = options;
   const { signal, encoding, body } = received;
-  const startMs = performance.now();
   counters.count("body_bytes_total", body.length);
+  if (observer === undefined) return await receive(options, received, { client, seen: null });
+  const startMs = performance.now();
   const seen: Seen = { decoded: null, accepted: 0, rejected: 0 };
   const receipt = await receive(options, received, { client, seen });
-  observer?.received({
+  observer.received({
     ...seen,
     startMs,
     endMs: performance.now(),
@@ -91,15 +92,13 @@ interface Seen {
 async function receive(
   options: ReceiverOptions,
   received: ReceivedBody,
-  { client, seen }: { readonly client: string; readonly seen: Seen },
+  { client, seen }: { readonly client: string; readonly seen: Seen | null },
 ): Promise<Receipt> {
   const { ingest, counters } = options;
   const { signal } = received;
   try {
     const { decoded, result } = decodeTimed(received, counters);
-    seen.decoded = decoded;
-    seen.accepted = result.accepted;
-    seen.rejected = result.rejected;
+    if (seen !== null) Object.assign(seen, { decoded, accepted: result.accepted, rejected: result.rejected });
     if (result.accepted > 0 && !(await isTakenIn(ingest.ingest(received, decoded), options))) {
       counters.count("refused_requests_total");
       return { kind: "refused", message: "taking it in takes too long; please send it again" };
