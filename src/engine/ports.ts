@@ -114,6 +114,11 @@ export interface StoreStats {
   readonly keptTraces: number;
   readonly keptBytes: number;
   readonly evictedKeptTraces: number;
+  /** what disks have damaged: bodies and the spans, points or log records in them, bytes, and bytes of those at the ends of files */
+  readonly lostBodies: number;
+  readonly lostItems: number;
+  readonly lostBytes: number;
+  readonly tornBytes: number;
 }
 
 /** How far behind what has arrived the analysis is. */

@@ -94,6 +94,10 @@ class MemoryStore implements TelemetryStore {
       keptTraces: kept.size,
       keptBytes: kept.bytes,
       evictedKeptTraces: kept.evicted,
+      lostBodies: 0,
+      lostItems: 0,
+      lostBytes: 0,
+      tornBytes: 0,
     };
   }
 

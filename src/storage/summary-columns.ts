@@ -115,11 +115,9 @@ export class SummaryColumns {
       this.#texts.letGo(column[entry] as number);
   }
 
-  /** How many there are. */
-  get count(): number {
-    let count = 0;
-    for (let entry = 0; entry < this.#traceIds.end; entry += 1) count += this.#isKnown[entry] ?? 0;
-    return count;
+  /** Bytes of the columns. */
+  get byteLength(): number {
+    return this.#isKnown.length * 61;
   }
 
   /** A copy without gaps. */

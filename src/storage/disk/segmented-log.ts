@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdir, rename, stat, unlink } from "node:fs/promises";
+import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { OperationError } from "../../engine/errors/operation-error.ts";
@@ -49,7 +49,14 @@ export interface Segment {
   changedMs: number;
   readonly openedMs: number;
   file: Promise<LogFile> | null;
+  /** whether more may be appended */
   isOpen: boolean;
+  /** an earlier process wrote it */
+  readonly isOld: boolean;
+  /** false = there may be more in the file than was acknowledged */
+  isTrusted: boolean;
+  /** its retention is over */
+  isGone: boolean;
 }
 
 export interface Place {
@@ -97,13 +104,10 @@ export class SegmentedLog {
       if (parsed.version > formatVersion) throw tooNew(name);
       const path = join(options.folder, name);
       const { size, mtimeMs } = await stat(path);
-      if (size === 0) {
-        await unlink(path).catch(ignoreMissing);
-        continue;
-      }
       const times = { changedMs: mtimeMs, openedMs: mtimeMs };
       const counts = { bytes: size, records: 0, items: 0 };
-      segments.push({ ...parsed, ...counts, ...times, path, file: null, isOpen: false });
+      const state = { file: null, isOpen: false, isOld: true, isTrusted: false, isGone: false };
+      segments.push({ ...parsed, ...counts, ...times, ...state, path });
     }
     segments.sort((a, b) => a.number - b.number);
     return new SegmentedLog(options, segments);
@@ -150,6 +154,7 @@ export class SegmentedLog {
     const [oldest] = this.#segments;
     if (oldest === undefined || oldest.isOpen) return null;
     this.#segments.shift();
+    oldest.isGone = true;
     await closeFile(oldest);
     await unlink(oldest.path).catch(ignoreMissing);
     return oldest;
@@ -220,6 +225,7 @@ export class SegmentedLog {
     // What the disk has after a failure nobody knows: nothing more is written to this file.
     if (syncs)
       await file.sync().catch((error: unknown) => {
+        segment.isTrusted = false;
         this.#close();
         throw error;
       });
@@ -242,7 +248,8 @@ export class SegmentedLog {
     const now = Date.now();
     const counts = { bytes: 0, records: 0, items: 0 };
     const segment = { signal, number, mark, path, ...counts, changedMs: now, openedMs: now };
-    const opened: Segment = { ...segment, file: Promise.resolve(file), isOpen: true };
+    const state = { isOpen: true, isOld: false, isTrusted: true, isGone: false };
+    const opened: Segment = { ...segment, ...state, file: Promise.resolve(file) };
     this.#segments.push(opened);
     return opened;
   }
@@ -277,11 +284,6 @@ export async function removeLeftovers(folder: string, segments: readonly Segment
     if (/\.(index|summaries)(\.new)?$/.test(name) && !wanted.has(path))
       await unlink(path).catch(ignoreMissing);
   }
-}
-
-/** A file that cannot be used is kept under another name, for whoever wants to look into it. */
-export async function putAside(path: string): Promise<void> {
-  await rename(path, `${path}.damaged`).catch(ignoreMissing);
 }
 
 function nameOf(signal: Signal, number: number, mark: number): string {

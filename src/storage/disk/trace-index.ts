@@ -12,13 +12,15 @@ export function traceHash(words: ArrayLike<number>, at: number): number {
   return (hash ^ (hash >>> 14)) >>> 0;
 }
 
+/** What there was in a segment when its index was made, or more if more is known to have been lost; its bytes as they were then. */
 export interface IndexCounts {
   readonly records: number;
   readonly items: number;
+  readonly bytes: number;
 }
 
 const magic = 0x31495948; // "HYI1"
-const headerBytes = 32;
+const headerBytes = 36;
 const blockBytes = 4096;
 /** of 8 bytes; the rest of a block is its CRC */
 const entriesPerBlock = blockBytes / 8 - 1;
@@ -29,13 +31,13 @@ const filterBlockWords = 16;
  * The bytes of an index file. Each entry is two words, the offset of a record and the hash of a trace that it holds spans of: as
  * numbers of 64 bits (little-endian) they sort by hash. They are sorted in place.
  */
-export function writeTraceIndex(entries: Uint32Array, { records, items }: IndexCounts): Buffer {
+export function writeTraceIndex(entries: Uint32Array, { records, items, bytes }: IndexCounts): Buffer {
   const count = entries.length / 2;
   new BigUint64Array(entries.buffer, entries.byteOffset, count).sort();
   const blocks = Math.ceil(count / entriesPerBlock);
   const filterWords = filterBlockWords * Math.ceil((count * filterBitsPerEntry) / 512);
   const front = new Uint32Array(headerBytes / 4 + blocks + filterWords);
-  front.set([magic, count, records, items, blocks, filterWords]);
+  front.set([magic, count, records, items, bytes, blocks, filterWords]);
   const filter = front.subarray(headerBytes / 4 + blocks);
   for (let i = 1; i < entries.length; i += 2) addToFilter(filter, entries[i] as number);
   const body = new Uint32Array((blocks * blockBytes) / 4);
@@ -46,8 +48,8 @@ export function writeTraceIndex(entries: Uint32Array, { records, items }: IndexC
     body.set(own, at);
     body[at + entriesPerBlock * 2] = crc32(body.subarray(at, at + entriesPerBlock * 2));
   }
-  front[6] = crc32(front.subarray(headerBytes / 4));
-  front[7] = crc32(front.subarray(0, 7));
+  front[7] = crc32(front.subarray(headerBytes / 4));
+  front[8] = crc32(front.subarray(0, 8));
   return Buffer.concat([Buffer.from(front.buffer), Buffer.from(body.buffer)]);
 }
 
@@ -67,8 +69,8 @@ export class TraceIndex {
   readonly #filter: Uint32Array;
 
   private constructor(file: LogFile, front: Uint32Array) {
-    const [, entryCount = 0, records = 0, items = 0, blocks = 0] = front;
-    this.counts = { records, items };
+    const [, entryCount = 0, records = 0, items = 0, bytes = 0, blocks = 0] = front;
+    this.counts = { records, items, bytes };
     this.#file = file;
     this.#entryCount = entryCount;
     this.#frontBytes = front.byteLength;
@@ -79,8 +81,8 @@ export class TraceIndex {
   /** Throws `IndexDamage`. */
   static async open(file: LogFile): Promise<TraceIndex> {
     const header = wordsOf(await file.read(0, headerBytes));
-    const [found, , , , blocks = 0, filterWords = 0, frontCrc, headerCrc] = header;
-    if (found !== magic || crc32(header.subarray(0, 7)) !== headerCrc) throw new IndexDamage();
+    const [found, , , , , blocks = 0, filterWords = 0, frontCrc, headerCrc] = header;
+    if (found !== magic || crc32(header.subarray(0, 8)) !== headerCrc) throw new IndexDamage();
     const front = wordsOf(await file.read(0, headerBytes + blocks * 4 + filterWords * 4));
     if (crc32(front.subarray(headerBytes / 4)) !== frontCrc) throw new IndexDamage();
     return new TraceIndex(file, front);

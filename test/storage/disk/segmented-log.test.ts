@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { headBytes } from "../../../src/storage/disk/record.ts";
 import type { Segment } from "../../../src/storage/disk/segmented-log.ts";
+import { runs } from "../../runs.ts";
 import {
   diskError,
   entryOf,
@@ -180,7 +181,7 @@ test("P44: whatever a disk has done to a segment, whole records are found, and o
         expect(scan(segment).texts).toEqual(texts.filter((_, i) => isHit[i] !== true));
       },
     ),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });
 

@@ -1,0 +1,18 @@
+import { parentPort } from "node:worker_threads";
+import { runSealingTask, type SealingTask } from "./sealing.ts";
+
+// Runs in a thread of its own, see `startSealer`.
+
+export type SealingAnswer =
+  | { readonly number: number; readonly result: ReturnType<typeof runSealingTask> }
+  | { readonly number: number; readonly error: unknown };
+
+parentPort?.on("message", ({ number, task }: { readonly number: number; readonly task: SealingTask }) => {
+  let answer: SealingAnswer;
+  try {
+    answer = { number, result: runSealingTask(task) };
+  } catch (error) {
+    answer = { number, error };
+  }
+  parentPort?.postMessage(answer);
+});
