@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { resolve as absolutePath } from "node:path";
 import type { SettingValues } from "../config/settings.ts";
 import { ByteBudget } from "../engine/byte-budget.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
@@ -69,7 +69,7 @@ async function openStore(run: CommandRun, onFault: (fault: unknown) => void): Pr
     });
   return openDiskStore({
     ...room,
-    folder: resolve(settings.data),
+    folder: absolutePath(settings.data),
     syncs: settings.durability === "fsync",
     retention: {
       traces: { ageMsMax: settings.trace_retention, bytesMax: settings.trace_disk },
@@ -230,7 +230,7 @@ async function announce(run: CommandRun, service: Service, access: ServerAccess)
     run,
     memory
       ? "Telemetry is kept in memory: it is gone when this server ends."
-      : `  data            ${resolve(data)}`,
+      : `  data            ${absolutePath(data)}`,
   );
   if (!isLoopback(host)) warnOfOpenness(run, access);
   if (run.format === "json") await writeResult(run, writeJson({ ready: true, grpc, http, api }));

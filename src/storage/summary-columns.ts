@@ -126,12 +126,12 @@ export class SummaryColumns {
     for (let entry = 0; entry < this.#traceIds.end; entry += 1)
       if (this.#isKnown[entry] === 1) entries.push(entry);
     const ids = new Uint32Array(entries.length * 4);
-    entries.forEach((entry, i) => ids.set(this.#traceIds.wordsOf(entry), i * 4));
+    for (const [i, entry] of entries.entries()) ids.set(this.#traceIds.wordsOf(entry), i * 4);
     const words = (column: Uint32Array): Uint32Array<ArrayBuffer> =>
       Uint32Array.from(entries, (entry) => column[entry] as number);
     const times = (column: Uint32Array): Uint32Array<ArrayBuffer> => {
       const copy = new Uint32Array(entries.length * 2);
-      entries.forEach((entry, i) => copy.set(column.subarray(entry * 2, entry * 2 + 2), i * 2));
+      for (const [i, entry] of entries.entries()) copy.set(column.subarray(entry * 2, entry * 2 + 2), i * 2);
       return copy;
     };
     return {

@@ -1,7 +1,7 @@
 import { mkdir, statfs } from "node:fs/promises";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
-import { gzip, gzipSync } from "node:zlib";
+import { gzipSync, gzip as gzipThen } from "node:zlib";
 import { assert } from "../../base/assert.ts";
 import { OperationError } from "../../engine/errors/operation-error.ts";
 import {
@@ -34,7 +34,7 @@ import { SummaryRuns } from "./summary-runs.ts";
 import { traceHash } from "./trace-index.ts";
 
 /** How long one signal is kept, and on how much disk. */
-export interface Retention {
+interface Retention {
   readonly ageMsMax: number;
   readonly bytesMax: number;
 }
@@ -71,7 +71,7 @@ const returningMax = 10_000;
 const bodiesPerTurn = 100;
 /** Smaller bodies are packed at once: a thread would take longer to be asked. */
 const smallBodyBytes = 4 * 1024;
-const gzipLater = promisify(gzip);
+const gzipLater = promisify(gzipThen);
 /** Higher levels take twice the time to save a tenth. */
 const packing = { level: 1 };
 
@@ -389,7 +389,7 @@ class DiskStore implements TelemetryStore {
   async #sealClosed(): Promise<void> {
     const { segments } = this.#log("traces");
     this.#sealed.retry();
-    for (const segment of [...segments]) {
+    for (const segment of segments) {
       if (segment.isOpen || segment.isGone || this.#sealed.has(segment)) continue;
       await this.#sealed.seal(segment);
       await this.#forgetBodies();

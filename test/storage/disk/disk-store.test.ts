@@ -221,6 +221,48 @@ function descending(from: number, to: number): readonly number[] {
   return Array.from({ length: from - to + 1 }, (_, i) => from - i);
 }
 
+test("after a restart all signals come back as they came, with the time of their arrival", async () => {
+  const folder = temporaryFolder();
+  const first = await openStore(folder, { unixNanos: () => 42n as UnixNanos });
+  const sent = [
+    ["traces", tracesToJson(rowsOf(tableOf("web A 0..9ms trace=1")))],
+    ["metrics", gauge],
+    ["logs", '{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"out of room"}}]}]}]}'],
+  ] as const;
+  const bodies = sent.map(([signal, text]) => ({
+    signal,
+    encoding: "json" as const,
+    body: Buffer.from(text),
+  }));
+  const decoded = bodies.map(({ signal, encoding, body }) => decodeBody(signal, encoding, body).decoded);
+  for (const [i, body] of bodies.entries()) await first.store.append(body, decoded[i]!);
+  await first.close();
+  const second = await openStore(folder);
+  const restored = [];
+  for await (const body of second.store.restore()) restored.push(body);
+  expect(restored.map(({ arrivalTime }) => arrivalTime)).toEqual([42n, 42n, 42n]);
+  expect(restored.map((body) => body.decoded.signal)).toEqual(["traces", "metrics", "logs"]);
+  expect(restored.slice(1).map((body) => body.decoded)).toEqual(decoded.slice(1));
+});
+
+const gauge =
+  '{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"depth","gauge":{"dataPoints":[{"asInt":"1"}]}}]}]}]}';
+
+test("only the newest of what is there is read again, but all whose summaries were not written", async () => {
+  const folder = temporaryFolder();
+  const first = await openStore(folder, { retention: smallSegments });
+  await restore(first.store);
+  await fill(first.store, 1, 60);
+  await expect.poll(() => summaryFiles(folder).length).toBeGreaterThan(1);
+  const written = summaryFiles(folder).length;
+  await first.close();
+  const segments = readdirSync(folder).filter((name) => name.endsWith(".log")).length;
+  const second = await openStore(folder, { retention: smallSegments, restoreBytesMax: 0 });
+  const spans = await restore(second.store);
+  expect(spans).toBeGreaterThan(0);
+  expect(spans).toBeLessThanOrEqual((segments - written) * 14);
+});
+
 test("search looks at all segments, those in memory and those in files, and after a restart too", async () => {
   const folder = temporaryFolder();
   const first = await openStore(folder, { retention: smallSegments });

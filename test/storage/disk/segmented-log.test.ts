@@ -28,7 +28,11 @@ test("what was appended is read back by its place, and found by a scan", async (
 
 test("appends that come together share one wait for the disk", async () => {
   let syncs = 0;
-  const files = failingFiles({ sync: async () => void (syncs += 1) });
+  const files = failingFiles({
+    sync: async () => {
+      syncs += 1;
+    },
+  });
   const log = await openLog(temporaryFolder(), { files });
   await Promise.all(Array.from({ length: 100 }, (_, i) => log.append(entryOf(String(i)))));
   expect(syncs).toBe(1);
@@ -119,7 +123,8 @@ async function segmentOfTexts(): Promise<Segment> {
 }
 
 /** Where each record of `texts` begins, and where the last one ends. */
-const offsets = texts.reduce((ends, text) => [...ends, ends.at(-1)! + headBytes + text.length], [0]);
+const offsets = [0];
+for (const text of texts) offsets.push(offsets.at(-1)! + headBytes + text.length);
 
 test("P44: a segment that was cut anywhere gives all records before the cut, and says how many bytes are left over", async () => {
   const segment = await segmentOfTexts();
