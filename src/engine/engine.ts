@@ -86,7 +86,6 @@ class LiveEngine implements Engine {
   #lookTimer: NodeJS.Timeout | null = null;
   #isFolding = false;
   #isStopping = false;
-  #restoring: Promise<void> | null = null;
   #isRestoring = false;
   #ingestBytes = 0;
   readonly #counts = {
@@ -297,7 +296,7 @@ class LiveEngine implements Engine {
 
   start(): void {
     if (this.#timer !== null) return;
-    this.#restoring = this.#restore();
+    void this.#restore();
     const everyMs = Math.max(5, Math.min(100, this.#limits.idleMs / 20));
     this.#timer = setInterval(() => void this.foldDue(), everyMs);
     this.#timer.unref();
@@ -352,7 +351,6 @@ class LiveEngine implements Engine {
     this.#isStopping = true;
     for (const timer of [this.#timer, this.#lookTimer]) if (timer !== null) clearInterval(timer);
     this.#timer = this.#lookTimer = null;
-    await this.#restoring;
     const end = this.#clock.monotonicMs() + this.#limits.drainMsMax;
     await this.#foldInSlices(Number.POSITIVE_INFINITY, () =>
       this.#clock.monotonicMs() > end ? -1 : this.#folded.nextOpen(),

@@ -1,5 +1,5 @@
 import { mkdir, statfs } from "node:fs/promises";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { gzipSync, gzip as gzipThen } from "node:zlib";
 import { assert } from "../../base/assert.ts";
@@ -65,6 +65,8 @@ const segmentBytesMin = 256 * 1024;
 /** A retention is kept to within so many parts of it: whole segments go. */
 const segmentsOfRetention = 16;
 const lookMs = 1_000;
+/** How long a stop waits for the index of the last segment. */
+const closeMsMax = 500;
 /** Traces that came back after their segment's summaries were written, and are being folded again. */
 const returningMax = 10_000;
 /** Bodies that are forgotten at once when their segment has its index. */
@@ -82,25 +84,26 @@ const packing = { level: 1 };
  */
 export async function openDiskStore(options: DiskStoreOptions): Promise<TelemetryStore> {
   const { folder } = options;
+  let unlock: Unlock | null = null;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    throw new OperationError(
-      "bad_configuration",
-      `Cannot use ${folder} for telemetry: ${(cause as Error).message}`,
-      "Choose another folder with --data, or --memory for none.",
-      cause,
-    );
-  }
-  const unlock = await lockFolder(folder);
-  try {
+    unlock = await lockFolder(folder);
     const store = new DiskStore(options, unlock);
     await store.open();
     return store;
   } catch (error) {
-    await unlock();
-    throw error;
+    await unlock?.();
+    throw isFileError(error) ? unusable(folder, error) : error;
   }
+}
+
+function unusable(folder: string, cause: Error): OperationError {
+  return new OperationError(
+    "bad_configuration",
+    `Cannot use ${folder} for telemetry: ${cause.message}`,
+    "Choose another folder with --data, or --memory for none.",
+    cause,
+  );
 }
 
 class DiskStore implements TelemetryStore {
@@ -117,6 +120,8 @@ class DiskStore implements TelemetryStore {
   readonly #returning = new Set<TraceId>();
   #isRestoring = true;
   #isFailing = false;
+  #isTroubled = false;
+  #isClosing = false;
   /** there is less room on the disk than is to be left free */
   #isFull = false;
   /** a write has just failed for lack of room: the oldest segment has to go */
@@ -127,12 +132,12 @@ class DiskStore implements TelemetryStore {
   #evictedTraces = 0;
 
   constructor(options: DiskStoreOptions, unlock: Unlock) {
-    const { sealer, onNotice, onFault, files = nodeFiles } = options;
+    const { sealer, onNotice, files = nodeFiles } = options;
     this.#options = options;
     this.#unlock = unlock;
     this.#reader = new TraceReader(options);
     this.#losses = new Losses(onNotice);
-    this.#sealed = new SealedSegments({ files, sealer, losses: this.#losses, onFault });
+    this.#sealed = new SealedSegments({ files, sealer, losses: this.#losses, onNotice });
     this.#runs = new SummaryRuns(files, sealer);
   }
 
@@ -230,9 +235,10 @@ class DiskStore implements TelemetryStore {
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     await this.#looking;
-    // The next start need not make its index then.
+    // With an index the next start is quicker; it is not worth a long wait.
     this.#log("traces").closeSegment();
-    await this.#look();
+    await Promise.race([this.#look(), pause(closeMsMax)]);
+    this.#isClosing = true;
     for (const log of this.#logs.values()) await log.close();
     await this.#sealed.close();
     this.#reader.clear();
@@ -330,6 +336,17 @@ class DiskStore implements TelemetryStore {
     void this.#look();
   }
 
+  /** Indexes and summaries cannot be written: they are tried again with the next look. */
+  #noteTrouble(error: Error): void {
+    if (!isFileError(error)) this.#options.onFault(error);
+    else if (!this.#isTroubled)
+      this.#options.onNotice(
+        `What is kept cannot be looked after until the disk works again: ${error.message}`,
+      );
+    this.#isTroubled = isFileError(error);
+    this.#needsRoom ||= isDiskFull(error);
+  }
+
   /** Does what is due: retention, indexes, summaries. Never rejects. */
   #look(): Promise<void> {
     if (this.#looking !== null) return this.#looking;
@@ -337,9 +354,9 @@ class DiskStore implements TelemetryStore {
       try {
         await this.#retain();
         await this.#sealClosed();
+        this.#isTroubled = false;
       } catch (fault) {
-        if (!isFileError(fault)) this.#options.onFault(fault);
-        else this.#noteFails(fault);
+        if (!this.#isClosing) this.#noteTrouble(fault as Error);
       }
       this.#looking = null;
     };

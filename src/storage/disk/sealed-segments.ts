@@ -1,5 +1,5 @@
 import { unlink } from "node:fs/promises";
-import type { LogFiles } from "./log-files.ts";
+import type { LogFile, LogFiles } from "./log-files.ts";
 import type { Losses } from "./losses.ts";
 import { type IndexTask, type Sealer, TraceEntries } from "./sealing.ts";
 import { besides, ignoreMissing, isFileError, type Place, type Segment } from "./segmented-log.ts";
@@ -12,13 +12,15 @@ interface Sealed {
   making: Promise<void> | null;
   /** of the last index that could be read */
   counts: IndexCounts | null;
+  /** it was said that its index cannot be made */
+  isTold: boolean;
 }
 
 export interface SealedSegmentsOptions {
   readonly files: LogFiles;
   readonly sealer: Sealer;
   readonly losses: Losses;
-  readonly onFault: (fault: unknown) => void;
+  readonly onNotice: (message: string) => void;
 }
 
 /** Segments of spans whose traces are found by an index on disk. An index that is missing or damaged is made again from its segment. */
@@ -39,7 +41,7 @@ export class SealedSegments {
   async open(segment: Segment): Promise<void> {
     const { bytes } = segment;
     const index = await this.#read(segment);
-    const sealed: Sealed = { segment, index, making: null, counts: index?.counts ?? null };
+    const sealed: Sealed = { segment, index, making: null, counts: index?.counts ?? null, isTold: false };
     this.#sealed.set(segment.number, sealed);
     // One that is not as long as it was has to be looked at.
     if (index?.counts.bytes !== bytes) void this.#make(sealed);
@@ -67,7 +69,7 @@ export class SealedSegments {
     await this.#write(segment, { known, before: null });
     this.#entries.delete(segment.number);
     const index = await this.#read(segment);
-    const sealed: Sealed = { segment, index, making: null, counts: index?.counts ?? null };
+    const sealed: Sealed = { segment, index, making: null, counts: index?.counts ?? null, isTold: false };
     if (segment.isGone) await this.#forget(sealed);
     else this.#sealed.set(segment.number, sealed);
   }
@@ -104,7 +106,8 @@ export class SealedSegments {
   /** A record of the segment turned out to be damaged: the segment is read through, so that all that is lost is known and no more asked for. */
   noteDamage({ number, isGone }: Segment): void {
     const sealed = this.#sealed.get(number);
-    if (sealed !== undefined && !isGone && sealed.making === null) void this.#make(sealed);
+    if (sealed !== undefined && !isGone && !this.#isClosing && sealed.making === null)
+      void this.#make(sealed);
   }
 
   /** The segment is gone. */
@@ -141,13 +144,21 @@ export class SealedSegments {
         sealed.counts = sealed.index?.counts ?? sealed.counts;
         await before?.close();
       } catch (error) {
-        if (!segment.isGone && !this.#isClosing) this.#options.onFault(error);
+        if (!segment.isGone && !this.#isClosing) this.#tellOf(sealed, error as Error);
       }
       sealed.making = null;
       if (segment.isGone) await this.#forget(sealed);
     };
     sealed.making ??= make();
     return sealed.making;
+  }
+
+  #tellOf(sealed: Sealed, { message }: Error): void {
+    if (sealed.isTold) return;
+    sealed.isTold = true;
+    this.#options.onNotice(
+      `${sealed.segment.path} cannot be indexed, and its traces are not found until it can be: ${message}`,
+    );
   }
 
   async #write(segment: Segment, about: Pick<IndexTask, "known" | "before">): Promise<void> {
@@ -164,15 +175,15 @@ export class SealedSegments {
 
   /** null = there is none, or it is damaged */
   async #read(segment: Segment): Promise<TraceIndex | null> {
-    const file = await this.#options.files.open(besides(segment, "index")).catch(ignoreMissing);
-    if (file === undefined) return null;
+    let file: LogFile | null = null;
     try {
+      file = await this.#options.files.open(besides(segment, "index"));
       const index = await TraceIndex.open(file);
       const { records, items } = index.counts;
       Object.assign(segment, { records, items });
       return index;
     } catch (error) {
-      await file.close();
+      await file?.close();
       if (error instanceof IndexDamage || isFileError(error)) return null;
       throw error;
     }

@@ -15,6 +15,7 @@ export function startSealer(): Sealer {
   const waiting = new Map<number, Waiting>();
   let worker: Worker | null = null;
   let count = 0;
+  let isClosed = false;
   const start = (): Worker => {
     const started = new Worker(new URL("./sealing-worker.js", import.meta.url));
     const fail = (error: unknown): void => {
@@ -27,7 +28,8 @@ export function startSealer(): Sealer {
     started.on("message", (answer: SealingAnswer) => {
       const task = waiting.get(answer.number);
       waiting.delete(answer.number);
-      if ("error" in answer) task?.reject(answer.error);
+      if ("error" in answer)
+        task?.reject(Object.assign(new Error(answer.error.message), { code: answer.error.code }));
       else task?.resolve(answer.result);
     });
     started.on("error", fail);
@@ -37,12 +39,17 @@ export function startSealer(): Sealer {
   return {
     seal: (task: SealingTask) =>
       new Promise((resolve, reject) => {
+        if (isClosed) {
+          reject(new Error("nothing more is sealed"));
+          return;
+        }
         const number = count++;
         waiting.set(number, { resolve, reject });
         worker ??= start();
         worker.postMessage({ number, task });
       }),
     close: async () => {
+      isClosed = true;
       await worker?.terminate();
     },
   };

@@ -5,14 +5,16 @@ import { runSealingTask, type SealingTask } from "./sealing.ts";
 
 export type SealingAnswer =
   | { readonly number: number; readonly result: ReturnType<typeof runSealingTask> }
-  | { readonly number: number; readonly error: unknown };
+  | { readonly number: number; readonly error: { readonly message: string; readonly code: string } };
 
 parentPort?.on("message", ({ number, task }: { readonly number: number; readonly task: SealingTask }) => {
   let answer: SealingAnswer;
   try {
     answer = { number, result: runSealingTask(task) };
   } catch (error) {
-    answer = { number, error };
+    // What an error has besides its message does not survive the way.
+    const { message, code = "" } = error as NodeJS.ErrnoException;
+    answer = { number, error: { message, code } };
   }
   parentPort?.postMessage(answer);
 });

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { SpanTable } from "../../model/span-table.ts";
 import { MalformedBodyError } from "../../model/telemetry.ts";
@@ -53,8 +53,12 @@ export function runSealingTask(task: SealingTask): SealingResult {
 
 /** The file is there as a whole or not at all; what a power failure makes of it is seen by its checksums. */
 function writeWhole(path: string, bytes: Uint8Array): void {
-  writeFileSync(`${path}.new`, bytes);
-  renameSync(`${path}.new`, path);
+  try {
+    writeFileSync(`${path}.new`, bytes);
+    renameSync(`${path}.new`, path);
+  } finally {
+    rmSync(`${path}.new`, { force: true });
+  }
 }
 
 /** Plain bytes of a stored body. Throws where it is no gzip, or longer than its head says. */

@@ -4,7 +4,7 @@ import type { TracePage, TraceQuery, TraceSummary } from "../../engine/ports.ts"
 import { TraceIdTable } from "../../engine/trace-id-table.ts";
 import { type TraceId, wordsOfHex } from "../../model/ids.ts";
 import { pageOf, parseCursor, SummaryColumns } from "../summary-columns.ts";
-import type { LogFiles } from "./log-files.ts";
+import type { LogFile, LogFiles } from "./log-files.ts";
 import type { Sealer } from "./sealing.ts";
 import { besides, ignoreMissing, isFileError, type Segment } from "./segmented-log.ts";
 import {
@@ -163,15 +163,12 @@ export class SummaryRuns {
     }
   }
 
+  /** null = there is none, or it cannot be read */
   async #readFront(path: string): Promise<SummaryFileFront | null> {
-    const file = await this.#files.open(path).catch(ignoreMissing);
-    if (file === undefined) return null;
-    try {
+    return this.#reading(path, async (file) => {
       const length = frontBytesOf(await file.read(0, summaryHeaderBytes));
       return length === null ? null : readSummaryFront(await file.read(0, length));
-    } finally {
-      await file.close();
-    }
+    });
   }
 
   /** null = damaged; the next start makes it anew */
@@ -202,14 +199,17 @@ export class SummaryRuns {
   }
 
   async #readPacked({ path, front }: ClosedRun): Promise<Buffer | null> {
-    try {
+    return this.#reading(path, async (file) => {
       const { size } = await stat(path);
+      return file.read(front.frontBytes, Math.max(0, size - front.frontBytes));
+    });
+  }
+
+  /** null where the file does not let itself be read */
+  async #reading<Result>(path: string, read: (file: LogFile) => Promise<Result>): Promise<Result | null> {
+    try {
       const file = await this.#files.open(path);
-      try {
-        return await file.read(front.frontBytes, Math.max(0, size - front.frontBytes));
-      } finally {
-        await file.close();
-      }
+      return await read(file).finally(() => file.close());
     } catch (error) {
       if (isFileError(error)) return null;
       throw error;

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
@@ -360,6 +360,25 @@ test("where less is free than the reserve, nothing is taken and everything is an
   const { store } = await openStore(folder, { freeBytesMin: 2 ** 60 });
   await expect(send(store, "web B 0..9ms trace=2")).rejects.toMatchObject({ code: "overloaded" });
   expect(await namesOf(store, 1)).toBe("A");
+});
+
+test("R20: what version 1 of the format has written is read", async () => {
+  const folder = temporaryFolder();
+  cpSync("test/storage/disk/format-1", folder, { recursive: true });
+  const before = readdirSync(folder);
+  // Its times are those of the checkout, or of long ago.
+  const kept = { ageMsMax: 3_650 * 86_400_000, bytesMax: 2 ** 40 };
+  const retention = { traces: kept, metrics: kept, logs: kept };
+  const { store, notices } = await openStore(folder, { retention, restoreAgeMsMax: kept.ageMsMax });
+  expect([await namesOf(store, 1), await namesOf(store, 2)]).toEqual(["A", "B C"]);
+  expect(await found(store)).toEqual([2, 1]);
+  const restored = [];
+  for await (const { decoded, arrivalTime } of store.restore()) restored.push([decoded.signal, arrivalTime]);
+  const arrivalTime = 1_700_000_000_000_000_000n;
+  expect(restored).toEqual(["traces", "traces", "metrics", "logs"].map((signal) => [signal, arrivalTime]));
+  // Nothing of it had to be made anew.
+  expect(readdirSync(folder).filter((name) => name !== "lock")).toEqual(before);
+  expect([store.stats().bodies, notices]).toEqual([2, []]);
 });
 
 test("R19: a folder has one writer", async () => {
