@@ -1,3 +1,4 @@
+import { resolve as absolutePath } from "node:path";
 import type { SettingValues } from "../config/settings.ts";
 import { ByteBudget } from "../engine/byte-budget.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
@@ -11,6 +12,8 @@ import { createApiHandler, loopbackHosts } from "../http/api.ts";
 import { answerUnreadable, createOtlpHttpHandler } from "../http/otlp-handler.ts";
 import { defaultTimeouts, listenHttp } from "../http/server.ts";
 import { NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
+import { openDiskStore } from "../storage/disk/disk-store.ts";
+import { startSealer } from "../storage/disk/sealer.ts";
 import { createMemoryStore } from "../storage/memory-store.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
@@ -28,15 +31,15 @@ const apiGraceMs = 500;
 export async function serve(run: CommandRun): Promise<number> {
   const faults = faultLog(run);
   const access = await openAccess(run.settings, (message) => note(run, message));
-  const store = createMemoryStore({
-    bytesMax: run.settings.store_memory,
-    tracesMax: run.settings.store_traces,
-    decodedBytesMax: run.settings.decoded_memory,
-    keptBytesMax: run.settings.kept_memory,
-  });
+  const store = await openStore(run, faults);
   const engine = createEngine({ store, clock, limits: engineLimits(run.settings), onFault: faults });
   const asked = endRequest();
-  const service = await startService(run, { engine, access, onFault: faults });
+  const service = await startService(run, { engine, access, onFault: faults }).catch(
+    async (error: unknown) => {
+      await store.close();
+      throw error;
+    },
+  );
   const scheme = access.tls === null ? "http" : "https";
   const told = { server: `${scheme}://${service.api.address}`, language: run.settings.lang };
   engine.onIncident((event) => {
@@ -52,6 +55,35 @@ export async function serve(run: CommandRun): Promise<number> {
   const { ingested_spans_total: spans = 0, open_traces: open = 0 } = engine.stats();
   note(run, `ended; ${spans} spans were taken in, ${open} traces were left unfinished`);
   return 0;
+}
+
+/** Where telemetry is kept. */
+async function openStore(run: CommandRun, onFault: (fault: unknown) => void): Promise<TelemetryStore> {
+  const { settings } = run;
+  const room = { decodedBytesMax: settings.decoded_memory, keptBytesMax: settings.kept_memory };
+  if (settings.memory)
+    return createMemoryStore({
+      ...room,
+      bytesMax: settings.store_memory,
+      tracesMax: settings.store_traces,
+    });
+  return openDiskStore({
+    ...room,
+    folder: absolutePath(settings.data),
+    syncs: settings.durability === "fsync",
+    retention: {
+      traces: { ageMsMax: settings.trace_retention, bytesMax: settings.trace_disk },
+      metrics: { ageMsMax: settings.metric_retention, bytesMax: settings.metric_disk },
+      logs: { ageMsMax: settings.log_retention, bytesMax: settings.log_disk },
+    },
+    freeBytesMin: settings.disk_reserve,
+    restoreBytesMax: settings.restart_read,
+    restoreAgeMsMax: settings.history,
+    unixNanos: () => clock.unixNanos(),
+    sealer: startSealer(),
+    onNotice: (message) => note(run, message),
+    onFault,
+  });
 }
 
 const clock: Clock = {
@@ -188,13 +220,18 @@ function engineLimits(settings: SettingValues) {
 
 async function announce(run: CommandRun, service: Service, access: ServerAccess): Promise<void> {
   const { grpc, http, api } = addressesOf(service);
-  const { host, memory } = run.settings;
+  const { host, memory, data } = run.settings;
   const scheme = access.tls === null ? "http" : "https";
   note(run, `hypocenter ${version()} is ready`);
   note(run, `  OTLP over gRPC  ${grpc}${access.tls === null ? "" : " (TLS)"}`);
   note(run, `  OTLP over HTTP  ${scheme}://${http}`);
   note(run, `  API             ${scheme}://${api}`);
-  if (!memory) note(run, "Telemetry is kept in memory: it is gone when this server ends.");
+  note(
+    run,
+    memory
+      ? "Telemetry is kept in memory: it is gone when this server ends."
+      : `  data            ${absolutePath(data)}`,
+  );
   if (!isLoopback(host)) warnOfOpenness(run, access);
   if (run.format === "json") await writeResult(run, writeJson({ ready: true, grpc, http, api }));
 }

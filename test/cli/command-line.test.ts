@@ -70,7 +70,7 @@ test("wrong usage is answered with the way out", async () => {
     /services has no output format dot\nIt has human, json, markdown/,
   );
   await checkUsageError("query xyz", /"xyz" is no trace id/);
-  await checkUsageError("serve --data folder", /Unknown option --data/);
+  await checkUsageError("serve --data", /--data needs a value/);
 });
 
 test("commands of later versions do not pretend to exist", async () => {
