@@ -4,6 +4,7 @@ import { gather } from "../base/gather.ts";
 import { Interner } from "../base/interner.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { PairInterner } from "../base/pair-interner.ts";
+import { Places } from "../base/places.ts";
 import { sortFew } from "../base/sort-few.ts";
 import { wordsOfHex } from "../model/ids.ts";
 import { overflowName } from "../model/limits.ts";
@@ -404,11 +405,11 @@ export class VisitRollup {
       if (!isKept) this.#omitted += 1;
       return isKept;
     });
-    const place = this.#placesOf(other, rows.visits);
-    const by = (places: Int32Array | null, shift = 0) => ({ places, shift });
+    const place = this.#placesOf(other, rows);
+    const by = (places: Int32Array, shift = 0) => ({ places, shift });
     const trace = by(numbers, this.#traces.length);
     const visit = by(visits, this.#visits.trace.length);
-    const operation = by(place.operations);
+    const operation = by(place.operations.found);
     this.#omitted += other.#omitted;
     for (const each of traces) this.#pushTrace(this.#joinsLogs ? each : { ...each, spans: 0 });
     appendColumns(this.#visits, other.#visits, {
@@ -417,48 +418,53 @@ export class VisitRollup {
         trace,
         operation,
         entry: operation,
-        instance: by(place.names),
-        shape: by(place.shapes),
-        split: by(place.splits),
+        instance: by(place.names.found),
+        shape: by(place.shapes.found),
+        split: by(place.splits.found),
         parent: visit,
       },
     });
     appendColumns(this.#calls, other.#calls, {
       rows: rows.calls,
-      places: { name: by(place.callNames), callerVisit: visit, calleeVisit: visit },
+      places: { name: by(place.callNames.found), callerVisit: visit, calleeVisit: visit },
     });
     if (this.#joinsLogs) appendColumns(this.#spans, other.#spans, { rows: rows.spans, places: { visit } });
   }
 
-  /** What the numbers of another rollup are here; of shapes only those of some of its visits, others stay -1. */
-  #placesOf(other: VisitRollup, visitRows: Int32Array) {
-    const names = Int32Array.from(other.#names.texts, (name) => this.#nameOf(name));
-    const pairsOf = (
-      own: PairInterner,
-      theirs: PairInterner,
-      [first, second]: readonly [Int32Array | null, Int32Array],
-    ): Int32Array => {
-      const places = new Int32Array(theirs.size);
-      for (let i = 0; i < places.length; i += 1) {
-        const [a, b] = [theirs.firstAt(i), theirs.secondAt(i)];
-        places[i] = own.idOf(first === null ? a : (first[a] as number), second[b] as number);
-      }
-      return places;
-    };
-    const operations = pairsOf(this.#operations, other.#operations, [names, names]);
-    const targets = pairsOf(this.#targets, other.#targets, [names, names]);
-    const steps = pairsOf(this.#steps, other.#steps, [null, targets]);
-    const callNames = pairsOf(this.#callNames, other.#callNames, [names, steps]);
-    const shapes = new Int32Array(other.#shapes.size).fill(-1);
-    for (let i = 0; i < visitRows.length; i += 1) {
-      const shape = other.#visits.shape.at(visitRows[i] as number);
-      if ((shapes[shape] as number) >= 0) continue;
-      const ids = other.#stepsOf(other.#shapes.firstAt(shape)).map((step) => steps[step] as number);
+  /**
+   * What the numbers of another rollup are here. Of operations all, for they say which services have spans; of the rest only
+   * what some of its rows use: of many minutes few rows are kept.
+   */
+  #placesOf(other: VisitRollup, rows: { readonly visits: Int32Array; readonly calls: Int32Array }) {
+    const names = new Places(other.#names.texts.length, (name) =>
+      this.#nameOf(other.#names.texts[name] as string),
+    );
+    const placesOfPairs = (
+      [own, theirs]: readonly [PairInterner, PairInterner],
+      [first, second]: readonly [Places | null, Places],
+    ): Places =>
+      new Places(theirs.size, (pair) => {
+        const a = theirs.firstAt(pair);
+        return own.idOf(first === null ? a : first.at(a), second.at(theirs.secondAt(pair)));
+      });
+    const operations = placesOfPairs([this.#operations, other.#operations], [names, names]);
+    const targets = placesOfPairs([this.#targets, other.#targets], [names, names]);
+    const steps = placesOfPairs([this.#steps, other.#steps], [null, targets]);
+    const callNames = placesOfPairs([this.#callNames, other.#callNames], [names, steps]);
+    const shapes = new Places(other.#shapes.size, (shape) => {
+      const ids = other.#stepsOf(other.#shapes.firstAt(shape));
+      for (let i = 0; i < ids.length; i += 1) ids[i] = steps.at(ids[i] as number);
       const last = other.#shapes.secondAt(shape);
-      const lastCall = last === 0 ? -1 : (steps[last - 1] as number);
-      shapes[shape] = this.#shapes.idOf(this.#setOf(ids), lastCall + 1);
-    }
-    return { names, operations, callNames, shapes, splits: this.#splits.absorb(other.#splits) };
+      return this.#shapes.idOf(this.#setOf(ids), last === 0 ? 0 : steps.at(last - 1) + 1);
+    });
+    const splits = this.#splits.placesOf(other.#splits);
+    for (let operation = 0; operation < other.#operations.size; operation += 1) operations.at(operation);
+    const { instance, shape, split } = other.#visits;
+    names.findAll(instance, rows.visits);
+    shapes.findAll(shape, rows.visits);
+    splits.findAll(split, rows.visits);
+    callNames.findAll(other.#calls.name, rows.calls);
+    return { names, operations, callNames, shapes, splits };
   }
 
   /** Everything that was added, by the names that reports use. */
