@@ -44,6 +44,7 @@ export function carriersOf(
 ): Carriers | null {
   if (!hasSeveral(after[end])) return null;
   const now = valuesByPlace(after, end);
+  if ([...now.values()].every((values) => values.length < valuesPerSeriesMin)) return null;
   const past = valuesByPlace(before, end);
   const slower = new Set<number>();
   for (const [place, values] of now) {

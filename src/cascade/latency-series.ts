@@ -1,6 +1,7 @@
-import { gather, gatherNumbers } from "../base/gather.ts";
+import { flagsOf, gather, gatherNumbers } from "../base/gather.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { sumOf } from "../base/sum.ts";
+import { valuesPerSeriesMin } from "../model/scoring.ts";
 import { requestsByTrace } from "./thinned-alike.ts";
 import type { StepName, VisitSums } from "./visit-rollup.ts";
 
@@ -43,7 +44,7 @@ export interface SeriesOptions {
   readonly byEntry: boolean;
 }
 
-/** The times of all visits and calls, by what they are of. */
+/** The times of all visits and calls, by what they are of; of what happened too rarely to be compared, nothing. */
 export function latencySideOf(sums: VisitSums, options: SeriesOptions): LatencySide {
   const { traceIds, instances } = sums;
   const standFor = requestsByTrace(sums);
@@ -52,12 +53,9 @@ export function latencySideOf(sums: VisitSums, options: SeriesOptions): LatencyS
     for (let i = 0; i < traces.length; i += 1) sum += standFor[traces[i] as number] as number;
     return sum / traces.length;
   };
-  const series = new Map(
-    [...ownSeries(sums, options), ...callSeries(sums, options)].map(([key, times]) => [
-      key,
-      { ...times, requestsEach: meanOf(times.traces) },
-    ]),
-  );
+  const series = new Map<string, Series>();
+  for (const named of [ownSeries(sums, options), callSeries(sums, options)])
+    for (const [key, times] of named) series.set(key, { ...times, requestsEach: meanOf(times.traces) });
   const requests = sumOf(standFor);
   return {
     traces: traceIds.length,
@@ -100,7 +98,7 @@ function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): re
   const isCounted = (row: number): boolean =>
     !Number.isNaN(calls.nanos[row]) && (withFailed || calls.failed[row] === 0);
   // a queue does not know where the requests came in whose messages wait in it
-  const isMessage = Uint8Array.from(callNames, ({ kind }) => (kind === "message" ? 1 : 0));
+  const isMessage = flagsOf(callNames, ({ kind }) => kind === "message");
   const entryOf = byEntry
     ? (row: number) =>
         isMessage[calls.name[row] as number] === 1 ? -1 : (visits.entry[callerVisit[row] as number] as number)
@@ -128,7 +126,10 @@ interface Group {
   readonly rows: Int32Array;
 }
 
-/** The rows that count, by name (and entry): two passes, because lists of numbers take several times as much. */
+/**
+ * The rows that count, by name (and entry), where there are enough to be compared: two passes, because lists of numbers take
+ * several times as much.
+ */
 function groupRows({
   name,
   entryOf,
@@ -148,18 +149,21 @@ function groupRows({
     if (group === sizes.length) sizes.push(0);
     sizes[group] = (sizes[group] as number) + 1;
   }
-  const rows = sizes.map((size) => new Int32Array(size));
+  const groups: (Group | null)[] = sizes.map((size, group) =>
+    size < valuesPerSeriesMin
+      ? null
+      : { name: pairs.firstAt(group), entry: pairs.secondAt(group) - 1, rows: new Int32Array(size) },
+  );
   const filled = new Int32Array(sizes.length);
   for (let row = 0; row < name.length; row += 1) {
-    const group = groupOf[row] as number;
-    if (group < 0) continue;
-    const at = filled[group] as number;
-    (rows[group] as Int32Array)[at] = row;
-    filled[group] = at + 1;
+    const place = groupOf[row] as number;
+    const group = groups[place] ?? null;
+    if (group === null) continue;
+    const at = filled[place] as number;
+    group.rows[at] = row;
+    filled[place] = at + 1;
   }
-  return pairs
-    .pairs()
-    .map(([place, entry], group) => ({ name: place, entry: entry - 1, rows: rows[group] as Int32Array }));
+  return groups.filter((group) => group !== null);
 }
 
 function seriesKey({ kind, caller, callee, operation }: Times, entry: string): string {
