@@ -66,22 +66,19 @@ export class SplitSets {
     return set;
   }
 
-  read(): readonly (readonly SplitAttribute[])[] {
+  /** The attributes of a set, each key once: the last one of it. */
+  attributesOf(set: number): readonly SplitAttribute[] {
     const { texts } = this.#texts;
-    // the same attribute is in many sets
-    const attributes = this.#values.pairs().map(([key, text], value): SplitAttribute | null => {
+    const found = new Map<string, SplitAttribute>();
+    // from the last one to the first
+    for (let at = set + 1; at > 0; at = this.#sets.firstAt(at - 1)) {
+      const value = this.#sets.secondAt(at - 1);
+      const key = this.#values.firstAt(value);
       const name = texts[this.#keys.secondAt(key)];
-      if (value === 0 || !this.#keeps(key) || name === undefined) return null;
-      return { key: name, value: texts[text] ?? "" };
-    });
-    const sets: (readonly SplitAttribute[])[] = [];
-    for (let set = 0; set < this.#sets.size; set += 1) {
-      const before = this.#sets.firstAt(set);
-      const above = before === 0 ? [] : (sets[before - 1] ?? []);
-      const last = attributes[this.#sets.secondAt(set)] ?? null;
-      sets.push(last === null ? above : [...above.filter(({ key }) => key !== last.key), last]);
+      if (value === 0 || !this.#keeps(key) || name === undefined || found.has(name)) continue;
+      found.set(name, { key: name, value: texts[this.#values.secondAt(value)] ?? "" });
     }
-    return sets;
+    return [...found.values()].reverse();
   }
 
   /** What the numbers of the sets of another one are here. Its values are added at once, all of them: they are counted. */

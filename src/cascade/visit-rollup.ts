@@ -55,8 +55,8 @@ export interface VisitSums {
   readonly instances: readonly string[];
   readonly steps: readonly StepName[];
   readonly shapes: readonly Shape[];
-  /** what tells visits of one service apart beside their operation: each attribute once */
-  readonly splits: readonly (readonly SplitAttribute[])[];
+  /** what tells visits of one service apart beside their operation, by number of the set: each key once */
+  readonly attributesOf: (split: number) => readonly SplitAttribute[];
   readonly callNames: readonly CallName[];
   /** from the first start of a trace to the last one */
   readonly extentNanos: number;
@@ -69,7 +69,7 @@ export interface VisitSums {
     readonly entry: Int32Array;
     readonly instance: Int32Array;
     readonly shape: Int32Array;
-    /** place in `splits` */
+    /** see `attributesOf` */
     readonly split: Int32Array;
     /** row of the caller's visit, -1 = none */
     readonly parent: Int32Array;
@@ -371,27 +371,34 @@ export class VisitRollup {
       column.replace(renumber);
   }
 
-  /** Some of the traces and their rows; by old number the new ones of traces and of visits, -1 = gone. */
+  /** Some of the traces and their rows; by old number the new ones of traces and of visits, where they are kept. */
   #chosen(isTraceKept: (trace: KeptTrace) => boolean) {
     const numbers = new Int32Array(this.#traces.length).fill(-1);
     const traces: KeptTrace[] = [];
-    const rows = {
-      visits: new RowRanges(this.#visits.trace.length),
-      calls: new RowRanges(this.#calls.name.length),
-      spans: new RowRanges(this.#spans.visit.length),
-    };
-    for (let i = 0; i < this.#traces.length; i += 1) {
+    const counts = { visits: 0, calls: 0, spans: 0 };
+    for (let i = 0; i < numbers.length; i += 1) {
       const trace = this.#traces[i] as KeptTrace;
-      const isKept = isTraceKept(trace);
+      if (!isTraceKept(trace)) continue;
+      numbers[i] = traces.length;
+      traces.push(trace);
+      counts.visits += trace.visits;
+      counts.calls += trace.calls;
+      counts.spans += trace.spans;
+    }
+    const rows = {
+      visits: new RowRanges(counts.visits),
+      calls: new RowRanges(counts.calls),
+      spans: new RowRanges(counts.spans),
+    };
+    for (let i = 0; i < numbers.length; i += 1) {
+      const trace = this.#traces[i] as KeptTrace;
+      const isKept = (numbers[i] as number) >= 0;
       rows.visits.next(trace.visits, isKept);
       rows.calls.next(trace.calls, isKept);
       rows.spans.next(trace.spans, isKept);
-      if (!isKept) continue;
-      numbers[i] = traces.length;
-      traces.push(trace);
     }
     const kept = { visits: rows.visits.kept, calls: rows.calls.kept, spans: rows.spans.kept };
-    const visits = new Int32Array(this.#visits.trace.length).fill(-1);
+    const visits = new Int32Array(this.#visits.trace.length);
     for (let row = 0; row < kept.visits.length; row += 1) visits[kept.visits[row] as number] = row;
     return { traces, numbers, visits, rows: kept };
   }
@@ -486,7 +493,7 @@ export class VisitRollup {
       instances: this.#names.texts,
       steps: steps.items,
       shapes: this.#readShapes(steps.placeOf),
-      splits: this.#splits.read(),
+      attributesOf: (split) => this.#splits.attributesOf(split),
       extentNanos: ranks.extentNanos,
       callNames: callNames.items,
       visits: {
@@ -633,13 +640,13 @@ function appendColumns<T extends NumberColumns>(
 
 /** The rows of some traces among all, one trace after the other. */
 class RowRanges {
-  readonly #rows: Int32Array;
+  readonly kept: Int32Array;
   #next = 0;
   #count = 0;
 
-  /** `rowCount` = of all traces */
-  constructor(rowCount: number) {
-    this.#rows = new Int32Array(rowCount);
+  /** `keptCount` = rows that will stay */
+  constructor(keptCount: number) {
+    this.kept = new Int32Array(keptCount);
   }
 
   /** The rows of the next trace stay, or go. */
@@ -647,14 +654,10 @@ class RowRanges {
     const end = this.#next + count;
     if (isKept)
       for (let row = this.#next; row < end; row += 1) {
-        this.#rows[this.#count] = row;
+        this.kept[this.#count] = row;
         this.#count += 1;
       }
     this.#next = end;
-  }
-
-  get kept(): Int32Array {
-    return this.#rows.subarray(0, this.#count);
   }
 }
 
