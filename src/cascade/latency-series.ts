@@ -19,8 +19,8 @@ export interface Series {
   readonly traces: Int32Array;
   /** that one of the values stands for, on average */
   readonly requestsEach: number;
-  /** of what calls lost, the time before the callee began; null where that is not measured */
-  readonly requestNanos: Float64Array | null;
+  /** of what calls lost, the time before the callee began, for calls that became slower; null where that is not measured */
+  readonly requestNanos: () => Float64Array | null;
   /** by value, places in `LatencySide.instances`; -1 = unknown */
   readonly callerInstances: Int32Array;
   readonly calleeInstances: Int32Array;
@@ -84,7 +84,7 @@ function ownSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): rea
       operation,
       values: gatherNumbers(visits.ownNanos, rows),
       traces: gather(visits.trace, rows),
-      requestNanos: null,
+      requestNanos: () => null,
       callerInstances: instances,
       calleeInstances: instances,
     };
@@ -105,13 +105,15 @@ function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): re
     : null;
   return groupRows({ name: calls.name, entryOf, isCounted }).map(({ name, entry, rows }) => {
     const names = callNames[name] as (typeof callNames)[number];
-    const requestNanos = gatherNumbers(calls.requestNanos, rows);
     const callers = gather(callerVisit, rows);
     const series: Times = {
       ...names,
       values: gatherNumbers(calls.nanos, rows),
       traces: gather(visits.trace, callers),
-      requestNanos: requestNanos.includes(Number.NaN) ? null : requestNanos,
+      requestNanos: () => {
+        const nanos = gatherNumbers(calls.requestNanos, rows);
+        return nanos.includes(Number.NaN) ? null : nanos;
+      },
       callerInstances: gather(visits.instance, callers),
       calleeInstances: gather(visits.instance, gather(calleeVisit, rows), -1),
     };
