@@ -74,19 +74,23 @@ function ownSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): rea
   const isCounted = (row: number): boolean =>
     !Number.isNaN(visits.ownNanos[row]) && (withFailed || visits.failed[row] === 0);
   const entryOf = byEntry ? (row: number) => visits.entry[row] as number : null;
-  return groupRows({ name: visits.operation, entryOf, isCounted }).map(({ name, entry, rows }) => {
+  const { rows, groups } = groupRows({ name: visits.operation, entryOf, isCounted });
+  const values = gatherNumbers(visits.ownNanos, rows);
+  const traces = gather(visits.trace, rows);
+  const instances = gather(visits.instance, rows);
+  return groups.map(({ name, entry, from, to }) => {
     const { service, operation } = operations[name] as (typeof operations)[number];
-    const instances = gather(visits.instance, rows);
+    const own = instances.subarray(from, to);
     const series: Times = {
       kind: "own",
       caller: service,
       callee: service,
       operation,
-      values: gatherNumbers(visits.ownNanos, rows),
-      traces: gather(visits.trace, rows),
+      values: values.subarray(from, to),
+      traces: traces.subarray(from, to),
       requestNanos: () => null,
-      callerInstances: instances,
-      calleeInstances: instances,
+      callerInstances: own,
+      calleeInstances: own,
     };
     return [seriesKey(series, entryText(sums, entry)), series] as const;
   });
@@ -103,34 +107,44 @@ function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): re
     ? (row: number) =>
         isMessage[calls.name[row] as number] === 1 ? -1 : (visits.entry[callerVisit[row] as number] as number)
     : null;
-  return groupRows({ name: calls.name, entryOf, isCounted }).map(({ name, entry, rows }) => {
-    const names = callNames[name] as (typeof callNames)[number];
-    const callers = gather(callerVisit, rows);
+  const { rows, groups } = groupRows({ name: calls.name, entryOf, isCounted });
+  const callers = gather(callerVisit, rows);
+  const values = gatherNumbers(calls.nanos, rows);
+  const traces = gather(visits.trace, callers);
+  const callerInstances = gather(visits.instance, callers);
+  const calleeInstances = gather(visits.instance, gather(calleeVisit, rows), -1);
+  return groups.map(({ name, entry, from, to }) => {
+    const { kind, caller, callee, operation } = callNames[name] as (typeof callNames)[number];
     const series: Times = {
-      ...names,
-      values: gatherNumbers(calls.nanos, rows),
-      traces: gather(visits.trace, callers),
+      kind,
+      caller,
+      callee,
+      operation,
+      values: values.subarray(from, to),
+      traces: traces.subarray(from, to),
       requestNanos: () => {
-        const nanos = gatherNumbers(calls.requestNanos, rows);
+        const nanos = gatherNumbers(calls.requestNanos, rows.subarray(from, to));
         return nanos.includes(Number.NaN) ? null : nanos;
       },
-      callerInstances: gather(visits.instance, callers),
-      calleeInstances: gather(visits.instance, gather(calleeVisit, rows), -1),
+      callerInstances: callerInstances.subarray(from, to),
+      calleeInstances: calleeInstances.subarray(from, to),
     };
     return [seriesKey(series, entryText(sums, entry)), series] as const;
   });
 }
 
+/** Rows of one thing; they stand from one place to before another. */
 interface Group {
   readonly name: number;
   /** -1 = of any */
   readonly entry: number;
-  readonly rows: Int32Array;
+  readonly from: number;
+  readonly to: number;
 }
 
 /**
- * The rows that count, by name (and entry), where there are enough to be compared: two passes, because lists of numbers take
- * several times as much.
+ * The rows that count, by name (and entry), where there are enough to be compared. All stand in one column, each group in the
+ * order of rows: a column for each of thousands of groups takes several times as long.
  */
 function groupRows({
   name,
@@ -140,7 +154,7 @@ function groupRows({
   readonly name: Int32Array;
   readonly entryOf: ((row: number) => number) | null;
   readonly isCounted: (row: number) => boolean;
-}): readonly Group[] {
+}): { readonly rows: Int32Array; readonly groups: readonly Group[] } {
   const pairs = new PairInterner();
   const groupOf = new Int32Array(name.length).fill(-1);
   const sizes: number[] = [];
@@ -151,21 +165,30 @@ function groupRows({
     if (group === sizes.length) sizes.push(0);
     sizes[group] = (sizes[group] as number) + 1;
   }
-  const groups: (Group | null)[] = sizes.map((size, group) =>
-    size < valuesPerSeriesMin
-      ? null
-      : { name: pairs.firstAt(group), entry: pairs.secondAt(group) - 1, rows: new Int32Array(size) },
-  );
-  const filled = new Int32Array(sizes.length);
-  for (let row = 0; row < name.length; row += 1) {
-    const place = groupOf[row] as number;
-    const group = groups[place] ?? null;
-    if (group === null) continue;
-    const at = filled[place] as number;
-    group.rows[at] = row;
-    filled[place] = at + 1;
+  const groups: Group[] = [];
+  // of each group the place of its next row, -1 = too few
+  const next = new Int32Array(sizes.length).fill(-1);
+  let end = 0;
+  for (const [group, size] of sizes.entries()) {
+    if (size < valuesPerSeriesMin) continue;
+    next[group] = end;
+    groups.push({
+      name: pairs.firstAt(group),
+      entry: pairs.secondAt(group) - 1,
+      from: end,
+      to: end + size,
+    });
+    end += size;
   }
-  return groups.filter((group) => group !== null);
+  const rows = new Int32Array(end);
+  for (let row = 0; row < name.length; row += 1) {
+    const group = groupOf[row] as number;
+    const at = group < 0 ? -1 : (next[group] as number);
+    if (at < 0) continue;
+    rows[at] = row;
+    next[group] = at + 1;
+  }
+  return { rows, groups };
 }
 
 function seriesKey({ kind, caller, callee, operation }: Times, entry: string): string {
