@@ -330,7 +330,7 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
     totals: {
       spans: scope.totals.spans,
       traces: scope.totals.traces,
-      services: scope.red.services.filter((name) => scope.red.service(name)?.isInferred === false).length,
+      services: scope.red.services.filter((name) => !scope.red.isInferred(name)).length,
     },
     problems: problemsIn(
       language,
