@@ -52,6 +52,7 @@ export interface VisitSums {
   readonly omittedTraces: number;
   readonly operations: readonly ServiceOperation[];
   readonly instances: readonly string[];
+  readonly spanNames: readonly string[];
   readonly steps: readonly StepName[];
   readonly shapes: readonly Shape[];
   /** what tells visits of one service apart beside their operation: each attribute once */
@@ -82,6 +83,8 @@ export interface VisitSums {
     readonly name: Int32Array;
     readonly callerVisit: Int32Array;
     readonly calleeVisit: Int32Array;
+    /** name of the span that made it, place in `spanNames`; -1 = unknown */
+    readonly via: Int32Array;
     readonly nanos: Float64Array;
     readonly requestNanos: Float64Array;
     readonly waitedNanos: Float64Array;
@@ -276,6 +279,7 @@ export class VisitRollup {
     columns.name.push(this.#callNames.idOf(this.#nameOf(caller), this.#stepOf(call)));
     columns.callerVisit.push(firstVisit + call.callerVisit);
     columns.calleeVisit.push(call.calleeVisit < 0 ? -1 : firstVisit + call.calleeVisit);
+    columns.via.push(call.via === "" ? -1 : this.#nameOf(call.via));
     columns.nanos.push(call.nanos ?? Number.NaN);
     columns.requestNanos.push(call.requestNanos ?? Number.NaN);
     columns.waitedNanos.push(call.waitedNanos);
@@ -425,7 +429,12 @@ export class VisitRollup {
     });
     appendColumns(this.#calls, other.#calls, {
       rows: rows.calls,
-      places: { name: by(place.callNames), callerVisit: visit, calleeVisit: visit },
+      places: {
+        name: by(place.callNames),
+        callerVisit: visit,
+        calleeVisit: visit,
+        via: by(place.names),
+      },
     });
     if (this.#joinsLogs) appendColumns(this.#spans, other.#spans, { rows: rows.spans, places: { visit } });
   }
@@ -478,6 +487,7 @@ export class VisitRollup {
       omittedTraces: this.#omitted,
       operations: operations.items,
       instances: this.#names.texts,
+      spanNames: this.#names.texts,
       steps: steps.items,
       shapes: this.#readShapes(steps.placeOf),
       splits: this.#splits.read(),
@@ -583,6 +593,7 @@ function callColumns() {
     name: new Column(new Int32Array(0)),
     callerVisit: new Column(new Int32Array(0)),
     calleeVisit: new Column(new Int32Array(0)),
+    via: new Column(new Int32Array(0)),
     nanos: new Column(new Float64Array(0)),
     requestNanos: new Column(new Float64Array(0)),
     waitedNanos: new Column(new Float64Array(0)),
@@ -601,7 +612,7 @@ function spanColumns() {
 
 /** Rough sizes of a row, and of what is numbered. */
 const visitBytes = 46;
-const callBytes = 45;
+const callBytes = 49;
 const spanBytes = 12;
 const traceBytes = 160;
 const nameBytes = 160;

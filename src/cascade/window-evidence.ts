@@ -30,6 +30,7 @@ import { type FusedFinding, factsOf, fuse } from "./fusion.ts";
 import { latencySideOf } from "./latency-series.ts";
 import { latencySignal } from "./latency-signal.ts";
 import { logSignal } from "./log-signal.ts";
+import { openCalls } from "./open-calls.ts";
 import { resolveBlame } from "./resolve-blame.ts";
 import {
   type LogLines,
@@ -149,9 +150,13 @@ function comparedSignals(
   const [before, after] = [baseline?.visits ?? null, window.visits];
   if (before === null || after === null) return metrics === undefined ? {} : { metrics: judged(metrics) };
   const options = { withFailed: !hasErrors, byEntry: hasOtherMix(before, after) };
-  const latency = latencySignal(latencySideOf(before, options), latencySideOf(after, options));
+  const open = openCalls(before, after);
+  const latency = latencySignal(
+    latencySideOf(before, { ...options, openCalls: open.before.ofVisit }),
+    latencySideOf(after, { ...options, openCalls: open.after.ofVisit }),
+  );
   const others = metrics === undefined ? {} : { metrics: judged(withoutQueues(metrics, latency.findings)) };
-  const structure = structureSignal(before, after, { withStatus: !hasErrors, blamed });
+  const structure = structureSignal(before, after, { withStatus: !hasErrors, blamed, open });
   if (logLines === undefined) return { ...others, latency, structure };
   const logs = logSignal(
     { visits: before, lines: logLines.baseline },
