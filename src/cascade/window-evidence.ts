@@ -30,7 +30,8 @@ import { type FusedFinding, factsOf, fuse } from "./fusion.ts";
 import { latencySideOf } from "./latency-series.ts";
 import { latencySignal } from "./latency-signal.ts";
 import { logSignal } from "./log-signal.ts";
-import { openCalls } from "./open-calls.ts";
+import { type OpenCalls, openCalls } from "./open-calls.ts";
+import { repeatedCalls } from "./repeated-calls.ts";
 import { resolveBlame } from "./resolve-blame.ts";
 import {
   type LogLines,
@@ -151,9 +152,10 @@ function comparedSignals(
   if (before === null || after === null) return metrics === undefined ? {} : { metrics: judged(metrics) };
   const options = { withFailed: !hasErrors, byEntry: hasOtherMix(before, after) };
   const open = openCalls(before, after);
+  const repeated = repeatedCalls(before, after);
   const latency = latencySignal(
-    latencySideOf(before, { ...options, openCalls: open.before.ofVisit }),
-    latencySideOf(after, { ...options, openCalls: open.after.ofVisit }),
+    latencySideOf(before, { ...options, waitedInVain: eitherOf(repeated.before, open.before) }),
+    latencySideOf(after, { ...options, waitedInVain: eitherOf(repeated.after, open.after) }),
   );
   const others = metrics === undefined ? {} : { metrics: judged(withoutQueues(metrics, latency.findings)) };
   const structure = structureSignal(before, after, { withStatus: !hasErrors, blamed, open });
@@ -164,6 +166,11 @@ function comparedSignals(
     { blamed },
   );
   return { ...others, latency, structure, logs };
+}
+
+/** By visit, 1 = it repeated a call, or made one that nobody answered. */
+function eitherOf(repeated: Uint8Array, { ofVisit }: OpenCalls): Uint8Array {
+  return repeated.map((mark, row) => (mark === 1 || (ofVisit[row] as number) >= 0 ? 1 : 0));
 }
 
 /** By service (or peer), requests of the window for one of the healthy time; null where there are too few. */
