@@ -41,8 +41,6 @@ export interface SeriesOptions {
   readonly withFailed: boolean;
   /** requests that came in at different operations are told apart */
   readonly byEntry: boolean;
-  /** by visit, 1 = it waited in vain, or to try again, which is no work of its own */
-  readonly waitedInVain: Uint8Array;
 }
 
 /** The times of all visits and calls, by what they are of. */
@@ -73,12 +71,10 @@ export function latencySideOf(sums: VisitSums, options: SeriesOptions): LatencyS
 type Times = Omit<Series, "requestsEach">;
 type NamedSeries = readonly [key: string, times: Times];
 
-function ownSeries(sums: VisitSums, { withFailed, byEntry, waitedInVain }: SeriesOptions): readonly NamedSeries[] {
+function ownSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): readonly NamedSeries[] {
   const { visits, operations } = sums;
   const isCounted = (row: number): boolean =>
-    !Number.isNaN(visits.ownNanos[row]) &&
-    waitedInVain[row] === 0 &&
-    (withFailed || visits.failed[row] === 0);
+    !Number.isNaN(visits.ownNanos[row]) && (withFailed || visits.failed[row] === 0);
   const entryOf = byEntry ? (row: number) => visits.entry[row] as number : null;
   return groupRows({ name: visits.operation, entryOf, isCounted }).map(({ name, entry, rows }) => {
     const { service, operation } = operations[name] as (typeof operations)[number];

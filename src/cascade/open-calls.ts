@@ -1,3 +1,4 @@
+import { compareText } from "../base/compare-text.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { almostAlways, mostly } from "../model/scoring.ts";
@@ -6,6 +7,7 @@ import { stepText } from "./visits.ts";
 
 /** A call that no span answers, and of which no attribute says where it went. */
 export interface OpenCall {
+  readonly caller: string;
   /** to whom it most likely went */
   readonly callee: string;
   /** name of the span that made it */
@@ -53,6 +55,7 @@ interface SpanHabit {
 }
 
 interface OperationHabits {
+  readonly service: string;
   /** by what tells them apart */
   readonly calls: Map<string, UsualCall>;
   /** by name of the calling span */
@@ -84,16 +87,20 @@ function habitsOf({ visits, calls, callNames, operations, spanNames }: VisitSums
     const named = callNames[name] as (typeof callNames)[number];
     const { visits: making, times, places } = sums[use] as (typeof sums)[number];
     const call = { text: stepText(named), callee: named.callee, visits: making, place: places / times };
-    const own = mapEntry(habits, keyOf(operations[operation] as (typeof operations)[number]), () => ({
+    const at = operations[operation] as (typeof operations)[number];
+    const own = mapEntry(habits, keyOf(at), () => ({
+      service: at.service,
       calls: new Map<string, UsualCall>(),
       spans: new Map<string, SpanHabit>(),
     }));
     own.calls.set(call.text, call);
     return { own, call };
   });
-  for (const [use, via] of routes.pairs()) {
+  // in an order that does not hang on that of the traces
+  const named = routes.pairs().map(([use, via]) => ({ use, span: spanNames[via] ?? "" }));
+  for (const { use, span } of named.sort((a, b) => compareText(a.span, b.span))) {
     const { own, call } = ofUse[use] as (typeof ofUse)[number];
-    mapEntry(own.spans, spanNames[via] ?? "", () => ({ calls: [], isAlsoStep: false })).calls.push(call);
+    mapEntry(own.spans, span, () => ({ calls: [], isAlsoStep: false })).calls.push(call);
   }
   return habits;
 }
@@ -141,9 +148,7 @@ function sortsOf(sums: VisitSums, habits: Habits): readonly VisitSort[] {
     if (own === undefined) return [];
     const { steps, lastCall } = sums.shapes[shape] as (typeof sums.shapes)[number];
     const shown = new Set(steps.map((step) => texts[step] as string));
-    return [
-      { own, steps: shown, lastCall: texts[lastCall] ?? null, visits: counts[sort] as number, sort },
-    ];
+    return [{ own, steps: shown, lastCall: texts[lastCall] ?? null, visits: counts[sort] as number, sort }];
   });
 }
 
@@ -168,7 +173,7 @@ function triedOf({ calls }: SpanHabit, steps: ReadonlySet<string>): UsualCall | 
   const missing = calls.filter(({ text }) => !steps.has(text));
   const most = Math.max(...missing.map(({ visits }) => visits));
   const usual = missing.filter(({ visits }) => visits >= mostly * most);
-  const [first = null] = usual.sort((a, b) => a.place - b.place || (a.text < b.text ? -1 : 1));
+  const [first = null] = usual.sort((a, b) => a.place - b.place || compareText(a.text, b.text));
   return first;
 }
 
@@ -183,7 +188,7 @@ function openIn(sums: VisitSums, habits: Habits): OpenCalls {
       const last = lastCall === null ? undefined : own.calls.get(lastCall);
       const isLast = last === undefined || last.place <= tried.place;
       ofSort.set(sort, calls.length);
-      calls.push({ callee: tried.callee, span, isLast, isAlsoStep: habit.isAlsoStep });
+      calls.push({ caller: own.service, callee: tried.callee, span, isLast, isAlsoStep: habit.isAlsoStep });
       break;
     }
   return { calls, ofVisit: ofVisit.map((sort) => ofSort.get(sort) ?? -1) };

@@ -4,42 +4,36 @@ import type { VisitSums } from "./visit-rollup.ts";
 import { stepText } from "./visits.ts";
 
 /**
- * By visit of each window, 1 = it made a call again that visits of its operation nearly always make once: the answer was bad
- * or late, whether a status says so or not. `before` is a healthy time.
+ * The calls of each window that were made again, where visits of that operation nearly always make them once: the answer was
+ * bad or late, whether a status says so or not. Rows of `calls`; `before` is a healthy time.
  */
-export function repeatedCalls(
+export function failedAttempts(
   before: VisitSums,
   after: VisitSums,
-): { readonly before: Uint8Array; readonly after: Uint8Array } {
+): { readonly before: readonly number[]; readonly after: readonly number[] } {
   const [was, is] = [usesOf(before), usesOf(after)];
   const madeOnce = new Set<string>();
-  for (const { text, visits, repeats } of was.uses)
-    if (visits - repeats.length >= almostAlways * visits) madeOnce.add(text);
-  const marked = ({ uses, rows }: WindowUses): Uint8Array => {
-    const marks = new Uint8Array(rows);
-    for (const { text, repeats } of uses) if (madeOnce.has(text)) for (const row of repeats) marks[row] = 1;
-    return marks;
-  };
-  return { before: marked(was), after: marked(is) };
-}
-
-interface WindowUses {
-  readonly uses: readonly Use[];
-  /** visits of the window */
-  readonly rows: number;
+  for (const { text, visits, repeating } of was)
+    if (visits - repeating >= almostAlways * visits) madeOnce.add(text);
+  const attemptsOf = (uses: readonly Use[]): readonly number[] =>
+    uses.filter(({ text }) => madeOnce.has(text)).flatMap(({ attempts }) => attempts);
+  return { before: attemptsOf(was), after: attemptsOf(is) };
 }
 
 /** A call that visits of one operation make. */
 interface Use {
   readonly text: string;
-  /** that make it */
+  /** that make it, and of these the ones that make it again */
   visits: number;
+  repeating: number;
+  /** all but the last one of each visit */
+  readonly attempts: number[];
+  lastRow: number;
   lastVisit: number;
-  /** visits that make it again, each once */
-  readonly repeats: number[];
+  lastRepeating: number;
 }
 
-function usesOf({ visits, calls, callNames, operations }: VisitSums): WindowUses {
+function usesOf({ visits, calls, callNames, operations }: VisitSums): readonly Use[] {
   const pairs = new PairInterner();
   const uses: Use[] = [];
   for (let row = 0; row < calls.name.length; row += 1) {
@@ -51,13 +45,18 @@ function usesOf({ visits, calls, callNames, operations }: VisitSums): WindowUses
     if (number === uses.length) {
       const { service, operation } = operations[place] as (typeof operations)[number];
       const text = `${service}\u0000${operation}\u0000${stepText(name)}`;
-      uses.push({ text, visits: 0, lastVisit: -1, repeats: [] });
+      const last = { lastRow: -1, lastVisit: -1, lastRepeating: -1 };
+      uses.push({ text, visits: 0, repeating: 0, attempts: [], ...last });
     }
     const use = uses[number] as Use;
     // calls of one visit stand together
-    if (use.lastVisit !== visit) use.visits += 1;
-    else if (use.repeats.at(-1) !== visit) use.repeats.push(visit);
+    if (use.lastVisit === visit) {
+      use.attempts.push(use.lastRow);
+      if (use.lastRepeating !== visit) use.repeating += 1;
+      use.lastRepeating = visit;
+    } else use.visits += 1;
+    use.lastRow = row;
     use.lastVisit = visit;
   }
-  return { uses, rows: visits.parent.length };
+  return uses;
 }

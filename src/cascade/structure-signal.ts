@@ -1,7 +1,5 @@
-import { PairInterner } from "../base/pair-interner.ts";
 import { errorWord } from "../model/scoring.ts";
 import { contrast } from "./contrast.ts";
-import type { OpenCalls } from "./open-calls.ts";
 import type { SignalResult } from "./signals.ts";
 import { symptomFindings } from "./symptom-findings.ts";
 import { pairUnits, type UnitLabel, type Units } from "./units.ts";
@@ -12,42 +10,32 @@ export interface StructureOptions {
   readonly withStatus: boolean;
   /** services and peers that are blamed for failures */
   readonly blamed: { has(service: string): boolean };
-  /** calls that nobody answered */
-  readonly open: { readonly before: OpenCalls; readonly after: OpenCalls };
 }
 
 /** What visits do differently: steps and calls that are new, missing or stop early. */
 export function structureSignal(
   before: VisitSums,
   after: VisitSums,
-  { withStatus, blamed, open }: StructureOptions,
+  { withStatus, blamed }: StructureOptions,
 ): SignalResult {
   const services = new Set([...before.operations, ...after.operations].map(({ service }) => service));
   const options = { services, withStatus, blamed };
-  const pair = pairUnits(
-    visitUnits(before, { ...options, open: open.before }),
-    visitUnits(after, { ...options, open: open.after }),
-  );
+  const pair = pairUnits(visitUnits(before, options), visitUnits(after, options));
   return symptomFindings(pair, contrast(pair, { hasDrift: true }), { signal: "structure", isTree: true });
 }
 
-interface UnitOptions extends Omit<StructureOptions, "open"> {
-  readonly open: OpenCalls;
+interface UnitOptions extends StructureOptions {
   /** that have spans */
   readonly services: ReadonlySet<string>;
 }
 
 /** One unit for each visit. */
-function visitUnits(sums: VisitSums, { services, withStatus, blamed, open }: UnitOptions): Units {
-  const { visits, steps, operations, traceIds } = sums;
+function visitUnits(sums: VisitSums, { services, withStatus, blamed }: UnitOptions): Units {
+  const { visits, steps, shapes, operations, traceIds } = sums;
   const labels = steps.map((step) => labelOf(step, services));
   const status = labels.length;
   labels.push({ ...statusLabel, kind: "status" });
-  const firstOpen = labels.length;
-  for (const { callee, span } of open.calls)
-    labels.push(labelOf({ kind: "peer", callee, operation: span }, services));
-  const shown = withOpenCalls(sums, open, firstOpen);
-  const plain = shown.shapes;
+  const plain = shapes.map(({ steps: shown, lastCall }) => ({ labels: shown, lastCall }));
   // a failing visit has the shape of its steps and one more label
   const failing = plain.map((shape) => ({ ...shape, labels: [...shape.labels, status] }));
   return {
@@ -56,41 +44,19 @@ function visitUnits(sums: VisitSums, { services, withStatus, blamed, open }: Uni
     shapes: [...plain, ...failing],
     key: visits.operation,
     trace: visits.trace,
-    shape: withStatus ? shapesWithStatus(shown.ofVisit, visits.failed, plain.length) : shown.ofVisit,
+    shape: withStatus ? shapesWithStatus(visits, plain.length) : visits.shape,
     parent: visits.parent,
     explained: visitsWithFailedCalls(sums, blamed),
     traces: traceIds.length,
   };
 }
 
-/** The shapes of all visits, with calls that nobody answered in place of the spans that made them. */
-function withOpenCalls(
-  { visits, steps, shapes }: VisitSums,
-  { calls, ofVisit }: OpenCalls,
-  firstOpen: number,
-): { readonly shapes: Units["shapes"]; readonly ofVisit: Int32Array } {
-  const opened = new PairInterner();
-  const shown = visits.shape.map((shape, row) => {
-    const call = ofVisit[row] as number;
-    return call < 0 ? shape : shapes.length + opened.idOf(shape, call);
-  });
-  const plain = shapes.map((shape) => ({ labels: shape.steps, lastCall: shape.lastCall }));
-  const replaced = opened.pairs().map(([shape, call]) => {
-    const { labels, lastCall } = plain[shape] as (typeof plain)[number];
-    const { span, isLast, isAlsoStep } = calls[call] as (typeof calls)[number];
-    const isIt = (label: number): boolean =>
-      !isAlsoStep && steps[label]?.kind === "step" && steps[label].operation === span;
-    return {
-      labels: [...labels.filter((label) => !isIt(label)), firstOpen + call],
-      lastCall: isLast ? firstOpen + call : lastCall,
-    };
-  });
-  return { shapes: [...plain, ...replaced], ofVisit: shown };
-}
-
 /** The second half of the shapes is that of failing visits. */
-function shapesWithStatus(shape: Int32Array, failed: Uint8Array, plain: number): Int32Array {
-  return shape.map((each, row) => each + (failed[row] === 1 ? plain : 0));
+function shapesWithStatus({ shape, failed }: VisitSums["visits"], plain: number): Int32Array {
+  const shown = new Int32Array(shape.length);
+  for (let row = 0; row < shape.length; row += 1)
+    shown[row] = (shape[row] as number) + (failed[row] === 1 ? plain : 0);
+  return shown;
 }
 
 const statusLabel = {

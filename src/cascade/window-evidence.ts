@@ -30,8 +30,6 @@ import { type FusedFinding, factsOf, fuse } from "./fusion.ts";
 import { latencySideOf } from "./latency-series.ts";
 import { latencySignal } from "./latency-signal.ts";
 import { logSignal } from "./log-signal.ts";
-import { type OpenCalls, openCalls } from "./open-calls.ts";
-import { repeatedCalls } from "./repeated-calls.ts";
 import { resolveBlame } from "./resolve-blame.ts";
 import {
   type LogLines,
@@ -151,14 +149,9 @@ function comparedSignals(
   const [before, after] = [baseline?.visits ?? null, window.visits];
   if (before === null || after === null) return metrics === undefined ? {} : { metrics: judged(metrics) };
   const options = { withFailed: !hasErrors, byEntry: hasOtherMix(before, after) };
-  const open = openCalls(before, after);
-  const repeated = repeatedCalls(before, after);
-  const latency = latencySignal(
-    latencySideOf(before, { ...options, waitedInVain: eitherOf(repeated.before, open.before) }),
-    latencySideOf(after, { ...options, waitedInVain: eitherOf(repeated.after, open.after) }),
-  );
+  const latency = latencySignal(latencySideOf(before, options), latencySideOf(after, options));
   const others = metrics === undefined ? {} : { metrics: judged(withoutQueues(metrics, latency.findings)) };
-  const structure = structureSignal(before, after, { withStatus: !hasErrors, blamed, open });
+  const structure = structureSignal(before, after, { withStatus: !hasErrors, blamed });
   if (logLines === undefined) return { ...others, latency, structure };
   const logs = logSignal(
     { visits: before, lines: logLines.baseline },
@@ -166,11 +159,6 @@ function comparedSignals(
     { blamed },
   );
   return { ...others, latency, structure, logs };
-}
-
-/** By visit, 1 = it repeated a call, or made one that nobody answered. */
-function eitherOf(repeated: Uint8Array, { ofVisit }: OpenCalls): Uint8Array {
-  return repeated.map((mark, row) => (mark === 1 || (ofVisit[row] as number) >= 0 ? 1 : 0));
 }
 
 /** By service (or peer), requests of the window for one of the healthy time; null where there are too few. */
