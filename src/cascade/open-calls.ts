@@ -12,15 +12,18 @@ export interface OpenCall {
   readonly callee: string;
   /** name of the span that made it */
   readonly span: string;
-  /** whether visits usually make it after all calls that this one made */
+  /** how many calls visits usually make before it */
+  readonly place: number;
+  /** whether this comes after all calls that were answered */
   readonly isLast: boolean;
   /** whether visits usually show such a span as local work beside it */
   readonly isAlsoStep: boolean;
 }
 
 export interface OpenCalls {
-  readonly calls: readonly OpenCall[];
-  /** by visit, place in `calls`; -1 = none */
+  /** what some visits show, each in the order in which they usually make them */
+  readonly sets: readonly (readonly OpenCall[])[];
+  /** by visit, place in `sets`; -1 = none */
   readonly ofVisit: Int32Array;
 }
 
@@ -56,6 +59,7 @@ interface SpanHabit {
 
 interface OperationHabits {
   readonly service: string;
+  visits: number;
   /** by what tells them apart */
   readonly calls: Map<string, UsualCall>;
   /** by name of the calling span */
@@ -83,6 +87,7 @@ function habitsOf({ visits, calls, callNames, operations, spanNames }: VisitSums
     if (calls.via[row] !== -1) routes.idOf(use, calls.via[row] as number);
   }
   const habits: Habits = new Map();
+  const ofOperation: (OperationHabits | undefined)[] = operations.map(() => undefined);
   const ofUse = uses.pairs().map(([operation, name], use) => {
     const named = callNames[name] as (typeof callNames)[number];
     const { visits: making, times, places } = sums[use] as (typeof sums)[number];
@@ -90,17 +95,21 @@ function habitsOf({ visits, calls, callNames, operations, spanNames }: VisitSums
     const at = operations[operation] as (typeof operations)[number];
     const own = mapEntry(habits, keyOf(at), () => ({
       service: at.service,
+      visits: 0,
       calls: new Map<string, UsualCall>(),
       spans: new Map<string, SpanHabit>(),
     }));
+    ofOperation[operation] = own;
     own.calls.set(call.text, call);
     return { own, call };
   });
-  // in an order that does not hang on that of the traces
-  const named = routes.pairs().map(([use, via]) => ({ use, span: spanNames[via] ?? "" }));
-  for (const { use, span } of named.sort((a, b) => compareText(a.span, b.span))) {
+  for (const [use, via] of routes.pairs()) {
     const { own, call } = ofUse[use] as (typeof ofUse)[number];
-    mapEntry(own.spans, span, () => ({ calls: [], isAlsoStep: false })).calls.push(call);
+    mapEntry(own.spans, spanNames[via] ?? "", () => ({ calls: [], isAlsoStep: false })).calls.push(call);
+  }
+  for (let row = 0; row < visits.operation.length; row += 1) {
+    const own = ofOperation[visits.operation[row] as number];
+    if (own !== undefined) own.visits += 1;
   }
   return habits;
 }
@@ -111,66 +120,69 @@ function keyOf({ service, operation }: { readonly service: string; readonly oper
 
 /** Takes the names of spans out of `habits` that are local work too often to be a call that is not answered. */
 function keepSure(habits: Habits, before: VisitSums): void {
-  const found = new Map<SpanHabit, { visits: number; shown: number; open: number }>();
-  for (const { own, steps, visits } of sortsOf(before, habits))
-    for (const [span, habit] of own.spans) {
-      const count = mapEntry(found, habit, () => ({ visits: 0, shown: 0, open: 0 }));
-      count.visits += visits;
-      if (!steps.has(localText(span))) continue;
-      count.shown += visits;
-      if (triedOf(habit, steps) !== null) count.open += visits;
-    }
-  for (const { spans } of habits.values())
+  const shown = new Map<SpanHabit, number>();
+  const open = new Map<SpanHabit, number>();
+  const add = (to: Map<SpanHabit, number>, { habit, visits }: LocalSpan): void => {
+    to.set(habit, (to.get(habit) ?? 0) + visits);
+  };
+  for (const found of localSpansIn(before, habits).found) {
+    add(shown, found);
+    if (triedOf(found) !== null) add(open, found);
+  }
+  for (const { visits, spans } of habits.values())
     for (const [span, habit] of spans) {
-      const { visits, shown, open } = found.get(habit) ?? { visits: 0, shown: 0, open: 0 };
-      if (open > (1 - almostAlways) * visits) spans.delete(span);
-      habit.isAlsoStep = shown > mostly * visits;
+      if ((open.get(habit) ?? 0) > (1 - almostAlways) * visits) spans.delete(span);
+      habit.isAlsoStep = (shown.get(habit) ?? 0) > mostly * visits;
     }
 }
 
-/** Visits of one operation that show the same. */
-interface VisitSort {
+/** A span that makes calls as a rule, and is local work in some visits, all of which show the same. */
+interface LocalSpan {
   readonly own: OperationHabits;
-  /** texts of what they did */
+  readonly span: string;
+  readonly habit: SpanHabit;
+  /** texts of what the visits did */
   readonly steps: ReadonlySet<string>;
   readonly lastCall: string | null;
   readonly visits: number;
-  /** number of the sort */
+  /** number of their sort */
   readonly sort: number;
 }
 
-function sortsOf(sums: VisitSums, habits: Habits): readonly VisitSort[] {
-  const { sorts, counts } = sortRows(sums);
-  const texts = sums.steps.map(stepText);
-  const ofOperation = sums.operations.map((operation) => habits.get(keyOf(operation)));
-  return sorts.pairs().flatMap(([operation, shape], sort) => {
-    const own = ofOperation[operation];
-    if (own === undefined) return [];
-    const { steps, lastCall } = sums.shapes[shape] as (typeof sums.shapes)[number];
-    const shown = new Set(steps.map((step) => texts[step] as string));
-    return [{ own, steps: shown, lastCall: texts[lastCall] ?? null, visits: counts[sort] as number, sort }];
-  });
-}
-
-function sortRows({ visits }: VisitSums) {
+/** In the order of names; and by visit, of which sort it is. */
+function localSpansIn(
+  { visits, operations, steps, shapes }: VisitSums,
+  habits: Habits,
+): { readonly found: readonly LocalSpan[]; readonly sortOf: Int32Array } {
   const sorts = new PairInterner();
   const counts: number[] = [];
-  const ofVisit = new Int32Array(visits.shape.length);
-  for (let row = 0; row < ofVisit.length; row += 1) {
+  const sortOf = new Int32Array(visits.shape.length);
+  for (let row = 0; row < sortOf.length; row += 1) {
     const sort = sorts.idOf(visits.operation[row] as number, visits.shape[row] as number);
-    ofVisit[row] = sort;
+    sortOf[row] = sort;
     counts[sort] = (counts[sort] ?? 0) + 1;
   }
-  return { sorts, counts, ofVisit };
+  const texts = steps.map(stepText);
+  const ofOperation = operations.map((operation) => habits.get(keyOf(operation)));
+  const found = sorts.pairs().flatMap(([operation, place], sort): readonly LocalSpan[] => {
+    const own = ofOperation[operation];
+    const shape = shapes[place] as (typeof shapes)[number];
+    const local = shape.steps.filter((step) => steps[step]?.kind === "step");
+    const spans = local.map((step) => steps[step]?.operation ?? "").sort(compareText);
+    return spans.flatMap((span) => {
+      const habit = own?.spans.get(span);
+      if (own === undefined || habit === undefined) return [];
+      const did = new Set(shape.steps.map((step) => texts[step] as string));
+      const lastCall = texts[shape.lastCall] ?? null;
+      return [{ own, span, habit, steps: did, lastCall, visits: counts[sort] as number, sort }];
+    });
+  });
+  return { found, sortOf };
 }
 
-function localText(span: string): string {
-  return stepText({ kind: "step", callee: "", operation: span });
-}
-
-/** The call that visits tried if they show a span of this name as local work; null where they lack none. */
-function triedOf({ calls }: SpanHabit, steps: ReadonlySet<string>): UsualCall | null {
-  const missing = calls.filter(({ text }) => !steps.has(text));
+/** What the visits tried to call with it; null where they lack nothing. */
+function triedOf({ habit, steps }: LocalSpan): UsualCall | null {
+  const missing = habit.calls.filter(({ text }) => !steps.has(text));
   const most = Math.max(...missing.map(({ visits }) => visits));
   const usual = missing.filter(({ visits }) => visits >= mostly * most);
   const [first = null] = usual.sort((a, b) => a.place - b.place || compareText(a.text, b.text));
@@ -178,18 +190,20 @@ function triedOf({ calls }: SpanHabit, steps: ReadonlySet<string>): UsualCall | 
 }
 
 function openIn(sums: VisitSums, habits: Habits): OpenCalls {
-  const calls: OpenCall[] = [];
-  const { ofVisit } = sortRows(sums);
+  const { found, sortOf } = localSpansIn(sums, habits);
+  const sets: OpenCall[][] = [];
   const ofSort = new Map<number, number>();
-  for (const { own, steps, lastCall, sort } of sortsOf(sums, habits))
-    for (const [span, habit] of own.spans) {
-      const tried = steps.has(localText(span)) ? triedOf(habit, steps) : null;
-      if (tried === null) continue;
-      const last = lastCall === null ? undefined : own.calls.get(lastCall);
-      const isLast = last === undefined || last.place <= tried.place;
-      ofSort.set(sort, calls.length);
-      calls.push({ caller: own.service, callee: tried.callee, span, isLast, isAlsoStep: habit.isAlsoStep });
-      break;
-    }
-  return { calls, ofVisit: ofVisit.map((sort) => ofSort.get(sort) ?? -1) };
+  for (const local of found) {
+    const tried = triedOf(local);
+    if (tried === null) continue;
+    const { own, span, habit, lastCall } = local;
+    const { callee, place } = tried;
+    const last = lastCall === null ? undefined : own.calls.get(lastCall);
+    const isLast = last === undefined || last.place <= place;
+    const set = mapEntry(ofSort, local.sort, () => sets.push([]) - 1);
+    sets[set]?.push({ caller: own.service, callee, span, place, isLast, isAlsoStep: habit.isAlsoStep });
+  }
+  // those of one place stay in the order of names
+  for (const set of sets) set.sort((a, b) => a.place - b.place);
+  return { sets, ofVisit: sortOf.map((sort) => ofSort.get(sort) ?? -1) };
 }

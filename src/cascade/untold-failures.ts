@@ -3,7 +3,7 @@ import { mapEntry } from "../base/map-entry.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { type OpenCall, type OpenCalls, openCalls } from "./open-calls.ts";
 import { failedAttempts } from "./repeated-calls.ts";
-import type { Shape, VisitSums } from "./visit-rollup.ts";
+import type { Shape, StepName, VisitSums } from "./visit-rollup.ts";
 import { stepText } from "./visits.ts";
 
 /**
@@ -37,40 +37,48 @@ function withFailed(sums: VisitSums, rows: readonly number[]): VisitSums {
 }
 
 /** Puts the calls in place of the local work that they seemed to be. */
-function withOpenCalls(sums: VisitSums, { calls: found, ofVisit }: OpenCalls): VisitSums {
-  if (found.length === 0) return sums;
+function withOpenCalls(sums: VisitSums, { sets, ofVisit }: OpenCalls): VisitSums {
+  if (sets.length === 0) return sums;
   const { visits } = sums;
   const steps = [...sums.steps];
   const callNames = [...sums.callNames];
   const stepPlace = placing(steps, stepText);
   const callPlace = placing(callNames, (name) => `${name.caller}\u0000${stepText(name)}`);
-  const named = found.map(({ caller, callee, span }) => {
-    const step = { kind: "peer", callee, operation: span } as const;
-    return { step: stepPlace(step), call: callPlace({ ...step, caller }) };
-  });
-  const shapes = [...sums.shapes];
+  const named = sets.map((set) =>
+    set.map((open): NamedCall => {
+      const step = { kind: "peer", callee: open.callee, operation: open.span } as const;
+      return { open, step: stepPlace(step), call: callPlace({ ...step, caller: open.caller }) };
+    }),
+  );
   const opened = new PairInterner();
   const shape = visits.shape.slice();
   const ownNanos = visits.ownNanos.slice();
   for (let row = 0; row < shape.length; row += 1) {
-    const call = ofVisit[row] as number;
-    if (call < 0) continue;
-    shape[row] = sums.shapes.length + opened.idOf(shape[row] as number, call);
+    const set = ofVisit[row] as number;
+    if (set < 0) continue;
+    shape[row] = sums.shapes.length + opened.idOf(shape[row] as number, set);
     ownNanos[row] = Number.NaN;
   }
-  for (const [of, call] of opened.pairs())
-    shapes.push(
-      openedShape(sums, sums.shapes[of] as Shape, {
-        ...(found[call] as OpenCall),
-        step: (named[call] as (typeof named)[number]).step,
-      }),
-    );
-  const calls = withRows(
-    sums.calls,
-    ofVisit,
-    named.map(({ call }) => call),
-  );
-  return { ...sums, steps, callNames, shapes, visits: { ...visits, shape, ownNanos }, calls };
+  const shapes = opened
+    .pairs()
+    .map(([of, set]) => openedShape(sums, sums.shapes[of] as Shape, named[set] as readonly NamedCall[]));
+  const callsOf = (visit: number): readonly number[] =>
+    named[ofVisit[visit] as number]?.map(({ call }) => call) ?? [];
+  return {
+    ...sums,
+    steps,
+    callNames,
+    shapes: [...sums.shapes, ...shapes],
+    visits: { ...visits, shape, ownNanos },
+    calls: withFailedCalls(sums, callsOf),
+  };
+}
+
+/** An open call with its places in `steps` and `callNames`. */
+interface NamedCall {
+  readonly open: OpenCall;
+  readonly step: number;
+  readonly call: number;
 }
 
 /** Says where an item stands in a list, and puts it there if it is not in it. */
@@ -82,45 +90,46 @@ function placing<T>(items: T[], textOf: (item: T) => string): (item: T) => numbe
 function openedShape(
   { steps }: VisitSums,
   { steps: shown, lastCall }: Shape,
-  { span, isLast, isAlsoStep, step }: OpenCall & { readonly step: number },
+  calls: readonly NamedCall[],
 ): Shape {
-  const isIt = (place: number): boolean => steps[place]?.kind === "step" && steps[place].operation === span;
-  const others = isAlsoStep ? shown : shown.filter((place) => !isIt(place));
-  return { steps: [...others, step], lastCall: isLast ? step : lastCall };
+  const replaced = new Set(calls.filter(({ open }) => !open.isAlsoStep).map(({ open }) => open.span));
+  const others = shown.filter((place) => {
+    const { kind, operation } = steps[place] as StepName;
+    return kind !== "step" || !replaced.has(operation);
+  });
+  const last = calls.findLast(({ open }) => open.isLast);
+  return { steps: [...others, ...calls.map(({ step }) => step)], lastCall: last?.step ?? lastCall };
 }
 
-/** Adds a failed call for each visit that has one; nothing else of it is known. Calls of one visit stand together. */
-function withRows(
-  calls: VisitSums["calls"],
-  ofVisit: Int32Array,
-  names: readonly number[],
+/** Adds failed calls, of which nothing else is known. `callsOf` = their names, by visit. Calls of one visit stand together. */
+function withFailedCalls(
+  { calls, visits }: VisitSums,
+  callsOf: (visit: number) => readonly number[],
 ): VisitSums["calls"] {
   const rows: number[] = [];
   const callers: number[] = [];
-  let next = 0;
-  for (let visit = 0; visit < ofVisit.length; visit += 1) {
-    for (; calls.callerVisit[next] === visit; next += 1) {
-      rows.push(next);
-      callers.push(visit);
-    }
-    if (ofVisit[visit] === -1) continue;
-    rows.push(-1);
+  const names: number[] = [];
+  const add = (row: number, visit: number, name: number): void => {
+    rows.push(row);
     callers.push(visit);
+    names.push(name);
+  };
+  let next = 0;
+  for (let visit = 0; visit < visits.shape.length; visit += 1) {
+    for (; calls.callerVisit[next] === visit; next += 1) add(next, visit, calls.name[next] as number);
+    for (const name of callsOf(visit)) add(-1, visit, name);
   }
   const from = Int32Array.from(rows);
-  const callerVisit = Int32Array.from(callers);
-  const isNew = (place: number): boolean => from[place] === -1;
+  const newAs = (value: number) => (old: number, place: number) => (from[place] === -1 ? value : old);
   return {
-    callerVisit,
-    name: gather(calls.name, from).map((name, place) =>
-      isNew(place) ? (names[ofVisit[callerVisit[place] as number] as number] as number) : name,
-    ),
+    name: Int32Array.from(names),
+    callerVisit: Int32Array.from(callers),
     calleeVisit: gather(calls.calleeVisit, from, -1),
     via: gather(calls.via, from, -1),
     nanos: gatherNumbers(calls.nanos, from),
     requestNanos: gatherNumbers(calls.requestNanos, from),
-    waitedNanos: gatherNumbers(calls.waitedNanos, from).map((nanos, place) => (isNew(place) ? 0 : nanos)),
-    aloneNanos: gatherNumbers(calls.aloneNanos, from).map((nanos, place) => (isNew(place) ? 0 : nanos)),
-    failed: gatherBytes(calls.failed, from).map((failed, place) => (isNew(place) ? 1 : failed)),
+    waitedNanos: gatherNumbers(calls.waitedNanos, from).map(newAs(0)),
+    aloneNanos: gatherNumbers(calls.aloneNanos, from).map(newAs(0)),
+    failed: gatherBytes(calls.failed, from).map(newAs(1)),
   };
 }

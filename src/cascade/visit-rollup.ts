@@ -52,6 +52,7 @@ export interface VisitSums {
   readonly omittedTraces: number;
   readonly operations: readonly ServiceOperation[];
   readonly instances: readonly string[];
+  /** of spans that make calls */
   readonly spanNames: readonly string[];
   readonly steps: readonly StepName[];
   readonly shapes: readonly Shape[];
@@ -429,12 +430,7 @@ export class VisitRollup {
     });
     appendColumns(this.#calls, other.#calls, {
       rows: rows.calls,
-      places: {
-        name: by(place.callNames),
-        callerVisit: visit,
-        calleeVisit: visit,
-        via: by(place.names),
-      },
+      places: { name: by(place.callNames), callerVisit: visit, calleeVisit: visit, via: by(place.names) },
     });
     if (this.#joinsLogs) appendColumns(this.#spans, other.#spans, { rows: rows.spans, places: { visit } });
   }
