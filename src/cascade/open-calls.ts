@@ -2,6 +2,8 @@ import { compareText } from "../base/compare-text.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { almostAlways, mostly } from "../model/scoring.ts";
+import { type Edge, edgeKey } from "./candidate.ts";
+import { type Attempts, isUnreached, votesOn } from "./reach.ts";
 import type { VisitSums } from "./visit-rollup.ts";
 import { stepText } from "./visits.ts";
 
@@ -39,7 +41,47 @@ export function openCalls(
 ): { readonly before: OpenCalls; readonly after: OpenCalls } {
   const habits = habitsOf(before);
   keepSure(habits, before);
-  return { before: openIn(before, habits), after: openIn(after, habits) };
+  return { before: openIn(before, habits), after: withoutLost(after, openIn(after, habits)) };
+}
+
+/** A caller that alone does not get through has lost its way: what it does otherwise is its own doing. */
+function withoutLost(after: VisitSums, { sets, ofVisit }: OpenCalls): OpenCalls {
+  const attempts = attemptsIn(after, { sets, ofVisit });
+  const lost = new Set<string>();
+  for (const [callee, byCaller] of attempts)
+    for (const [caller, { unreached }] of byCaller) {
+      if (unreached === 0) continue;
+      let alsoUnreached = 0;
+      for (const [other, calls] of attempts) {
+        const own = calls.get(caller);
+        if (other !== callee && own !== undefined && isUnreached(own)) alsoUnreached += 1;
+      }
+      if (votesOn({ caller, callee }, byCaller, alsoUnreached).isCaller)
+        lost.add(edgeKey({ caller, callee }));
+    }
+  const kept = sets.map((set) => set.filter((open) => !lost.has(edgeKey(open))));
+  return { sets: kept, ofVisit: ofVisit.map((set) => (kept[set]?.length ? set : -1)) };
+}
+
+/** By callee, then caller. */
+function attemptsIn(
+  { calls, callNames }: VisitSums,
+  { sets, ofVisit }: OpenCalls,
+): ReadonlyMap<string, ReadonlyMap<string, Attempts>> {
+  const attempts = new Map<string, Map<string, Attempts>>();
+  const add = ({ caller, callee }: Edge, count: Attempts): void => {
+    const byCaller = mapEntry(attempts, callee, () => new Map<string, Attempts>());
+    const own = mapEntry(byCaller, caller, () => ({ calls: 0, unreached: 0 }));
+    own.calls += count.calls;
+    own.unreached += count.unreached;
+  };
+  const answered = new Float64Array(callNames.length);
+  for (let row = 0; row < calls.name.length; row += 1)
+    answered[calls.name[row] as number] = (answered[calls.name[row] as number] as number) + 1;
+  for (const [name, edge] of callNames.entries())
+    add(edge, { calls: answered[name] as number, unreached: 0 });
+  for (const set of ofVisit) for (const open of sets[set] ?? []) add(open, { calls: 1, unreached: 1 });
+  return attempts;
 }
 
 /** A call as visits of one operation usually make it. */

@@ -55,6 +55,14 @@ test("what nobody answers is the first call that is missing and usual, and other
   expect(namedIn([40, seldom], [20, crashed])).toEqual(["pay unreachable"]);
 });
 
+test("a caller that alone does not get through, while others do, is named itself", () => {
+  const both =
+    (isThere: boolean) =>
+    (i: number): string =>
+      i % 2 === 0 ? visitOf(["pay charge"], "app") : visitOf([isThere ? "pay charge" : "pay"]);
+  expect(namedIn([40, both(true)], [40, both(false)])).toEqual(["web missing_call"]);
+});
+
 test("work that has nobody else work for it now and then is no call that failed", () => {
   const cached = (isHit: (i: number) => boolean) => (i: number) =>
     visitOf(isHit(i) ? ["pay"] : ["pay charge"]);
