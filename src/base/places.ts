@@ -20,8 +20,11 @@ export class Places {
     return place;
   }
 
-  /** Looks up the numbers in some rows of a column. */
+  /** Looks up the numbers in some rows of a column; below 0 = none. */
   findAll(column: Column<Int32Array>, rows: Int32Array): void {
-    for (let i = 0; i < rows.length; i += 1) this.at(column.at(rows[i] as number));
+    for (let i = 0; i < rows.length; i += 1) {
+      const number = column.at(rows[i] as number);
+      if (number >= 0) this.at(number);
+    }
   }
 }

@@ -53,6 +53,8 @@ export interface VisitSums {
   readonly omittedTraces: number;
   readonly operations: readonly ServiceOperation[];
   readonly instances: readonly string[];
+  /** of spans that make calls */
+  readonly spanNames: readonly string[];
   readonly steps: readonly StepName[];
   readonly shapes: readonly Shape[];
   /** what tells visits of one service apart beside their operation, by number of the set: each key once */
@@ -83,6 +85,8 @@ export interface VisitSums {
     readonly name: Int32Array;
     readonly callerVisit: Int32Array;
     readonly calleeVisit: Int32Array;
+    /** name of the span that made it, place in `spanNames`; -1 = unknown */
+    readonly via: Int32Array;
     readonly nanos: Float64Array;
     readonly requestNanos: Float64Array;
     readonly waitedNanos: Float64Array;
@@ -277,6 +281,7 @@ export class VisitRollup {
     columns.name.push(this.#callNames.idOf(this.#nameOf(caller), this.#stepOf(call)));
     columns.callerVisit.push(firstVisit + call.callerVisit);
     columns.calleeVisit.push(call.calleeVisit < 0 ? -1 : firstVisit + call.calleeVisit);
+    columns.via.push(call.via === "" ? -1 : this.#nameOf(call.via));
     columns.nanos.push(call.nanos ?? Number.NaN);
     columns.requestNanos.push(call.requestNanos ?? Number.NaN);
     columns.waitedNanos.push(call.waitedNanos);
@@ -433,7 +438,12 @@ export class VisitRollup {
     });
     appendColumns(this.#calls, other.#calls, {
       rows: rows.calls,
-      places: { name: by(place.callNames.found), callerVisit: visit, calleeVisit: visit },
+      places: {
+        name: by(place.callNames.found),
+        callerVisit: visit,
+        calleeVisit: visit,
+        via: by(place.names.found),
+      },
     });
     if (this.#joinsLogs) appendColumns(this.#spans, other.#spans, { rows: rows.spans, places: { visit } });
   }
@@ -471,6 +481,7 @@ export class VisitRollup {
     shapes.findAll(shape, rows.visits);
     splits.findAll(split, rows.visits);
     callNames.findAll(other.#calls.name, rows.calls);
+    names.findAll(other.#calls.via, rows.calls);
     return { names, operations, callNames, shapes, splits };
   }
 
@@ -491,6 +502,7 @@ export class VisitRollup {
       omittedTraces: this.#omitted,
       operations: operations.items,
       instances: this.#names.texts,
+      spanNames: this.#names.texts,
       steps: steps.items,
       shapes: this.#readShapes(steps.placeOf),
       attributesOf: (split) => this.#splits.attributesOf(split),
@@ -596,6 +608,7 @@ function callColumns() {
     name: new Column(new Int32Array(0)),
     callerVisit: new Column(new Int32Array(0)),
     calleeVisit: new Column(new Int32Array(0)),
+    via: new Column(new Int32Array(0)),
     nanos: new Column(new Float64Array(0)),
     requestNanos: new Column(new Float64Array(0)),
     waitedNanos: new Column(new Float64Array(0)),
@@ -614,7 +627,7 @@ function spanColumns() {
 
 /** Rough sizes of a row, and of what is numbered. */
 const visitBytes = 46;
-const callBytes = 45;
+const callBytes = 49;
 const spanBytes = 12;
 const traceBytes = 160;
 const nameBytes = 160;
