@@ -355,8 +355,12 @@ export class FailureSums {
   }
 
   #exemplify(traceIds: readonly string[]): void {
-    if (traceIds.length === 0) return;
-    this.exemplars = [...new Set([...this.exemplars, ...traceIds])].sort().slice(0, exemplarCountMax);
+    for (const traceId of traceIds) {
+      const { exemplars } = this;
+      const largest = exemplars.at(-1) ?? "";
+      if ((exemplars.length >= exemplarCountMax && traceId > largest) || exemplars.includes(traceId)) continue;
+      this.exemplars = [...exemplars, traceId].sort().slice(0, exemplarCountMax);
+    }
   }
 }
 
