@@ -7,6 +7,7 @@ import { benchInstall } from "./install.ts";
 import { type Row, tableOf } from "./measure.ts";
 import { benchReadFiles } from "./read-files.ts";
 import { benchServer } from "./server.ts";
+import { benchStore } from "./store.ts";
 import { benchTracesJson } from "./traces-json.ts";
 import { benchTracesProtobuf } from "./traces-protobuf.ts";
 import { benchWindows } from "./windows.ts";
@@ -25,6 +26,7 @@ const benches: Readonly<Record<string, (options: BenchOptions) => Promise<readon
   "huge-traces": benchHugeTraces,
   windows: benchWindows,
   server: benchServer,
+  store: benchStore,
   incidents: benchIncidents,
   install: benchInstall,
 };

@@ -38,11 +38,14 @@ export interface Addresses {
   readonly api: string;
 }
 
-/** A server with room for everything, ready. */
-export async function startServer(): Promise<{ readonly run: MeteredRun; readonly addresses: Addresses }> {
+const inMemory = ["--memory", "--store-memory", "2GiB"];
+
+/** A server that is ready; of itself one with room for everything in memory. */
+export async function startServer(
+  kept: readonly string[] = inMemory,
+): Promise<{ readonly run: MeteredRun; readonly addresses: Addresses }> {
   const ports = ["--grpc-port", "0", "--http-port", "0", "--port", "0"];
-  const room = ["--store-memory", "2GiB"];
-  const run = new MeteredRun(["serve", "--memory", "--quiet", "--format", "json", ...ports, ...room]);
+  const run = new MeteredRun(["serve", "--quiet", "--format", "json", ...ports, ...kept]);
   const { value } = await run.lines.next();
   return { run, addresses: JSON.parse(value ?? "{}") as Addresses };
 }
@@ -144,7 +147,7 @@ async function sendTraces(
   return { traceIds: [...traceIds], spans };
 }
 
-async function waitUntilFolded({ api }: Addresses, agent: Agent): Promise<void> {
+export async function waitUntilFolded({ api }: Addresses, agent: Agent): Promise<void> {
   for (;;) {
     const metrics = await ask(`http://${api}/metrics`, { agent });
     if (/^hypocenter_open_traces 0$/m.test(metrics)) return;

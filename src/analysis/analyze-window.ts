@@ -12,6 +12,7 @@ import { type MetricWindow, metricSignal } from "../cascade/metric-signal.ts";
 import type { Remedy } from "../cascade/remedy.ts";
 import type { LogLines, SignalFindings } from "../cascade/signals.ts";
 import { keepsLines, thinnedAlike } from "../cascade/thinned-alike.ts";
+import { withUntoldFailures } from "../cascade/untold-failures.ts";
 import { VisitRollup, type VisitSums } from "../cascade/visit-rollup.ts";
 import {
   type EntryFinding,
@@ -268,7 +269,7 @@ function comparable(
   const sides = { window: asked, baseline: healthy };
   const { window, baseline } = about === undefined ? sides : ofOneSystem(asked, healthy, about);
   if (window.visits === null || baseline.visits === null) return { window, baseline, problems };
-  const [before, after] = thinnedAlike(baseline.visits, window.visits);
+  const [before, after] = withUntoldFailures(...thinnedAlike(baseline.visits, window.visits));
   return { window: withVisits(window, after), baseline: withVisits(baseline, before), problems };
 }
 
@@ -330,7 +331,7 @@ export function windowReport(study: WindowStudy, language: Language): WindowRepo
     totals: {
       spans: scope.totals.spans,
       traces: scope.totals.traces,
-      services: scope.red.services.filter((name) => scope.red.service(name)?.isInferred === false).length,
+      services: scope.red.services.filter((name) => !scope.red.isInferred(name)).length,
     },
     problems: problemsIn(
       language,

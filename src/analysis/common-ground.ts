@@ -51,7 +51,7 @@ export function commonServices(services: readonly string[], baseline: Scope): Co
 
 /** The services of which spans were seen. */
 function sendersOf({ red }: Scope): readonly string[] {
-  return red.services.filter((name) => name !== overflowName && red.service(name)?.isInferred === false);
+  return red.services.filter((name) => name !== overflowName && !red.isInferred(name));
 }
 
 function unlike(message: string, count: number): Problem {

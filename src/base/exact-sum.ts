@@ -20,7 +20,8 @@ export class ExactSum {
   }
 
   addSum(other: ExactSum): void {
-    this.#large += other.value;
+    if (other.#large !== 0n) this.#large += other.#large;
+    this.addProduct(other.#small, 1);
   }
 
   get value(): bigint {

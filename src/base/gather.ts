@@ -21,3 +21,10 @@ export function gatherBytes(values: Uint8Array, places: Int32Array): Uint8Array 
   for (let i = 0; i < places.length; i += 1) gathered[i] = values[places[i] as number] ?? 0;
   return gathered;
 }
+
+/** By place, 1 = yes. A plain loop, too: these are as long as all the names of a window. */
+export function flagsOf<Item>(items: readonly Item[], isSo: (item: Item) => boolean): Uint8Array {
+  const flags = new Uint8Array(items.length);
+  for (let i = 0; i < items.length; i += 1) if (isSo(items[i] as Item)) flags[i] = 1;
+  return flags;
+}

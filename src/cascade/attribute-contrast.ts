@@ -72,13 +72,13 @@ function* rowsOf(
 }
 
 function groupsOf(service: string, sums: VisitSums, limits: ReadonlyMap<string, number>): Groups {
-  const { visits, operations, splits } = sums;
+  const { visits, operations, attributesOf } = sums;
   const groups = new Map<number, Group>();
   const traces = new Set<number>();
   for (const row of rowsOf(service, sums)) {
     const split = visits.split[row] as number;
     const group = mapEntry(groups, split, () => ({
-      attributes: splits[split] ?? [],
+      attributes: attributesOf(split),
       requests: 0,
       failed: 0,
       slow: 0,

@@ -11,6 +11,7 @@ import { durationNanosOf } from "../trace/extract-calls.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
 import { type CauseKind, completenessOf, type Edge, edgeKey } from "./candidate.ts";
 import { breakerTextOf, isUnresolved, kindOf } from "./origin-facts.ts";
+import type { ServiceOperation } from "./visit-rollup.ts";
 import { countIn, type FailedTrace, type Sign, WaySums } from "./way-sums.ts";
 
 /**
@@ -86,7 +87,8 @@ export class BlameRollup {
 
   /** The same of everything that was added to any of some rollups. */
   static readAll(parts: readonly BlameRollup[], directory: ServiceDirectory): BlameSums {
-    const entries = new Map<string, EntrySums>();
+    const names = namesOnce(directory);
+    const entryParts = new Map<string, { readonly name: ServiceOperation; readonly parts: EntrySums[] }>();
     const failures = new Map<string, FailureSums>();
     const minutes = new Map<number, number>();
     let [traces, orphans, spans] = [0, 0, 0];
@@ -95,19 +97,24 @@ export class BlameRollup {
       orphans += part.#orphans;
       spans += part.#spans;
       for (const [node, operations] of part.#entries) {
-        const service = directory.nameOfKey(node);
+        const service = names.nameOfKey(node);
         for (const [operation, sums] of operations)
-          mapEntry(entries, entryKey(service, operation), () => new EntrySums(service, operation)).merge(
-            sums,
-          );
+          mapEntry(entryParts, entryKey(service, operation), () => ({
+            name: { service, operation },
+            parts: [],
+          })).parts.push(sums);
       }
       for (const [minute, count] of part.#minutes) countIn(minutes, minute, count);
       for (const [key, sums] of part.#failures) {
         if (sums.isEmpty) continue;
-        mapEntry(failures, directory.nameOfKey(key), () => new FailureSums()).merge(sums, directory);
+        mapEntry(failures, names.nameOfKey(key), () => new FailureSums()).merge(sums, names);
       }
     }
-    for (const [key, { cell }] of entries) if (cell.requests === 0) entries.delete(key);
+    const entries = new Map<string, EntrySums>();
+    for (const [key, { name, parts: own }] of entryParts) {
+      const sum = EntrySums.sum(name, own);
+      if (sum.cell.requests !== 0) entries.set(key, sum);
+    }
     return { traces, completeness: completenessOf({ orphans, spans }), entries, failures, minutes };
   }
 
@@ -165,6 +172,12 @@ export interface BlameSums {
   readonly minutes: ReadonlyMap<number, number>;
 }
 
+/** Each key is looked up once. */
+function namesOnce(directory: NodeNames): NodeNames {
+  const names = new Map<string, string>();
+  return { nameOfKey: (key) => mapEntry(names, key, () => directory.nameOfKey(key)) };
+}
+
 export function entryKey(service: string, operation: string): string {
   return `${service}\u0000${operation}`;
 }
@@ -206,11 +219,16 @@ export class EntrySums {
     this.#durationSquared.addProduct(micros, micros, parts);
   }
 
-  merge(other: EntrySums): void {
-    this.cell = RedCell.sum([this.cell, other.cell]);
-    this.#weight.addSum(other.#weight);
-    this.#duration.addSum(other.#duration);
-    this.#durationSquared.addSum(other.#durationSquared);
+  /** In memory of its own: the parts go on. */
+  static sum({ service, operation }: ServiceOperation, parts: readonly EntrySums[]): EntrySums {
+    const sum = new EntrySums(service, operation);
+    sum.cell = RedCell.sum([sum.cell, ...parts.map(({ cell }) => cell)]);
+    for (const part of parts) {
+      sum.#weight.addSum(part.#weight);
+      sum.#duration.addSum(part.#duration);
+      sum.#durationSquared.addSum(part.#durationSquared);
+    }
+    return sum;
   }
 
   /** Finished requests, adjusted for sampling. */
@@ -337,7 +355,12 @@ export class FailureSums {
   }
 
   #exemplify(traceIds: readonly string[]): void {
-    this.exemplars = [...new Set([...this.exemplars, ...traceIds])].sort().slice(0, exemplarCountMax);
+    for (const traceId of traceIds) {
+      const { exemplars } = this;
+      const largest = exemplars.at(-1) ?? "";
+      if ((exemplars.length >= exemplarCountMax && traceId > largest) || exemplars.includes(traceId)) continue;
+      this.exemplars = [...exemplars, traceId].sort().slice(0, exemplarCountMax);
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import { sumOf } from "../base/sum.ts";
 import { latencyShift, otherInstancesPart, valuesPerSeriesMin } from "../model/scoring.ts";
 import type { LatencySide, Series } from "./latency-series.ts";
 import { type Shift, shiftOf, type UsualChange } from "./shift.ts";
@@ -49,16 +50,14 @@ export function carriersOf(
   for (const [place, values] of now) {
     const instance = sides.after.instances[place] ?? "";
     if (instance === "" || values.length < valuesPerSeriesMin) continue;
-    const own = past.get(sides.placesBefore.get(instance) ?? -1) ?? [];
-    const usual = own.length < valuesPerSeriesMin ? sorted.before : new Float64Array(own).sort();
-    const shift = shiftOf(usual, new Float64Array(values).sort(), change);
+    const own = past.get(sides.placesBefore.get(instance) ?? -1);
+    const usual = own === undefined || own.length < valuesPerSeriesMin ? sorted.before : own;
+    const shift = shiftOf(usual, values, change);
     if (shift.isShifted && shift.z >= latencyShift.zMin) slower.add(place);
   }
   if (slower.size === 0) return null;
   const valuesAt = (isSlower: boolean): Float64Array =>
-    Float64Array.from(
-      [...now].filter(([place]) => slower.has(place) === isSlower).flatMap(([, values]) => values),
-    ).sort();
+    joined([...now].filter(([place]) => slower.has(place) === isSlower).map(([, values]) => values)).sort();
   const others = valuesAt(false);
   if (others.length < valuesPerSeriesMin || shiftOf(sorted.before, others, change).isShifted) return null;
   const [only, ...more] = slower;
@@ -88,18 +87,41 @@ function hasSeveral(places: Int32Array): boolean {
   return false;
 }
 
+/** The values of each place, sorted. */
 function valuesByPlace(
   { values, ...series }: Series,
   end: "callerInstances" | "calleeInstances",
-): ReadonlyMap<number, readonly number[]> {
-  const byPlace = new Map<number, number[]>();
+): ReadonlyMap<number, Float64Array> {
   const places = series[end];
-  for (let i = 0; i < values.length; i += 1) {
+  const counts = new Map<number, number>();
+  for (let i = 0; i < places.length; i += 1) {
     const place = places[i] as number;
-    if (place < 0) continue;
-    const known = byPlace.get(place);
-    if (known === undefined) byPlace.set(place, [values[i] as number]);
-    else known.push(values[i] as number);
+    if (place >= 0) counts.set(place, (counts.get(place) ?? 0) + 1);
   }
+  const all = new Float64Array(values.length);
+  const byPlace = new Map<number, Float64Array>();
+  let start = 0;
+  for (const [place, count] of counts) {
+    byPlace.set(place, all.subarray(start, start + count));
+    counts.set(place, start);
+    start += count;
+  }
+  for (let i = 0; i < places.length; i += 1) {
+    const next = counts.get(places[i] as number);
+    if (next === undefined) continue;
+    all[next] = values[i] as number;
+    counts.set(places[i] as number, next + 1);
+  }
+  for (const own of byPlace.values()) own.sort();
   return byPlace;
+}
+
+function joined(lists: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(sumOf(lists.map(({ length }) => length)));
+  let start = 0;
+  for (const list of lists) {
+    all.set(list, start);
+    start += list.length;
+  }
+  return all;
 }

@@ -66,7 +66,9 @@ export class FairShares {
 
   /** Traces have been thinned so far before, elsewhere. To be told before any are added. */
   startAbove(other: FairShares): void {
-    for (const [group, level] of other.levels().entries()) {
+    const levels = other.levels();
+    for (let group = 0; group < levels.length; group += 1) {
+      const level = levels[group] as number;
       if (level === 0) continue;
       const own = this.#groupOf(group);
       own.level = Math.max(own.level, level);
@@ -91,7 +93,10 @@ export class FairShares {
   /** All visits come that another one keeps. */
   addAll(other: FairShares): void {
     for (const [group, { visits }] of other.#groups)
-      for (const [level, count] of visits.entries()) if (count > 0) this.add({ group, level }, count);
+      for (let level = 0; level < visits.length; level += 1) {
+        const count = visits[level] as number;
+        if (count > 0) this.add({ group, level }, count);
+      }
   }
 
   /** What it takes in memory, roughly. */

@@ -1,6 +1,7 @@
-import { gather, gatherNumbers } from "../base/gather.ts";
+import { flagsOf, gather, gatherNumbers } from "../base/gather.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { sumOf } from "../base/sum.ts";
+import { valuesPerSeriesMin } from "../model/scoring.ts";
 import { requestsByTrace } from "./thinned-alike.ts";
 import type { StepName, VisitSums } from "./visit-rollup.ts";
 
@@ -18,8 +19,8 @@ export interface Series {
   readonly traces: Int32Array;
   /** that one of the values stands for, on average */
   readonly requestsEach: number;
-  /** of what calls lost, the time before the callee began; null where that is not measured */
-  readonly requestNanos: Float64Array | null;
+  /** of what calls lost, the time before the callee began, for calls that became slower; null where that is not measured */
+  readonly requestNanos: () => Float64Array | null;
   /** by value, places in `LatencySide.instances`; -1 = unknown */
   readonly callerInstances: Int32Array;
   readonly calleeInstances: Int32Array;
@@ -43,7 +44,7 @@ export interface SeriesOptions {
   readonly byEntry: boolean;
 }
 
-/** The times of all visits and calls, by what they are of. */
+/** The times of all visits and calls, by what they are of; of what happened too rarely to be compared, nothing. */
 export function latencySideOf(sums: VisitSums, options: SeriesOptions): LatencySide {
   const { traceIds, instances } = sums;
   const standFor = requestsByTrace(sums);
@@ -52,12 +53,9 @@ export function latencySideOf(sums: VisitSums, options: SeriesOptions): LatencyS
     for (let i = 0; i < traces.length; i += 1) sum += standFor[traces[i] as number] as number;
     return sum / traces.length;
   };
-  const series = new Map(
-    [...ownSeries(sums, options), ...callSeries(sums, options)].map(([key, times]) => [
-      key,
-      { ...times, requestsEach: meanOf(times.traces) },
-    ]),
-  );
+  const series = new Map<string, Series>();
+  for (const named of [ownSeries(sums, options), callSeries(sums, options)])
+    for (const [key, times] of named) series.set(key, { ...times, requestsEach: meanOf(times.traces) });
   const requests = sumOf(standFor);
   return {
     traces: traceIds.length,
@@ -76,19 +74,23 @@ function ownSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): rea
   const isCounted = (row: number): boolean =>
     !Number.isNaN(visits.ownNanos[row]) && (withFailed || visits.failed[row] === 0);
   const entryOf = byEntry ? (row: number) => visits.entry[row] as number : null;
-  return groupRows({ name: visits.operation, entryOf, isCounted }).map(({ name, entry, rows }) => {
+  const { rows, groups } = groupRows({ name: visits.operation, entryOf, isCounted });
+  const values = gatherNumbers(visits.ownNanos, rows);
+  const traces = gather(visits.trace, rows);
+  const instances = gather(visits.instance, rows);
+  return groups.map(({ name, entry, from, to }) => {
     const { service, operation } = operations[name] as (typeof operations)[number];
-    const instances = gather(visits.instance, rows);
+    const own = instances.subarray(from, to);
     const series: Times = {
       kind: "own",
       caller: service,
       callee: service,
       operation,
-      values: gatherNumbers(visits.ownNanos, rows),
-      traces: gather(visits.trace, rows),
-      requestNanos: null,
-      callerInstances: instances,
-      calleeInstances: instances,
+      values: values.subarray(from, to),
+      traces: traces.subarray(from, to),
+      requestNanos: () => null,
+      callerInstances: own,
+      calleeInstances: own,
     };
     return [seriesKey(series, entryText(sums, entry)), series] as const;
   });
@@ -100,35 +102,50 @@ function callSeries(sums: VisitSums, { withFailed, byEntry }: SeriesOptions): re
   const isCounted = (row: number): boolean =>
     !Number.isNaN(calls.nanos[row]) && (withFailed || calls.failed[row] === 0);
   // a queue does not know where the requests came in whose messages wait in it
-  const isMessage = Uint8Array.from(callNames, ({ kind }) => (kind === "message" ? 1 : 0));
+  const isMessage = flagsOf(callNames, ({ kind }) => kind === "message");
   const entryOf = byEntry
     ? (row: number) =>
         isMessage[calls.name[row] as number] === 1 ? -1 : (visits.entry[callerVisit[row] as number] as number)
     : null;
-  return groupRows({ name: calls.name, entryOf, isCounted }).map(({ name, entry, rows }) => {
-    const names = callNames[name] as (typeof callNames)[number];
-    const requestNanos = gatherNumbers(calls.requestNanos, rows);
-    const callers = gather(callerVisit, rows);
+  const { rows, groups } = groupRows({ name: calls.name, entryOf, isCounted });
+  const callers = gather(callerVisit, rows);
+  const values = gatherNumbers(calls.nanos, rows);
+  const traces = gather(visits.trace, callers);
+  const callerInstances = gather(visits.instance, callers);
+  const calleeInstances = gather(visits.instance, gather(calleeVisit, rows), -1);
+  return groups.map(({ name, entry, from, to }) => {
+    const { kind, caller, callee, operation } = callNames[name] as (typeof callNames)[number];
     const series: Times = {
-      ...names,
-      values: gatherNumbers(calls.nanos, rows),
-      traces: gather(visits.trace, callers),
-      requestNanos: requestNanos.includes(Number.NaN) ? null : requestNanos,
-      callerInstances: gather(visits.instance, callers),
-      calleeInstances: gather(visits.instance, gather(calleeVisit, rows), -1),
+      kind,
+      caller,
+      callee,
+      operation,
+      values: values.subarray(from, to),
+      traces: traces.subarray(from, to),
+      requestNanos: () => {
+        const nanos = gatherNumbers(calls.requestNanos, rows.subarray(from, to));
+        return nanos.includes(Number.NaN) ? null : nanos;
+      },
+      callerInstances: callerInstances.subarray(from, to),
+      calleeInstances: calleeInstances.subarray(from, to),
     };
     return [seriesKey(series, entryText(sums, entry)), series] as const;
   });
 }
 
+/** Rows of one thing; they stand from one place to before another. */
 interface Group {
   readonly name: number;
   /** -1 = of any */
   readonly entry: number;
-  readonly rows: Int32Array;
+  readonly from: number;
+  readonly to: number;
 }
 
-/** The rows that count, by name (and entry): two passes, because lists of numbers take several times as much. */
+/**
+ * The rows that count, by name (and entry), where there are enough to be compared. All stand in one column, each group in the
+ * order of rows: a column for each of thousands of groups takes several times as long.
+ */
 function groupRows({
   name,
   entryOf,
@@ -137,7 +154,7 @@ function groupRows({
   readonly name: Int32Array;
   readonly entryOf: ((row: number) => number) | null;
   readonly isCounted: (row: number) => boolean;
-}): readonly Group[] {
+}): { readonly rows: Int32Array; readonly groups: readonly Group[] } {
   const pairs = new PairInterner();
   const groupOf = new Int32Array(name.length).fill(-1);
   const sizes: number[] = [];
@@ -148,18 +165,30 @@ function groupRows({
     if (group === sizes.length) sizes.push(0);
     sizes[group] = (sizes[group] as number) + 1;
   }
-  const rows = sizes.map((size) => new Int32Array(size));
-  const filled = new Int32Array(sizes.length);
+  const groups: Group[] = [];
+  // of each group the place of its next row, -1 = too few
+  const next = new Int32Array(sizes.length).fill(-1);
+  let end = 0;
+  for (const [group, size] of sizes.entries()) {
+    if (size < valuesPerSeriesMin) continue;
+    next[group] = end;
+    groups.push({
+      name: pairs.firstAt(group),
+      entry: pairs.secondAt(group) - 1,
+      from: end,
+      to: end + size,
+    });
+    end += size;
+  }
+  const rows = new Int32Array(end);
   for (let row = 0; row < name.length; row += 1) {
     const group = groupOf[row] as number;
-    if (group < 0) continue;
-    const at = filled[group] as number;
-    (rows[group] as Int32Array)[at] = row;
-    filled[group] = at + 1;
+    const at = group < 0 ? -1 : (next[group] as number);
+    if (at < 0) continue;
+    rows[at] = row;
+    next[group] = at + 1;
   }
-  return pairs
-    .pairs()
-    .map(([place, entry], group) => ({ name: place, entry: entry - 1, rows: rows[group] as Int32Array }));
+  return { rows, groups };
 }
 
 function seriesKey({ kind, caller, callee, operation }: Times, entry: string): string {

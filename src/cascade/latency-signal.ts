@@ -129,7 +129,8 @@ function compare(pair: SeriesPair, commonShare: number): Compared {
     effectNanos: counted.isShifted
       ? (counted.addedNanos * counted.m * after.requestsEach) / sides.after.requests
       : 0,
-    isAnswerLate: isAnswerLate(before, after, counted),
+    // what became no slower is nobody's
+    isAnswerLate: !counted.isShifted || isAnswerLate(before, after, counted),
     slowEnd: slowEndOf(caller, callee),
     calleeInstance: callee?.instance ?? null,
     callerInstance: caller?.instance ?? null,
@@ -185,10 +186,10 @@ function merged(a: Float64Array, b: Float64Array): Float64Array {
  * to arrive before they were sent, or later than calls took: then clocks tell nothing, and the callee leads.
  */
 function isAnswerLate(before: Series, after: Series, { beforeNanos, afterNanos }: Shift): boolean {
-  if (before.requestNanos === null || after.requestNanos === null) return true;
+  const [was, is] = [before.requestNanos(), after.requestNanos()];
+  if (was === null || is === null) return true;
   const grown = afterNanos - beforeNanos;
-  const requests =
-    quantileOf(after.requestNanos.toSorted(), 0.5) - quantileOf(before.requestNanos.toSorted(), 0.5);
+  const requests = quantileOf(is.toSorted(), 0.5) - quantileOf(was.toSorted(), 0.5);
   const slack = Math.max(0, grown) * clockSlackShare;
   if (requests < -beforeNanos - slack || requests > afterNanos + slack) return true;
   return grown - requests >= legShareMin * grown;

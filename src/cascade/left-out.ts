@@ -24,7 +24,7 @@ export function leftOutOf(
   sides: { readonly before: VisitSums; readonly after: VisitSums },
 ): { readonly before: LeftOutSums; readonly after: LeftOutSums } {
   const usual = usualSteps(cause, sides.before);
-  return { before: leftOutIn(sides.before, usual), after: leftOutIn(sides.after, usual) };
+  return { before: leftOutIn(sides.before, cause, usual), after: leftOutIn(sides.after, cause, usual) };
 }
 
 /** By operation of a caller, the steps that reach the cause. */
@@ -45,11 +45,12 @@ function usualSteps(cause: string, { visits, operations, shapes, steps }: VisitS
   return usual;
 }
 
-function leftOutIn(sums: VisitSums, usual: UsualSteps): LeftOutSums {
+function leftOutIn(sums: VisitSums, cause: string, usual: UsualSteps): LeftOutSums {
   const { visits, operations, shapes, steps, traceMinutes } = sums;
   const usualOf = operations.map((operation) => usual.get(nameOf(operation)));
-  const texts = steps.map(stepText);
-  const taken = shapes.map((shape) => new Set(shape.steps.map((place) => texts[place])));
+  // of a visit only the steps that reach the cause are asked for
+  const texts = steps.map((step) => (step.callee === cause ? stepText(step) : null));
+  const taken = shapes.map((shape) => textsAmong(texts, shape.steps));
   const hasFailedCall = callersOfFailed(sums);
   const standFor = requestsByTrace(sums);
   const found = new OncePerTrace<StepSums>();
@@ -62,7 +63,7 @@ function leftOutIn(sums: VisitSums, usual: UsualSteps): LeftOutSums {
       const isMessage = kind === "message";
       const isRefused = visits.answerFailed[row] === 1 && hasFailedCall[row] === 0;
       const isLeftOut = isMessage ? visits.answerFailed[row] === 0 : isRefused;
-      if (!isLeftOut || taken[visits.shape[row] as number]?.has(text) === true) continue;
+      if (!isLeftOut || taken[visits.shape[row] as number]?.includes(text) === true) continue;
       const { service: caller } = operations[visits.operation[row] as number] as (typeof operations)[number];
       if (caller === callee) continue;
       const trace = visits.trace[row] as number;
@@ -79,6 +80,17 @@ function leftOutIn(sums: VisitSums, usual: UsualSteps): LeftOutSums {
   }
   const requests = sumOf(Array.from(traces, (trace) => standFor[trace] as number));
   return { traces: traces.size, requests, steps: found.counts, hit: hit.counts };
+}
+
+const noTexts: readonly string[] = [];
+
+function textsAmong(texts: readonly (string | null)[], places: readonly number[]): readonly string[] {
+  let found = noTexts;
+  for (const place of places) {
+    const text = texts[place] ?? null;
+    if (text !== null) found = [...found, text];
+  }
+  return found;
 }
 
 function callersOfFailed({ visits, calls }: VisitSums): Uint8Array {

@@ -19,8 +19,9 @@ export function propagationOf(trace: Trace, origins: readonly FailureOrigin[]): 
     mechanism: PropagationMechanism,
     spans: readonly number[],
   ): void => {
+    if (caller === callee) return;
     const key = `${caller}\u0000${callee}\u0000${mechanism}`;
-    if (caller !== callee && !found.has(key)) found.set(key, { caller, callee, mechanism, spans });
+    if (!found.has(key)) found.set(key, { caller, callee, mechanism, spans });
   };
   const passed = new Set<OriginStep>();
   for (const origin of origins) {

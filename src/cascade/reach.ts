@@ -76,7 +76,8 @@ export class Reach {
   }
 }
 
-function votesOn(
+/** `byCaller` = attempts of all callers to the callee; `alsoUnreached` = other callees that this caller does not reach. */
+export function votesOn(
   { caller, callee }: Edge,
   byCaller: ReadonlyMap<string, Attempts>,
   alsoUnreached: number,
@@ -103,7 +104,7 @@ function votesOn(
 }
 
 /** Calls of one caller, and those that did not connect. */
-interface Attempts {
+export interface Attempts {
   calls: number;
   unreached: number;
 }
@@ -112,7 +113,7 @@ function shareOf(attempts: Attempts | undefined): number {
   return attempts === undefined || attempts.calls === 0 ? 0 : attempts.unreached / attempts.calls;
 }
 
-function isUnreached(attempts: Attempts): boolean {
+export function isUnreached(attempts: Attempts): boolean {
   return attempts.unreached >= unreachedMin.calls && shareOf(attempts) >= unreachedMin.share;
 }
 

@@ -1,5 +1,6 @@
 import { Interner } from "../base/interner.ts";
 import { PairInterner } from "../base/pair-interner.ts";
+import { Places } from "../base/places.ts";
 import { sortFew } from "../base/sort-few.ts";
 import { splitSetsMax, splitValuesMax } from "../model/limits.ts";
 import { visitNamesMax } from "../model/scoring.ts";
@@ -65,44 +66,45 @@ export class SplitSets {
     return set;
   }
 
-  read(): readonly (readonly SplitAttribute[])[] {
-    const keys = this.#keys.pairs();
-    const values = this.#values.pairs();
+  /** The attributes of a set, each key once: the last one of it. */
+  attributesOf(set: number): readonly SplitAttribute[] {
     const { texts } = this.#texts;
-    const sets: (readonly SplitAttribute[])[] = [];
-    for (const [before, value] of this.#sets.pairs()) {
-      const [key, text] = values[value] ?? [0, 0];
-      const above = before === 0 ? [] : (sets[before - 1] ?? []);
-      const isLeftOut = value === 0 || (this.#valueCounts[key] ?? 0) > splitValuesMax;
-      const name = texts[keys[key]?.[1] ?? -1];
-      sets.push(
-        isLeftOut || name === undefined
-          ? above
-          : [...above.filter((each) => each.key !== name), { key: name, value: texts[text] ?? "" }],
-      );
+    const found = new Map<string, SplitAttribute>();
+    // from the last one to the first
+    for (let at = set + 1; at > 0; at = this.#sets.firstAt(at - 1)) {
+      const value = this.#sets.secondAt(at - 1);
+      const key = this.#values.firstAt(value);
+      const name = texts[this.#keys.secondAt(key)];
+      if (value === 0 || !this.#keeps(key) || name === undefined || found.has(name)) continue;
+      found.set(name, { key: name, value: texts[this.#values.secondAt(value)] ?? "" });
     }
-    return sets;
+    return [...found.values()].reverse();
   }
 
-  /** Adds the sets of another one; answers what their numbers are here. */
-  absorb(other: SplitSets): Int32Array {
-    const { texts } = other.#texts;
+  /** What the numbers of the sets of another one are here. Its values are added at once, all of them: they are counted. */
+  placesOf(other: SplitSets): Places {
     const [keys, sets] = [other.#keys, other.#sets];
+    const texts = new Places(other.#texts.texts.length, (text) =>
+      this.#texts.idOf(other.#texts.texts[text] as string),
+    );
+    const ownKeys = new Places(keys.size, (key) =>
+      this.#keyOf(texts.at(keys.firstAt(key)), texts.at(keys.secondAt(key))),
+    );
     const values = new Int32Array(other.#values.size);
     for (let value = 1; value < values.length; value += 1) {
-      const key = other.#values.firstAt(value);
-      const [service, name] = [texts[keys.firstAt(key)] ?? "", texts[keys.secondAt(key)] ?? ""];
-      values[value] = this.#valueOf(service, name, texts[other.#values.secondAt(value)] ?? "");
+      const key = ownKeys.at(other.#values.firstAt(value));
+      if (this.#keeps(key)) values[value] = this.#valueOf(key, texts.at(other.#values.secondAt(value)));
     }
     for (let key = 0; key < keys.size; key += 1)
       if ((other.#valueCounts[key] ?? 0) > splitValuesMax)
-        this.#leaveOut(texts[keys.firstAt(key)] ?? "", texts[keys.secondAt(key)] ?? "");
-    const places = new Int32Array(sets.size);
-    for (let set = 1; set < places.length; set += 1) {
-      const above = places[sets.firstAt(set) - 1] ?? 0;
+        this.#valueCounts[ownKeys.at(key)] = splitValuesMax + 1;
+    const places: Places = new Places(sets.size, (set) => {
+      if (set === 0) return 0;
+      const before = sets.firstAt(set);
+      const above = before === 0 ? 0 : places.at(before - 1);
       const own = values[sets.secondAt(set)] as number;
-      places[set] = own > 0 ? this.#sets.idOf(above + 1, own) : above;
-    }
+      return own > 0 ? this.#sets.idOf(above + 1, own) : above;
+    });
     return places;
   }
 
@@ -114,15 +116,12 @@ export class SplitSets {
     );
   }
 
-  /** The attribute has too many values at a service. */
-  #leaveOut(service: string, key: string): void {
-    const keyId = this.#keys.idOf(this.#texts.idOf(service), this.#texts.idOf(key));
-    this.#valueCounts[keyId] = splitValuesMax + 1;
-  }
-
   #extended(set: number, service: string, attributes: readonly SplitAttribute[]): number {
     const values: number[] = [];
-    for (const { key, value } of attributes) values.push(this.#valueOf(service, key, value));
+    for (const { key, value } of attributes) {
+      const own = this.#keyOf(this.#texts.idOf(service), this.#texts.idOf(key));
+      if (this.#keeps(own)) values.push(this.#valueOf(own, this.#texts.idOf(value)));
+    }
     sortFew(values, (a, b) => a - b);
     let place = set;
     let last = 0;
@@ -133,18 +132,22 @@ export class SplitSets {
     return place;
   }
 
-  /** 0 = the value is not kept */
-  #valueOf(service: string, key: string, value: string): number {
-    const pair = [this.#texts.idOf(service), this.#texts.idOf(key)] as const;
-    if (Math.min(...pair) < 0) return 0;
-    const keyId = this.#keys.idOf(...pair);
-    const count = this.#valueCounts[keyId] ?? 0;
-    if (keyId === 0 || count > splitValuesMax) return 0;
-    const text = this.#texts.idOf(value);
+  /** 0 = there is no room for it */
+  #keyOf(service: number, key: number): number {
+    return service < 0 || key < 0 ? 0 : this.#keys.idOf(service, key);
+  }
+
+  /** Not those of an attribute that has too many values at a service. */
+  #keeps(key: number): boolean {
+    return key !== 0 && (this.#valueCounts[key] ?? 0) <= splitValuesMax;
+  }
+
+  /** Of a key that is kept; 0 = there is no room for the text. */
+  #valueOf(key: number, text: number): number {
     if (text < 0) return 0;
     const known = this.#values.size;
-    const id = this.#values.idOf(keyId, text);
-    if (this.#values.size > known) this.#valueCounts[keyId] = count + 1;
+    const id = this.#values.idOf(key, text);
+    if (this.#values.size > known) this.#valueCounts[key] = (this.#valueCounts[key] ?? 0) + 1;
     return id;
   }
 }

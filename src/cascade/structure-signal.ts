@@ -37,7 +37,9 @@ function visitUnits(sums: VisitSums, { services, withStatus, blamed }: UnitOptio
   labels.push({ ...statusLabel, kind: "status" });
   const plain = shapes.map(({ steps: shown, lastCall }) => ({ labels: shown, lastCall }));
   // a failing visit has the shape of its steps and one more label
-  const failing = plain.map((shape) => ({ ...shape, labels: [...shape.labels, status] }));
+  const failing = withStatus
+    ? plain.map(({ labels: shown, lastCall }) => ({ labels: [...shown, status], lastCall }))
+    : [];
   return {
     keys: operations,
     labels,

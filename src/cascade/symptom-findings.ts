@@ -74,14 +74,13 @@ function showingsOf(
   }
   const rowsOf: number[][] = symptoms.map(() => []);
   if (labels.length === 0) return { rowsOf };
-  const sets = units.shapes.map((shape) => new Set(shape.labels));
-  for (const [row, key] of units.key.entries()) {
-    const here = byKey.get(key);
+  for (let row = 0; row < units.key.length; row += 1) {
+    const here = byKey.get(units.key[row] as number);
     if (here === undefined || isSetAside(row)) continue;
-    const has = sets[units.shape[row] as number];
+    const shown = units.shapes[units.shape[row] as number]?.labels;
     for (const i of here) {
       const { label, g } = symptoms[i] as Symptom;
-      if (has?.has(label) === g > 0) rowsOf[i]?.push(row);
+      if (shown?.includes(label) === g > 0) rowsOf[i]?.push(row);
     }
   }
   return { rowsOf };

@@ -36,7 +36,7 @@ export function thinnedAlike(
 
 /** By how many levels the first window is to be thinned further than the second one. */
 function bestOffset(before: VisitSums, after: VisitSums): number {
-  const groups = [...new Set([...before.traceGroups, ...after.traceGroups])];
+  const groups = groupsOf(before, after);
   const offsets = new Set(groups.map((group) => levelAt(before, group) - levelAt(after, group)));
   const [only = 0] = offsets;
   if (offsets.size < 2) return only;
@@ -58,8 +58,20 @@ function bestOffset(before: VisitSums, after: VisitSums): number {
 export function keepsLines(sums: VisitSums): (traceId: string) => boolean {
   const highest = Math.max(...sums.levels);
   if (highest === 0) return () => true;
-  const kept = new Set(sums.traceIds);
-  return (traceId) => kept.has(traceId) || thinningLevelOf(traceId) >= highest;
+  // many windows have no lines
+  let kept: ReadonlySet<string> | null = null;
+  return (traceId) => {
+    kept ??= new Set(sums.traceIds);
+    return kept.has(traceId) || thinningLevelOf(traceId) >= highest;
+  };
+}
+
+/** Of the traces of both, in order. */
+function groupsOf(before: VisitSums, after: VisitSums): readonly number[] {
+  const isThere = new Uint8Array(before.levels.length);
+  for (const { traceGroups } of [before, after])
+    for (let trace = 0; trace < traceGroups.length; trace += 1) isThere[traceGroups[trace] as number] = 1;
+  return [...isThere.keys()].filter((group) => isThere[group] === 1);
 }
 
 function levelAt({ levels }: VisitSums, group: number): number {

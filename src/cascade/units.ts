@@ -1,5 +1,6 @@
 import { gather } from "../base/gather.ts";
 import { PairInterner } from "../base/pair-interner.ts";
+import { sortFew } from "../base/sort-few.ts";
 
 /** Something that a unit shows: a step of a visit, or a kind of log line. */
 export interface UnitLabel {
@@ -67,8 +68,12 @@ export interface UnitPair {
 
 /** Numbers the keys and labels of two windows alike. */
 export function pairUnits(before: Units, after: Units): UnitPair {
-  const keys = new Map([...before.keys, ...after.keys].map((key) => [keyText(key), key]));
-  const labels = new Map([...before.labels, ...after.labels].map((label) => [label.text, label]));
+  const keys = new Map<string, UnitKey>();
+  const labels = new Map<string, UnitLabel>();
+  for (const side of [before, after]) {
+    for (const key of side.keys) keys.set(keyText(key), key);
+    for (const label of side.labels) labels.set(label.text, label);
+  }
   const keyTexts = [...keys.keys()].sort();
   const labelTexts = [...labels.keys()].sort();
   const numbers = {
@@ -91,7 +96,7 @@ function renumber(
   const labelOf = units.labels.map(({ text }) => numbers.labels.get(text) as number);
   const key = gather(keyOf, units.key);
   const shapes = units.shapes.map(({ labels, lastCall }) => ({
-    labels: [...new Set(labels.map((label) => labelOf[label] as number))].sort((a, b) => a - b),
+    labels: distinctInOrder(labels.map((label) => labelOf[label] as number)),
     lastCall: labelOf[lastCall] ?? -1,
   }));
   const pairs = new PairInterner();
@@ -100,6 +105,12 @@ function renumber(
     sort[row] = pairs.idOf(key[row] as number, units.shape[row] as number);
   const sorts = pairs.pairs().map(([each, shape]) => ({ key: each, labels: shapes[shape]?.labels ?? [] }));
   return { ...units, ...shared, key, shapes, sort, sorts };
+}
+
+/** Sorts `numbers` in place. */
+function distinctInOrder(numbers: number[]): readonly number[] {
+  sortFew(numbers, (a, b) => a - b);
+  return numbers.filter((number, i) => number !== numbers[i - 1]);
 }
 
 function keyText({ service, operation }: UnitKey): string {

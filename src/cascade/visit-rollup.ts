@@ -4,6 +4,7 @@ import { gather } from "../base/gather.ts";
 import { Interner } from "../base/interner.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { PairInterner } from "../base/pair-interner.ts";
+import { Places } from "../base/places.ts";
 import { sortFew } from "../base/sort-few.ts";
 import { wordsOfHex } from "../model/ids.ts";
 import { overflowName } from "../model/limits.ts";
@@ -52,10 +53,12 @@ export interface VisitSums {
   readonly omittedTraces: number;
   readonly operations: readonly ServiceOperation[];
   readonly instances: readonly string[];
+  /** of spans that make calls */
+  readonly spanNames: readonly string[];
   readonly steps: readonly StepName[];
   readonly shapes: readonly Shape[];
-  /** what tells visits of one service apart beside their operation: each attribute once */
-  readonly splits: readonly (readonly SplitAttribute[])[];
+  /** what tells visits of one service apart beside their operation, by number of the set: each key once */
+  readonly attributesOf: (split: number) => readonly SplitAttribute[];
   readonly callNames: readonly CallName[];
   /** from the first start of a trace to the last one */
   readonly extentNanos: number;
@@ -68,7 +71,7 @@ export interface VisitSums {
     readonly entry: Int32Array;
     readonly instance: Int32Array;
     readonly shape: Int32Array;
-    /** place in `splits` */
+    /** see `attributesOf` */
     readonly split: Int32Array;
     /** row of the caller's visit, -1 = none */
     readonly parent: Int32Array;
@@ -82,6 +85,8 @@ export interface VisitSums {
     readonly name: Int32Array;
     readonly callerVisit: Int32Array;
     readonly calleeVisit: Int32Array;
+    /** name of the span that made it, place in `spanNames`; -1 = unknown */
+    readonly via: Int32Array;
     readonly nanos: Float64Array;
     readonly requestNanos: Float64Array;
     readonly waitedNanos: Float64Array;
@@ -276,6 +281,7 @@ export class VisitRollup {
     columns.name.push(this.#callNames.idOf(this.#nameOf(caller), this.#stepOf(call)));
     columns.callerVisit.push(firstVisit + call.callerVisit);
     columns.calleeVisit.push(call.calleeVisit < 0 ? -1 : firstVisit + call.calleeVisit);
+    columns.via.push(call.via === "" ? -1 : this.#nameOf(call.via));
     columns.nanos.push(call.nanos ?? Number.NaN);
     columns.requestNanos.push(call.requestNanos ?? Number.NaN);
     columns.waitedNanos.push(call.waitedNanos);
@@ -370,27 +376,34 @@ export class VisitRollup {
       column.replace(renumber);
   }
 
-  /** Some of the traces and their rows; by old number the new ones of traces and of visits, -1 = gone. */
+  /** Some of the traces and their rows; by old number the new ones of traces and of visits, where they are kept. */
   #chosen(isTraceKept: (trace: KeptTrace) => boolean) {
     const numbers = new Int32Array(this.#traces.length).fill(-1);
     const traces: KeptTrace[] = [];
-    const rows = {
-      visits: new RowRanges(this.#visits.trace.length),
-      calls: new RowRanges(this.#calls.name.length),
-      spans: new RowRanges(this.#spans.visit.length),
-    };
-    for (let i = 0; i < this.#traces.length; i += 1) {
+    const counts = { visits: 0, calls: 0, spans: 0 };
+    for (let i = 0; i < numbers.length; i += 1) {
       const trace = this.#traces[i] as KeptTrace;
-      const isKept = isTraceKept(trace);
+      if (!isTraceKept(trace)) continue;
+      numbers[i] = traces.length;
+      traces.push(trace);
+      counts.visits += trace.visits;
+      counts.calls += trace.calls;
+      counts.spans += trace.spans;
+    }
+    const rows = {
+      visits: new RowRanges(counts.visits),
+      calls: new RowRanges(counts.calls),
+      spans: new RowRanges(counts.spans),
+    };
+    for (let i = 0; i < numbers.length; i += 1) {
+      const trace = this.#traces[i] as KeptTrace;
+      const isKept = (numbers[i] as number) >= 0;
       rows.visits.next(trace.visits, isKept);
       rows.calls.next(trace.calls, isKept);
       rows.spans.next(trace.spans, isKept);
-      if (!isKept) continue;
-      numbers[i] = traces.length;
-      traces.push(trace);
     }
     const kept = { visits: rows.visits.kept, calls: rows.calls.kept, spans: rows.spans.kept };
-    const visits = new Int32Array(this.#visits.trace.length).fill(-1);
+    const visits = new Int32Array(this.#visits.trace.length);
     for (let row = 0; row < kept.visits.length; row += 1) visits[kept.visits[row] as number] = row;
     return { traces, numbers, visits, rows: kept };
   }
@@ -404,11 +417,11 @@ export class VisitRollup {
       if (!isKept) this.#omitted += 1;
       return isKept;
     });
-    const place = this.#placesOf(other, rows.visits);
-    const by = (places: Int32Array | null, shift = 0) => ({ places, shift });
+    const place = this.#placesOf(other, rows);
+    const by = (places: Int32Array, shift = 0) => ({ places, shift });
     const trace = by(numbers, this.#traces.length);
     const visit = by(visits, this.#visits.trace.length);
-    const operation = by(place.operations);
+    const operation = by(place.operations.found);
     this.#omitted += other.#omitted;
     for (const each of traces) this.#pushTrace(this.#joinsLogs ? each : { ...each, spans: 0 });
     appendColumns(this.#visits, other.#visits, {
@@ -417,48 +430,59 @@ export class VisitRollup {
         trace,
         operation,
         entry: operation,
-        instance: by(place.names),
-        shape: by(place.shapes),
-        split: by(place.splits),
+        instance: by(place.names.found),
+        shape: by(place.shapes.found),
+        split: by(place.splits.found),
         parent: visit,
       },
     });
     appendColumns(this.#calls, other.#calls, {
       rows: rows.calls,
-      places: { name: by(place.callNames), callerVisit: visit, calleeVisit: visit },
+      places: {
+        name: by(place.callNames.found),
+        callerVisit: visit,
+        calleeVisit: visit,
+        via: by(place.names.found),
+      },
     });
     if (this.#joinsLogs) appendColumns(this.#spans, other.#spans, { rows: rows.spans, places: { visit } });
   }
 
-  /** What the numbers of another rollup are here; of shapes only those of some of its visits, others stay -1. */
-  #placesOf(other: VisitRollup, visitRows: Int32Array) {
-    const names = Int32Array.from(other.#names.texts, (name) => this.#nameOf(name));
-    const pairsOf = (
-      own: PairInterner,
-      theirs: PairInterner,
-      [first, second]: readonly [Int32Array | null, Int32Array],
-    ): Int32Array => {
-      const places = new Int32Array(theirs.size);
-      for (let i = 0; i < places.length; i += 1) {
-        const [a, b] = [theirs.firstAt(i), theirs.secondAt(i)];
-        places[i] = own.idOf(first === null ? a : (first[a] as number), second[b] as number);
-      }
-      return places;
-    };
-    const operations = pairsOf(this.#operations, other.#operations, [names, names]);
-    const targets = pairsOf(this.#targets, other.#targets, [names, names]);
-    const steps = pairsOf(this.#steps, other.#steps, [null, targets]);
-    const callNames = pairsOf(this.#callNames, other.#callNames, [names, steps]);
-    const shapes = new Int32Array(other.#shapes.size).fill(-1);
-    for (let i = 0; i < visitRows.length; i += 1) {
-      const shape = other.#visits.shape.at(visitRows[i] as number);
-      if ((shapes[shape] as number) >= 0) continue;
-      const ids = other.#stepsOf(other.#shapes.firstAt(shape)).map((step) => steps[step] as number);
+  /**
+   * What the numbers of another rollup are here. Of operations all, for they say which services have spans; of the rest only
+   * what some of its rows use: of many minutes few rows are kept.
+   */
+  #placesOf(other: VisitRollup, rows: { readonly visits: Int32Array; readonly calls: Int32Array }) {
+    const names = new Places(other.#names.texts.length, (name) =>
+      this.#nameOf(other.#names.texts[name] as string),
+    );
+    const placesOfPairs = (
+      [own, theirs]: readonly [PairInterner, PairInterner],
+      [first, second]: readonly [Places | null, Places],
+    ): Places =>
+      new Places(theirs.size, (pair) => {
+        const a = theirs.firstAt(pair);
+        return own.idOf(first === null ? a : first.at(a), second.at(theirs.secondAt(pair)));
+      });
+    const operations = placesOfPairs([this.#operations, other.#operations], [names, names]);
+    const targets = placesOfPairs([this.#targets, other.#targets], [names, names]);
+    const steps = placesOfPairs([this.#steps, other.#steps], [null, targets]);
+    const callNames = placesOfPairs([this.#callNames, other.#callNames], [names, steps]);
+    const shapes = new Places(other.#shapes.size, (shape) => {
+      const ids = other.#stepsOf(other.#shapes.firstAt(shape));
+      for (let i = 0; i < ids.length; i += 1) ids[i] = steps.at(ids[i] as number);
       const last = other.#shapes.secondAt(shape);
-      const lastCall = last === 0 ? -1 : (steps[last - 1] as number);
-      shapes[shape] = this.#shapes.idOf(this.#setOf(ids), lastCall + 1);
-    }
-    return { names, operations, callNames, shapes, splits: this.#splits.absorb(other.#splits) };
+      return this.#shapes.idOf(this.#setOf(ids), last === 0 ? 0 : steps.at(last - 1) + 1);
+    });
+    const splits = this.#splits.placesOf(other.#splits);
+    for (let operation = 0; operation < other.#operations.size; operation += 1) operations.at(operation);
+    const { instance, shape, split } = other.#visits;
+    names.findAll(instance, rows.visits);
+    shapes.findAll(shape, rows.visits);
+    splits.findAll(split, rows.visits);
+    callNames.findAll(other.#calls.name, rows.calls);
+    names.findAll(other.#calls.via, rows.calls);
+    return { names, operations, callNames, shapes, splits };
   }
 
   /** Everything that was added, by the names that reports use. */
@@ -478,9 +502,10 @@ export class VisitRollup {
       omittedTraces: this.#omitted,
       operations: operations.items,
       instances: this.#names.texts,
+      spanNames: this.#names.texts,
       steps: steps.items,
       shapes: this.#readShapes(steps.placeOf),
-      splits: this.#splits.read(),
+      attributesOf: (split) => this.#splits.attributesOf(split),
       extentNanos: ranks.extentNanos,
       callNames: callNames.items,
       visits: {
@@ -583,6 +608,7 @@ function callColumns() {
     name: new Column(new Int32Array(0)),
     callerVisit: new Column(new Int32Array(0)),
     calleeVisit: new Column(new Int32Array(0)),
+    via: new Column(new Int32Array(0)),
     nanos: new Column(new Float64Array(0)),
     requestNanos: new Column(new Float64Array(0)),
     waitedNanos: new Column(new Float64Array(0)),
@@ -601,7 +627,7 @@ function spanColumns() {
 
 /** Rough sizes of a row, and of what is numbered. */
 const visitBytes = 46;
-const callBytes = 45;
+const callBytes = 49;
 const spanBytes = 12;
 const traceBytes = 160;
 const nameBytes = 160;
@@ -627,13 +653,13 @@ function appendColumns<T extends NumberColumns>(
 
 /** The rows of some traces among all, one trace after the other. */
 class RowRanges {
-  readonly #rows: Int32Array;
+  readonly kept: Int32Array;
   #next = 0;
   #count = 0;
 
-  /** `rowCount` = of all traces */
-  constructor(rowCount: number) {
-    this.#rows = new Int32Array(rowCount);
+  /** `keptCount` = rows that will stay */
+  constructor(keptCount: number) {
+    this.kept = new Int32Array(keptCount);
   }
 
   /** The rows of the next trace stay, or go. */
@@ -641,14 +667,10 @@ class RowRanges {
     const end = this.#next + count;
     if (isKept)
       for (let row = this.#next; row < end; row += 1) {
-        this.#rows[this.#count] = row;
+        this.kept[this.#count] = row;
         this.#count += 1;
       }
     this.#next = end;
-  }
-
-  get kept(): Int32Array {
-    return this.#rows.subarray(0, this.#count);
   }
 }
 

@@ -51,6 +51,8 @@ export interface VisitCall {
   readonly span: number;
   readonly callee: string;
   readonly operation: string;
+  /** name of the span that did nothing but make this call; "" = there is none, or nobody answered */
+  readonly via: string;
   /**
    * what it lost beyond the callee's work; for a peer how long it took in all, for a message from its sending until work
    * on it began. Null = unknown
@@ -259,6 +261,7 @@ function addCall({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends): vo
     span: from.index,
     callee,
     operation,
+    via: hasGap ? from.operation : "",
     nanos: hasGap && outer !== null && inner !== null ? outer - inner : null,
     requestNanos: hasGap ? sentStart(to) - sentStart(from) : null,
     waitedNanos: noTime,
@@ -281,6 +284,7 @@ function addMessage({ calls, visitOf }: Walk, draft: Draft, { from, to }: Ends):
     span: from.index,
     callee,
     operation,
+    via: "",
     nanos: waited,
     requestNanos: null,
     waitedNanos: noTime,
@@ -299,6 +303,7 @@ function addPeer({ calls }: Walk, draft: Draft, { span, peer }: { span: TraceSpa
     span: span.index,
     callee: peer.callee,
     operation,
+    via: "",
     nanos: durationNanosOf(span),
     requestNanos: null,
     waitedNanos: noTime,

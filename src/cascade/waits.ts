@@ -1,3 +1,5 @@
+import { flagsOf } from "../base/gather.ts";
+import { mapEntry } from "../base/map-entry.ts";
 import { quantileOf } from "../base/quantile.ts";
 import { sumOf } from "../base/sum.ts";
 import { baselineRequestsMin, slowedUnit } from "../model/scoring.ts";
@@ -42,24 +44,29 @@ export class WaitFinder {
   readonly #calls: UsualWaits;
   /** of whole visits: those in which a call failed of the cause against all before */
   readonly #disturbed: UsualWaits;
+  /** see `disturbedBy` */
+  readonly #disturbedOf = new Map<VisitSums, Uint8Array>();
 
   constructor({ cause, before, after }: WaitQuestion) {
     this.#cause = cause;
     this.#own = usualWaits(ownTimes(before, cause), ownTimes(after, cause));
     this.#calls = usualWaits(callTimes(before, cause), callTimes(after, cause));
-    this.#disturbed = usualOfDisturbed(cause, before, after);
+    this.#disturbed = usualOfDisturbed({
+      before: { sums: before, isDisturbed: this.#disturbedIn(before) },
+      after: { sums: after, isDisturbed: this.#disturbedIn(after) },
+    });
   }
 
   /** The waits of either window. */
   find(sums: VisitSums): Waits {
     const { visits, calls, callNames } = sums;
     const waits = this.#ownWaits(sums);
-    const isDisturbed = disturbedBy(this.#cause, sums);
+    const isDisturbed = this.#disturbedIn(sums);
     const settle = this.#settling(sums, waits);
-    const usual = tableOf(
-      callNames.map((name) => (isOf(this.#cause, name) ? this.#calls.get(callText(name)) : undefined)),
+    const usual = tableOf(callNames, (name) =>
+      isOf(this.#cause, name) ? this.#calls.get(callText(name)) : undefined,
     );
-    const isMessage = Uint8Array.from(callNames, ({ kind }) => (kind === "message" ? 1 : 0));
+    const isMessage = flagsOf(callNames, ({ kind }) => kind === "message");
     const deviations = new Float64Array(calls.name.length);
     // callers stand before callees, and calls in the order of their callers: from the end, callees are known first
     for (let end = calls.name.length; end > 0; ) {
@@ -88,11 +95,13 @@ export class WaitFinder {
     return waits;
   }
 
+  #disturbedIn(sums: VisitSums): Uint8Array {
+    return mapEntry(this.#disturbedOf, sums, () => disturbedBy(this.#cause, sums));
+  }
+
   #ownWaits({ visits, calls, operations }: VisitSums): Waits {
-    const usual = tableOf(
-      operations.map((each) =>
-        each.service === this.#cause ? this.#own.get(operationText(each)) : undefined,
-      ),
+    const usual = tableOf(operations, (each) =>
+      each.service === this.#cause ? this.#own.get(operationText(each)) : undefined,
     );
     const visitExcess = new Float64Array(visits.operation.length);
     const visitDeviation = new Float64Array(visits.operation.length);
@@ -111,8 +120,8 @@ export class WaitFinder {
     { visitExcess, visitDeviation }: Waits,
   ): (row: number) => void {
     const { size } = this.#disturbed;
-    const usual = tableOf(
-      operations.map((each) => (size === 0 ? undefined : this.#disturbed.get(operationText(each)))),
+    const usual = tableOf(operations, (each) =>
+      size === 0 ? undefined : this.#disturbed.get(operationText(each)),
     );
     return (row) => {
       const operation = visits.operation[row] as number;
@@ -170,7 +179,7 @@ function addTo(sums: Float64Array, row: number, amount: number): void {
 /** By visit, 1 where a call failed because of a service: a call to it, or to one that failed of such a call itself. */
 function disturbedBy(cause: string, { visits, calls, callNames }: VisitSums): Uint8Array {
   const isDisturbed = new Uint8Array(visits.operation.length);
-  const isToCause = Uint8Array.from(callNames, ({ callee }) => (callee === cause ? 1 : 0));
+  const isToCause = flagsOf(callNames, ({ callee }) => callee === cause);
   for (let row = calls.name.length - 1; row >= 0; row -= 1) {
     if (calls.failed[row] === 0) continue;
     const callee = calls.calleeVisit[row] as number;
@@ -188,10 +197,11 @@ interface UsualTable {
   readonly threshold: Float64Array;
 }
 
-function tableOf(usual: readonly (UsualWait | undefined)[]): UsualTable {
-  const empty = (): Float64Array => new Float64Array(usual.length).fill(Number.NaN);
+function tableOf<Name>(names: readonly Name[], usualOf: (name: Name) => UsualWait | undefined): UsualTable {
+  const empty = (): Float64Array => new Float64Array(names.length).fill(Number.NaN);
   const table = { mean: empty(), median: empty(), threshold: empty() };
-  for (const [place, each] of usual.entries()) {
+  for (let place = 0; place < names.length; place += 1) {
+    const each = usualOf(names[place] as Name);
     if (each === undefined) continue;
     table.mean[place] = each.mean;
     table.median[place] = each.median;
@@ -230,7 +240,7 @@ function ownTimes({ visits, operations }: VisitSums, service: string): ValuesByN
   return valuesByName(visits.ownNanos, {
     places: visits.operation,
     nameOf: (place) => operationText(operations[place] as (typeof operations)[number]),
-    isNameWanted: Uint8Array.from(operations, (operation) => (operation.service === service ? 1 : 0)),
+    isNameWanted: flagsOf(operations, (operation) => operation.service === service),
   });
 }
 
@@ -239,30 +249,41 @@ function callTimes({ calls, callNames }: VisitSums, service: string): ValuesByNa
   return valuesByName(calls.nanos, {
     places: calls.name,
     nameOf: (place) => callText(callNames[place] as (typeof callNames)[number]),
-    isNameWanted: Uint8Array.from(callNames, (name) => (isOf(service, name) ? 1 : 0)),
+    isNameWanted: flagsOf(callNames, (name) => isOf(service, name)),
   });
 }
 
+interface DisturbedVisits {
+  readonly sums: VisitSums;
+  /** by visit */
+  readonly isDisturbed: Uint8Array;
+}
+
 /** How long visits took: those in which a call failed of the cause against all before. Of other operations nobody will ask. */
-function usualOfDisturbed(cause: string, before: VisitSums, after: VisitSums): UsualWaits {
-  const wasDisturbed = disturbedBy(cause, before);
-  const isDisturbed = disturbedBy(cause, after);
-  const names = new Set([...operationsWith(before, wasDisturbed), ...operationsWith(after, isDisturbed)]);
+function usualOfDisturbed({
+  before,
+  after,
+}: {
+  readonly before: DisturbedVisits;
+  readonly after: DisturbedVisits;
+}): UsualWaits {
+  const names = new Set([...operationsWith(before), ...operationsWith(after)]);
+  if (names.size === 0) return new Map();
   const durations = ({ visits, operations }: VisitSums, isRowWanted: Uint8Array | null): ValuesByName =>
     valuesByName(visits.durationNanos, {
       places: visits.operation,
       nameOf: (place) => operationText(operations[place] as (typeof operations)[number]),
-      isNameWanted: Uint8Array.from(operations, (each) => (names.has(operationText(each)) ? 1 : 0)),
+      isNameWanted: flagsOf(operations, (each) => names.has(operationText(each))),
       isRowWanted,
     });
-  return usualWaits(durations(before, null), durations(after, isDisturbed));
+  return usualWaits(durations(before.sums, null), durations(after.sums, after.isDisturbed));
 }
 
-/** Names of the operations of some visits. */
-function operationsWith({ visits, operations }: VisitSums, isWanted: Uint8Array): readonly string[] {
+/** Names of the operations of disturbed visits. */
+function operationsWith({ sums: { visits, operations }, isDisturbed }: DisturbedVisits): readonly string[] {
   const isFound = new Uint8Array(operations.length);
-  for (let row = 0; row < isWanted.length; row += 1)
-    if (isWanted[row] === 1) isFound[visits.operation[row] as number] = 1;
+  for (let row = 0; row < isDisturbed.length; row += 1)
+    if (isDisturbed[row] === 1) isFound[visits.operation[row] as number] = 1;
   return operations.filter((_, place) => isFound[place] === 1).map(operationText);
 }
 

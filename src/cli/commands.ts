@@ -24,12 +24,14 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     operandsMax: 0,
     formats: ["human", "json"],
     about: [
-      "Listens for OTLP over gRPC and HTTP and serves the API. Telemetry is kept in memory and is gone when",
-      "the server ends. With --format json one line on standard output says when it is ready, and where.",
+      "Listens for OTLP over gRPC and HTTP and serves the API. Telemetry is kept in ./hypocenter-data, or where",
+      "--data says, or with --memory not at all. With --format json one line on standard output says when it is",
+      "ready, and where.",
       "SIGTERM or SIGINT lets requests finish and ends within 5 seconds; a second one ends at once.",
     ],
     examples: [
       { line: "hypocenter serve", says: "everything on its usual port" },
+      { line: "hypocenter serve --memory", says: "nothing is written to a disk" },
       { line: "hypocenter serve --grpc-port 0 --http-port 0 --port 0 --format json", says: "any free ports" },
     ],
     load: async () => (await import("./serve.ts")).serve,

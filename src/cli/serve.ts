@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { resolve as absolutePath } from "node:path";
 import type { SettingValues } from "../config/settings.ts";
 import { ByteBudget } from "../engine/byte-budget.ts";
 import { createEngine, type Engine } from "../engine/engine.ts";
@@ -12,6 +13,8 @@ import { createApiHandler, loopbackHosts } from "../http/api.ts";
 import { answerUnreadable, createOtlpHttpHandler } from "../http/otlp-handler.ts";
 import { defaultTimeouts, listenHttp } from "../http/server.ts";
 import { NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
+import { openDiskStore } from "../storage/disk/disk-store.ts";
+import { startSealer } from "../storage/disk/sealer.ts";
 import { createMemoryStore } from "../storage/memory-store.ts";
 import type { SelfTraces } from "../telemetry/self-traces.ts";
 import { writeJson } from "../wire/write-json.ts";
@@ -31,12 +34,7 @@ export async function serve(run: CommandRun): Promise<number> {
   const faults = faultLog(run);
   const access = await openAccess(run.settings, (message) => note(run, message));
   const own = await openSelfTraces(run);
-  const store = createMemoryStore({
-    bytesMax: run.settings.store_memory,
-    tracesMax: run.settings.store_traces,
-    decodedBytesMax: run.settings.decoded_memory,
-    keptBytesMax: run.settings.kept_memory,
-  });
+  const store = await openStore(run, faults);
   const engine = createEngine({
     store,
     clock,
@@ -45,7 +43,12 @@ export async function serve(run: CommandRun): Promise<number> {
     observer: own?.observer,
   });
   const asked = endRequest();
-  const service = await startService(run, { engine, access, own, onFault: faults });
+  const service = await startService(run, { engine, access, own, onFault: faults }).catch(
+    async (error: unknown) => {
+      await store.close();
+      throw error;
+    },
+  );
   const scheme = access.tls === null ? "http" : "https";
   const told = { server: `${scheme}://${service.api.address}`, language: run.settings.lang };
   engine.onIncident((event) => {
@@ -66,6 +69,35 @@ export async function serve(run: CommandRun): Promise<number> {
     fields: { spans, open_traces: open },
   });
   return 0;
+}
+
+/** Where telemetry is kept. */
+async function openStore(run: CommandRun, onFault: (fault: unknown) => void): Promise<TelemetryStore> {
+  const { settings } = run;
+  const room = { decodedBytesMax: settings.decoded_memory, keptBytesMax: settings.kept_memory };
+  if (settings.memory)
+    return createMemoryStore({
+      ...room,
+      bytesMax: settings.store_memory,
+      tracesMax: settings.store_traces,
+    });
+  return openDiskStore({
+    ...room,
+    folder: absolutePath(settings.data),
+    syncs: settings.durability === "fsync",
+    retention: {
+      traces: { ageMsMax: settings.trace_retention, bytesMax: settings.trace_disk },
+      metrics: { ageMsMax: settings.metric_retention, bytesMax: settings.metric_disk },
+      logs: { ageMsMax: settings.log_retention, bytesMax: settings.log_disk },
+    },
+    freeBytesMin: settings.disk_reserve,
+    restoreBytesMax: settings.restart_read,
+    restoreAgeMsMax: settings.history,
+    unixNanos: () => clock.unixNanos(),
+    sealer: startSealer(),
+    onNotice: (message) => note(run, message),
+    onFault,
+  });
 }
 
 const clock: Clock = {
@@ -216,15 +248,19 @@ function engineLimits(settings: SettingValues) {
 
 async function announce(run: CommandRun, service: Service, access: ServerAccess): Promise<void> {
   const { grpc, http, api } = addressesOf(service);
-  const { host, memory } = run.settings;
+  const { host, memory, data } = run.settings;
   const scheme = access.tls === null ? "http" : "https";
-  note(run, `hypocenter ${version()} is ready`, { fields: { version: version(), grpc, http, api } });
+  const kept = memory ? {} : { data: absolutePath(data) };
+  note(run, `hypocenter ${version()} is ready`, {
+    fields: { version: version(), grpc, http, api, ...kept },
+  });
   if (run.noteFormat !== "json") {
     note(run, `  OTLP over gRPC  ${grpc}${access.tls === null ? "" : " (TLS)"}`);
     note(run, `  OTLP over HTTP  ${scheme}://${http}`);
     note(run, `  API             ${scheme}://${api}`);
+    if (!memory) note(run, `  data            ${absolutePath(data)}`);
   }
-  if (!memory) note(run, "Telemetry is kept in memory: it is gone when this server ends.");
+  if (memory) note(run, "Telemetry is kept in memory: it is gone when this server ends.");
   if (!isLoopback(host)) warnOfOpenness(run, access);
   if (run.format === "json") await writeResult(run, writeJson({ ready: true, grpc, http, api }));
 }

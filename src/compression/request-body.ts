@@ -89,15 +89,25 @@ export function collectBody(
   return collect(source, reservation, bytesMax, () => ({ kind: "aborted" }));
 }
 
+/** A body that has been received. */
+export interface UnpackedBody {
+  /** its plain bytes */
+  readonly body: Uint8Array;
+  /** as it came, if that was gzip */
+  readonly gzip?: Uint8Array;
+}
+
 /** The plain bytes of a body, bounded in the same way while they come out: a bomb costs what the limit says and no more. */
 export async function unpackBody(
   packed: PackedBody,
   reservation: Reservation,
-): Promise<Uint8Array | BodyFailure> {
+): Promise<UnpackedBody | BodyFailure> {
   const { bytes, coding } = packed;
-  if (coding === "identity") return bytes;
+  if (coding === "identity") return { body: bytes };
   const output = await decompress({ ...packed, coding }, reservation);
-  if (output instanceof Uint8Array || output.kind !== "corrupt") return output;
+  if (output instanceof Uint8Array)
+    return coding === "gzip" ? { body: output, gzip: bytes } : { body: output };
+  if (output.kind !== "corrupt") return output;
   const kind = contentKindOf(bytes);
   return kind === null || kind === coding
     ? output

@@ -186,23 +186,86 @@ const table = {
       "An OTLP/HTTP receiver, not this server, for spans of what the server itself does (requests received and answered, folding; a few a second at most); without it, there are none. OTEL_EXPORTER_OTLP_HEADERS may hold a token for it.",
     commands: ["serve"],
   },
+  data: {
+    type: { kind: "text", placeholder: "DIR" },
+    default: "./hypocenter-data",
+    sentence: "Folder in which telemetry is kept; one server at a time writes to it.",
+    commands: ["serve"],
+  },
   memory: {
     type: { kind: "switch" },
     default: "false",
     sentence:
-      "Keep telemetry in memory only. That is all there is in this version; the flag leaves out the reminder at the start.",
+      "Keep telemetry in memory only: nothing is written to a disk, and all is gone when the server ends.",
+    commands: ["serve"],
+  },
+  durability: {
+    type: { kind: "choice", values: ["fsync", "os"] },
+    default: "fsync",
+    sentence:
+      "When telemetry is acknowledged: once the disk has it, so that a power failure costs nothing; or (os) once the operating system has it, so that a crash of the server costs nothing.",
+    commands: ["serve"],
+  },
+  trace_retention: {
+    type: { kind: "duration", minMs: 60_000, maxMs: 3_650 * 86_400_000 },
+    default: "7d",
+    sentence: "How long spans are kept on disk; about a sixteenth of it at a time goes.",
+    commands: ["serve"],
+  },
+  trace_disk: {
+    type: { kind: "size", minBytes: 2 ** 22, maxBytes: 2 ** 50 },
+    default: "10GiB",
+    sentence: "Disk for spans; when it is full, the oldest go.",
+    commands: ["serve"],
+  },
+  metric_retention: {
+    type: { kind: "duration", minMs: 60_000, maxMs: 3_650 * 86_400_000 },
+    default: "1d",
+    sentence: "How long metrics are kept on disk; a start reads the newest again.",
+    commands: ["serve"],
+  },
+  metric_disk: {
+    type: { kind: "size", minBytes: 2 ** 22, maxBytes: 2 ** 50 },
+    default: "1GiB",
+    sentence: "Disk for metrics; when it is full, the oldest go.",
+    commands: ["serve"],
+  },
+  log_retention: {
+    type: { kind: "duration", minMs: 60_000, maxMs: 3_650 * 86_400_000 },
+    default: "1d",
+    sentence: "How long log records are kept on disk; a start reads the newest again.",
+    commands: ["serve"],
+  },
+  log_disk: {
+    type: { kind: "size", minBytes: 2 ** 22, maxBytes: 2 ** 50 },
+    default: "2GiB",
+    sentence: "Disk for log records; when it is full, the oldest go.",
+    commands: ["serve"],
+  },
+  disk_reserve: {
+    type: { kind: "size", minBytes: 0, maxBytes: 2 ** 50 },
+    default: "256MiB",
+    sentence:
+      "Room that is left free on the disk: the oldest telemetry goes for it, and when all but the newest has gone, senders are asked to wait.",
+    commands: ["serve"],
+  },
+  restart_read: {
+    type: { kind: "size", minBytes: 0, maxBytes: 2 ** 50 },
+    default: "256MiB",
+    sentence:
+      "How much of the newest spans a start reads again in the background, as they are on disk, to know graph, metrics and open traces; of metrics and of log records a quarter.",
     commands: ["serve"],
   },
   store_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "512MiB",
-    sentence: "Memory for spans as received; when it is full, the oldest go.",
+    sentence: "With --memory: memory for spans as received; when it is full, the oldest go.",
     commands: ["serve"],
   },
   store_traces: {
     type: { kind: "integer", min: 1, max: 100_000_000 },
     default: "1000000",
-    sentence: "Traces kept; the oldest go first.",
+    sentence: "With --memory: traces kept; the oldest go first.",
     commands: ["serve"],
   },
   decoded_memory: {

@@ -15,7 +15,7 @@ import { serviceJson } from "../analysis/services-json.ts";
 import type { TraceId } from "../model/ids.ts";
 import { doctorSpansMax } from "../model/limits.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
-import { NANOS_PER_MS } from "../model/time.ts";
+import { NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { assembleTrace } from "../trace/assemble.ts";
 import { episodesOf } from "../trace/episodes.ts";
 import { type RowRef, spanIdOf, type Trace, type TraceSpan } from "../trace/trace.ts";
@@ -60,7 +60,7 @@ export interface EngineOptions {
 
 /** Takes telemetry in, keeps graph and metrics up to date with the traces that have come to rest, and answers questions. */
 export interface Engine extends IngestPort, QueryPort {
-  /** Begins to fold traces in the background. */
+  /** Begins to fold traces in the background, those first that an earlier process has left. */
   start(): void;
   /** Folds every trace that is due by now. */
   foldDue(): Promise<void>;
@@ -90,6 +90,7 @@ class LiveEngine implements Engine {
   #lookTimer: NodeJS.Timeout | null = null;
   #isFolding = false;
   #isStopping = false;
+  #isRestoring = false;
   #ingestBytes = 0;
   readonly #counts = {
     ingested_bodies_total: 0,
@@ -102,6 +103,8 @@ class LiveEngine implements Engine {
     early_folds_total: 0,
     fold_faults_total: 0,
     look_faults_total: 0,
+    restored_bodies_total: 0,
+    restore_faults_total: 0,
     trace_reports_total: 0,
     window_reports_total: 0,
   };
@@ -131,16 +134,10 @@ class LiveEngine implements Engine {
     }
     this.#counts.ingested_bodies_total += 1;
     this.#counts.ingested_bytes_total += bytes;
-    if (decoded.signal === "traces") {
-      this.#counts.ingested_spans_total += decoded.table.rowCount;
-      await this.#keepUp(this.#folded.arrive(decoded.table));
-    } else if (decoded.signal === "metrics") {
-      this.#counts.ingested_metric_points_total += decoded.points.length;
-      this.#folded.addMetricPoints(decoded.points);
-    } else {
-      this.#counts.ingested_log_records_total += decoded.records.length;
-      this.#folded.addLogRecords(decoded.records);
-    }
+    if (decoded.signal === "traces") this.#counts.ingested_spans_total += decoded.table.rowCount;
+    else if (decoded.signal === "metrics") this.#counts.ingested_metric_points_total += decoded.points.length;
+    else this.#counts.ingested_log_records_total += decoded.records.length;
+    await this.#take(decoded, this.#clock.unixNanos());
   }
 
   async readTrace(traceId: TraceId): Promise<readonly RowRef[] | null> {
@@ -294,16 +291,45 @@ class LiveEngine implements Engine {
       store_kept_traces: store.keptTraces,
       store_kept_bytes: store.keptBytes,
       store_evicted_kept_traces_total: store.evictedKeptTraces,
+      store_lost_bodies: store.lostBodies,
+      store_lost_items: store.lostItems,
+      store_lost_bytes: store.lostBytes,
+      store_torn_bytes: store.tornBytes,
+      restoring: this.#isRestoring ? 1 : 0,
     };
   }
 
   start(): void {
     if (this.#timer !== null) return;
+    void this.#restore();
     const everyMs = Math.max(5, Math.min(100, this.#limits.idleMs / 20));
     this.#timer = setInterval(() => void this.foldDue(), everyMs);
     this.#timer.unref();
     this.#lookTimer = setInterval(() => void this.lookForIncidents(), this.#limits.incidentLookMs);
     this.#lookTimer.unref();
+  }
+
+  /** Makes graph and metrics again of what an earlier process has left. Never rejects. */
+  async #restore(): Promise<void> {
+    this.#isRestoring = true;
+    try {
+      for await (const { decoded, arrivalTime } of this.#store.restore()) {
+        if (this.#isStopping) break;
+        this.#counts.restored_bodies_total += 1;
+        await this.#take(decoded, arrivalTime);
+      }
+    } catch (fault) {
+      this.#counts.restore_faults_total += 1;
+      this.#onFault(fault);
+    }
+    this.#isRestoring = false;
+  }
+
+  /** What is safe in the store joins graph and metrics. */
+  async #take(decoded: Decoded, arrivalTime: UnixNanos): Promise<void> {
+    if (decoded.signal === "traces") await this.#keepUp(this.#folded.arrive(decoded.table));
+    else if (decoded.signal === "metrics") this.#folded.addMetricPoints(decoded.points);
+    else this.#folded.addLogRecords(decoded.records, arrivalTime);
   }
 
   async lookForIncidents(): Promise<void> {

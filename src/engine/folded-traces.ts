@@ -146,11 +146,10 @@ export class FoldedTraces {
     }
   }
 
-  /** A line that does not say when it was written was written now. */
-  addLogRecords(records: readonly LogRecord[]): void {
-    const now = this.#clock.unixNanos();
+  /** A line that does not say when it was written was written when it arrived. */
+  addLogRecords(records: readonly LogRecord[], arrivalTime: UnixNanos): void {
     const timeOf = ({ time, observedTime }: LogRecord): UnixNanos =>
-      time > 0n ? time : observedTime > 0n ? observedTime : now;
+      time > 0n ? time : observedTime > 0n ? observedTime : arrivalTime;
     for (const [minute, own] of byMinute(records, timeOf)) {
       if (!this.#history.isAhead(minute)) this.compared.addLogRecords(minute, own);
       this.#noteAdded(minute, own.length);

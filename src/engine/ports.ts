@@ -17,11 +17,14 @@ export const signals = ["traces", "metrics", "logs"] as const;
 export type Signal = (typeof signals)[number];
 export type Encoding = "protobuf" | "json";
 
-/** An OTLP request body as it was received, decompressed. */
+/** An OTLP request body as it was received. */
 export interface ReceivedBody {
   readonly signal: Signal;
   readonly encoding: Encoding;
+  /** decompressed */
   readonly body: Uint8Array;
+  /** the body as it came, if that was gzip */
+  readonly gzip?: Uint8Array;
 }
 
 /** What a body was decoded to. */
@@ -86,9 +89,19 @@ export interface TelemetryStore {
   /** Makes a trace findable, or replaces what was known of it. */
   putSummary(summary: TraceSummary): Promise<void>;
   search(query: TraceQuery): Promise<TracePage>;
+  /**
+   * The newest of what an earlier process has left, by signal in order of arrival: graph and metrics of it are to be made again. To
+   * be read once, after the start, while new things arrive; what the bodies hold can be read by trace from the beginning.
+   */
+  restore(): AsyncIterable<RestoredBody>;
   /** What is held and what had to go, for metrics. */
   stats(): StoreStats;
   close(): Promise<void>;
+}
+
+export interface RestoredBody {
+  readonly decoded: Decoded;
+  readonly arrivalTime: UnixNanos;
 }
 
 export interface StoreStats {
@@ -101,6 +114,11 @@ export interface StoreStats {
   readonly keptTraces: number;
   readonly keptBytes: number;
   readonly evictedKeptTraces: number;
+  /** what disks have damaged: bodies and the spans, points or log records in them, bytes, and bytes of those at the ends of files */
+  readonly lostBodies: number;
+  readonly lostItems: number;
+  readonly lostBytes: number;
+  readonly tornBytes: number;
 }
 
 /** How far behind what has arrived the analysis is. */

@@ -171,8 +171,8 @@ export class GraphEdge {
     this.#parts = parts;
     this.calls = parts.reduce((sum, part) => sum + part.calls, 0);
     this.errors = parts.reduce((sum, part) => sum + part.errors, 0);
-    this.callerKind = parts.map((part) => surestOf(part.callerKinds)).reduce(surerKind);
-    this.calleeKind = parts.map((part) => surestOf(part.calleeKinds)).reduce(surerKind);
+    this.callerKind = surestKind(parts, ({ callerKinds }) => callerKinds);
+    this.calleeKind = surestKind(parts, ({ calleeKinds }) => calleeKinds);
     let first: MinuteTime | null = null;
     for (const { firstStart } of parts)
       if (firstStart !== null && (first === null || isEarlier(firstStart, first))) first = firstStart;
@@ -204,8 +204,13 @@ function surerKind(a: NodeKind | undefined, b: NodeKind): NodeKind {
   return a !== undefined && kindsBySurety.indexOf(a) < kindsBySurety.indexOf(b) ? a : b;
 }
 
-function surestOf(counts: readonly number[]): NodeKind {
-  return kindsBySurety[counts.findIndex((count) => count > 0)] ?? "unknown";
+function surestKind(
+  parts: readonly EdgeMinute[],
+  countsOf: (part: EdgeMinute) => readonly number[],
+): NodeKind {
+  for (let kind = 0; kind < kindsBySurety.length; kind += 1)
+    for (const part of parts) if ((countsOf(part)[kind] ?? 0) > 0) return kindsBySurety[kind] as NodeKind;
+  return "unknown";
 }
 
 /** The edges of one minute. Emptied ones stay, so that what was counted elsewhere for lack of room is found there again. */

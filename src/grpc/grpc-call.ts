@@ -5,6 +5,7 @@ import {
   type ContentCoding,
   collectBody,
   type Reservation,
+  type UnpackedBody,
   unpackBody,
 } from "../compression/request-body.ts";
 import { retryInfoStatus } from "../otlp/responses.ts";
@@ -35,7 +36,7 @@ export async function receiveMessage(
   stream: ServerHttp2Stream,
   coding: ContentCoding,
   { reservation, bytesMax }: { readonly reservation: Reservation; readonly bytesMax: number },
-): Promise<Uint8Array | BodyFailure> {
+): Promise<UnpackedBody | BodyFailure> {
   const framed = await collectBody(stream, reservation, bytesMax + prefixBytes);
   if (isGone(stream)) return { kind: "aborted" };
   if (!(framed instanceof Uint8Array)) return framed;
@@ -46,7 +47,7 @@ export async function receiveMessage(
     return isGone(stream) ? { kind: "aborted" } : { kind: "corrupt", message: problem };
   }
   const bytes = framed.subarray(prefixBytes);
-  if (framed[0] === 0) return bytes;
+  if (framed[0] === 0) return { body: bytes };
   return unpackBody({ coding, bytes, bytesMax, isGone: () => isGone(stream) }, reservation);
 }
 

@@ -4,6 +4,7 @@ import {
   contentCodingNames,
   contentCodingOf,
   Reservation,
+  type UnpackedBody,
 } from "../compression/request-body.ts";
 import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { defaultConnectionsMax, type Listener, type ListenOptions } from "../engine/listener.ts";
@@ -136,10 +137,10 @@ async function answerOf(call: Call, reservation: Reservation): Promise<Uint8Arra
   const bytesMax = isHealth ? healthBytesMax : options.bodyBytesMax;
   const limits = { reservation, bytesMax };
   const message = await receiveMessage(stream, coding, limits).finally(() => clearTimeout(late));
-  if (!(message instanceof Uint8Array)) return messageFailure(message, options, bytesMax);
+  if ("kind" in message) return messageFailure(message, options, bytesMax);
   if (method.kind === "export") return exported(method.signal, message, call);
-  if (method.kind === "check") return health.check(message);
-  return health.watch(message, () => new MessageStream(stream));
+  if (method.kind === "check") return health.check(message.body);
+  return health.watch(message.body, () => new MessageStream(stream));
 }
 
 const messageMsDefault = 60_000;
@@ -198,12 +199,13 @@ function messageFailure(
   }
 }
 
-async function exported(signal: Signal, body: Uint8Array, call: Call): Promise<Uint8Array | GrpcFailure> {
-  const receipt = await receiveExport(
-    call.options,
-    { signal, encoding: "protobuf", body },
-    call.client ?? "",
-  );
+async function exported(
+  signal: Signal,
+  unpacked: UnpackedBody,
+  call: Call,
+): Promise<Uint8Array | GrpcFailure> {
+  const received = { signal, encoding: "protobuf", ...unpacked } as const;
+  const receipt = await receiveExport(call.options, received, call.client ?? "");
   switch (receipt.kind) {
     case "accepted":
       return exportResponse(signal, "protobuf", receipt.rejected, receipt.message);

@@ -6,6 +6,7 @@ import {
   contentCodingNames,
   contentCodingOf,
   Reservation,
+  type UnpackedBody,
   unpackBody,
 } from "../compression/request-body.ts";
 import type { Encoding, Signal } from "../engine/ports.ts";
@@ -113,12 +114,16 @@ async function answer(
     return target;
   }
   const { kind, encoding, coding } = target;
-  const body = await readBody(request, coding, reservation, options.bodyBytesMax);
-  if (!(body instanceof Uint8Array)) return answerWithoutBody(body, encoding, options);
-  const signal = kind === "any" ? signalOfContent(encoding, body) : kind;
+  const unpacked = await readBody(request, coding, reservation, options.bodyBytesMax);
+  if ("kind" in unpacked) return answerWithoutBody(unpacked, encoding, options);
+  const signal = kind === "any" ? signalOfContent(encoding, unpacked.body) : kind;
   const refusal = signal === null ? null : signalRefusal(signal, options);
   if (signal !== null && refusal === null)
-    return answerOf(await receiveExport(options, { signal, encoding, body }, client), signal, encoding);
+    return answerOf(
+      await receiveExport(options, { signal, encoding, ...unpacked }, client),
+      signal,
+      encoding,
+    );
   options.counters.count("unsupported_requests_total");
   const message = refusal ?? `the content is no OTLP traces, metrics or logs; ${whereTo}`;
   return signal === null
@@ -166,7 +171,7 @@ async function readBody(
   coding: ContentCoding,
   reservation: Reservation,
   bytesMax: number,
-): Promise<Uint8Array | BodyFailure> {
+): Promise<UnpackedBody | BodyFailure> {
   if (Number(request.headers["content-length"] ?? 0) > bytesMax) return { kind: "too_large" };
   const bytes = await collectBody(request, reservation, bytesMax);
   if (!(bytes instanceof Uint8Array)) return bytes;

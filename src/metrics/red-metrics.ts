@@ -170,6 +170,11 @@ export class RedWindow {
     return this.#parts.has(name);
   }
 
+  /** Whether no span of a service was seen; it is not added up for it. */
+  isInferred(name: string): boolean {
+    return (this.#parts.get(name) ?? []).every(({ sums }) => sums.isInferred);
+  }
+
   service(name: string): ServiceRed | undefined {
     const known = this.#services.get(name);
     if (known !== undefined) return known;

@@ -11,6 +11,7 @@ export class DecodedCache {
   }
 
   put(sequence: number, table: SpanTable): void {
+    this.remove(sequence);
     const bytes = table.byteLength;
     this.#entries.set(sequence, { table, bytes });
     this.#bytes += bytes;

@@ -1,15 +1,78 @@
 import { grow } from "../base/grow.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { TracePage, TraceQuery, TraceSummary } from "../engine/ports.ts";
-import type { TraceIdTable } from "../engine/trace-id-table.ts";
 import { parseTraceId, type TraceId, traceIdFromWords, wordsOfHex } from "../model/ids.ts";
 import { nanosFromWords, type UnixNanos } from "../model/time.ts";
 import { TextPool } from "./text-pool.ts";
 
-/** Trace summaries in columns, by the entry numbers of a `TraceIdTable`; searched by reading the columns through. */
+/** Numbered trace ids, as a `TraceIdTable` has them. */
+export interface NumberedIds {
+  /** one more than the largest number */
+  readonly end: number;
+  wordsOf(entry: number): Uint32Array;
+}
+
+/** Summaries without gaps, as they are written to a file. */
+export interface SummaryData {
+  /** 4 words each */
+  readonly ids: Uint32Array<ArrayBuffer>;
+  /** 2 words each */
+  readonly start: Uint32Array<ArrayBuffer>;
+  readonly found: Uint32Array<ArrayBuffer>;
+  readonly duration: Float64Array<ArrayBuffer>;
+  readonly spanCount: Uint32Array<ArrayBuffer>;
+  readonly errorCount: Uint32Array<ArrayBuffer>;
+  /** places in `texts` */
+  readonly rootService: Uint32Array<ArrayBuffer>;
+  readonly rootOperation: Uint32Array<ArrayBuffer>;
+  readonly services: Uint32Array<ArrayBuffer>;
+  readonly texts: readonly string[];
+}
+
+/** What a search found in one set of summaries. */
+interface Finding {
+  /** the first ones behind the cursor */
+  readonly summaries: readonly TraceSummary[];
+  /** how many match, and how many of them are behind the cursor */
+  readonly total: number;
+  readonly later: number;
+}
+
+/** Searches several sets of summaries as if they were one: the newest first, then by trace id. A page does not move when others are added. */
+export function searchSummaries(query: TraceQuery, sets: readonly SummaryColumns[]): TracePage {
+  const after = query.cursor === undefined ? null : parseCursor(query.cursor);
+  return pageOf(
+    query,
+    sets.map((set) => set.find(query, after)),
+  );
+}
+
+/** One page of what was found in several sets. */
+export function pageOf(query: TraceQuery, findings: readonly Finding[]): TracePage {
+  const found = findings.flatMap(({ summaries }) => summaries);
+  const [first] = findings;
+  const summaries =
+    findings.length === 1 && first !== undefined
+      ? first.summaries
+      : found.sort(compareSummaries).slice(0, Math.max(1, query.limit));
+  const last = summaries.at(-1);
+  const later = findings.reduce((sum, finding) => sum + finding.later, 0);
+  return {
+    summaries,
+    total: findings.reduce((sum, { total }) => sum + total, 0),
+    cursor: last === undefined || later <= summaries.length ? null : `${last.indexTime}-${last.traceId}`,
+  };
+}
+
+function compareSummaries(a: TraceSummary, b: TraceSummary): number {
+  if (a.indexTime !== b.indexTime) return a.indexTime > b.indexTime ? -1 : 1;
+  return a.traceId < b.traceId ? -1 : a.traceId > b.traceId ? 1 : 0;
+}
+
+/** Trace summaries in columns, by the entry numbers of trace ids; searched by reading the columns through. */
 export class SummaryColumns {
-  readonly #traceIds: TraceIdTable;
-  readonly #texts = new TextPool();
+  readonly #traceIds: NumberedIds;
+  #texts = new TextPool();
   /** 1 = there is a summary */
   #isKnown = new Uint8Array(256);
   /** 2 words */
@@ -25,7 +88,7 @@ export class SummaryColumns {
   /** all services of the trace in one text, see `joinNames` */
   #services = new Uint32Array(256);
 
-  constructor(traceIds: TraceIdTable) {
+  constructor(traceIds: NumberedIds) {
     this.#traceIds = traceIds;
   }
 
@@ -52,27 +115,72 @@ export class SummaryColumns {
       this.#texts.letGo(column[entry] as number);
   }
 
-  /** The newest first, then by trace id: a page does not move when others are added. */
-  search(query: TraceQuery): TracePage {
-    const after = query.cursor === undefined ? null : parseCursor(query.cursor);
+  /** Bytes of the columns. */
+  get byteLength(): number {
+    return this.#isKnown.length * 61;
+  }
+
+  /** A copy without gaps. */
+  toData(): SummaryData {
+    const entries: number[] = [];
+    for (let entry = 0; entry < this.#traceIds.end; entry += 1)
+      if (this.#isKnown[entry] === 1) entries.push(entry);
+    const ids = new Uint32Array(entries.length * 4);
+    for (const [i, entry] of entries.entries()) ids.set(this.#traceIds.wordsOf(entry), i * 4);
+    const words = (column: Uint32Array): Uint32Array<ArrayBuffer> =>
+      Uint32Array.from(entries, (entry) => column[entry] as number);
+    const times = (column: Uint32Array): Uint32Array<ArrayBuffer> => {
+      const copy = new Uint32Array(entries.length * 2);
+      for (const [i, entry] of entries.entries()) copy.set(column.subarray(entry * 2, entry * 2 + 2), i * 2);
+      return copy;
+    };
+    return {
+      ids,
+      start: times(this.#start),
+      found: times(this.#found),
+      duration: Float64Array.from(entries, (entry) => this.#duration[entry] as number),
+      spanCount: words(this.#spanCount),
+      errorCount: words(this.#errorCount),
+      rootService: words(this.#rootService),
+      rootOperation: words(this.#rootOperation),
+      services: words(this.#services),
+      texts: [...this.#texts.all],
+    };
+  }
+
+  /** Summaries that nothing is added to. */
+  static of(summaries: SummaryData): SummaryColumns {
+    const { ids } = summaries;
+    const wordsOf = (entry: number): Uint32Array => ids.subarray(entry * 4, entry * 4 + 4);
+    const columns = new SummaryColumns({ end: ids.length / 4, wordsOf });
+    columns.#texts = TextPool.of(summaries.texts);
+    columns.#isKnown = new Uint8Array(ids.length / 4).fill(1);
+    columns.#start = summaries.start;
+    columns.#found = summaries.found;
+    columns.#duration = summaries.duration;
+    columns.#spanCount = summaries.spanCount;
+    columns.#errorCount = summaries.errorCount;
+    columns.#rootService = summaries.rootService;
+    columns.#rootOperation = summaries.rootOperation;
+    columns.#services = summaries.services;
+    return columns;
+  }
+
+  /** `isGone` = whether a trace does not count although it is here. */
+  find(query: TraceQuery, after: Place | null, isGone?: (traceId: TraceId) => boolean): Finding {
     const matches = this.#matcher(query);
     const page = new FirstOnes(Math.max(1, query.limit), (a, b) => this.#compare(a, b));
     let total = 0;
     let later = 0;
     for (let entry = 0; entry < this.#traceIds.end; entry += 1) {
       if (this.#isKnown[entry] !== 1 || !matches(entry)) continue;
+      if (isGone?.(this.#idOf(entry)) === true) continue;
       total += 1;
       if (after !== null && this.#compareTo(entry, after) <= 0) continue;
       later += 1;
       page.offer(entry);
     }
-    const entries = page.take();
-    const last = entries.at(-1);
-    return {
-      summaries: entries.map((entry) => this.#read(entry)),
-      total,
-      cursor: last === undefined || later <= entries.length ? null : this.#cursorOf(last),
-    };
+    return { summaries: page.take().map((entry) => this.#read(entry)), total, later };
   }
 
   #matcher(query: TraceQuery): (entry: number) => boolean {
@@ -123,10 +231,6 @@ export class SummaryColumns {
     return compareWords(this.#traceIds.wordsOf(entry), place.words);
   }
 
-  #cursorOf(entry: number): string {
-    return `${timeAt(this.#found, entry)}-${this.#idOf(entry)}`;
-  }
-
   #grow(length: number): void {
     this.#isKnown = grow(this.#isKnown, length);
     this.#start = grow(this.#start, length * 2);
@@ -170,12 +274,13 @@ function timeAt(words: Uint32Array, entry: number): UnixNanos {
   return nanosFromWords(words[entry * 2] as number, words[entry * 2 + 1] as number);
 }
 
+/** Where a page ended. */
 interface Place {
   readonly start: bigint;
   readonly words: readonly number[];
 }
 
-function parseCursor(cursor: string): Place {
+export function parseCursor(cursor: string): Place {
   const [, start, hex] = /^(\d{1,20})-([0-9a-f]{32})$/.exec(cursor) ?? [];
   const traceId = parseTraceId(hex ?? "");
   if (start === undefined || traceId === null)

@@ -7,6 +7,22 @@ export class TextPool {
   #holders = new Uint32Array(64);
   readonly #freed: number[] = [];
 
+  /** Texts by their numbers, each held once. */
+  static of(texts: readonly string[]): TextPool {
+    const pool = new TextPool();
+    for (const [id, text] of texts.entries()) {
+      pool.#texts[id] = text;
+      pool.#ids.set(text, id);
+    }
+    pool.#holders = new Uint32Array(Math.max(64, texts.length)).fill(1);
+    return pool;
+  }
+
+  /** By number; "" for those that are free. */
+  get all(): readonly string[] {
+    return this.#texts;
+  }
+
   hold(text: string): number {
     let id = this.#ids.get(text);
     if (id === undefined) {

@@ -17,20 +17,19 @@ function written(value: unknown, lineBreak: string): string {
   if (value === null || value === undefined) return "null";
   assert(typeof value === "object", "only plain data is written as JSON");
   const inner = lineBreak === "" ? "" : `${lineBreak}  `;
+  // texts are put together as they come: lists of parts would be garbage
+  let text = "";
   if (Array.isArray(value)) {
-    const items = value.map((item: unknown) => written(item, inner));
-    return enclosed("[", items, "]", lineBreak);
+    for (const item of value as readonly unknown[])
+      text += (text === "" ? inner : `,${inner}`) + written(item, inner);
+    return text === "" ? "[]" : `[${text}${lineBreak}]`;
   }
   const colon = lineBreak === "" ? ":" : ": ";
-  const members: string[] = [];
-  const entries: Iterable<[unknown, unknown]> = value instanceof Map ? value : Object.entries(value);
-  for (const [key, member] of entries)
-    if (member !== undefined) members.push(JSON.stringify(String(key)) + colon + written(member, inner));
-  return enclosed("{", members, "}", lineBreak);
-}
-
-function enclosed(open: string, parts: readonly string[], close: string, lineBreak: string): string {
-  if (parts.length === 0 || lineBreak === "") return open + parts.join(",") + close;
-  const inner = `${lineBreak}  `;
-  return open + inner + parts.join(`,${inner}`) + lineBreak + close;
+  const add = (key: string, member: unknown): void => {
+    if (member === undefined) return;
+    text += (text === "" ? inner : `,${inner}`) + JSON.stringify(key) + colon + written(member, inner);
+  };
+  if (value instanceof Map) for (const [key, member] of value) add(String(key), member);
+  else for (const key of Object.keys(value)) add(key, (value as Readonly<Record<string, unknown>>)[key]);
+  return text === "" ? "{}" : `{${text}${lineBreak}}`;
 }

@@ -115,8 +115,8 @@ test("an attribute with very many values is left out, in whatever order they com
   const text = textOf(240, (i) => ({ words: `version=${versionOf(i)} tenant=t${i % 150}` }));
   const table = tableOf(text);
   const splitsOf = (isReversed: boolean): readonly string[] => {
-    const { splits, visits } = visitSumsOfTable(table, directoryOf([table]), { isReversed });
-    const sets = [...new Set(visits.split)].map((split) => JSON.stringify(splits[split]));
+    const { attributesOf, visits } = visitSumsOfTable(table, directoryOf([table]), { isReversed });
+    const sets = [...new Set(visits.split)].map((split) => JSON.stringify(attributesOf(split)));
     return [...new Set(sets)].sort();
   };
   expect(splitsOf(false)).toEqual([

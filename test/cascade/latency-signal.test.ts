@@ -31,7 +31,7 @@ function sideOf(traces: number, texts: Readonly<Record<string, SeriesText>>): La
       values: Float64Array.from(ofTraces((i) => values(i) * nanosPerMs)),
       traces: Int32Array.from(ofTraces((i) => i)),
       requestsEach: 1,
-      requestNanos:
+      requestNanos: () =>
         request === undefined ? null : Float64Array.from(ofTraces((i) => request(i) * nanosPerMs)),
       callerInstances: Int32Array.from(ofTraces(callerInstance)),
       calleeInstances: Int32Array.from(ofTraces(instance)),
@@ -165,7 +165,7 @@ test("times that are twice as long everywhere, a power of two, change no share",
         {
           ...series,
           values: series.values.map((value) => value * 2),
-          requestNanos: series.requestNanos?.map((value) => value * 2) ?? null,
+          requestNanos: () => series.requestNanos()?.map((value) => value * 2) ?? null,
         },
       ]),
     ),

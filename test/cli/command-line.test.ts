@@ -69,7 +69,7 @@ test("wrong usage is answered with the way out", async () => {
     /services has no output format dot\nIt has human, json, markdown/,
   );
   await checkUsageError("query xyz", /"xyz" is no trace id/);
-  await checkUsageError("serve --data folder", /Unknown option --data/);
+  await checkUsageError("serve --data", /--data needs a value/);
 });
 
 test("a fault of hypocenter itself asks for a report, with version and stack, and exits with 70", () => {

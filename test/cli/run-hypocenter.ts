@@ -37,14 +37,17 @@ export interface RunningServer {
   stop(signal?: NodeJS.Signals): Promise<{ readonly exitCode: number | null; readonly tookMs: number }>;
 }
 
-/** A server process on free ports. */
+/** A server process on free ports; it keeps nothing on a disk unless it is told where. */
 export async function startServer(
   words: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
 ): Promise<RunningServer> {
   const startedAt = performance.now();
   const ports = ["--grpc-port", "0", "--http-port", "0", "--port", "0", "--format", "json"];
-  const child = spawn(process.execPath, [executable, "serve", ...ports, ...words], { env: environment(env) });
+  const place = words.includes("--data") ? [] : ["--memory"];
+  const child = spawn(process.execPath, [executable, "serve", ...ports, ...place, ...words], {
+    env: environment(env),
+  });
   let stdout = "";
   let stderr = "";
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));

@@ -109,6 +109,7 @@ test("a port in use is said, with exit code 2", async () => {
   const [, port = ""] = server.http.split(":");
   const { exitCode, stderr } = await runCommand([
     "serve",
+    "--memory",
     "--http-port",
     port,
     "--grpc-port",

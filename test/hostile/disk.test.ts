@@ -1,12 +1,15 @@
 import { spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { ask } from "../conformance/ask.ts";
 import { attribute, request } from "./both-ways.ts";
 
-// What is written to a disk: temporary files of spans that do not fit into memory, and the files of `convert`. A server keeps what it has in memory.
+// What is written to a disk: temporary files of spans that do not fit into memory, the files of `convert`, and what a server keeps.
 
 /** Mounts a small disk at the second argument, for the command behind it alone, lists what it leaves there, and ends as it did. */
 const onSmallDisk = `
@@ -90,4 +93,67 @@ describe.skipIf(mounting.status !== 0)("a disk (needs user namespaces, to mount 
     expect(stderr).toContain("Cannot write");
     expect(stderr).toMatch(/left:\s*$/);
   });
+
+  test("R7: a server on a disk that is too small for what it may keep lets the oldest go, and goes on by itself", async () => {
+    const server = await serveOnDisk("size=6m", ["--trace-disk", "16MiB"]);
+    const taken: number[] = [];
+    for (let trace = 1; trace <= 200; trace += 1)
+      for (let attempt = 0; ; attempt += 1) {
+        const { status } = await server.send(trace);
+        if (status === 200) break;
+        expect([status, attempt < 50]).toEqual([503, true]);
+        taken.push(trace);
+        await pause(100);
+      }
+    expect(taken.length).toBeGreaterThan(0);
+    expect(await server.holds(200)).toBe(true);
+    expect(await server.holds(1)).toBe(false);
+    expect(server.stderr()).toMatch(/cannot be written.*\n(.*\n)*.*can be written again/);
+    expect(server.stderr()).not.toContain("a fault inside");
+  });
+
+  test("R7: while a disk is full and nothing may go, senders are to come again, and everything is answered", async () => {
+    const server = await serveOnDisk("size=3m", ["--trace-disk", "1GiB"]);
+    const taken: number[] = [];
+    for (let trace = 1; ; trace += 1) {
+      const { status, headers } = await server.send(trace);
+      if (status === 200) taken.push(trace);
+      else {
+        expect([status, headers["retry-after"]]).toEqual([503, "1"]);
+        break;
+      }
+    }
+    expect(taken.length).toBeGreaterThan(10);
+    for (const trace of taken) expect(await server.holds(trace)).toBe(true);
+    expect((await server.send(9_999)).status).toBe(503);
+  });
 });
+
+/** A server that keeps what it has on a small disk. */
+async function serveOnDisk(options: string, words: readonly string[]) {
+  const ports = ["--grpc-port", "0", "--http-port", "0", "--port", "0", "--format", "json"];
+  const command = [executable, "serve", "--data", disk, "--disk-reserve", "0MiB", ...ports, ...words];
+  const child = spawn(
+    "unshare",
+    ["-Urm", "sh", "-c", onSmallDisk, "sh", options, disk, process.execPath, ...command],
+    {
+      detached: true,
+    },
+  );
+  onTestFinished(() => void process.kill(-child.pid!, "SIGKILL"));
+  let stderr = "";
+  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  const [line] = (await once(child.stdout, "data")) as [Buffer];
+  const { http, api } = JSON.parse(line.toString()) as { readonly http: string; readonly api: string };
+  const idOf = (trace: number): string => trace.toString(16).padStart(32, "0");
+  return {
+    stderr: () => stderr,
+    /** About 75 kB that no packing makes smaller. */
+    send: (trace: number) => {
+      const note = attribute("note", randomBytes(75_000).toString("base64"));
+      const body = JSON.stringify(request([{ traceId: idOf(trace), attributes: [note] }]));
+      return ask(`http://${http}/v1/traces`, { headers: { "content-type": "application/json" }, body });
+    },
+    holds: async (trace: number) => (await ask(`http://${api}/api/v1/traces/${idOf(trace)}`)).status === 200,
+  };
+}

@@ -66,13 +66,16 @@ web      GET /cart   0..${20 + (i % 7)}ms  server ${isBad(i) ? "error" : ""} TRA
   );
 }
 
+const call = `
+  web   GET /items  5..10ms  client
+    cart GET /items 6..9ms   server`;
+
 /** Requests of which some leave out a call and take longer for it. */
 function steps(count: number, isWhole: (i: number) => boolean): string {
   return tracesText(
     count,
     (i) => `
-web     GET /cart   0..${isWhole(i) ? 20 : 90}ms  server TRACE
-  web   GET /items  5..${isWhole(i) ? 10 : 80}ms  client${isWhole(i) ? "\n    cart GET /items 6..9ms server" : ""}`,
+web     GET /cart   0..${isWhole(i) ? 20 : 90}ms  server TRACE${isWhole(i) ? call : ""}`,
   );
 }
 

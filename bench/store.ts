@@ -1,0 +1,116 @@
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { Agent } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { traceIdFromWords } from "../src/model/ids.ts";
+import { encodeTraces } from "../src/otlp/encode-traces.ts";
+import type { BenchOptions } from "./main.ts";
+import { quantile, type Row, spansPerCpuSecond, wholeNumber } from "./measure.ts";
+import { ask, startServer, waitUntilFolded } from "./server.ts";
+import { makeBatches } from "./span-fixtures.ts";
+
+const spansPerBatch = 512;
+/** spans that are sent before those that count: code that has just been loaded is slow */
+const warmUp = 200_000;
+/** every so many batches, the id of one trace is remembered to be asked for */
+const batchesPerQuestion = 20;
+const searches = ["", "?status=error", "?service=orders", "?min_duration_ms=100"];
+
+/** A real server process that keeps everything on disk: what that costs, how much room it takes, how fast it is found again. */
+export async function benchStore({ isQuick }: BenchOptions): Promise<readonly Row[]> {
+  const folder = mkdtempSync(join(tmpdir(), "hypocenter-bench-"));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const spans = isQuick ? 200_000 : 5_000_000;
+  const kept = ["--data", folder, "--trace-disk", "100GiB"];
+  try {
+    const { run, addresses } = await startServer(kept);
+    const target = { url: `http://${addresses.http}/v1/traces`, agent };
+    const warm = await sendAll(warmUp, { ...target, seed: 4 });
+    const before = await run.usage();
+    const traceIds = await sendAll(spans, { ...target, seed: 5 });
+    await waitUntilFolded(addresses, agent);
+    const { cpuSeconds } = await run.usage();
+    const lookUps = await times([...warm, ...traceIds], (id) =>
+      ask(`http://${addresses.api}/api/v1/traces/${id}`, { agent }),
+    );
+    const found = await times(
+      Array.from({ length: 40 }, (_, i) => searches[i % searches.length] as string),
+      (query) => ask(`http://${addresses.api}/api/v1/traces${query}`, { agent }),
+    );
+    const { peakBytes } = await run.stop();
+    const bytes = bytesIn(folder);
+    const started = performance.now();
+    const again = await startServer(kept);
+    const readyMs = performance.now() - started;
+    await again.run.stop();
+    const count = wholeNumber(spans);
+    return [
+      {
+        subject: `take in OTLP/HTTP protobuf, gzip, on disk, ${count} spans`,
+        result: spansPerCpuSecond(spans / (cpuSeconds - before.cpuSeconds)),
+        bar: ">= 200,000 spans/CPU-s",
+        note: `after ${wholeNumber(warmUp)} others; folded into graph and metrics, fdatasync before each answer; peak ${wholeNumber(peakBytes / 2 ** 20)} MiB (bar 600)`,
+      },
+      {
+        subject: "disk",
+        result: `${(bytes / (warmUp + spans)).toFixed(1)} bytes a span`,
+        bar: "<= 60",
+        note: "489 bytes a span, packed by their sender with gzip level 6; index and summaries included",
+      },
+      { subject: `trace by id, ${count} spans on disk`, ...percentiles(lookUps), bar: "p99 <= 10 ms" },
+      { subject: `search, ${count} spans on disk`, ...percentiles(found), bar: "p99 <= 200 ms" },
+      {
+        subject: `serve, from start to ready, ${count} spans on disk`,
+        result: `${wholeNumber(readyMs)} ms`,
+        bar: "<= 2,000 ms",
+      },
+    ];
+  } finally {
+    agent.destroy();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** One request after the other; answers ids of traces from all parts. */
+async function sendAll(
+  spans: number,
+  { url, agent, seed }: { readonly url: string; readonly agent: Agent; readonly seed: number },
+): Promise<readonly string[]> {
+  const traceIds: string[] = [];
+  const headers = { "content-type": "application/x-protobuf", "content-encoding": "gzip" };
+  let batches = 0;
+  for (const rows of makeBatches({ spans, spansPerBatch, seed })) {
+    await ask(url, { agent, headers, body: gzipSync(encodeTraces(rows)) });
+    const [{ table, row }] = rows as [(typeof rows)[number]];
+    const [a = 0, b = 0, c = 0, d = 0] = table.traceId.subarray(row * 4, row * 4 + 4);
+    if (batches % batchesPerQuestion === 0) traceIds.push(traceIdFromWords(a, b, c, d));
+    batches += 1;
+  }
+  return traceIds;
+}
+
+async function times<T>(
+  questions: readonly T[],
+  asked: (question: T) => Promise<unknown>,
+): Promise<readonly number[]> {
+  const all: number[] = [];
+  for (const question of questions) {
+    const start = performance.now();
+    await asked(question);
+    all.push(performance.now() - start);
+  }
+  return all;
+}
+
+function percentiles(ms: readonly number[]): Pick<Row, "result" | "note"> {
+  const at = (q: number): string => quantile(ms, q).toFixed(1);
+  return {
+    result: `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`,
+    note: `${ms.length} over HTTP, one after the other, slowest ${Math.max(...ms).toFixed(0)} ms`,
+  };
+}
+
+function bytesIn(folder: string): number {
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+}

@@ -1,0 +1,470 @@
+import { mkdir, statfs } from "node:fs/promises";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
+import { gzipSync, gzip as gzipThen } from "node:zlib";
+import { assert } from "../../base/assert.ts";
+import { OperationError } from "../../engine/errors/operation-error.ts";
+import {
+  type Decoded,
+  type ReceivedBody,
+  type RestoredBody,
+  type Signal,
+  type StoreStats,
+  signals,
+  type TelemetryStore,
+  type TracePage,
+  type TraceQuery,
+  type TraceSummary,
+} from "../../engine/ports.ts";
+import { type TraceId, wordsOfHex } from "../../model/ids.ts";
+import type { SpanTable } from "../../model/span-table.ts";
+import type { UnixNanos } from "../../model/time.ts";
+import type { RowRef } from "../../trace/trace.ts";
+import { BodyIndex } from "../body-index.ts";
+import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "../trace-reader.ts";
+import { lockFolder, type Unlock } from "./directory-lock.ts";
+import { type LogFiles, nodeFiles } from "./log-files.ts";
+import { Losses } from "./losses.ts";
+import type { RecordHead } from "./record.ts";
+import { restoredBodies } from "./restore.ts";
+import { SealedSegments } from "./sealed-segments.ts";
+import { isZlibError, plainBodyOf, type Sealer } from "./sealing.ts";
+import { isFileError, type Place, removeLeftovers, type Segment, SegmentedLog } from "./segmented-log.ts";
+import { SummaryRuns } from "./summary-runs.ts";
+import { traceHash } from "./trace-index.ts";
+
+/** How long one signal is kept, and on how much disk. */
+interface Retention {
+  readonly ageMsMax: number;
+  readonly bytesMax: number;
+}
+
+export interface DiskStoreOptions extends ReaderLimits {
+  readonly folder: string;
+  /** whether an append waits until the disk has it */
+  readonly syncs: boolean;
+  readonly retention: Readonly<Record<Signal, Retention>>;
+  /** bytes of the disk that are left free; the oldest goes for them, then nothing is taken */
+  readonly freeBytesMin: number;
+  /** bytes of the newest spans that a start reads again; of metrics and of log records a quarter of it */
+  readonly restoreBytesMax: number;
+  /** nothing older than this is read again */
+  readonly restoreAgeMsMax: number;
+  readonly unixNanos: () => UnixNanos;
+  /** closed with the store */
+  readonly sealer: Sealer;
+  /** what an operator should know: what was lost, a disk that fails and that works again */
+  readonly onNotice: (message: string) => void;
+  /** faults of ours in background work */
+  readonly onFault: (fault: unknown) => void;
+  readonly files?: LogFiles;
+}
+
+const segmentBytesMax = 128 * 1024 * 1024;
+const segmentBytesMin = 256 * 1024;
+/** A retention is kept to within so many parts of it: whole segments go. */
+const segmentsOfRetention = 16;
+const lookMs = 1_000;
+/** How long a stop waits for the index of the last segment. */
+const closeMsMax = 500;
+/** Traces that came back after their segment's summaries were written, and are being folded again. */
+const returningMax = 10_000;
+/** Bodies that are forgotten at once when their segment has its index. */
+const bodiesPerTurn = 100;
+/** Smaller bodies are packed at once: a thread would take longer to be asked. */
+const smallBodyBytes = 4 * 1024;
+const gzipLater = promisify(gzipThen);
+/** Higher levels take twice the time to save a tenth. */
+const packing = { level: 1 };
+
+/**
+ * Keeps telemetry in a folder: bodies in a log for each signal, an index and summaries beside each closed segment of spans. Opens
+ * whatever a crash or a bad disk has left; rejects only where another process writes to the folder, a newer version wrote it, or
+ * it cannot be used at all.
+ */
+export async function openDiskStore(options: DiskStoreOptions): Promise<TelemetryStore> {
+  const { folder } = options;
+  let unlock: Unlock | null = null;
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    unlock = await lockFolder(folder);
+    const store = new DiskStore(options, unlock);
+    await store.open();
+    return store;
+  } catch (error) {
+    await unlock?.();
+    throw isFileError(error) ? unusable(folder, error) : error;
+  }
+}
+
+function unusable(folder: string, cause: Error): OperationError {
+  return new OperationError(
+    "bad_configuration",
+    `Cannot use ${folder} for telemetry: ${cause.message}`,
+    "Choose another folder with --data, or --memory for none.",
+    cause,
+  );
+}
+
+class DiskStore implements TelemetryStore {
+  readonly #options: DiskStoreOptions;
+  readonly #unlock: Unlock;
+  readonly #reader: TraceReader;
+  readonly #losses: Losses;
+  readonly #logs = new Map<Signal, SegmentedLog>();
+  /** of segments of spans that have no index on disk yet */
+  readonly #index = new BodyIndex<Place>();
+  readonly #sealed: SealedSegments;
+  readonly #runs: SummaryRuns;
+  /** traces that were read for the analysis and of which a closed run of summaries may know */
+  readonly #returning = new Set<TraceId>();
+  #isRestoring = true;
+  #isFailing = false;
+  #isTroubled = false;
+  #isClosing = false;
+  /** there is less room on the disk than is to be left free */
+  #isFull = false;
+  /** a write has just failed for lack of room: the oldest segment has to go */
+  #needsRoom = false;
+  #timer: NodeJS.Timeout | null = null;
+  #looking: Promise<void> | null = null;
+  #evictedBodies = 0;
+  #evictedTraces = 0;
+
+  constructor(options: DiskStoreOptions, unlock: Unlock) {
+    const { sealer, onNotice, files = nodeFiles } = options;
+    this.#options = options;
+    this.#unlock = unlock;
+    this.#reader = new TraceReader(options);
+    this.#losses = new Losses(onNotice);
+    this.#sealed = new SealedSegments({ files, sealer, losses: this.#losses, onNotice });
+    this.#runs = new SummaryRuns(files, sealer);
+  }
+
+  async open(): Promise<void> {
+    for (const signal of signals) this.#logs.set(signal, await this.#openLog(signal));
+    const { segments } = this.#log("traces");
+    await removeLeftovers(this.#options.folder, segments);
+    for (const segment of segments) {
+      await this.#sealed.open(segment);
+      if (!(await this.#runs.find(segment))) this.#runs.begin(segment);
+    }
+    await this.#look();
+    this.#timer = setInterval(() => void this.#look(), lookMs);
+    this.#timer.unref();
+  }
+
+  async append(received: ReceivedBody, decoded: Decoded): Promise<void> {
+    if (this.#isFull) throw tooFull();
+    const { signal, encoding, body, gzip = await packed(body) } = received;
+    const entry = { encoding, isGzip: true, stored: gzip, plainBytes: body.length, items: itemsOf(decoded) };
+    const place = await this.#log(signal).append(entry);
+    this.#noteWorks();
+    if (decoded.signal === "traces") this.#noteSpans(place, decoded.table);
+  }
+
+  async readTrace(traceId: TraceId): Promise<readonly RowRef[]> {
+    return this.#reader.readTrace(traceId, await this.#parts(traceId));
+  }
+
+  async readForAnalysis(traceId: TraceId): Promise<readonly RowRef[]> {
+    const parts = await this.#parts(traceId);
+    const isKnown = parts.map(({ segment }) => this.#runs.isClosed(segment.number));
+    if (isKnown.includes(true) && isKnown.at(-1) === false) this.#noteReturning(traceId);
+    return this.#reader.readForAnalysis(traceId, parts);
+  }
+
+  async keepTraces(traceIds: readonly TraceId[]): Promise<void> {
+    for (const traceId of traceIds) this.#reader.kept.put(traceId, await this.readTrace(traceId));
+  }
+
+  putSummary(summary: TraceSummary): Promise<void> {
+    const hasReturned = this.#returning.delete(summary.traceId);
+    const segment = this.#newestWith(summary.traceId);
+    if (segment === null) return Promise.resolve();
+    if (!this.#runs.isClosed(segment.number)) this.#runs.put(summary, segment, hasReturned);
+    else if (!this.#isRestoring) {
+      // It was folded so late that the summaries of its segment are written already.
+      const newest = this.#log("traces").segments.at(-1);
+      if (newest !== undefined && newest !== segment) this.#runs.put(summary, newest, true);
+    }
+    return Promise.resolve();
+  }
+
+  search(query: TraceQuery): Promise<TracePage> {
+    return this.#runs.search(query);
+  }
+
+  async *restore(): AsyncGenerator<RestoredBody> {
+    const { restoreBytesMax, restoreAgeMsMax } = this.#options;
+    const sinceMs = Date.now() - restoreAgeMsMax;
+    for (const signal of signals) {
+      const isTraces = signal === "traces";
+      const bytesMax = isTraces ? restoreBytesMax : restoreBytesMax / 4;
+      const isWanted = ({ number }: Segment): boolean => isTraces && !this.#runs.isClosed(number);
+      const segments = this.#log(signal).segments.filter(({ isOld }) => isOld);
+      const limits = { bytesMax, sinceMs, isWanted, losses: this.#losses };
+      for await (const { place, decoded, arrivalTime } of restoredBodies(segments, limits)) {
+        if (decoded.signal === "traces") this.#reader.noteDecoded(sequenceOf(place), decoded.table);
+        yield { decoded, arrivalTime };
+      }
+    }
+    this.#isRestoring = false;
+  }
+
+  stats(): StoreStats {
+    const segments = [...this.#logs.values()].flatMap((log) => log.segments);
+    const { kept } = this.#reader;
+    const { records, items, bytes, tailBytes } = this.#losses.total;
+    return {
+      bodies: segments.reduce((sum, segment) => sum + segment.records, 0),
+      bytes: segments.reduce((sum, segment) => sum + segment.bytes, 0),
+      traces: this.#runs.traceCount,
+      evictedBodies: this.#evictedBodies,
+      evictedTraces: this.#evictedTraces,
+      keptTraces: kept.size,
+      keptBytes: kept.bytes,
+      evictedKeptTraces: kept.evicted,
+      lostBodies: records,
+      lostItems: items,
+      lostBytes: bytes,
+      tornBytes: tailBytes,
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#looking;
+    // With an index the next start is quicker; it is not worth a long wait.
+    this.#log("traces").closeSegment();
+    await Promise.race([this.#look(), pause(closeMsMax)]);
+    this.#isClosing = true;
+    for (const log of this.#logs.values()) await log.close();
+    await this.#sealed.close();
+    this.#reader.clear();
+    await this.#unlock();
+  }
+
+  #openLog(signal: Signal): Promise<SegmentedLog> {
+    const { folder, syncs, unixNanos, retention, files = nodeFiles } = this.#options;
+    const { bytesMax, ageMsMax } = retention[signal];
+    const share = Math.floor(bytesMax / segmentsOfRetention);
+    return SegmentedLog.open({
+      folder,
+      signal,
+      segmentBytesMax: Math.max(segmentBytesMin, Math.min(segmentBytesMax, share)),
+      segmentAgeMsMax: ageMsMax / segmentsOfRetention,
+      syncs,
+      files,
+      unixNanos,
+      onClosed: () => void this.#look(),
+      onFailed: (error) => this.#noteFails(error),
+    });
+  }
+
+  #log(signal: Signal): SegmentedLog {
+    const log = this.#logs.get(signal);
+    assert(log !== undefined, "the store is open");
+    return log;
+  }
+
+  #noteSpans(place: Place, table: SpanTable): void {
+    const { traceIds } = this.#index;
+    const { traces, sequence } = this.#index.add(sequenceOf(place), place, table);
+    this.#sealed.note(
+      place,
+      Array.from(traces, (entry) => traceHash(traceIds.wordsOf(entry), 0)),
+    );
+    this.#reader.noteDecoded(sequence, table);
+  }
+
+  #noteReturning(traceId: TraceId): void {
+    this.#returning.add(traceId);
+    if (this.#returning.size <= returningMax) return;
+    for (const oldest of this.#returning) {
+      this.#returning.delete(oldest);
+      break;
+    }
+  }
+
+  async #parts(traceId: TraceId): Promise<readonly PartOnDisk[]> {
+    const words = wordsOfHex(traceId);
+    const hash = traceHash(words, 0);
+    // Segments are sealed while others have their turn: both are looked up before that, so that none is missed or read twice.
+    const candidates = this.#sealed.candidates(hash);
+    const parts: PartOnDisk[] = [];
+    for (const rows of this.#index.find(words))
+      if (!this.#sealed.has(rows.body.source.segment)) parts.push(this.#part(rows.body.source, rows));
+    if (candidates.length === 0) return parts;
+    const older: PartOnDisk[] = [];
+    for (const sealed of candidates)
+      for (const place of await this.#sealed.find(sealed, hash)) older.push(this.#part(place, null));
+    return [...older, ...parts];
+  }
+
+  #part(place: Place, rows: TracePart["rows"]): PartOnDisk {
+    const { segment } = place;
+    const read = async () => {
+      const record = await this.#log("traces").read(place);
+      const plain = record === null ? null : plainOf(record);
+      if (plain === null) this.#sealed.noteDamage(segment);
+      return plain;
+    };
+    return { sequence: sequenceOf(place), segment, rows, isCostly: true, read };
+  }
+
+  /** The newest segment that holds spans of a trace. */
+  #newestWith(traceId: TraceId): Segment | null {
+    const words = wordsOfHex(traceId);
+    const body = this.#index.newest(words);
+    if (body !== undefined) return body.source.segment;
+    return this.#sealed.candidates(traceHash(words, 0)).at(-1)?.segment ?? null;
+  }
+
+  #noteWorks(): void {
+    if (!this.#isFailing) return;
+    this.#isFailing = false;
+    this.#options.onNotice("Telemetry can be written again.");
+  }
+
+  #noteFails(error: Error): void {
+    if (!this.#isFailing)
+      this.#options.onNotice(`Telemetry cannot be written and is refused until it can be: ${error.message}`);
+    this.#isFailing = true;
+    if (!isDiskFull(error)) return;
+    this.#needsRoom = true;
+    void this.#look();
+  }
+
+  /** Indexes and summaries cannot be written: they are tried again with the next look. */
+  #noteTrouble(error: Error): void {
+    if (!isFileError(error)) this.#options.onFault(error);
+    else if (!this.#isTroubled)
+      this.#options.onNotice(
+        `What is kept cannot be looked after until the disk works again: ${error.message}`,
+      );
+    this.#isTroubled = isFileError(error);
+    this.#needsRoom ||= isDiskFull(error);
+  }
+
+  /** Does what is due: retention, indexes, summaries. Never rejects. */
+  #look(): Promise<void> {
+    if (this.#looking !== null) return this.#looking;
+    const look = async (): Promise<void> => {
+      try {
+        await this.#retain();
+        await this.#sealClosed();
+        this.#isTroubled = false;
+      } catch (fault) {
+        if (!this.#isClosing) this.#noteTrouble(fault as Error);
+      }
+      this.#looking = null;
+    };
+    this.#looking = look();
+    return this.#looking;
+  }
+
+  async #retain(): Promise<void> {
+    const { retention, folder, freeBytesMin } = this.#options;
+    for (const signal of signals) {
+      const log = this.#log(signal);
+      const { bytesMax, ageMsMax } = retention[signal];
+      const firstMs = Date.now() - ageMsMax;
+      if ((log.segments.at(-1)?.changedMs ?? firstMs) < firstMs) log.closeSegment();
+      while (log.bytes > bytesMax || (log.segments[0]?.changedMs ?? firstMs) < firstMs)
+        if (!(await this.#dropOldest(log))) break;
+    }
+    for (;;) {
+      const { bavail, bsize } = await statfs(folder);
+      this.#isFull = bavail * bsize < freeBytesMin;
+      if (!this.#isFull && !this.#needsRoom) return;
+      this.#needsRoom = false;
+      if (!(await this.#dropOldestOfAll())) return;
+    }
+  }
+
+  /** The newest segment of each signal stays: there is nothing that could take its place. */
+  async #dropOldestOfAll(): Promise<boolean> {
+    const droppable = [...this.#logs.values()].filter(({ segments }) => segments.length > 1);
+    const ages = droppable.map(({ segments }) => segments[0]?.changedMs ?? Number.POSITIVE_INFINITY);
+    const oldest = droppable[ages.indexOf(Math.min(...ages))];
+    return oldest !== undefined && this.#dropOldest(oldest);
+  }
+
+  async #dropOldest(log: SegmentedLog): Promise<boolean> {
+    const segment = await log.dropOldest();
+    if (segment === null) return false;
+    this.#evictedBodies += segment.records;
+    if (segment.signal !== "traces") return true;
+    this.#evictedTraces += this.#runs.countOf(segment);
+    await this.#sealed.drop(segment);
+    await this.#runs.drop(segment);
+    await this.#forgetBodies();
+    return true;
+  }
+
+  async #sealClosed(): Promise<void> {
+    const { segments } = this.#log("traces");
+    this.#sealed.retry();
+    for (const segment of segments) {
+      if (segment.isOpen || segment.isGone || this.#sealed.has(segment)) continue;
+      await this.#sealed.seal(segment);
+      await this.#forgetBodies();
+    }
+    if (this.#isRestoring) return;
+    // When the segment behind it is closed too, traces that ended in a segment were folded long ago.
+    const done = new Set(segments.filter((_, i) => segments[i + 1]?.isOpen === false));
+    for (const segment of done) if (!this.#runs.isClosed(segment.number)) this.#runs.begin(segment);
+    await this.#runs.closeThose((segment) => done.has(segment));
+  }
+
+  /** What is in an index on disk, or gone, is not needed in memory. */
+  async #forgetBodies(): Promise<void> {
+    for (let count = 1; ; count += 1) {
+      const oldest = this.#index.oldest();
+      if (oldest === undefined) return;
+      const { segment } = oldest.source;
+      if (!segment.isGone && !this.#sealed.has(segment)) return;
+      this.#index.removeOldest(() => {});
+      if (segment.isGone) this.#reader.noteGone(oldest.sequence);
+      if (count % bodiesPerTurn === 0) await nextTurn();
+    }
+  }
+}
+
+interface PartOnDisk extends TracePart {
+  readonly segment: Segment;
+}
+
+/** Grows with the place in the log. */
+function sequenceOf({ segment, offset }: Place): number {
+  return segment.number * 2 ** 32 + offset;
+}
+
+function itemsOf(decoded: Decoded): number {
+  if (decoded.signal === "traces") return decoded.table.rowCount;
+  return decoded.signal === "metrics" ? decoded.points.length : decoded.records.length;
+}
+
+async function packed(body: Uint8Array): Promise<Uint8Array> {
+  return body.length < smallBodyBytes ? gzipSync(body, packing) : gzipLater(body, packing);
+}
+
+/** null = what is stored is whole, and no gzip */
+function plainOf({ head, body }: { readonly head: RecordHead; readonly body: Buffer }): PlainBody | null {
+  try {
+    return { encoding: head.encoding, body: plainBodyOf(head, body) };
+  } catch (error) {
+    if (isZlibError(error)) return null;
+    throw error;
+  }
+}
+
+function tooFull(): OperationError {
+  const hint = "Send it again later; free room on the disk, or set disk_reserve.";
+  return new OperationError("overloaded", "the disk is nearly full", hint);
+}
+
+function isDiskFull(error: Error): boolean {
+  return isFileError(error) && (error.code === "ENOSPC" || error.code === "EDQUOT");
+}

@@ -1,0 +1,71 @@
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { RestoredBody } from "../../engine/ports.ts";
+import { meaningfulAttributes } from "../../model/semconv.ts";
+import { MalformedBodyError } from "../../model/telemetry.ts";
+import { decodeBody, newTableFor } from "../../otlp/decode-body.ts";
+import type { Losses } from "./losses.ts";
+import { SegmentScanner, type StoredRecord } from "./record.ts";
+import { isZlibError, plainBodyOf } from "./sealing.ts";
+import type { Place, Segment } from "./segmented-log.ts";
+
+export interface RestoreLimits {
+  /** the newest segments that have no more than this together are read */
+  readonly bytesMax: number;
+  /** and were written to since then */
+  readonly sinceMs: number;
+  /** these are read in any case */
+  readonly isWanted: (segment: Segment) => boolean;
+  readonly losses: Losses;
+}
+
+/** Bodies of the newest segments, oldest first; what is damaged is noted. Others have their turn after each. */
+export async function* restoredBodies(
+  segments: readonly Segment[],
+  limits: RestoreLimits,
+): AsyncGenerator<RestoredBody & { readonly place: Place }> {
+  for (const segment of newestOf(segments, limits)) {
+    if (segment.isGone) continue;
+    const fd = openSync(segment.path, "r");
+    try {
+      const scanner = new SegmentScanner(fd, fstatSync(fd).size, segment.mark);
+      for (let record = scanner.next(); record !== null; record = scanner.next()) {
+        const decoded = decode(segment, record);
+        const { head, offset } = record;
+        if (decoded !== null) yield { decoded, arrivalTime: head.arrivalTime, place: { segment, offset } };
+        await nextTurn();
+      }
+      limits.losses.note(segment, scanner.loss);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function newestOf(
+  segments: readonly Segment[],
+  { bytesMax, sinceMs, isWanted }: RestoreLimits,
+): readonly Segment[] {
+  let bytes = 0;
+  let first = segments.length;
+  for (let i = segments.length - 1; i >= 0; i -= 1) {
+    const segment = segments[i] as Segment;
+    bytes += segment.bytes;
+    if (!isWanted(segment) && (bytes > bytesMax || segment.changedMs < sinceMs)) break;
+    first = i;
+  }
+  return segments.slice(first);
+}
+
+/** null = it cannot be read any more, though it could when it came in */
+function decode({ signal }: Segment, { head, body }: StoredRecord): RestoredBody["decoded"] | null {
+  const { encoding } = head;
+  try {
+    const plain = plainBodyOf(head, body);
+    const table = signal === "traces" ? newTableFor(encoding, plain, meaningfulAttributes) : undefined;
+    return decodeBody(signal, encoding, plain, table).decoded;
+  } catch (error) {
+    if (error instanceof MalformedBodyError || isZlibError(error)) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,191 @@
+import { unlink } from "node:fs/promises";
+import type { LogFile, LogFiles } from "./log-files.ts";
+import type { Losses } from "./losses.ts";
+import { type IndexTask, type Sealer, TraceEntries } from "./sealing.ts";
+import { besides, ignoreMissing, isFileError, type Place, type Segment } from "./segmented-log.ts";
+import { type IndexCounts, IndexDamage, TraceIndex } from "./trace-index.ts";
+
+interface Sealed {
+  readonly segment: Segment;
+  /** null while it is made, and where it could not be made */
+  index: TraceIndex | null;
+  making: Promise<void> | null;
+  /** of the last index that could be read */
+  counts: IndexCounts | null;
+  /** it was said that its index cannot be made */
+  isTold: boolean;
+}
+
+export interface SealedSegmentsOptions {
+  readonly files: LogFiles;
+  readonly sealer: Sealer;
+  readonly losses: Losses;
+  readonly onNotice: (message: string) => void;
+}
+
+/** Segments of spans whose traces are found by an index on disk. An index that is missing or damaged is made again from its segment. */
+export class SealedSegments {
+  readonly #options: SealedSegmentsOptions;
+  /** by number, in order */
+  readonly #sealed = new Map<number, Sealed>();
+  /** what is noted of segments that are still written */
+  readonly #entries = new Map<number, TraceEntries>();
+
+  #isClosing = false;
+
+  constructor(options: SealedSegmentsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up a segment that an earlier process has written; what has to be made anew is made in the background. */
+  async open(segment: Segment): Promise<void> {
+    const { bytes } = segment;
+    const index = await this.#read(segment);
+    const sealed: Sealed = { segment, index, making: null, counts: index?.counts ?? null, isTold: false };
+    this.#sealed.set(segment.number, sealed);
+    // One that is not as long as it was has to be looked at.
+    if (index?.counts.bytes !== bytes) void this.#make(sealed);
+  }
+
+  has({ number }: Segment): boolean {
+    return this.#sealed.has(number);
+  }
+
+  /** A record that was just written holds traces with these hashes. */
+  note({ segment, offset }: Place, hashes: Iterable<number>): void {
+    let entries = this.#entries.get(segment.number);
+    if (entries === undefined) {
+      entries = new TraceEntries();
+      this.#entries.set(segment.number, entries);
+    }
+    entries.add(offset, hashes);
+  }
+
+  /** Makes the index of a segment that takes nothing more; until then it is not one of ours. Rejects where the disk does not take it. */
+  async seal(segment: Segment): Promise<void> {
+    const entries = this.#entries.get(segment.number)?.take() ?? new Uint32Array(0);
+    const { records, items, bytes, isTrusted } = segment;
+    const known = isTrusted ? { entries, records, items, bytes } : null;
+    await this.#write(segment, { known, before: null });
+    this.#entries.delete(segment.number);
+    const index = await this.#read(segment);
+    const sealed: Sealed = { segment, index, making: null, counts: index?.counts ?? null, isTold: false };
+    if (segment.isGone) await this.#forget(sealed);
+    else this.#sealed.set(segment.number, sealed);
+  }
+
+  /** Tries again what could not be made. */
+  retry(): void {
+    for (const sealed of this.#sealed.values())
+      if (sealed.index === null && sealed.making === null) void this.#make(sealed);
+  }
+
+  /** The segments that may hold a trace, oldest first, as they are now. */
+  candidates(hash: number): readonly Sealed[] {
+    const found: Sealed[] = [];
+    for (const sealed of this.#sealed.values())
+      if (sealed.index === null || sealed.index.mayHold(hash)) found.push(sealed);
+    return found;
+  }
+
+  /** Records of a segment that hold the trace, or one with the same hash. */
+  async find(sealed: Sealed, hash: number): Promise<readonly Place[]> {
+    await sealed.making;
+    const { segment } = sealed;
+    try {
+      const offsets = (await sealed.index?.find(hash)) ?? [];
+      return offsets.map((offset) => ({ segment, offset }));
+    } catch (error) {
+      if (!(error instanceof IndexDamage) && !isFileError(error)) throw error;
+      if (segment.isGone) return [];
+      await this.#make(sealed);
+      return ((await sealed.index?.find(hash)) ?? []).map((offset) => ({ segment, offset }));
+    }
+  }
+
+  /** A record of the segment turned out to be damaged: the segment is read through, so that all that is lost is known and no more asked for. */
+  noteDamage({ number, isGone }: Segment): void {
+    const sealed = this.#sealed.get(number);
+    if (sealed !== undefined && !isGone && !this.#isClosing && sealed.making === null)
+      void this.#make(sealed);
+  }
+
+  /** The segment is gone. */
+  async drop({ number }: Segment): Promise<void> {
+    this.#entries.delete(number);
+    const sealed = this.#sealed.get(number);
+    this.#sealed.delete(number);
+    if (sealed !== undefined) await this.#forget(sealed);
+  }
+
+  /** What is being made is given up; the next start makes it. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await this.#options.sealer.close();
+    for (const sealed of this.#sealed.values()) {
+      await sealed.making;
+      await sealed.index?.close();
+    }
+  }
+
+  async #forget({ segment, index }: Sealed): Promise<void> {
+    await index?.close();
+    await unlink(besides(segment, "index")).catch(ignoreMissing);
+  }
+
+  /** Makes an index from its segment. Never rejects. */
+  #make(sealed: Sealed): Promise<void> {
+    const make = async (): Promise<void> => {
+      const { segment } = sealed;
+      try {
+        await this.#write(segment, { known: null, before: sealed.counts });
+        const before = sealed.index;
+        sealed.index = await this.#read(segment);
+        sealed.counts = sealed.index?.counts ?? sealed.counts;
+        await before?.close();
+      } catch (error) {
+        if (!segment.isGone && !this.#isClosing) this.#tellOf(sealed, error as Error);
+      }
+      sealed.making = null;
+      if (segment.isGone) await this.#forget(sealed);
+    };
+    sealed.making ??= make();
+    return sealed.making;
+  }
+
+  #tellOf(sealed: Sealed, { message }: Error): void {
+    if (sealed.isTold) return;
+    sealed.isTold = true;
+    this.#options.onNotice(
+      `${sealed.segment.path} cannot be indexed, and its traces are not found until it can be: ${message}`,
+    );
+  }
+
+  async #write(segment: Segment, about: Pick<IndexTask, "known" | "before">): Promise<void> {
+    const { path, mark } = segment;
+    const task = {
+      kind: "index",
+      path: besides(segment, "index"),
+      segment: { path, mark },
+      ...about,
+    } as const;
+    const { loss } = await this.#options.sealer.seal(task);
+    this.#options.losses.note(segment, loss);
+  }
+
+  /** null = there is none, or it is damaged */
+  async #read(segment: Segment): Promise<TraceIndex | null> {
+    let file: LogFile | null = null;
+    try {
+      file = await this.#options.files.open(besides(segment, "index"));
+      const index = await TraceIndex.open(file);
+      const { records, items } = index.counts;
+      Object.assign(segment, { records, items });
+      return index;
+    } catch (error) {
+      await file?.close();
+      if (error instanceof IndexDamage || isFileError(error)) return null;
+      throw error;
+    }
+  }
+}
