@@ -228,7 +228,7 @@ async function lookAtTrace(trace: KnownTrace, looking: Looking): Promise<readonl
 
 /** Whether what is right was so in time. */
 function punctuality(said: string, afterMs: number): Pick<Finding, "ok" | "message" | "hint"> {
-  const message = `${said} ${seconds(afterMs)} after it was accepted`;
+  const message = `${said} ${seconds(afterMs)} after the acknowledgement`;
   if (afterMs <= readableMsMax) return { ok: true, message, hint: "" };
   return {
     ok: false,
