@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SettingValues } from "../config/settings.ts";
+import { expectationOf, parseValue } from "../config/value-types.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import { openTarget } from "../formats/open-target.ts";
 import type { OtlpTarget } from "../formats/otlp-target.ts";
@@ -35,7 +36,7 @@ interface Finding {
 
 /** `hypocenter selfcheck`: writes traces of which all answers are known to a server, asks for them and says what differs; exit code 1 if anything does. */
 export async function selfcheck(run: CommandRun): Promise<number> {
-  const { settings } = run;
+  const settings = withServer(run);
   const target = settings.replay_to ?? usualReceiver(settings.server);
   const server = await openServer(settings);
   const receiver = openTarget(target, await readClientAccess(settings));
@@ -57,6 +58,19 @@ export async function selfcheck(run: CommandRun): Promise<number> {
     receiver.close();
     server.close();
   }
+}
+
+/** The settings, with the server that the command line names without a flag, if it does. */
+function withServer({ settings, operands: [address] }: CommandRun): SettingValues {
+  if (address === undefined) return settings;
+  const type = { kind: "url" } as const;
+  const server = parseValue(type, address) as SettingValues["server"] | null;
+  if (server !== null) return { ...settings, server };
+  throw new OperationError(
+    "usage",
+    `${address} is no address of a server`,
+    `Expected ${expectationOf(type)}.`,
+  );
 }
 
 /** OTLP/HTTP on its usual port of the host that answers questions. */

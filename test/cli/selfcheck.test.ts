@@ -98,7 +98,9 @@ test.each(["http", "grpc"] as const)("a server that works is found right over %s
   for (const { check } of outcome.checks) counts.set(check, (counts.get(check) ?? 0) + 1);
   expect(Object.fromEntries(counts)).toEqual({ accepted: 1, readable: 6, trace: 6, graph: 3, root_cause: 2 });
   expect(exitCode).toBe(0);
-  const human = await runInProcess(`${line} --format human`);
+  const human = await runInProcess(
+    `selfcheck ${server.api} --to ${transport}://${server[transport]} --format human`,
+  );
   expect(human.stdout).toMatch(/^hypocenter 1\.2\.3 at .*\nright {2}accepted/);
   expect(human.stdout).toContain("All 18 checks are right.");
 });
@@ -222,6 +224,10 @@ test("exit code 5 where nobody answers, or somebody else does", async () => {
   expect(nobody.stderr).toMatch(/Nobody takes telemetry at http:\/\/127\.0\.0\.1:1/);
   const noApi = await runInProcess("selfcheck --server http://127.0.0.1:1");
   expect(noApi.exitCode).toBe(5);
+  expect(await runInProcess("selfcheck tracing:4320")).toMatchObject({
+    exitCode: 2,
+    stderr: "hypocenter: tracing:4320 is no address of a server\nExpected an http:// or https:// address.\n",
+  });
   const other = await listening((_, response) => response.end("<h1>It works!</h1>"));
   const stranger = await runInProcess(`selfcheck --server ${other} --to ${server.http}`);
   expect(stranger.exitCode).toBe(5);
