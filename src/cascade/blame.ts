@@ -358,7 +358,8 @@ export class FailureSums {
     for (const traceId of traceIds) {
       const { exemplars } = this;
       const largest = exemplars.at(-1) ?? "";
-      if ((exemplars.length >= exemplarCountMax && traceId > largest) || exemplars.includes(traceId)) continue;
+      if ((exemplars.length >= exemplarCountMax && traceId > largest) || exemplars.includes(traceId))
+        continue;
       this.exemplars = [...exemplars, traceId].sort().slice(0, exemplarCountMax);
     }
   }

@@ -4,6 +4,7 @@ import type { EffectiveSettings } from "../config/load-settings.ts";
 import type { OutputFormat, SettingValues } from "../config/settings.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { Problem } from "../model/problems.ts";
+import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 
 type TextStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
@@ -23,7 +24,11 @@ export interface CommandRun {
   readonly operands: readonly string[];
   /** the effective one: as given, else by the ending of the output's name, else human on a terminal and json elsewhere */
   readonly format: OutputFormat;
+  /** how notes are written: lines for people, or JSON lines where a server is asked for them; absent = for people */
+  readonly noteFormat?: NoteFormat;
 }
+
+type NoteFormat = SettingValues["log_format"];
 
 /** Does the work of a command and answers with the exit code. */
 export type RunCommand = (run: CommandRun) => Promise<number>;
@@ -66,9 +71,27 @@ export async function write(stream: Writable, piece: string | Uint8Array): Promi
   });
 }
 
-/** Says something on standard error that is no error; `--quiet` keeps it back. */
-export function note({ host, settings }: CommandRun, text: string): void {
-  if (!settings.quiet) host.stderr.write(`${text}\n`);
+/** What a note is besides its text, for JSON lines. */
+interface NoteDetails {
+  /** absent = info */
+  readonly level?: "info" | "warn" | "error";
+  readonly fields?: Readonly<Record<string, string | number>>;
+}
+
+/** Says something on standard error; `--quiet` keeps it back unless it is an error. */
+export function note(
+  { host, settings, noteFormat }: CommandRun,
+  text: string,
+  { level = "info", fields = {} }: NoteDetails = {},
+): void {
+  if (settings.quiet && level !== "error") return;
+  host.stderr.write(`${noteFormat === "json" ? noteJson(text, { level, fields }) : text}\n`);
+}
+
+/** A note as one line of JSON. */
+function noteJson(text: string, { level, fields }: Required<NoteDetails>): string {
+  const time = formatTime((BigInt(Date.now()) * BigInt(NANOS_PER_MS)) as UnixNanos);
+  return JSON.stringify({ time, level, message: text.trim(), ...fields });
 }
 
 /** Says what was wrong with the input, and where. */

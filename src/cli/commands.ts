@@ -159,6 +159,29 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     ],
     load: async () => (await import("./replay.ts")).replay,
   },
+  selfcheck: {
+    summary: "check a running server from end to end with traces of which all answers are known",
+    operands: "[URL]",
+    operandsMin: 0,
+    operandsMax: 1,
+    formats: ["human", "json"],
+    about: [
+      "URL is the address of the server's API, as --server is.",
+      "Sends six traces over OTLP (HTTP, or gRPC with --to grpc://…) of services that exist only here and carry a new name",
+      "each time (hypocenter-selfcheck-RUN-web), two of them with a known fault; reads each trace, the graph and",
+      "the root causes from the API, and says line by line what is right and what differs, with the way out. The exit",
+      "code is 1 if anything does, 5 if nobody is there. What was sent stays until the server lets go of it by age;",
+      "all of it has the resource attribute hypocenter.selfcheck.",
+    ],
+    examples: [
+      { line: "hypocenter selfcheck", says: "the server on this machine" },
+      {
+        line: "hypocenter selfcheck https://tracing:4320 --to grpcs://tracing:4317 --ca-file ca.pem",
+        says: "another one, over gRPC and TLS",
+      },
+    ],
+    load: async () => (await import("./selfcheck.ts")).selfcheck,
+  },
   convert: {
     summary: "write saved telemetry in another format: OTLP, Jaeger or Zipkin",
     operands: "IN… --to FORMAT OUT",

@@ -26,7 +26,7 @@ export function generalHelp(): string {
     "Try:   hypocenter analyze traces.jsonl          hypocenter COMMAND --help",
     "",
     ...wrap(
-      "Exit codes: 0 done; 1 --fail-on threshold reached; 2 wrong usage or configuration; 3 input unreadable; 4 trace or service not found; 5 server unreachable; 70 a bug in hypocenter.",
+      "Exit codes: 0 done; 1 --fail-on threshold reached, or selfcheck found a difference; 2 wrong usage or configuration; 3 input unreadable; 4 trace or service not found; 5 server unreachable; 70 a bug in hypocenter.",
       lineLength,
     ),
     "",

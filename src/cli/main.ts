@@ -5,7 +5,7 @@ import { didYouMean } from "../config/nearest-name.ts";
 import { type CommandName, commandNames, type OutputFormat } from "../config/settings.ts";
 import { errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
 import { type Arguments, parseArguments } from "./arguments.ts";
-import { type CommandRun, type Host, write } from "./command.ts";
+import { type CommandRun, type Host, note, write } from "./command.ts";
 import { type Command, commands } from "./commands.ts";
 import { version } from "./version.ts";
 
@@ -25,14 +25,35 @@ export async function main(words: readonly string[], host: Host): Promise<number
   }
 }
 
+/** Runs a command; where notes are JSON lines, so is the one that says why it failed. */
+async function runNoted(command: CommandName, run: CommandRun): Promise<number> {
+  try {
+    return await (await commands[command].load())(run);
+  } catch (error) {
+    const isClosedPipe = (error as NodeJS.ErrnoException).code === "EPIPE";
+    if (run.noteFormat !== "json" || isClosedPipe) throw error;
+    if (!(error instanceof OperationError)) {
+      note(run, bugText(error), { level: "error" });
+      return bugExitCode;
+    }
+    const { message, hint, code } = error;
+    note(run, message, { level: "error", fields: { code, hint } });
+    return errorCatalogue[code].exitCode;
+  }
+}
+
 /** Says that hypocenter itself failed, with what a report needs. */
 export function reportBug(error: unknown, host: Host): number {
-  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  host.stderr.write(
-    `hypocenter: this is a bug in hypocenter, not in your data. Please report it with the lines below.\n` +
-      `hypocenter ${version()}, Node.js ${process.version}, ${process.platform} ${process.arch}\n${stack}\n`,
-  );
+  host.stderr.write(`${bugText(error)}\n`);
   return bugExitCode;
+}
+
+function bugText(error: unknown): string {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return (
+    `hypocenter: this is a bug in hypocenter, not in your data. Please report it with the lines below.\n` +
+    `hypocenter ${version()}, Node.js ${process.version}, ${process.platform} ${process.arch}\n${stack}`
+  );
 }
 
 async function runCommandLine(words: readonly string[], host: Host): Promise<number> {
@@ -50,7 +71,7 @@ async function runCommandLine(words: readonly string[], host: Host): Promise<num
   const given = parseArguments(command, rest);
   if (given.wantsHelp) return await printHelp(command, host);
   const run = await prepareRun(command, given, host);
-  return await (await commands[command].load())(run);
+  return await runNoted(command, run);
 }
 
 function knownCommand(name: string): CommandName {
@@ -89,7 +110,8 @@ async function prepareRun(name: CommandName, given: Arguments, host: Host): Prom
       `${name} has no output format ${format}`,
       `It has ${command.formats.join(", ")}.`,
     );
-  return { host, settings: values, origins, operands: given.operands, format };
+  const notes = name === "serve" ? { noteFormat: values.log_format } : {};
+  return { host, settings: values, origins, operands: given.operands, format, ...notes };
 }
 
 const formatsByEnding: Readonly<Record<string, OutputFormat>> = {

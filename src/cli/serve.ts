@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { resolve as absolutePath } from "node:path";
 import type { SettingValues } from "../config/settings.ts";
 import { ByteBudget } from "../engine/byte-budget.ts";
@@ -15,6 +16,7 @@ import { NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { openDiskStore } from "../storage/disk/disk-store.ts";
 import { startSealer } from "../storage/disk/sealer.ts";
 import { createMemoryStore } from "../storage/memory-store.ts";
+import type { SelfTraces } from "../telemetry/self-traces.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
 import { incidentLine } from "./incident-line.ts";
@@ -31,10 +33,17 @@ const apiGraceMs = 500;
 export async function serve(run: CommandRun): Promise<number> {
   const faults = faultLog(run);
   const access = await openAccess(run.settings, (message) => note(run, message));
+  const own = await openSelfTraces(run);
   const store = await openStore(run, faults);
-  const engine = createEngine({ store, clock, limits: engineLimits(run.settings), onFault: faults });
+  const engine = createEngine({
+    store,
+    clock,
+    limits: engineLimits(run.settings),
+    onFault: faults,
+    observer: own?.observer,
+  });
   const asked = endRequest();
-  const service = await startService(run, { engine, access, onFault: faults }).catch(
+  const service = await startService(run, { engine, access, own, onFault: faults }).catch(
     async (error: unknown) => {
       await store.close();
       throw error;
@@ -44,16 +53,21 @@ export async function serve(run: CommandRun): Promise<number> {
   const told = { server: `${scheme}://${service.api.address}`, language: run.settings.lang };
   engine.onIncident((event) => {
     const line = incidentLine(event, told);
-    if (line !== null) note(run, line);
+    const { kind, incident } = event;
+    const level = kind === "opened" ? "warn" : "info";
+    if (line !== null) note(run, line, { level, fields: { incident: incident.id, event: kind } });
   });
   engine.start();
   await announce(run, service, access);
   const signal = await asked;
   note(run, `${signal}: finishing what is under way; once more ends at once`);
   await stopService(service, engine, store);
+  await own?.stop();
   access.tls?.close();
   const { ingested_spans_total: spans = 0, open_traces: open = 0 } = engine.stats();
-  note(run, `ended; ${spans} spans were taken in, ${open} traces were left unfinished`);
+  note(run, `ended; ${spans} spans were taken in, ${open} traces were left unfinished`, {
+    fields: { spans, open_traces: open },
+  });
   return 0;
 }
 
@@ -104,10 +118,12 @@ async function startService(
   {
     engine,
     access,
+    own,
     onFault,
   }: {
     readonly engine: Engine;
     readonly access: ServerAccess;
+    readonly own: SelfTraces | null;
     readonly onFault: (fault: unknown) => void;
   },
 ): Promise<Service> {
@@ -117,21 +133,23 @@ async function startService(
   const budget = new ByteBudget(settings.ingest_memory, settings.client_share / 100);
   const counters = { http: new ReceiverCounters("http"), grpc: new ReceiverCounters("grpc") };
   const taken = signals.filter((signal) => settings.signals.includes(signal));
-  const onOddity = (message: string): void => note(run, message);
-  const receiving = { ingest: engine, budget, bodyBytesMax, onFault, onOddity, signals: taken };
+  const onOddity = (message: string): void => note(run, message, { level: "warn" });
+  const observer = own?.observer;
+  const receiving = { ingest: engine, budget, bodyBytesMax, onFault, onOddity, observer, signals: taken };
   const state: { service: Service | null } = { service: null };
   const apiHandler = createApiHandler({
     query: engine,
     clock,
     version: version(),
     isReady: () => state.service?.isReady === true,
-    stats: () => ({ ...engine.stats(), ...counters.http.stats(), ...counters.grpc.stats() }),
+    stats: () => ({ ...engine.stats(), ...counters.http.stats(), ...counters.grpc.stats(), ...own?.stats() }),
     addresses: () => addressesOf(state.service),
     renderReport: (shown, form) => renderPrintable(shown, { ...form, style: plainStyle }),
     credentials,
     tls,
     allowedHosts: isLoopback(host) ? loopbackHosts([host, ...(settings.allowed_hosts ?? [])]) : null,
     onFault,
+    observer,
   });
   const opened: Listener[] = [];
   const open = async (starting: Promise<Listener>): Promise<Listener> => {
@@ -172,12 +190,22 @@ async function startService(
     // Probes cannot show a certificate: the API asks for it itself, but not where it tells its health.
     const apiOptions = { ...listening, port: settings.port, admitsStrangers: true };
     const api = await open(listenHttp(apiHandler, apiOptions));
+    await own?.refuseLoop(opened);
     state.service = { grpc, http, api, isReady: true };
     return state.service;
   } catch (error) {
     await Promise.all(opened.map((listener) => listener.close(0)));
     throw error;
   }
+}
+
+/** The code is loaded only where it is asked for. */
+async function openSelfTraces(run: CommandRun): Promise<SelfTraces | null> {
+  const { self_traces: url } = run.settings;
+  if (url === null) return null;
+  const { startSelfTraces } = await import("../telemetry/self-traces.ts");
+  const onProblem = (message: string): void => note(run, message, { level: "warn" });
+  return startSelfTraces({ url, version: version(), instance: randomUUID(), onProblem });
 }
 
 /** With a slash in front and none behind; "" = none. */
@@ -222,16 +250,17 @@ async function announce(run: CommandRun, service: Service, access: ServerAccess)
   const { grpc, http, api } = addressesOf(service);
   const { host, memory, data } = run.settings;
   const scheme = access.tls === null ? "http" : "https";
-  note(run, `hypocenter ${version()} is ready`);
-  note(run, `  OTLP over gRPC  ${grpc}${access.tls === null ? "" : " (TLS)"}`);
-  note(run, `  OTLP over HTTP  ${scheme}://${http}`);
-  note(run, `  API             ${scheme}://${api}`);
-  note(
-    run,
-    memory
-      ? "Telemetry is kept in memory: it is gone when this server ends."
-      : `  data            ${absolutePath(data)}`,
-  );
+  const kept = memory ? {} : { data: absolutePath(data) };
+  note(run, `hypocenter ${version()} is ready`, {
+    fields: { version: version(), grpc, http, api, ...kept },
+  });
+  if (run.noteFormat !== "json") {
+    note(run, `  OTLP over gRPC  ${grpc}${access.tls === null ? "" : " (TLS)"}`);
+    note(run, `  OTLP over HTTP  ${scheme}://${http}`);
+    note(run, `  API             ${scheme}://${api}`);
+    if (!memory) note(run, `  data            ${absolutePath(data)}`);
+  }
+  if (memory) note(run, "Telemetry is kept in memory: it is gone when this server ends.");
   if (!isLoopback(host)) warnOfOpenness(run, access);
   if (run.format === "json") await writeResult(run, writeJson({ ready: true, grpc, http, api }));
 }
@@ -239,8 +268,11 @@ async function announce(run: CommandRun, service: Service, access: ServerAccess)
 function warnOfOpenness(run: CommandRun, { tls, credentials }: ServerAccess): void {
   const reached = `Warning: ${run.settings.host} can be reached from other machines, and`;
   if (credentials === null && tls?.asksClients !== true)
-    note(run, `${reached} nothing here asks who they are (see auth_tokens and tls_client_ca_file).`);
-  else if (tls === null) note(run, `${reached} secrets travel unencrypted (see tls_cert_file).`);
+    note(run, `${reached} nothing here asks who they are (see auth_tokens and tls_client_ca_file).`, {
+      level: "warn",
+    });
+  else if (tls === null)
+    note(run, `${reached} secrets travel unencrypted (see tls_cert_file).`, { level: "warn" });
 }
 
 /** Receivers first, so that nothing new comes in; questions are answered while what came is folded. */
@@ -273,7 +305,7 @@ function isLoopback(host: string): boolean {
 }
 
 /** Faults of ours go to standard error, one a second at most; the rest is counted. */
-function faultLog({ host }: CommandRun): (fault: unknown) => void {
+function faultLog(run: CommandRun): (fault: unknown) => void {
   let nextAt = 0;
   let kept = 0;
   return (fault) => {
@@ -284,7 +316,7 @@ function faultLog({ host }: CommandRun): (fault: unknown) => void {
     }
     const more = kept > 0 ? ` (and ${kept} more since the last one)` : "";
     const text = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
-    host.stderr.write(`hypocenter: a fault inside hypocenter, please report it${more}: ${text}\n`);
+    note(run, `hypocenter: a fault inside hypocenter, please report it${more}: ${text}`, { level: "error" });
     nextAt = now + 1_000;
     kept = 0;
   };

@@ -9,6 +9,7 @@ export const commandNames = [
   "doctor",
   "query",
   "replay",
+  "selfcheck",
   "convert",
   "evaluate",
   "debug",
@@ -43,7 +44,7 @@ const port: ValueType = { kind: "integer", min: 0, max: 65_535 };
 const time: ValueType = { kind: "time" };
 const file: ValueType = { kind: "text", placeholder: "FILE" };
 /** the commands that talk to a server */
-const clients: readonly CommandName[] = ["query", "replay"];
+const clients: readonly CommandName[] = ["query", "replay", "selfcheck"];
 
 const table = {
   host: {
@@ -169,6 +170,20 @@ const table = {
     type: { kind: "duration", minMs: 0, maxMs: 86_400_000 },
     default: "2h",
     sentence: "How long browsers may keep the answer to their question whether a page may send.",
+    commands: ["serve"],
+  },
+  log_format: {
+    type: { kind: "choice", values: ["human", "json"] },
+    default: "human",
+    sentence:
+      "How what the server says on standard error is written: lines for people, or one JSON object a line with time, level, message and more.",
+    commands: ["serve"],
+  },
+  self_traces: {
+    type: { kind: "url" },
+    default: null,
+    sentence:
+      "An OTLP/HTTP receiver, not this server, for spans of what the server itself does (requests received and answered, folding; a few a second at most); without it, there are none. OTEL_EXPORTER_OTLP_HEADERS may hold a token for it.",
     commands: ["serve"],
   },
   data: {
@@ -474,8 +489,9 @@ const table = {
   replay_to: {
     type: { kind: "text", placeholder: "URL" },
     default: null,
-    sentence: "The OTLP receiver to send to, such as http://127.0.0.1:4318 or grpc://127.0.0.1:4317.",
-    commands: ["replay"],
+    sentence:
+      "The OTLP receiver to send to, such as http://127.0.0.1:4318 or grpc://127.0.0.1:4317; of selfcheck without it, port 4318 of the host that --server names.",
+    commands: ["replay", "selfcheck"],
     flag: "to",
   },
   convert_to: {
@@ -543,14 +559,14 @@ const table = {
     type: { kind: "url" },
     default: "http://127.0.0.1:4320",
     sentence: "The running hypocenter to ask.",
-    commands: ["query"],
+    commands: ["query", "selfcheck"],
   },
   format: {
     type: { kind: "choice", values: outputFormats },
     default: null,
     sentence:
       "Form of the output; without it, what the ending of --output names (.html, .md, .json, .mmd, .dot, .txt), else human on a terminal and json elsewhere.",
-    commands: [...reports, "serve", "config", "replay", "convert"],
+    commands: [...reports, "serve", "config", "replay", "selfcheck", "convert"],
   },
   output: {
     type: { kind: "text", placeholder: "FILE" },

@@ -23,6 +23,7 @@ import { OperationError, unknownEpisode } from "./errors/operation-error.ts";
 import { FoldedTraces } from "./folded-traces.ts";
 import { Incidents } from "./incidents.ts";
 import { defaultEngineLimits, type EngineLimits } from "./limits.ts";
+import type { WorkObserver } from "./own-work.ts";
 import type {
   AnalysisLag,
   Clock,
@@ -53,6 +54,8 @@ export interface EngineOptions {
   readonly limits?: Partial<EngineLimits>;
   /** called with each fault of ours in background work, for the log */
   readonly onFault: (fault: unknown) => void;
+  /** absent = nobody wants to know */
+  readonly observer?: WorkObserver | undefined;
 }
 
 /** Takes telemetry in, keeps graph and metrics up to date with the traces that have come to rest, and answers questions. */
@@ -79,6 +82,7 @@ class LiveEngine implements Engine {
   readonly #clock: Clock;
   readonly #limits: EngineLimits;
   readonly #onFault: (fault: unknown) => void;
+  readonly #observer: WorkObserver | undefined;
   readonly #folded: FoldedTraces;
   readonly #windows: Windows;
   readonly #incidents: Incidents;
@@ -105,13 +109,14 @@ class LiveEngine implements Engine {
     window_reports_total: 0,
   };
 
-  constructor({ store, clock, limits, onFault }: EngineOptions) {
+  constructor({ store, clock, limits, onFault, observer }: EngineOptions) {
     this.#store = store;
     this.#clock = clock;
     const asked = { ...defaultEngineLimits, ...limits };
     // More open traces than are remembered would leave nothing to forget.
     this.#limits = { ...asked, openTracesMax: Math.min(asked.openTracesMax, asked.traceStatesMax / 2) };
     this.#onFault = onFault;
+    this.#observer = observer;
     this.#folded = new FoldedTraces(store, clock, this.#limits);
     this.#windows = new Windows(this.#folded);
     const shared = { folded: this.#folded, windows: this.#windows };
@@ -340,8 +345,10 @@ class LiveEngine implements Engine {
   async foldDue(): Promise<void> {
     if (this.#isFolding) return;
     this.#isFolding = true;
+    const startMs = this.#clock.monotonicMs();
     try {
-      await this.#foldInSlices(Number.POSITIVE_INFINITY, () => this.#nextDue());
+      const traces = await this.#foldInSlices(Number.POSITIVE_INFINITY, () => this.#nextDue());
+      if (traces > 0) this.#observer?.folded({ startMs, endMs: this.#clock.monotonicMs(), traces });
     } finally {
       this.#isFolding = false;
     }
@@ -390,15 +397,16 @@ class LiveEngine implements Engine {
   }
 
   /** A question is about everything that has arrived; what is still open joins in, as far as that takes no time. */
-  #foldForQuery(): Promise<void> {
-    return this.#foldInSlices(this.#limits.foldOnQueryMax, () => this.#folded.nextOpen());
+  async #foldForQuery(): Promise<void> {
+    await this.#foldInSlices(this.#limits.foldOnQueryMax, () => this.#folded.nextOpen());
   }
 
-  async #foldInSlices(countMax: number, next: () => number): Promise<void> {
+  /** Answers how many there were. */
+  async #foldInSlices(countMax: number, next: () => number): Promise<number> {
     let sliceEnd = this.#sliceEnd();
     for (let count = 1; count <= countMax; count += 1) {
       const entry = next();
-      if (entry < 0) return;
+      if (entry < 0) return count - 1;
       try {
         await this.#folded.fold(entry);
       } catch (fault) {
@@ -409,6 +417,7 @@ class LiveEngine implements Engine {
       await nextTurn();
       sliceEnd = this.#sliceEnd();
     }
+    return countMax;
   }
 
   /** Makes a long answer piece by piece; others have their turn in between. */

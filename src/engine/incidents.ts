@@ -136,7 +136,9 @@ export class Incidents {
 
   stats(): EngineStats {
     const open = [...this.#known.values()].filter(({ incident }) => incident.status === "open");
-    return { ...this.#counts, open_incidents: open.length };
+    const { lookSeconds } = this;
+    const look = lookSeconds === null ? {} : { seconds_since_incident_look: lookSeconds };
+    return { ...this.#counts, ...look, open_incidents: open.length };
   }
 
   /** Looks once; a look that is still going on is not joined by another. */

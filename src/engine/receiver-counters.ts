@@ -1,8 +1,10 @@
+import type { Transport } from "./own-work.ts";
 import type { EngineStats, Signal } from "./ports.ts";
 
 /** What one receiver has done since the start; the names are the metric names of `/metrics` without its prefix. */
 export class ReceiverCounters {
-  readonly #transport: string;
+  /** "http" or "grpc" */
+  readonly transport: Transport;
   readonly #counts: Record<ReceiverCount, number> = {
     requests_total: 0,
     body_bytes_total: 0,
@@ -23,11 +25,12 @@ export class ReceiverCounters {
     faults_total: 0,
     /** texts of spans that were only numbers of strings in a table */
     string_indices_total: 0,
+    /** time that decoding took, of all requests */
+    decode_seconds_total: 0,
   };
 
-  /** `transport` = "http" or "grpc" */
-  constructor(transport: string) {
-    this.#transport = transport;
+  constructor(transport: Transport) {
+    this.transport = transport;
   }
 
   /** Answers the new count. */
@@ -43,7 +46,7 @@ export class ReceiverCounters {
 
   stats(): EngineStats {
     const entries = Object.entries(this.#counts);
-    return Object.fromEntries(entries.map(([name, value]) => [`otlp_${this.#transport}_${name}`, value]));
+    return Object.fromEntries(entries.map(([name, value]) => [`otlp_${this.transport}_${name}`, value]));
   }
 }
 
@@ -63,4 +66,5 @@ export type ReceiverCount =
   | "throttled_requests_total"
   | "aborted_requests_total"
   | "faults_total"
-  | "string_indices_total";
+  | "string_indices_total"
+  | "decode_seconds_total";

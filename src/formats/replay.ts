@@ -3,11 +3,10 @@ import { OperationError } from "../engine/errors/operation-error.ts";
 import { replayInFlightMax, replayItemsMax, replayPatienceMs, replayPauseMsMax } from "../model/limits.ts";
 import type { Problem } from "../model/problems.ts";
 import type { ByteSource } from "./byte-source.ts";
-import { grpcTarget } from "./grpc-target.ts";
 import type { ClientTls } from "./http-request.ts";
-import { httpTarget } from "./http-target.ts";
 import { itemSink, mergeByTime } from "./merge-by-time.ts";
 import { newestTime, type TimeMove } from "./move-times.ts";
+import { openTarget } from "./open-target.ts";
 import type { Delivery, OtlpTarget } from "./otlp-target.ts";
 import {
   type Counts,
@@ -61,7 +60,7 @@ export async function replayTelemetry(
   target: string,
   options: ReplayOptions,
 ): Promise<ReplaySummary> {
-  const receiver = targetOf(target, options);
+  const receiver = openTarget(target, options);
   const replay = new Replay(receiver, target);
   try {
     const read = Number.isFinite(options.speed)
@@ -124,26 +123,6 @@ function problemsTo({ onProblem }: ReplayOptions): (problem: Problem) => void {
 function progressOf(replay: Replay, { onProgress }: ReplayOptions): NonNullable<ReadOptions["onProgress"]> {
   return ({ bytesRead, bytesTotal }) =>
     onProgress?.({ bytesRead, bytesTotal, spans: replay.counts.traces, retries: replay.retries });
-}
-
-/** `host:port`, perhaps with a path. A lone word is more likely a slip than a host that listens on port 80. */
-const isHostAndPort = /^(?:\[[\da-f:.]+\]|[^\s/:@?#]+):\d+(?:\/|$)/i;
-
-function targetOf(target: string, { headers = {}, tls = {} }: ReplayOptions): OtlpTarget {
-  const address = isHostAndPort.test(target) ? `http://${target}` : target;
-  const url = URL.canParse(address) ? new URL(address) : null;
-  const scheme = url?.protocol;
-  if (url !== null && (scheme === "http:" || scheme === "https:")) {
-    url.pathname = url.pathname.replace(/\/v1\/(traces|metrics|logs)\/?$/, "");
-    return httpTarget(url, headers, tls);
-  }
-  if (url !== null && url.host !== "" && (scheme === "grpc:" || scheme === "grpcs:"))
-    return grpcTarget(url.host, scheme === "grpcs:" ? tls : null, headers);
-  throw new OperationError(
-    "usage",
-    `${target} is no address of an OTLP receiver`,
-    "give it as http://127.0.0.1:4318 or grpc://127.0.0.1:4317",
-  );
 }
 
 /** The move that makes the newest time now. */

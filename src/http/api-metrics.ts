@@ -1,4 +1,5 @@
 import type { EngineStats } from "../engine/ports.ts";
+import { loopDelay } from "./loop-delay.ts";
 
 /** Counters, gauges and the state of the process in Prometheus' text format. A name that ends in `_total` is a counter. */
 export function metricsText(stats: EngineStats, version: string): string {
@@ -24,5 +25,7 @@ function processMetrics(): readonly (readonly [string, number])[] {
     ["nodejs_heap_size_used_bytes", memory.heapUsed],
     ["nodejs_heap_size_total_bytes", memory.heapTotal],
     ["nodejs_external_memory_bytes", memory.external],
+    ["nodejs_array_buffers_bytes", memory.arrayBuffers],
+    ...loopDelay(),
   ];
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline, Readable } from "node:stream";
 import { type ErrorCode, errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
+import type { WorkObserver } from "../engine/own-work.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { clientOf, showsCertificate } from "./access.ts";
 import { fieldsOf, readParameters } from "./api-parameters.ts";
@@ -12,15 +13,40 @@ export interface ApiOptions extends ApiSources {
   readonly allowedHosts: ReadonlySet<string> | null;
   /** called with each fault of ours, for the log */
   readonly onFault: (fault: unknown) => void;
+  /** absent = nobody wants to know */
+  readonly observer?: WorkObserver | undefined;
 }
 
 /** The HTTP API: finds the route, checks the parameters, writes the answer or the error. */
 export function createApiHandler(options: ApiOptions): HttpHandler {
   return (request, response) => {
-    void handle(request, options)
+    const asked: Asked = { route: null };
+    if (options.observer !== undefined) observe(options.observer, asked, { request, response });
+    void handle(request, options, asked)
       .catch((error: unknown) => errorAnswer(error, options))
       .then((outcome) => send(request, response, outcome, options));
   };
+}
+
+/** Which route a request turned out to be for. */
+interface Asked {
+  route: Route | null;
+}
+
+function observe(
+  observer: WorkObserver,
+  asked: Asked,
+  { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
+): void {
+  const startMs = performance.now();
+  response.once("close", () => {
+    const { route } = asked;
+    // whoever watches us is no work to watch
+    if (route !== null && (route.isOpen === true || route.path === "/metrics")) return;
+    const { method = "" } = request;
+    const { statusCode: status } = response;
+    observer.answered({ startMs, endMs: performance.now(), method, route: route?.path ?? null, status });
+  });
 }
 
 /** The names by which a server on a loopback address is reached. */
@@ -28,10 +54,11 @@ export function loopbackHosts(others: readonly string[]): ReadonlySet<string> {
   return new Set(["localhost", "127.0.0.1", "[::1]", ...others.map((name) => name.toLowerCase())]);
 }
 
-async function handle(request: IncomingMessage, options: ApiOptions): Promise<ApiAnswer> {
+async function handle(request: IncomingMessage, options: ApiOptions, asked: Asked): Promise<ApiAnswer> {
   checkHost(request.headers.host, options.allowedHosts);
   const url = urlOf(request.url ?? "/");
   const [route, path] = findRoute(url.pathname);
+  asked.route = route;
   if (route.isOpen !== true) checkCaller(request, options);
   checkMethod(request, route);
   const body = route.method === "POST" ? fieldsOf(await readJson(request)) : noFields;

@@ -1,6 +1,7 @@
 import type { ByteBudget } from "../engine/byte-budget.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
-import type { IngestPort, ReceivedBody, Signal } from "../engine/ports.ts";
+import type { WorkObserver } from "../engine/own-work.ts";
+import type { Decoded, IngestPort, ReceivedBody, Signal } from "../engine/ports.ts";
 import type { ReceiverCounters } from "../engine/receiver-counters.ts";
 import { contentKindOf } from "../model/content-kind.ts";
 import { meaningfulAttributes } from "../model/semconv.ts";
@@ -28,6 +29,8 @@ export interface ReceiverOptions {
   readonly onOddity?: (message: string) => void;
   /** called with each fault of ours, for the log; the sender is asked to try again */
   readonly onFault: (fault: unknown) => void;
+  /** absent = nobody wants to know */
+  readonly observer?: WorkObserver | undefined;
 }
 
 /** What became of one export request; each transport says it in its own words. */
@@ -59,13 +62,43 @@ export async function receiveExport(
   received: ReceivedBody,
   client: string,
 ): Promise<Receipt> {
-  const { ingest, counters } = options;
+  const { counters, observer } = options;
   const { signal, encoding, body } = received;
   counters.count("body_bytes_total", body.length);
+  if (observer === undefined) return await receive(options, received, { client, seen: null });
+  const startMs = performance.now();
+  const seen: Seen = { decoded: null, accepted: 0, rejected: 0 };
+  const receipt = await receive(options, received, { client, seen });
+  observer.received({
+    ...seen,
+    startMs,
+    endMs: performance.now(),
+    transport: counters.transport,
+    signal,
+    encoding,
+    bodyBytes: body.length,
+    outcome: receipt.kind,
+  });
+  return receipt;
+}
+
+/** What was found in a body. */
+interface Seen {
+  decoded: Decoded | null;
+  accepted: number;
+  rejected: number;
+}
+
+async function receive(
+  options: ReceiverOptions,
+  received: ReceivedBody,
+  { client, seen }: { readonly client: string; readonly seen: Seen | null },
+): Promise<Receipt> {
+  const { ingest, counters } = options;
+  const { signal } = received;
   try {
-    // what nobody asks of many traces is read from the body when somebody asks about one
-    const table = signal === "traces" ? newTableFor(encoding, body, meaningfulAttributes) : undefined;
-    const { decoded, result } = decodeBody(signal, encoding, body, table);
+    const { decoded, result } = decodeTimed(received, counters);
+    if (seen !== null) Object.assign(seen, { decoded, accepted: result.accepted, rejected: result.rejected });
     if (result.accepted > 0 && !(await isTakenIn(ingest.ingest(received, decoded), options))) {
       counters.count("refused_requests_total");
       return { kind: "refused", message: "taking it in takes too long; please send it again" };
@@ -81,6 +114,20 @@ export async function receiveExport(
     if (!isRefusal(error)) return refusedByFault(error, options);
     counters.count("refused_requests_total");
     return { kind: "refused", message: error.message };
+  }
+}
+
+function decodeTimed(
+  { signal, encoding, body }: ReceivedBody,
+  counters: ReceiverCounters,
+): ReturnType<typeof decodeBody> {
+  const startMs = performance.now();
+  try {
+    // what nobody asks of many traces is read from the body when somebody asks about one
+    const table = signal === "traces" ? newTableFor(encoding, body, meaningfulAttributes) : undefined;
+    return decodeBody(signal, encoding, body, table);
+  } finally {
+    counters.count("decode_seconds_total", (performance.now() - startMs) / 1000);
   }
 }
 

@@ -22,11 +22,10 @@ async function checkUsageError(line: string, message: RegExp): Promise<void> {
   expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
 }
 
-test("help lists every command that exists, and no other", async () => {
+test("help lists every command", async () => {
   const { exitCode, stdout, stderr } = await runInProcess("help");
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   for (const name of commandNames) expect(stdout).toContain(`  ${name}`);
-  expect(stdout).not.toMatch(/selfcheck/);
   expect((await runInProcess("")).stdout).toBe(stdout);
   expect((await runInProcess("--help")).stdout).toBe(stdout);
 });
@@ -71,10 +70,6 @@ test("wrong usage is answered with the way out", async () => {
   );
   await checkUsageError("query xyz", /"xyz" is no trace id/);
   await checkUsageError("serve --data", /--data needs a value/);
-});
-
-test("commands of later versions do not pretend to exist", async () => {
-  await checkUsageError("selfcheck x", /Unknown command selfcheck/);
 });
 
 test("a fault of hypocenter itself asks for a report, with version and stack, and exits with 70", () => {

@@ -72,6 +72,41 @@ test("replay brings a file to a server, over HTTP and gRPC", async () => {
   }
 });
 
+test("selfcheck finds a server right, and what the server says of itself is JSON where it is asked for", async () => {
+  const server = await startServer(["--log-format", "json", "--host", "0.0.0.0"]);
+  const [, port = ""] = server.http.split(":");
+  const [, apiPort = ""] = server.api.split(":");
+  const at = ["--server", `http://127.0.0.1:${apiPort}`, "--to", `http://127.0.0.1:${port}`];
+  const { exitCode, stdout } = await runCommand(["selfcheck", ...at]);
+  expect([exitCode, (JSON.parse(stdout) as { readonly ok: boolean }).ok]).toEqual([0, true]);
+  const metrics = async () => await (await fetch(`http://127.0.0.1:${apiPort}/metrics`)).text();
+  const text = await metrics();
+  expect(Number(/^hypocenter_otlp_http_decode_seconds_total (\S+)$/m.exec(text)?.[1])).toBeGreaterThan(0);
+  for (const name of [
+    "process_resident_memory_bytes",
+    "nodejs_heap_size_used_bytes",
+    "nodejs_array_buffers_bytes",
+  ])
+    expect(text).toMatch(new RegExp(`^# TYPE ${name} gauge\n${name} [1-9]`, "m"));
+  // who asks first starts the watch
+  expect(text).not.toContain("nodejs_eventloop_lag");
+  await expect.poll(metrics).toMatch(/^nodejs_eventloop_lag_p99_seconds \d/m);
+  await server.stop();
+  const lines = server.stderr().trimEnd().split("\n");
+  const logged = lines.map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+  for (const { time, level, message } of logged)
+    expect([time, level, message]).toEqual([
+      expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      expect.stringMatching(/^(info|warn)$/),
+      expect.stringMatching(/\S/),
+    ]);
+  expect(logged[0]).toMatchObject({ http: server.http, api: server.api, grpc: server.grpc });
+  expect(logged.filter(({ level }) => level === "warn").map(({ message }) => message)).toEqual([
+    expect.stringContaining("can be reached from other machines"),
+  ]);
+  expect(logged.at(-1)).toMatchObject({ spans: 36, open_traces: 0 });
+});
+
 test("replay to nobody is exit code 5, without an address exit code 2", async () => {
   expect((await runCommand(["replay", path, "--to", "http://127.0.0.1:1"])).exitCode).toBe(5);
   expect((await runCommand(["replay", path])).exitCode).toBe(2);

@@ -137,6 +137,9 @@ test("C-81 our own commands trust and show what they are told to", async () => {
     expect(await runInProcess([...send, ...trust, ...identity])).toMatchObject({ exitCode: 0 });
     const distrust = await runInProcess([...send, ...identity]);
     expect(distrust).toMatchObject({ exitCode: 5, stderr: expect.stringContaining("--ca-file FILE") });
+    const check = ["selfcheck", "--server", `https://${server.api}`, "--to", to, ...trust];
+    expect(await runInProcess([...check, ...identity])).toMatchObject({ exitCode: 0 });
+    expect(await runInProcess(check)).toMatchObject({ exitCode: 2 });
   }
   await sendSpan(`https://${server.http}`, { ca: authority.caPem(), ...shows({ cert, key }) });
   const query = ["query", traceId, "--server", `https://${server.api}`];

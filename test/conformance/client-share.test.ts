@@ -4,6 +4,7 @@ import { connect as connectSocket } from "node:net";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { ByteBudget, type ClientUse } from "../../src/engine/byte-budget.ts";
+import type { Transport } from "../../src/engine/own-work.ts";
 import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
 import { startGrpcReceiver } from "../../src/grpc/grpc-receiver.ts";
 import { guardOtlp } from "../../src/http/access.ts";
@@ -39,7 +40,7 @@ interface Server {
 const budgetBytes = 1_000_000;
 const tokens = ["flooder", "friend"];
 
-function optionsOf(transport: string, isClosed: boolean) {
+function optionsOf(transport: Transport, isClosed: boolean) {
   const counters = new ReceiverCounters(transport);
   return {
     ingest: { ingest: () => Promise.resolve() },

@@ -13,6 +13,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { ByteBudget } from "../../src/engine/byte-budget.ts";
 import { OperationError } from "../../src/engine/errors/operation-error.ts";
 import type { Listener } from "../../src/engine/listener.ts";
+import type { Transport } from "../../src/engine/own-work.ts";
 import type { IngestPort } from "../../src/engine/ports.ts";
 import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
 import { replayTelemetry } from "../../src/formats/replay.ts";
@@ -35,7 +36,7 @@ function receivers(refusals: number, whenOver: (close: () => Promise<void>) => v
       for (let row = 0; row < table.rowCount; row += 1) taken.push(new Span(table, row).name);
     },
   };
-  const options = (transport: string): ReceiverOptions => ({
+  const options = (transport: Transport): ReceiverOptions => ({
     ingest,
     budget: new ByteBudget(256 << 20),
     counters: new ReceiverCounters(transport),

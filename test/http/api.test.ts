@@ -189,7 +189,7 @@ test("metrics are Prometheus text", async () => {
     /^# TYPE hypocenter_ingested_spans_total counter\nhypocenter_ingested_spans_total 5$/m,
   );
   for (const line of body.trimEnd().split("\n"))
-    expect(line).toMatch(/^(# TYPE [a-z_]+ (counter|gauge)|[a-z_]+(\{[^}]*\})? -?[0-9.e+-]+)$/);
+    expect(line).toMatch(/^(# TYPE [a-z0-9_]+ (counter|gauge)|[a-z0-9_]+(\{[^}]*\})? -?[0-9.e+-]+)$/);
 });
 
 test("health is told apart: alive, and ready", async () => {
