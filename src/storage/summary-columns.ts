@@ -115,11 +115,6 @@ export class SummaryColumns {
       this.#texts.letGo(column[entry] as number);
   }
 
-  /** Bytes of the columns. */
-  get byteLength(): number {
-    return this.#isKnown.length * 61;
-  }
-
   /** A copy without gaps. */
   toData(): SummaryData {
     const entries: number[] = [];

@@ -48,6 +48,8 @@ export interface DiskStoreOptions extends ReaderLimits {
   readonly freeBytesMin: number;
   /** bytes of the newest spans that a start reads again; of metrics and of log records a quarter of it */
   readonly restoreBytesMax: number;
+  /** so long after its last span a trace has its summary; one that is later is filed under a later segment */
+  readonly foldedAfterMs: number;
   /** nothing older than this is read again */
   readonly restoreAgeMsMax: number;
   readonly unixNanos: () => UnixNanos;
@@ -60,7 +62,7 @@ export interface DiskStoreOptions extends ReaderLimits {
   readonly files?: LogFiles;
 }
 
-const segmentBytesMax = 128 * 1024 * 1024;
+const segmentBytesMax = 64 * 1024 * 1024;
 const segmentBytesMin = 256 * 1024;
 /** A retention is kept to within so many parts of it: whole segments go. */
 const segmentsOfRetention = 16;
@@ -412,8 +414,10 @@ class DiskStore implements TelemetryStore {
       await this.#forgetBodies();
     }
     if (this.#isRestoring) return;
-    // When the segment behind it is closed too, traces that ended in a segment were folded long ago.
-    const done = new Set(segments.filter((_, i) => segments[i + 1]?.isOpen === false));
+    // Traces that ended in a segment are folded a while after it was closed.
+    const foldedMs = Date.now() - this.#options.foldedAfterMs;
+    const older = segments.slice(0, -1);
+    const done = new Set(older.filter(({ isOpen, changedMs }) => !isOpen && changedMs <= foldedMs));
     for (const segment of done) if (!this.#runs.isClosed(segment.number)) this.#runs.begin(segment);
     await this.#runs.closeThose((segment) => done.has(segment));
   }

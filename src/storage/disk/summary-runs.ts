@@ -32,9 +32,6 @@ interface ClosedRun {
   readonly front: SummaryFileFront;
 }
 
-/** Bytes of closed runs that are kept unpacked for the next search. */
-const unpackedBytesMax = 64 * 1024 * 1024;
-
 /**
  * What search shows of traces, one run for each segment: a trace is in the run of the newest segment that holds spans of it, and
  * goes with that segment. Runs of the newest segments are in memory, the others in files.
@@ -44,7 +41,6 @@ export class SummaryRuns {
   readonly #sealer: Sealer;
   readonly #open = new Map<number, OpenRun>();
   readonly #closed = new Map<number, ClosedRun>();
-  readonly #unpacked = new Map<number, SummaryColumns>();
   /** trace -> the run in which it counts, where an older one in a file has it too */
   readonly #returned = new Map<TraceId, number>();
 
@@ -122,7 +118,6 @@ export class SummaryRuns {
     const path = this.#closed.get(number)?.path;
     this.#open.delete(number);
     this.#closed.delete(number);
-    this.#unpacked.delete(number);
     for (const [traceId, run] of this.#returned) if (run === number) this.#returned.delete(traceId);
     if (path !== undefined) await unlink(path).catch(ignoreMissing);
   }
@@ -140,7 +135,7 @@ export class SummaryRuns {
     const findings = [...this.#open.values()].map(({ columns, segment }) => findIn(columns, segment));
     for (const run of closed) {
       if ((from !== null && run.front.to < from) || (to !== null && run.front.from > to)) continue;
-      const columns = await this.#unpack(run);
+      const columns = await this.#read(run);
       if (columns !== null) findings.push(findIn(columns, run.segment));
       await nextTurn();
     }
@@ -172,37 +167,16 @@ export class SummaryRuns {
   }
 
   /** null = damaged; the next start makes it anew */
-  async #unpack(run: ClosedRun): Promise<SummaryColumns | null> {
-    const { number } = run.segment;
-    const known = this.#unpacked.get(number);
-    if (known !== undefined) {
-      this.#unpacked.delete(number);
-      this.#unpacked.set(number, known);
-      return known;
-    }
-    const packed = await this.#readPacked(run);
-    const summaries = packed === null ? null : readSummaries(packed, run.front);
-    if (summaries === null) {
-      await this.drop(run.segment);
-      return null;
-    }
-    const columns = SummaryColumns.of(summaries);
-    this.#unpacked.set(number, columns);
-    let bytes = 0;
-    for (const { byteLength } of this.#unpacked.values()) bytes += byteLength;
-    for (const [oldest, { byteLength }] of this.#unpacked) {
-      if (bytes <= unpackedBytesMax) break;
-      this.#unpacked.delete(oldest);
-      bytes -= byteLength;
-    }
-    return columns;
-  }
-
-  async #readPacked({ path, front }: ClosedRun): Promise<Buffer | null> {
-    return this.#reading(path, async (file) => {
+  async #read(run: ClosedRun): Promise<SummaryColumns | null> {
+    const { path, front } = run;
+    const bytes = await this.#reading(path, async (file) => {
       const { size } = await stat(path);
       return file.read(front.frontBytes, Math.max(0, size - front.frontBytes));
     });
+    const summaries = bytes === null ? null : readSummaries(bytes, front);
+    if (summaries !== null) return SummaryColumns.of(summaries);
+    await this.drop(run.segment);
+    return null;
   }
 
   /** null where the file does not let itself be read */

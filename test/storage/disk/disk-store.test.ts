@@ -37,6 +37,7 @@ async function openStore(folder: string, changes: Partial<DiskStoreOptions> = {}
     syncs: false,
     retention: { traces: kept, metrics: kept, logs: kept },
     freeBytesMin: 0,
+    foldedAfterMs: 0,
     restoreBytesMax: 2 ** 30,
     restoreAgeMsMax: 86_400_000,
     decodedBytesMax: 2 ** 20,
