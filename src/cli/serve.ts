@@ -83,7 +83,7 @@ async function openStore(run: CommandRun, onFault: (fault: unknown) => void): Pr
     foldedAfterMs: settings.trace_open + settings.trace_idle + foldingMsMax,
     restoreBytesMax: settings.restart_read,
     restoreAgeMsMax: settings.history,
-    unixNanos: () => clock.unixNanos(),
+    clock,
     sealer: startSealer(),
     onNotice: (message) => note(run, message),
     onFault,

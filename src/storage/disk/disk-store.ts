@@ -5,6 +5,7 @@ import { gzipSync, gzip as gzipThen } from "node:zlib";
 import { assert } from "../../base/assert.ts";
 import { OperationError } from "../../engine/errors/operation-error.ts";
 import {
+  type Clock,
   type Decoded,
   type ReceivedBody,
   type RestoredBody,
@@ -18,7 +19,6 @@ import {
 } from "../../engine/ports.ts";
 import { type TraceId, wordsOfHex } from "../../model/ids.ts";
 import type { SpanTable } from "../../model/span-table.ts";
-import type { UnixNanos } from "../../model/time.ts";
 import type { RowRef } from "../../trace/trace.ts";
 import { BodyIndex } from "../body-index.ts";
 import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "../trace-reader.ts";
@@ -29,7 +29,14 @@ import type { RecordHead } from "./record.ts";
 import { restoredBodies } from "./restore.ts";
 import { SealedSegments } from "./sealed-segments.ts";
 import { isZlibError, plainBodyOf, type Sealer } from "./sealing.ts";
-import { isFileError, type Place, removeLeftovers, type Segment, SegmentedLog } from "./segmented-log.ts";
+import {
+  isFileError,
+  type Place,
+  removeLeftovers,
+  type Segment,
+  SegmentedLog,
+  unixMsOf,
+} from "./segmented-log.ts";
 import { SummaryRuns } from "./summary-runs.ts";
 import { traceHash } from "./trace-index.ts";
 
@@ -52,7 +59,7 @@ export interface DiskStoreOptions extends ReaderLimits {
   readonly foldedAfterMs: number;
   /** nothing older than this is read again */
   readonly restoreAgeMsMax: number;
-  readonly unixNanos: () => UnixNanos;
+  readonly clock: Clock;
   /** closed with the store */
   readonly sealer: Sealer;
   /** what an operator should know: what was lost, a disk that fails and that works again */
@@ -120,7 +127,8 @@ class DiskStore implements TelemetryStore {
   readonly #runs: SummaryRuns;
   /** traces that were read for the analysis and of which a closed run of summaries may know */
   readonly #returning = new Set<TraceId>();
-  #isRestoring = true;
+  /** when all was read again that was to be, monotonic milliseconds; null = it is being read */
+  #restoredMs: number | null = null;
   #isFailing = false;
   #isTroubled = false;
   #isClosing = false;
@@ -185,7 +193,7 @@ class DiskStore implements TelemetryStore {
     const segment = this.#newestWith(summary.traceId);
     if (segment === null) return Promise.resolve();
     if (!this.#runs.isClosed(segment.number)) this.#runs.put(summary, segment, hasReturned);
-    else if (!this.#isRestoring) {
+    else if (this.#restoredMs !== null) {
       // It was folded so late that the summaries of its segment are written already.
       const newest = this.#log("traces").segments.at(-1);
       if (newest !== undefined && newest !== segment) this.#runs.put(summary, newest, true);
@@ -198,8 +206,8 @@ class DiskStore implements TelemetryStore {
   }
 
   async *restore(): AsyncGenerator<RestoredBody> {
-    const { restoreBytesMax, restoreAgeMsMax } = this.#options;
-    const sinceMs = Date.now() - restoreAgeMsMax;
+    const { restoreBytesMax, restoreAgeMsMax, clock } = this.#options;
+    const sinceMs = unixMsOf(clock) - restoreAgeMsMax;
     for (const signal of signals) {
       const isTraces = signal === "traces";
       const bytesMax = isTraces ? restoreBytesMax : restoreBytesMax / 4;
@@ -211,7 +219,7 @@ class DiskStore implements TelemetryStore {
         yield { decoded, arrivalTime };
       }
     }
-    this.#isRestoring = false;
+    this.#restoredMs = clock.monotonicMs();
   }
 
   stats(): StoreStats {
@@ -248,7 +256,7 @@ class DiskStore implements TelemetryStore {
   }
 
   #openLog(signal: Signal): Promise<SegmentedLog> {
-    const { folder, syncs, unixNanos, retention, files = nodeFiles } = this.#options;
+    const { folder, syncs, clock, retention, files = nodeFiles } = this.#options;
     const { bytesMax, ageMsMax } = retention[signal];
     const share = Math.floor(bytesMax / segmentsOfRetention);
     return SegmentedLog.open({
@@ -258,7 +266,7 @@ class DiskStore implements TelemetryStore {
       segmentAgeMsMax: ageMsMax / segmentsOfRetention,
       syncs,
       files,
-      unixNanos,
+      clock,
       onClosed: () => void this.#look(),
       onFailed: (error) => this.#noteFails(error),
     });
@@ -367,11 +375,11 @@ class DiskStore implements TelemetryStore {
   }
 
   async #retain(): Promise<void> {
-    const { retention, folder, freeBytesMin } = this.#options;
+    const { retention, folder, freeBytesMin, clock } = this.#options;
     for (const signal of signals) {
       const log = this.#log(signal);
       const { bytesMax, ageMsMax } = retention[signal];
-      const firstMs = Date.now() - ageMsMax;
+      const firstMs = unixMsOf(clock) - ageMsMax;
       if ((log.segments.at(-1)?.changedMs ?? firstMs) < firstMs) log.closeSegment();
       while (log.bytes > bytesMax || (log.segments[0]?.changedMs ?? firstMs) < firstMs)
         if (!(await this.#dropOldest(log))) break;
@@ -413,11 +421,12 @@ class DiskStore implements TelemetryStore {
       await this.#sealed.seal(segment);
       await this.#forgetBodies();
     }
-    if (this.#isRestoring) return;
-    // Traces that ended in a segment are folded a while after it was closed.
-    const foldedMs = Date.now() - this.#options.foldedAfterMs;
-    const older = segments.slice(0, -1);
-    const done = new Set(older.filter(({ isOpen, changedMs }) => !isOpen && changedMs <= foldedMs));
+    if (this.#restoredMs === null) return;
+    // Traces that ended in a segment are folded a while after it was closed, or read again.
+    const { clock, foldedAfterMs } = this.#options;
+    const foldedMs = clock.monotonicMs() - foldedAfterMs;
+    const older = this.#restoredMs <= foldedMs ? segments.slice(0, -1) : [];
+    const done = new Set(older.filter(({ isOpen, closedMs }) => !isOpen && closedMs <= foldedMs));
     for (const segment of done) if (!this.#runs.isClosed(segment.number)) this.#runs.begin(segment);
     await this.#runs.closeThose((segment) => done.has(segment));
   }

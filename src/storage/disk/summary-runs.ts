@@ -183,7 +183,11 @@ export class SummaryRuns {
   async #reading<Result>(path: string, read: (file: LogFile) => Promise<Result>): Promise<Result | null> {
     try {
       const file = await this.#files.open(path);
-      return await read(file).finally(() => file.close());
+      try {
+        return await read(file);
+      } finally {
+        await file.close();
+      }
     } catch (error) {
       if (isFileError(error)) return null;
       throw error;

@@ -17,7 +17,7 @@ import { runSealingTask, type Sealer } from "../../../src/storage/disk/sealing.t
 import type { RowRef } from "../../../src/trace/trace.ts";
 import { rowsOf, tableOf } from "../../notation.ts";
 import { runs } from "../../runs.ts";
-import { diskError, type Faults, failingFiles, temporaryFolder } from "./log-folder.ts";
+import { clockAt, diskError, type Faults, failingFiles, temporaryFolder } from "./log-folder.ts";
 
 /** Does in this thread, between two turns, what a server does in another one. */
 const sealer: Sealer = {
@@ -42,7 +42,7 @@ async function openStore(folder: string, changes: Partial<DiskStoreOptions> = {}
     restoreAgeMsMax: 86_400_000,
     decodedBytesMax: 2 ** 20,
     keptBytesMax: 2 ** 20,
-    unixNanos: () => 5n as UnixNanos,
+    clock: clockAt(5n),
     sealer,
     onNotice: (message) => notices.push(message),
     onFault: (fault) => faults.push(fault),
@@ -224,7 +224,7 @@ function descending(from: number, to: number): readonly number[] {
 
 test("after a restart all signals come back as they came, with the time of their arrival", async () => {
   const folder = temporaryFolder();
-  const first = await openStore(folder, { unixNanos: () => 42n as UnixNanos });
+  const first = await openStore(folder, { clock: clockAt(42n) });
   const sent = [
     ["traces", tracesToJson(rowsOf(tableOf("web A 0..9ms trace=1")))],
     ["metrics", gauge],
