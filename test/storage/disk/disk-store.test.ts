@@ -3,7 +3,7 @@ import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import type { TelemetryStore, TraceSummary } from "../../../src/engine/ports.ts";
 import type { TraceId } from "../../../src/model/ids.ts";
 import { meaningfulAttributes } from "../../../src/model/semconv.ts";
@@ -12,57 +12,11 @@ import type { UnixNanos } from "../../../src/model/time.ts";
 import { decodeBody, newTableFor } from "../../../src/otlp/decode-body.ts";
 import { encodeTraces } from "../../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../../src/otlp/json-write.ts";
-import { type DiskStoreOptions, openDiskStore } from "../../../src/storage/disk/disk-store.ts";
-import { runSealingTask, type Sealer } from "../../../src/storage/disk/sealing.ts";
 import type { RowRef } from "../../../src/trace/trace.ts";
 import { rowsOf, tableOf } from "../../notation.ts";
 import { runs } from "../../runs.ts";
 import { clockAt, diskError, type Faults, failingFiles, temporaryFolder } from "./log-folder.ts";
-
-/** Does in this thread, between two turns, what a server does in another one. */
-const sealer: Sealer = {
-  seal: async (task) => {
-    await new Promise((resolve) => setImmediate(resolve));
-    return runSealingTask(structuredClone(task));
-  },
-  close: () => Promise.resolve(),
-};
-
-async function openStore(folder: string, changes: Partial<DiskStoreOptions> = {}) {
-  const faults: unknown[] = [];
-  const notices: string[] = [];
-  const kept = { ageMsMax: 86_400_000, bytesMax: 2 ** 40 };
-  const store = await openDiskStore({
-    folder,
-    syncs: false,
-    retention: { traces: kept, metrics: kept, logs: kept },
-    freeBytesMin: 0,
-    foldedAfterMs: 0,
-    restoreBytesMax: 2 ** 30,
-    restoreAgeMsMax: 86_400_000,
-    decodedBytesMax: 2 ** 20,
-    keptBytesMax: 2 ** 20,
-    clock: clockAt(5n),
-    sealer,
-    onNotice: (message) => notices.push(message),
-    onFault: (fault) => faults.push(fault),
-    ...changes,
-  });
-  let isClosed = false;
-  const close = async (): Promise<void> => {
-    if (!isClosed) await store.close();
-    isClosed = true;
-  };
-  onTestFinished(close);
-  return { store, faults, notices, close };
-}
-
-/** Segments of spans get no larger than 256 KiB. */
-const smallSegments = {
-  traces: { ageMsMax: 86_400_000, bytesMax: 4 << 20 },
-  metrics: { ageMsMax: 86_400_000, bytesMax: 4 << 20 },
-  logs: { ageMsMax: 86_400_000, bytesMax: 4 << 20 },
-};
+import { openStore, smallSegments } from "./open-store.ts";
 
 async function send(
   store: TelemetryStore,

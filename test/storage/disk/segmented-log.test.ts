@@ -40,6 +40,31 @@ test("appends that come together share one wait for the disk", async () => {
   await log.close();
 });
 
+test("R8: while a slow disk is waited for, what comes gathers, and goes out as one", async () => {
+  let syncs = 0;
+  const waiting: (() => void)[] = [];
+  const sync = async (): Promise<void> => {
+    syncs += 1;
+    await new Promise<void>((resolve) => waiting.push(resolve));
+  };
+  const log = await openLog(temporaryFolder(), { files: failingFiles({ sync }) });
+  const first = log.append(entryOf("first"));
+  await expect.poll(() => waiting.length).toBe(1);
+  let isDone = false;
+  const later = Array.from({ length: 50 }, (_, i) => log.append(entryOf(String(i))));
+  const all = Promise.all(later).then(() => {
+    isDone = true;
+  });
+  waiting.pop()?.();
+  await first;
+  expect(isDone).toBe(false);
+  await expect.poll(() => waiting.length).toBe(1);
+  waiting.pop()?.();
+  await all;
+  expect(syncs).toBe(2);
+  await log.close();
+});
+
 test("a full segment is closed when all its appends were told, and another one is begun", async () => {
   const folder = temporaryFolder();
   const closed: Segment[] = [];
