@@ -52,7 +52,7 @@ test("R8: while a slow disk is waited for, what comes gathers, and goes out as o
   await expect.poll(() => waiting.length).toBe(1);
   let isDone = false;
   const later = Array.from({ length: 50 }, (_, i) => log.append(entryOf(String(i))));
-  const all = Promise.all(later).then(() => {
+  const all = Promise.all(later).finally(() => {
     isDone = true;
   });
   waiting.pop()?.();
