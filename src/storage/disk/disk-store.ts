@@ -148,7 +148,7 @@ class DiskStore implements TelemetryStore {
     this.#reader = new TraceReader(options);
     this.#losses = new Losses(onNotice);
     this.#sealed = new SealedSegments({ files, sealer, losses: this.#losses, onNotice });
-    this.#runs = new SummaryRuns(files, sealer);
+    this.#runs = new SummaryRuns({ files, sealer, onNotice });
   }
 
   async open(): Promise<void> {
@@ -247,7 +247,9 @@ class DiskStore implements TelemetryStore {
     await this.#looking;
     // With an index the next start is quicker; it is not worth a long wait.
     this.#log("traces").closeSegment();
-    await Promise.race([this.#look(), pause(closeMsMax)]);
+    const waiting = new AbortController();
+    await Promise.race([this.#look(), pause(closeMsMax, undefined, { signal: waiting.signal })]);
+    waiting.abort();
     this.#isClosing = true;
     for (const log of this.#logs.values()) await log.close();
     await this.#sealed.close();

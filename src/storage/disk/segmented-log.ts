@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { OperationError } from "../../engine/errors/operation-error.ts";
 import type { Clock, Encoding, Signal } from "../../engine/ports.ts";
@@ -240,6 +241,8 @@ export class SegmentedLog {
     const last = this.#segments.at(-1);
     if (last?.isOpen === true) {
       if (last.bytes < segmentBytesMax && clock.monotonicMs() - last.openedMs < segmentAgeMsMax) return last;
+      // Those who were just told where their bodies are have to note it first.
+      await nextTurn();
       this.#close();
     }
     const { folder, signal, files } = this.#options;

@@ -32,6 +32,12 @@ interface ClosedRun {
   readonly front: SummaryFileFront;
 }
 
+export interface SummaryRunsOptions {
+  readonly files: LogFiles;
+  readonly sealer: Sealer;
+  readonly onNotice: (message: string) => void;
+}
+
 /**
  * What search shows of traces, one run for each segment: a trace is in the run of the newest segment that holds spans of it, and
  * goes with that segment. Runs of the newest segments are in memory, the others in files.
@@ -39,14 +45,19 @@ interface ClosedRun {
 export class SummaryRuns {
   readonly #files: LogFiles;
   readonly #sealer: Sealer;
+  readonly #onNotice: (message: string) => void;
   readonly #open = new Map<number, OpenRun>();
   readonly #closed = new Map<number, ClosedRun>();
   /** trace -> the run in which it counts, where an older one in a file has it too */
   readonly #returned = new Map<TraceId, number>();
 
-  constructor(files: LogFiles, sealer: Sealer) {
+  /** segments whose run turned out to be damaged */
+  readonly #damaged = new Set<number>();
+
+  constructor({ files, sealer, onNotice }: SummaryRunsOptions) {
     this.#files = files;
     this.#sealer = sealer;
+    this.#onNotice = onNotice;
   }
 
   /** Traces with a summary. */
@@ -69,7 +80,9 @@ export class SummaryRuns {
 
   /** Whether a run takes nothing more. */
   isClosed(number: number): boolean {
-    return this.#closed.has(number) || this.#open.get(number)?.isClosing === true;
+    return (
+      this.#closed.has(number) || this.#damaged.has(number) || this.#open.get(number)?.isClosing === true
+    );
   }
 
   /** Makes a trace findable, in the run of a segment that is not closed. `hasReturned` = a closed run may have it too. */
@@ -175,6 +188,10 @@ export class SummaryRuns {
     });
     const summaries = bytes === null ? null : readSummaries(bytes, front);
     if (summaries !== null) return SummaryColumns.of(summaries);
+    this.#damaged.add(run.segment.number);
+    this.#onNotice(
+      `${path} is damaged: searches do not find its traces until the next start, which makes it anew`,
+    );
     await this.drop(run.segment);
     return null;
   }

@@ -94,42 +94,46 @@ test("a trace is read from all bodies that hold it, in order of arrival, before 
   expect([...first.faults, ...second.faults, ...first.notices, ...second.notices]).toEqual([]);
 });
 
-test("what can be read agrees with a plain list of bodies, over segments and restarts, with whatever index is lost", async () => {
-  const step = fc.oneof(
-    { weight: 8, arbitrary: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }) },
-    { weight: 1, arbitrary: fc.constant("restart" as const) },
-    { weight: 1, arbitrary: fc.constant("restart without an index" as const) },
-  );
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
-      const folder = temporaryFolder();
-      const sent: (readonly [trace: number, name: string])[] = [];
-      let server = await openStore(folder, { retention: smallSegments });
-      for (const [number, todo] of steps.entries()) {
-        if (typeof todo === "string") {
-          await server.close();
-          if (todo !== "restart")
-            for (const name of readdirSync(folder))
-              if (name.endsWith(".index"))
-                writeFileSync(join(folder, name), number % 2 ? "" : randomBytes(5_000));
-          server = await openStore(folder, { retention: smallSegments });
-          continue;
+test(
+  "what can be read agrees with a plain list of bodies, over segments and restarts, with whatever index is lost",
+  async () => {
+    const step = fc.oneof(
+      { weight: 8, arbitrary: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }) },
+      { weight: 1, arbitrary: fc.constant("restart" as const) },
+      { weight: 1, arbitrary: fc.constant("restart without an index" as const) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+        const folder = temporaryFolder();
+        const sent: (readonly [trace: number, name: string])[] = [];
+        let server = await openStore(folder, { retention: smallSegments });
+        for (const [number, todo] of steps.entries()) {
+          if (typeof todo === "string") {
+            await server.close();
+            if (todo !== "restart")
+              for (const name of readdirSync(folder))
+                if (name.endsWith(".index"))
+                  writeFileSync(join(folder, name), number % 2 ? "" : randomBytes(5_000));
+            server = await openStore(folder, { retention: smallSegments });
+            continue;
+          }
+          const spans = todo.map((trace, i) => [trace, `${number}.${i}`] as const);
+          sent.push(...spans);
+          const lines = spans.map(([trace, name]) => `web ${name} 0..9ms trace=${trace} ${filler(20_000)}`);
+          await send(server.store, lines.join("\n"));
+          const asked = (number % 6) + 1;
+          expect(await namesOf(server.store, asked)).toBe(namesIn(sent, asked));
         }
-        const spans = todo.map((trace, i) => [trace, `${number}.${i}`] as const);
-        sent.push(...spans);
-        const lines = spans.map(([trace, name]) => `web ${name} 0..9ms trace=${trace} ${filler(20_000)}`);
-        await send(server.store, lines.join("\n"));
-        const asked = (number % 6) + 1;
-        expect(await namesOf(server.store, asked)).toBe(namesIn(sent, asked));
-      }
-      for (let trace = 1; trace <= 6; trace += 1)
-        expect(await namesOf(server.store, trace)).toBe(namesIn(sent, trace));
-      await server.close();
-      expect([...server.faults, ...server.notices]).toEqual([]);
-    }),
-    { numRuns: runs(30) },
-  );
-});
+        for (let trace = 1; trace <= 6; trace += 1)
+          expect(await namesOf(server.store, trace)).toBe(namesIn(sent, trace));
+        await server.close();
+        expect([...server.faults, ...server.notices]).toEqual([]);
+      }),
+      { numRuns: runs(30) },
+    );
+  },
+  30_000 + runs(30) * 1_000,
+);
 
 function namesIn(sent: readonly (readonly [number, string])[], trace: number): string {
   return sent.flatMap(([of, name]) => (of === trace ? [name] : [])).join(" ");
@@ -264,6 +268,28 @@ function summaryFiles(folder: string): readonly string[] {
   return readdirSync(folder).filter((name) => name.endsWith(".summaries"));
 }
 
+test("summaries that turn out to be damaged are said to be, and the next start makes them again", async () => {
+  const folder = temporaryFolder();
+  const first = await openStore(folder, { retention: smallSegments });
+  await restore(first.store);
+  await fill(first.store, 1, 60);
+  await expect.poll(() => summaryFiles(folder).length).toBeGreaterThan(2);
+  const [damagedFile = ""] = summaryFiles(folder);
+  const path = join(folder, damagedFile);
+  const bytes = readFileSync(path);
+  bytes[bytes.length - 1]! ^= 1;
+  writeFileSync(path, bytes);
+  const rest = await found(first.store);
+  expect(rest.length).toBeLessThan(60);
+  expect(first.notices).toEqual([expect.stringContaining(damagedFile)]);
+  await fill(first.store, 61, 90);
+  await first.close();
+  const second = await openStore(folder, { retention: smallSegments, restoreBytesMax: 0 });
+  for await (const { decoded } of second.store.restore())
+    if (decoded.signal === "traces") await second.store.putSummary(summary(decoded.table.traceId[3]!));
+  expect(await found(second.store)).toEqual(descending(90, 1));
+});
+
 test("beyond its size the oldest segments go, with their index, their summaries and their traces", async () => {
   const folder = temporaryFolder();
   const kept = { ageMsMax: 86_400_000, bytesMax: 1 << 20 };
@@ -344,43 +370,48 @@ test("R19: a folder has one writer", async () => {
   await openStore(folder);
 });
 
-test("R6: whatever is damaged in whatever file, the store opens, serves the rest and says what is lost", async () => {
-  const original = temporaryFolder();
-  const first = await openStore(original, { retention: smallSegments });
-  await restore(first.store);
-  await fill(first.store, 1, 40);
-  await expect.poll(() => summaryFiles(original).length).toBeGreaterThan(0);
-  await first.close();
-  const names = readdirSync(original);
-  const contents = names.map((name) => readFileSync(join(original, name)));
-  const damage = fc.record({
-    file: fc.nat(names.length - 1),
-    at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-    kind: fc.constantFrom("bit", "page", "cut", "empty"),
-  });
-  await fc.assert(
-    fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 3 }), async (damages) => {
-      const folder = temporaryFolder();
-      const copies = contents.map((bytes) => Buffer.from(bytes));
-      for (const { file, at, kind } of damages) copies[file] = damaged(copies[file]!, at, kind);
-      for (const [i, name] of names.entries()) writeFileSync(join(folder, name), copies[i]!);
-      const second = await openStore(folder, { retention: smallSegments });
-      await restore(second.store);
-      const isThere: boolean[] = [];
-      for (let trace = 1; trace <= 40; trace += 1) isThere.push((await namesOf(second.store, trace)) === "A");
-      // A second look: what turned out to be damaged is known by now.
-      const stems = damages.map(({ file }) => names[file]?.slice(0, 19));
-      const isTold = damages.every(
-        ({ file }, i) => stems.lastIndexOf(stems[i]) === i || names[file] === undefined,
-      );
-      await expect.poll(() => isAccounted(second.store, isThere, isTold)).toBe(true);
-      await second.store.search({ limit: 500 });
-      await second.close();
-      expect(second.faults).toEqual([]);
-    }),
-    { numRuns: runs(40) },
-  );
-});
+test(
+  "R6: whatever is damaged in whatever file, the store opens, serves the rest and says what is lost",
+  async () => {
+    const original = temporaryFolder();
+    const first = await openStore(original, { retention: smallSegments });
+    await restore(first.store);
+    await fill(first.store, 1, 40);
+    await expect.poll(() => summaryFiles(original).length).toBeGreaterThan(0);
+    await first.close();
+    const names = readdirSync(original);
+    const contents = names.map((name) => readFileSync(join(original, name)));
+    const damage = fc.record({
+      file: fc.nat(names.length - 1),
+      at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      kind: fc.constantFrom("bit", "page", "cut", "empty"),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 3 }), async (damages) => {
+        const folder = temporaryFolder();
+        const copies = contents.map((bytes) => Buffer.from(bytes));
+        for (const { file, at, kind } of damages) copies[file] = damaged(copies[file]!, at, kind);
+        for (const [i, name] of names.entries()) writeFileSync(join(folder, name), copies[i]!);
+        const second = await openStore(folder, { retention: smallSegments });
+        await restore(second.store);
+        const isThere: boolean[] = [];
+        for (let trace = 1; trace <= 40; trace += 1)
+          isThere.push((await namesOf(second.store, trace)) === "A");
+        // A second look: what turned out to be damaged is known by now.
+        const stems = damages.map(({ file }) => names[file]?.slice(0, 19));
+        const isTold = damages.every(
+          ({ file }, i) => stems.lastIndexOf(stems[i]) === i || names[file] === undefined,
+        );
+        await expect.poll(() => isAccounted(second.store, isThere, isTold)).toBe(true);
+        await second.store.search({ limit: 500 });
+        await second.close();
+        expect(second.faults).toEqual([]);
+      }),
+      { numRuns: runs(40) },
+    );
+  },
+  30_000 + runs(40) * 1_000,
+);
 
 /** Whether what is missing is counted; with a log and its index cut both, nobody knows what was there. */
 function isAccounted(store: TelemetryStore, isThere: readonly boolean[], isTold: boolean): boolean {

@@ -28,40 +28,44 @@ async function isRestored({ engine }: Live): Promise<void> {
   await expect.poll(() => engine.stats()["restoring"]).toBe(0);
 }
 
-test("however often a server ends while spans come, and while it reads again what it had, it answers as one that never ended", async () => {
-  const traces = Array.from({ length: 25 }, (_, i) => i + 1);
-  const bodies = traces.flatMap(spansOf);
-  await fc.assert(
-    fc.asyncProperty(
-      fc.shuffledSubarray(bodies, { minLength: bodies.length }),
-      fc.uniqueArray(fc.integer({ min: 1, max: bodies.length - 1 }), { minLength: 1, maxLength: 4 }),
-      async (sent, ends) => {
-        const folder = temporaryFolder();
-        const undisturbed = live();
-        let opened = await openStore(folder, { retention: smallSegments });
-        let server = live({}, {}, opened.store);
-        server.engine.start();
-        for (const [i, text] of sent.entries()) {
-          if (ends.includes(i)) {
-            await server.engine.stop();
-            await opened.close();
-            opened = await openStore(folder, { retention: smallSegments });
-            server = live({}, {}, opened.store);
-            // What comes next comes while it reads.
-            server.engine.start();
+test(
+  "however often a server ends while spans come, and while it reads again what it had, it answers as one that never ended",
+  async () => {
+    const traces = Array.from({ length: 25 }, (_, i) => i + 1);
+    const bodies = traces.flatMap(spansOf);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.shuffledSubarray(bodies, { minLength: bodies.length }),
+        fc.uniqueArray(fc.integer({ min: 1, max: bodies.length - 1 }), { minLength: 1, maxLength: 4 }),
+        async (sent, ends) => {
+          const folder = temporaryFolder();
+          const undisturbed = live();
+          let opened = await openStore(folder, { retention: smallSegments });
+          let server = live({}, {}, opened.store);
+          server.engine.start();
+          for (const [i, text] of sent.entries()) {
+            if (ends.includes(i)) {
+              await server.engine.stop();
+              await opened.close();
+              opened = await openStore(folder, { retention: smallSegments });
+              server = live({}, {}, opened.store);
+              // What comes next comes while it reads.
+              server.engine.start();
+            }
+            const rows = rowsOf(tableOf(text));
+            await server.sendRows(rows);
+            await undisturbed.sendRows(rows);
+            if (i % 10 === 0) for (const each of [server, undisturbed]) await each.wait(10_000);
           }
-          const rows = rowsOf(tableOf(text));
-          await server.sendRows(rows);
-          await undisturbed.sendRows(rows);
-          if (i % 10 === 0) for (const each of [server, undisturbed]) await each.wait(10_000);
-        }
-        await isRestored(server);
-        for (const each of [server, undisturbed]) await each.wait(60_000);
-        expect(await answersOf(server)).toEqual(await answersOf(undisturbed));
-        await server.engine.stop();
-        expect([...opened.faults, ...server.faults, ...opened.notices]).toEqual([]);
-      },
-    ),
-    { numRuns: runs(10) },
-  );
-});
+          await isRestored(server);
+          for (const each of [server, undisturbed]) await each.wait(60_000);
+          expect(await answersOf(server)).toEqual(await answersOf(undisturbed));
+          await server.engine.stop();
+          expect([...opened.faults, ...server.faults, ...opened.notices]).toEqual([]);
+        },
+      ),
+      { numRuns: runs(10) },
+    );
+  },
+  30_000 + runs(10) * 2_000,
+);
