@@ -331,6 +331,8 @@ class LiveEngine implements Engine {
   }
 
   async lookForIncidents(): Promise<void> {
+    // What was usual is not known before.
+    if (this.#isRestoring) return;
     try {
       await this.#foldForQuery();
       await this.#incidents.look();
