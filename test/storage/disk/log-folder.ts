@@ -89,6 +89,9 @@ export function failingFiles(faults: Faults): LogFiles {
   };
 }
 
+/** Of what happens in the background: machines are busy. */
+export const eventually = { timeout: 20_000 };
+
 export function diskError(code: string): Error {
   return Object.assign(new Error(`${code}: as the test has it`), { code });
 }

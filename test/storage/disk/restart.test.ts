@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { type Live, live } from "../../engine/live.ts";
 import { rowsOf, tableOf } from "../../notation.ts";
 import { runs } from "../../runs.ts";
-import { temporaryFolder } from "./log-folder.ts";
+import { eventually, temporaryFolder } from "./log-folder.ts";
 import { openStore, smallSegments } from "./open-store.ts";
 
 /** One span each, so that what makes a trace comes in several requests. */
@@ -25,7 +25,7 @@ async function answersOf({ engine }: Live): Promise<unknown> {
 }
 
 async function isRestored({ engine }: Live): Promise<void> {
-  await expect.poll(() => engine.stats()["restoring"]).toBe(0);
+  await expect.poll(() => engine.stats()["restoring"], eventually).toBe(0);
 }
 
 test(

@@ -8,6 +8,7 @@ import { runs } from "../../runs.ts";
 import {
   diskError,
   entryOf,
+  eventually,
   type Faults,
   failingFiles,
   openLog,
@@ -49,7 +50,7 @@ test("R8: while a slow disk is waited for, what comes gathers, and goes out as o
   };
   const log = await openLog(temporaryFolder(), { files: failingFiles({ sync }) });
   const first = log.append(entryOf("first"));
-  await expect.poll(() => waiting.length).toBe(1);
+  await expect.poll(() => waiting.length, eventually).toBe(1);
   let isDone = false;
   const later = Array.from({ length: 50 }, (_, i) => log.append(entryOf(String(i))));
   const all = Promise.all(later).finally(() => {
@@ -58,7 +59,7 @@ test("R8: while a slow disk is waited for, what comes gathers, and goes out as o
   waiting.pop()?.();
   await first;
   expect(isDone).toBe(false);
-  await expect.poll(() => waiting.length).toBe(1);
+  await expect.poll(() => waiting.length, eventually).toBe(1);
   waiting.pop()?.();
   await all;
   expect(syncs).toBe(2);
