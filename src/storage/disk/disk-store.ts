@@ -188,17 +188,18 @@ class DiskStore implements TelemetryStore {
     for (const traceId of traceIds) this.#reader.kept.put(traceId, await this.readTrace(traceId));
   }
 
-  putSummary(summary: TraceSummary): Promise<void> {
+  async putSummary(summary: TraceSummary): Promise<void> {
     const hasReturned = this.#returning.delete(summary.traceId);
     const segment = this.#newestWith(summary.traceId);
-    if (segment === null) return Promise.resolve();
-    if (!this.#runs.isClosed(segment.number)) this.#runs.put(summary, segment, hasReturned);
-    else if (this.#restoredMs !== null) {
-      // It was folded so late that the summaries of its segment are written already.
-      const newest = this.#log("traces").segments.at(-1);
-      if (newest !== undefined && newest !== segment) this.#runs.put(summary, newest, true);
+    if (segment === null) return;
+    if (!this.#runs.isClosed(segment.number)) {
+      this.#runs.put(summary, segment, hasReturned);
+      return;
     }
-    return Promise.resolve();
+    // It is folded again after a start, or so late that the summaries of its segment were written without it.
+    if (this.#restoredMs === null && (await this.#runs.holds(summary, segment))) return;
+    const newest = this.#log("traces").segments.at(-1);
+    if (newest !== undefined && !this.#runs.isClosed(newest.number)) this.#runs.put(summary, newest, true);
   }
 
   search(query: TraceQuery): Promise<TracePage> {
@@ -220,6 +221,7 @@ class DiskStore implements TelemetryStore {
       }
     }
     this.#restoredMs = clock.monotonicMs();
+    this.#runs.forgetSpanCounts();
   }
 
   stats(): StoreStats {

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { TracePage, TraceQuery, TraceSummary } from "../../engine/ports.ts";
 import { TraceIdTable } from "../../engine/trace-id-table.ts";
 import { type TraceId, wordsOfHex } from "../../model/ids.ts";
-import { pageOf, parseCursor, SummaryColumns } from "../summary-columns.ts";
+import { pageOf, parseCursor, SummaryColumns, type SummaryData } from "../summary-columns.ts";
 import type { LogFile, LogFiles } from "./log-files.ts";
 import type { Sealer } from "./sealing.ts";
 import { besides, ignoreMissing, isFileError, type Segment } from "./segmented-log.ts";
@@ -32,6 +32,11 @@ interface ClosedRun {
   readonly front: SummaryFileFront;
 }
 
+interface SpanCounts {
+  readonly ids: TraceIdTable;
+  readonly spanCount: Uint32Array;
+}
+
 export interface SummaryRunsOptions {
   readonly files: LogFiles;
   readonly sealer: Sealer;
@@ -51,6 +56,8 @@ export class SummaryRuns {
   /** trace -> the run in which it counts, where an older one in a file has it too */
   readonly #returned = new Map<TraceId, number>();
 
+  /** of closed runs, while an earlier process's traces are folded again: how many spans each trace had */
+  readonly #spanCounts = new Map<number, SpanCounts>();
   /** segments whose run turned out to be damaged */
   readonly #damaged = new Set<number>();
 
@@ -105,6 +112,19 @@ export class SummaryRuns {
     this.#returned.set(summary.traceId, segment.number);
   }
 
+  /** Whether a closed run says of a trace as much as its summary does; `segment` = the newest that holds spans of it. */
+  async holds({ traceId, spanCount }: TraceSummary, segment: Segment): Promise<boolean> {
+    const number = Math.max(segment.number, this.#returned.get(traceId) ?? 0);
+    const counts = this.#spanCounts.get(number) ?? (await this.#readSpanCounts(number));
+    const entry = counts?.ids.find(wordsOfHex(traceId), 0) ?? -1;
+    return entry >= 0 && (counts?.spanCount[entry] ?? 0) >= spanCount;
+  }
+
+  /** Nothing more is asked of `holds`. */
+  forgetSpanCounts(): void {
+    this.#spanCounts.clear();
+  }
+
   /** Traces that would be gone with a segment. */
   countOf({ number }: Segment): number {
     return this.#open.get(number)?.ids.size ?? this.#closed.get(number)?.front.count ?? 0;
@@ -148,8 +168,8 @@ export class SummaryRuns {
     const findings = [...this.#open.values()].map(({ columns, segment }) => findIn(columns, segment));
     for (const run of closed) {
       if ((from !== null && run.front.to < from) || (to !== null && run.front.from > to)) continue;
-      const columns = await this.#read(run);
-      if (columns !== null) findings.push(findIn(columns, run.segment));
+      const summaries = await this.#read(run);
+      if (summaries !== null) findings.push(findIn(SummaryColumns.of(summaries), run.segment));
       await nextTurn();
     }
     return pageOf(query, findings);
@@ -179,15 +199,26 @@ export class SummaryRuns {
     });
   }
 
+  async #readSpanCounts(number: number): Promise<SpanCounts | undefined> {
+    const run = this.#closed.get(number);
+    const summaries = run === undefined ? null : await this.#read(run);
+    if (summaries === null) return undefined;
+    const ids = new TraceIdTable();
+    for (let at = 0; at < summaries.ids.length; at += 4) ids.add(summaries.ids, at);
+    const counts = { ids, spanCount: summaries.spanCount };
+    this.#spanCounts.set(number, counts);
+    return counts;
+  }
+
   /** null = damaged; the next start makes it anew */
-  async #read(run: ClosedRun): Promise<SummaryColumns | null> {
+  async #read(run: ClosedRun): Promise<SummaryData | null> {
     const { path, front } = run;
     const bytes = await this.#reading(path, async (file) => {
       const { size } = await stat(path);
       return file.read(front.frontBytes, Math.max(0, size - front.frontBytes));
     });
     const summaries = bytes === null ? null : readSummaries(bytes, front);
-    if (summaries !== null) return SummaryColumns.of(summaries);
+    if (summaries !== null) return summaries;
     this.#damaged.add(run.segment.number);
     this.#onNotice(
       `${path} is damaged: searches do not find its traces until the next start, which makes it anew`,

@@ -267,6 +267,31 @@ function summaryFiles(folder: string): readonly string[] {
   return readdirSync(folder).filter((name) => name.endsWith(".summaries"));
 }
 
+test("a trace that is folded after the summaries of its segment were written is found as it is, also after a restart", async () => {
+  const folder = temporaryFolder();
+  const first = await openStore(folder, { retention: smallSegments });
+  await restore(first.store);
+  await fill(first.store, 1, 30);
+  await expect.poll(() => summaryFiles(folder).length, eventually).toBeGreaterThan(0);
+  await send(first.store, "web B 0..9ms trace=1");
+  const before = summaryFiles(folder).length;
+  await fill(first.store, 31, 80);
+  await expect.poll(() => summaryFiles(folder).length, eventually).toBeGreaterThan(before + 1);
+  const asItIs = (trace: number): TraceSummary => summary(trace, { spanCount: trace === 1 ? 2 : 1 });
+  const check = async (store: TelemetryStore): Promise<void> => {
+    expect(await found(store)).toEqual(descending(80, 1));
+    const [oldest] = (await store.search({ limit: 1, to: 1n as UnixNanos })).summaries;
+    expect(oldest?.spanCount).toBe(2);
+  };
+  await first.store.putSummary(asItIs(1));
+  await check(first.store);
+  await first.close();
+  const second = await openStore(folder, { retention: smallSegments });
+  for await (const { decoded } of second.store.restore())
+    if (decoded.signal === "traces") await second.store.putSummary(asItIs(decoded.table.traceId[3]!));
+  await check(second.store);
+});
+
 test("summaries that turn out to be damaged are said to be, and the next start makes them again", async () => {
   const folder = temporaryFolder();
   const first = await openStore(folder, { retention: smallSegments });
