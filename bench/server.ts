@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { Agent, request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { traceIdFromWords } from "../src/model/ids.ts";
@@ -28,9 +31,29 @@ export async function benchServer({ isQuick }: BenchOptions): Promise<readonly R
       bar: "< 1,000 ms",
       note: `median of ${startUps}`,
     },
-    ...(await measureLive(isQuick ? 10_000 : 100_000)),
-    await measureAcknowledgement(isQuick ? 2 : 10),
+    ...(await measureLive(isQuick ? 10_000 : 100_000, inMemory)),
+    await measureAcknowledgement(isQuick ? 2 : 10, inMemory),
+    ...(await onDisk((place) => measureLive(isQuick ? 10_000 : 100_000, place))),
+    ...(await onDisk(async (place) => [await measureAcknowledgement(isQuick ? 2 : 10, place)])),
   ];
+}
+
+/** Where a server keeps what it takes in. */
+interface Place {
+  readonly words: readonly string[];
+  readonly name: string;
+}
+
+const inMemory: Place = { words: ["--memory", "--store-memory", "2GiB"], name: "in memory" };
+
+/** In a folder that is gone afterwards; every acknowledgement waits for the disk. */
+async function onDisk(measure: (place: Place) => Promise<readonly Row[]>): Promise<readonly Row[]> {
+  const folder = mkdtempSync(join(tmpdir(), "hypocenter-bench-"));
+  try {
+    return await measure({ words: ["--data", folder], name: "on disk, fsync" });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 export interface Addresses {
@@ -38,14 +61,13 @@ export interface Addresses {
   readonly api: string;
 }
 
-const inMemory = ["--memory", "--store-memory", "2GiB"];
-
 /** A server that is ready; of itself one with room for everything in memory. */
-export async function startServer(
-  kept: readonly string[] = inMemory,
-): Promise<{ readonly run: MeteredRun; readonly addresses: Addresses }> {
+export async function startServer({ words }: Pick<Place, "words"> = inMemory): Promise<{
+  readonly run: MeteredRun;
+  readonly addresses: Addresses;
+}> {
   const ports = ["--grpc-port", "0", "--http-port", "0", "--port", "0"];
-  const run = new MeteredRun(["serve", "--quiet", "--format", "json", ...ports, ...kept]);
+  const run = new MeteredRun(["serve", "--quiet", "--format", "json", ...ports, ...words]);
   const { value } = await run.lines.next();
   return { run, addresses: JSON.parse(value ?? "{}") as Addresses };
 }
@@ -58,8 +80,8 @@ async function measureStartUp(): Promise<number> {
   return ms;
 }
 
-async function measureLive(traces: number): Promise<readonly Row[]> {
-  const { run, addresses } = await startServer();
+async function measureLive(traces: number, place: Place): Promise<readonly Row[]> {
+  const { run, addresses } = await startServer(place);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   try {
     const idle = await run.usage();
@@ -71,12 +93,12 @@ async function measureLive(traces: number): Promise<readonly Row[]> {
     const { peakBytes } = await run.usage();
     return [
       {
-        subject: "take in OTLP/HTTP protobuf, gzip",
+        subject: `take in OTLP/HTTP protobuf, gzip, kept ${place.name}`,
         result: spansPerCpuSecond(spans / (busy.cpuSeconds - idle.cpuSeconds)),
         note: `${spansPerBatch} spans a request; decoded, kept, folded into graph and metrics`,
       },
       {
-        subject: `report by trace id over HTTP, ${wholeNumber(traceIds.length)} traces kept`,
+        subject: `report by trace id over HTTP, ${wholeNumber(traceIds.length)} traces kept ${place.name}`,
         result: `p50 ${quantile(times, 0.5).toFixed(1)} ms, p99 ${quantile(times, 0.99).toFixed(1)} ms`,
         bar: "p99 < 20 ms",
         note: `${reportsAsked} scattered traces of 5 to 20 spans, one after the other, after ${reportsBefore} others; slowest ${Math.max(...times).toFixed(0)} ms; peak ${wholeNumber(peakBytes / 2 ** 20)} MiB`,
@@ -89,8 +111,8 @@ async function measureLive(traces: number): Promise<readonly Row[]> {
 }
 
 /** One request after the other at a steady rate, and how long each sender waits until its spans are taken. */
-async function measureAcknowledgement(seconds: number): Promise<Row> {
-  const { run, addresses } = await startServer();
+async function measureAcknowledgement(seconds: number, place: Place): Promise<Row> {
+  const { run, addresses } = await startServer(place);
   const agent = new Agent({ keepAlive: true });
   const count = Math.round((seconds * spansPerSecond) / spansPerBatch);
   const spans = (count + acknowledgedBefore) * spansPerBatch;
@@ -114,7 +136,7 @@ async function measureAcknowledgement(seconds: number): Promise<Row> {
     }
     const times = await Promise.all(waits);
     return {
-      subject: `acknowledgement of ${spansPerBatch} spans, ${wholeNumber(spansPerSecond)} spans/s over HTTP`,
+      subject: `acknowledgement of ${spansPerBatch} spans, ${wholeNumber(spansPerSecond)} spans/s over HTTP, kept ${place.name}`,
       result: `p50 ${quantile(times, 0.5).toFixed(1)} ms, p99 ${quantile(times, 0.99).toFixed(1)} ms`,
       bar: "p99 <= 100 ms",
       note: `${times.length} requests in ${seconds} s, protobuf, gzip; slowest ${Math.max(...times).toFixed(0)} ms`,

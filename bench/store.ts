@@ -22,7 +22,7 @@ export async function benchStore({ isQuick }: BenchOptions): Promise<readonly Ro
   const folder = mkdtempSync(join(tmpdir(), "hypocenter-bench-"));
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const spans = isQuick ? 200_000 : 5_000_000;
-  const kept = ["--data", folder, "--trace-disk", "100GiB"];
+  const kept = { words: ["--data", folder, "--trace-disk", "100GiB"] };
   try {
     const { run, addresses } = await startServer(kept);
     const target = { url: `http://${addresses.http}/v1/traces`, agent };

@@ -29,6 +29,9 @@ const receiverGraceMs = 1_000;
 const drainMsMax = 2_500;
 const apiGraceMs = 500;
 
+/** How late a trace may be folded without its summary being written twice. */
+const foldingMsMax = 30_000;
+
 /** `hypocenter serve`: store, engine, receivers and API in one process, until a signal ends it. */
 export async function serve(run: CommandRun): Promise<number> {
   const faults = faultLog(run);
@@ -91,9 +94,10 @@ async function openStore(run: CommandRun, onFault: (fault: unknown) => void): Pr
       logs: { ageMsMax: settings.log_retention, bytesMax: settings.log_disk },
     },
     freeBytesMin: settings.disk_reserve,
+    foldedAfterMs: settings.trace_open + settings.trace_idle + foldingMsMax,
     restoreBytesMax: settings.restart_read,
     restoreAgeMsMax: settings.history,
-    unixNanos: () => clock.unixNanos(),
+    clock,
     sealer: startSealer(),
     onNotice: (message) => note(run, message),
     onFault,

@@ -251,7 +251,7 @@ const table = {
   },
   restart_read: {
     type: { kind: "size", minBytes: 0, maxBytes: 2 ** 50 },
-    default: "256MiB",
+    default: "64MiB",
     sentence:
       "How much of the newest spans a start reads again in the background, as they are on disk, to know graph, metrics and open traces; of metrics and of log records a quarter.",
     commands: ["serve"],

@@ -317,6 +317,9 @@ class LiveEngine implements Engine {
         if (this.#isStopping) break;
         this.#counts.restored_bodies_total += 1;
         await this.#take(decoded, arrivalTime);
+        // What comes in meanwhile has to find room.
+        if (this.#folded.openCount > this.#limits.openTracesMax / 2)
+          await this.#foldInSlices(this.#limits.foldOnQueryMax, () => this.#folded.nextOpen());
       }
     } catch (fault) {
       this.#counts.restore_faults_total += 1;
@@ -333,6 +336,8 @@ class LiveEngine implements Engine {
   }
 
   async lookForIncidents(): Promise<void> {
+    // What was usual is not known before.
+    if (this.#isRestoring) return;
     try {
       await this.#foldForQuery();
       await this.#incidents.look();

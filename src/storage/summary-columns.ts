@@ -115,11 +115,6 @@ export class SummaryColumns {
       this.#texts.letGo(column[entry] as number);
   }
 
-  /** Bytes of the columns. */
-  get byteLength(): number {
-    return this.#isKnown.length * 61;
-  }
-
   /** A copy without gaps. */
   toData(): SummaryData {
     const entries: number[] = [];
@@ -172,7 +167,8 @@ export class SummaryColumns {
     const page = new FirstOnes(Math.max(1, query.limit), (a, b) => this.#compare(a, b));
     let total = 0;
     let later = 0;
-    for (let entry = 0; entry < this.#traceIds.end; entry += 1) {
+    // What was put last is mostly the newest: of the others little has to be sorted then.
+    for (let entry = this.#traceIds.end - 1; entry >= 0; entry -= 1) {
       if (this.#isKnown[entry] !== 1 || !matches(entry)) continue;
       if (isGone?.(this.#idOf(entry)) === true) continue;
       total += 1;
@@ -184,7 +180,9 @@ export class SummaryColumns {
   }
 
   #matcher(query: TraceQuery): (entry: number) => boolean {
-    const { service, status, minDurationNanos = 0, from, to } = query;
+    const { service, status, minDurationNanos = 0 } = query;
+    const from = query.from === undefined ? null : instantOf(query.from);
+    const to = query.to === undefined ? null : instantOf(query.to);
     const operation = query.operation === undefined ? -1 : (this.#texts.find(query.operation) ?? -2);
     const withService = service === undefined ? null : this.#texts.select((text) => holdsName(text, service));
     return (entry) => {
@@ -193,9 +191,8 @@ export class SummaryColumns {
       if (status !== undefined && (status === "error") !== (this.#errorCount[entry] as number) > 0)
         return false;
       if ((this.#duration[entry] as number) < minDurationNanos) return false;
-      if (from === undefined && to === undefined) return true;
-      const start = timeAt(this.#found, entry);
-      return (from === undefined || start >= from) && (to === undefined || start <= to);
+      if (from !== null && compareInstants(this.#found, entry, from) < 0) return false;
+      return to === null || compareInstants(this.#found, entry, to) <= 0;
     };
   }
 
@@ -226,9 +223,8 @@ export class SummaryColumns {
   }
 
   #compareTo(entry: number, place: Place): number {
-    const start = timeAt(this.#found, entry);
-    if (start !== place.start) return start > place.start ? -1 : 1;
-    return compareWords(this.#traceIds.wordsOf(entry), place.words);
+    const byTime = compareInstants(this.#found, entry, place);
+    return byTime !== 0 ? -byTime : compareWords(this.#traceIds.wordsOf(entry), place.words);
   }
 
   #grow(length: number): void {
@@ -274,9 +270,24 @@ function timeAt(words: Uint32Array, entry: number): UnixNanos {
   return nanosFromWords(words[entry * 2] as number, words[entry * 2 + 1] as number);
 }
 
+/** A time in two words: comparing millions of them as bigint takes seconds. */
+interface Instant {
+  readonly high: number;
+  readonly low: number;
+}
+
+function instantOf(time: bigint): Instant {
+  return { high: Number(time >> 32n), low: Number(time & 0xffffffffn) };
+}
+
+/** Below 0 = the time of the entry is earlier. */
+function compareInstants(times: Uint32Array, entry: number, { high, low }: Instant): number {
+  const byHigh = (times[entry * 2] as number) - high;
+  return byHigh !== 0 ? byHigh : (times[entry * 2 + 1] as number) - low;
+}
+
 /** Where a page ended. */
-interface Place {
-  readonly start: bigint;
+interface Place extends Instant {
   readonly words: readonly number[];
 }
 
@@ -289,7 +300,7 @@ export function parseCursor(cursor: string): Place {
       `"${cursor}" is not a cursor of a trace search`,
       "Give the cursor as the page before gave it, or none for the first page.",
     );
-  return { start: BigInt(start), words: wordsOfHex(traceId) };
+  return { ...instantOf(BigInt(start)), words: wordsOfHex(traceId) };
 }
 
 function compareWords(a: ArrayLike<number>, b: ArrayLike<number>): number {

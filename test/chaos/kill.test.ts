@@ -13,12 +13,12 @@ import { temporaryFolder } from "../storage/disk/log-folder.ts";
 const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 afterAll(() => agent.destroy());
 
-/** Segments of 16 MiB: they are closed and sealed while senders go on. */
+/** Segments of 6 MiB: they are closed and sealed while senders go on. */
 const place = (folder: string): readonly string[] => [
   "--data",
   folder,
   "--trace-disk",
-  "256MiB",
+  "96MiB",
   "--disk-reserve",
   "0MiB",
 ];

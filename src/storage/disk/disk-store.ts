@@ -5,6 +5,7 @@ import { gzipSync, gzip as gzipThen } from "node:zlib";
 import { assert } from "../../base/assert.ts";
 import { OperationError } from "../../engine/errors/operation-error.ts";
 import {
+  type Clock,
   type Decoded,
   type ReceivedBody,
   type RestoredBody,
@@ -18,7 +19,6 @@ import {
 } from "../../engine/ports.ts";
 import { type TraceId, wordsOfHex } from "../../model/ids.ts";
 import type { SpanTable } from "../../model/span-table.ts";
-import type { UnixNanos } from "../../model/time.ts";
 import type { RowRef } from "../../trace/trace.ts";
 import { BodyIndex } from "../body-index.ts";
 import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "../trace-reader.ts";
@@ -29,7 +29,14 @@ import type { RecordHead } from "./record.ts";
 import { restoredBodies } from "./restore.ts";
 import { SealedSegments } from "./sealed-segments.ts";
 import { isZlibError, plainBodyOf, type Sealer } from "./sealing.ts";
-import { isFileError, type Place, removeLeftovers, type Segment, SegmentedLog } from "./segmented-log.ts";
+import {
+  isFileError,
+  type Place,
+  removeLeftovers,
+  type Segment,
+  SegmentedLog,
+  unixMsOf,
+} from "./segmented-log.ts";
 import { SummaryRuns } from "./summary-runs.ts";
 import { traceHash } from "./trace-index.ts";
 
@@ -48,9 +55,11 @@ export interface DiskStoreOptions extends ReaderLimits {
   readonly freeBytesMin: number;
   /** bytes of the newest spans that a start reads again; of metrics and of log records a quarter of it */
   readonly restoreBytesMax: number;
+  /** so long after its last span a trace has its summary; one that is later is filed under a later segment */
+  readonly foldedAfterMs: number;
   /** nothing older than this is read again */
   readonly restoreAgeMsMax: number;
-  readonly unixNanos: () => UnixNanos;
+  readonly clock: Clock;
   /** closed with the store */
   readonly sealer: Sealer;
   /** what an operator should know: what was lost, a disk that fails and that works again */
@@ -60,7 +69,7 @@ export interface DiskStoreOptions extends ReaderLimits {
   readonly files?: LogFiles;
 }
 
-const segmentBytesMax = 128 * 1024 * 1024;
+const segmentBytesMax = 64 * 1024 * 1024;
 const segmentBytesMin = 256 * 1024;
 /** A retention is kept to within so many parts of it: whole segments go. */
 const segmentsOfRetention = 16;
@@ -118,7 +127,8 @@ class DiskStore implements TelemetryStore {
   readonly #runs: SummaryRuns;
   /** traces that were read for the analysis and of which a closed run of summaries may know */
   readonly #returning = new Set<TraceId>();
-  #isRestoring = true;
+  /** when all was read again that was to be, monotonic milliseconds; null = it is being read */
+  #restoredMs: number | null = null;
   #isFailing = false;
   #isTroubled = false;
   #isClosing = false;
@@ -138,7 +148,7 @@ class DiskStore implements TelemetryStore {
     this.#reader = new TraceReader(options);
     this.#losses = new Losses(onNotice);
     this.#sealed = new SealedSegments({ files, sealer, losses: this.#losses, onNotice });
-    this.#runs = new SummaryRuns(files, sealer);
+    this.#runs = new SummaryRuns({ files, sealer, onNotice });
   }
 
   async open(): Promise<void> {
@@ -178,17 +188,18 @@ class DiskStore implements TelemetryStore {
     for (const traceId of traceIds) this.#reader.kept.put(traceId, await this.readTrace(traceId));
   }
 
-  putSummary(summary: TraceSummary): Promise<void> {
+  async putSummary(summary: TraceSummary): Promise<void> {
     const hasReturned = this.#returning.delete(summary.traceId);
     const segment = this.#newestWith(summary.traceId);
-    if (segment === null) return Promise.resolve();
-    if (!this.#runs.isClosed(segment.number)) this.#runs.put(summary, segment, hasReturned);
-    else if (!this.#isRestoring) {
-      // It was folded so late that the summaries of its segment are written already.
-      const newest = this.#log("traces").segments.at(-1);
-      if (newest !== undefined && newest !== segment) this.#runs.put(summary, newest, true);
+    if (segment === null) return;
+    if (!this.#runs.isClosed(segment.number)) {
+      this.#runs.put(summary, segment, hasReturned);
+      return;
     }
-    return Promise.resolve();
+    // It is folded again after a start, or so late that the summaries of its segment were written without it.
+    if (this.#restoredMs === null && (await this.#runs.holds(summary, segment))) return;
+    const newest = this.#log("traces").segments.at(-1);
+    if (newest !== undefined && !this.#runs.isClosed(newest.number)) this.#runs.put(summary, newest, true);
   }
 
   search(query: TraceQuery): Promise<TracePage> {
@@ -196,8 +207,8 @@ class DiskStore implements TelemetryStore {
   }
 
   async *restore(): AsyncGenerator<RestoredBody> {
-    const { restoreBytesMax, restoreAgeMsMax } = this.#options;
-    const sinceMs = Date.now() - restoreAgeMsMax;
+    const { restoreBytesMax, restoreAgeMsMax, clock } = this.#options;
+    const sinceMs = unixMsOf(clock) - restoreAgeMsMax;
     for (const signal of signals) {
       const isTraces = signal === "traces";
       const bytesMax = isTraces ? restoreBytesMax : restoreBytesMax / 4;
@@ -209,7 +220,8 @@ class DiskStore implements TelemetryStore {
         yield { decoded, arrivalTime };
       }
     }
-    this.#isRestoring = false;
+    this.#restoredMs = clock.monotonicMs();
+    this.#runs.forgetSpanCounts();
   }
 
   stats(): StoreStats {
@@ -237,7 +249,9 @@ class DiskStore implements TelemetryStore {
     await this.#looking;
     // With an index the next start is quicker; it is not worth a long wait.
     this.#log("traces").closeSegment();
-    await Promise.race([this.#look(), pause(closeMsMax)]);
+    const waiting = new AbortController();
+    await Promise.race([this.#look(), pause(closeMsMax, undefined, { signal: waiting.signal })]);
+    waiting.abort();
     this.#isClosing = true;
     for (const log of this.#logs.values()) await log.close();
     await this.#sealed.close();
@@ -246,7 +260,7 @@ class DiskStore implements TelemetryStore {
   }
 
   #openLog(signal: Signal): Promise<SegmentedLog> {
-    const { folder, syncs, unixNanos, retention, files = nodeFiles } = this.#options;
+    const { folder, syncs, clock, retention, files = nodeFiles } = this.#options;
     const { bytesMax, ageMsMax } = retention[signal];
     const share = Math.floor(bytesMax / segmentsOfRetention);
     return SegmentedLog.open({
@@ -256,7 +270,7 @@ class DiskStore implements TelemetryStore {
       segmentAgeMsMax: ageMsMax / segmentsOfRetention,
       syncs,
       files,
-      unixNanos,
+      clock,
       onClosed: () => void this.#look(),
       onFailed: (error) => this.#noteFails(error),
     });
@@ -365,11 +379,11 @@ class DiskStore implements TelemetryStore {
   }
 
   async #retain(): Promise<void> {
-    const { retention, folder, freeBytesMin } = this.#options;
+    const { retention, folder, freeBytesMin, clock } = this.#options;
     for (const signal of signals) {
       const log = this.#log(signal);
       const { bytesMax, ageMsMax } = retention[signal];
-      const firstMs = Date.now() - ageMsMax;
+      const firstMs = unixMsOf(clock) - ageMsMax;
       if ((log.segments.at(-1)?.changedMs ?? firstMs) < firstMs) log.closeSegment();
       while (log.bytes > bytesMax || (log.segments[0]?.changedMs ?? firstMs) < firstMs)
         if (!(await this.#dropOldest(log))) break;
@@ -411,9 +425,12 @@ class DiskStore implements TelemetryStore {
       await this.#sealed.seal(segment);
       await this.#forgetBodies();
     }
-    if (this.#isRestoring) return;
-    // When the segment behind it is closed too, traces that ended in a segment were folded long ago.
-    const done = new Set(segments.filter((_, i) => segments[i + 1]?.isOpen === false));
+    if (this.#restoredMs === null) return;
+    // Traces that ended in a segment are folded a while after it was closed, or read again.
+    const { clock, foldedAfterMs } = this.#options;
+    const foldedMs = clock.monotonicMs() - foldedAfterMs;
+    const older = this.#restoredMs <= foldedMs ? segments.slice(0, -1) : [];
+    const done = new Set(older.filter(({ isOpen, closedMs }) => !isOpen && closedMs <= foldedMs));
     for (const segment of done) if (!this.#runs.isClosed(segment.number)) this.#runs.begin(segment);
     await this.#runs.closeThose((segment) => done.has(segment));
   }

@@ -74,7 +74,9 @@ class NodeFile implements LogFile {
   }
 }
 
+/** So that the name of a new file is on the disk too; Windows does that by itself, and opens no folders. */
 async function syncFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return;
   const folder = await open(path, "r");
   try {
     await folder.sync();

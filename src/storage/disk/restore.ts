@@ -47,14 +47,13 @@ function newestOf(
   { bytesMax, sinceMs, isWanted }: RestoreLimits,
 ): readonly Segment[] {
   let bytes = 0;
-  let first = segments.length;
-  for (let i = segments.length - 1; i >= 0; i -= 1) {
-    const segment = segments[i] as Segment;
+  const chosen: Segment[] = [];
+  for (const segment of segments.toReversed()) {
     bytes += segment.bytes;
-    if (!isWanted(segment) && (bytes > bytesMax || segment.changedMs < sinceMs)) break;
-    first = i;
+    const isNewest = bytes <= bytesMax && segment.changedMs >= sinceMs;
+    if (isNewest || isWanted(segment)) chosen.push(segment);
   }
-  return segments.slice(first);
+  return chosen.reverse();
 }
 
 /** null = it cannot be read any more, though it could when it came in */

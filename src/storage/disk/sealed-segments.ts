@@ -1,4 +1,6 @@
 import { unlink } from "node:fs/promises";
+import { mapEntry } from "../../base/map-entry.ts";
+import { HashFilter } from "./hash-filter.ts";
 import type { LogFile, LogFiles } from "./log-files.ts";
 import type { Losses } from "./losses.ts";
 import { type IndexTask, type Sealer, TraceEntries } from "./sealing.ts";
@@ -14,7 +16,19 @@ interface Sealed {
   counts: IndexCounts | null;
   /** it was said that its index cannot be made */
   isTold: boolean;
+  /** the filter of its group knows its traces */
+  isCovered: boolean;
 }
+
+/** Segments that are asked together whether they hold a trace. */
+interface Group {
+  readonly members: Set<Sealed>;
+  readonly filter: HashFilter;
+}
+
+const segmentsPerGroup = 16;
+/** 2 MiB: 16 bits for each trace of as many segments of 64 MiB; where there are more, members are asked more often. */
+const groupFilterWords = 512 * 1024;
 
 export interface SealedSegmentsOptions {
   readonly files: LogFiles;
@@ -30,7 +44,8 @@ export class SealedSegments {
   readonly #sealed = new Map<number, Sealed>();
   /** what is noted of segments that are still written */
   readonly #entries = new Map<number, TraceEntries>();
-
+  readonly #groups = new Map<number, Group>();
+  #covering: Promise<void> = Promise.resolve();
   #isClosing = false;
 
   constructor(options: SealedSegmentsOptions) {
@@ -41,8 +56,8 @@ export class SealedSegments {
   async open(segment: Segment): Promise<void> {
     const { bytes } = segment;
     const index = await this.#read(segment);
-    const sealed: Sealed = { segment, index, making: null, counts: index?.counts ?? null, isTold: false };
-    this.#sealed.set(segment.number, sealed);
+    const sealed = newSealed(segment, index);
+    this.#include(sealed);
     // One that is not as long as it was has to be looked at.
     if (index?.counts.bytes !== bytes) void this.#make(sealed);
   }
@@ -69,9 +84,9 @@ export class SealedSegments {
     await this.#write(segment, { known, before: null });
     this.#entries.delete(segment.number);
     const index = await this.#read(segment);
-    const sealed: Sealed = { segment, index, making: null, counts: index?.counts ?? null, isTold: false };
+    const sealed = newSealed(segment, index);
     if (segment.isGone) await this.#forget(sealed);
-    else this.#sealed.set(segment.number, sealed);
+    else this.#include(sealed);
   }
 
   /** Tries again what could not be made. */
@@ -83,8 +98,11 @@ export class SealedSegments {
   /** The segments that may hold a trace, oldest first, as they are now. */
   candidates(hash: number): readonly Sealed[] {
     const found: Sealed[] = [];
-    for (const sealed of this.#sealed.values())
-      if (sealed.index === null || sealed.index.mayHold(hash)) found.push(sealed);
+    for (const { filter, members } of this.#groups.values()) {
+      const isPossible = filter.mayHold(hash);
+      for (const sealed of members)
+        if ((isPossible || !sealed.isCovered) && sealed.index?.mayHold(hash) !== false) found.push(sealed);
+    }
     return found;
   }
 
@@ -115,6 +133,9 @@ export class SealedSegments {
     this.#entries.delete(number);
     const sealed = this.#sealed.get(number);
     this.#sealed.delete(number);
+    const group = this.#groups.get(groupOf(number));
+    if (sealed !== undefined) group?.members.delete(sealed);
+    if (group?.members.size === 0) this.#groups.delete(groupOf(number));
     if (sealed !== undefined) await this.#forget(sealed);
   }
 
@@ -122,10 +143,42 @@ export class SealedSegments {
   async close(): Promise<void> {
     this.#isClosing = true;
     await this.#options.sealer.close();
+    await this.#covering;
     for (const sealed of this.#sealed.values()) {
       await sealed.making;
       await sealed.index?.close();
     }
+  }
+
+  #include(sealed: Sealed): void {
+    const { number } = sealed.segment;
+    this.#sealed.set(number, sealed);
+    const group = mapEntry(this.#groups, groupOf(number), () => ({
+      members: new Set<Sealed>(),
+      filter: new HashFilter(new Uint32Array(groupFilterWords)),
+    }));
+    group.members.add(sealed);
+    this.#cover(sealed);
+  }
+
+  /** Makes the traces of a segment known to its group, in the background: with many segments most are left out by one look. */
+  #cover(sealed: Sealed): void {
+    const cover = async (): Promise<void> => {
+      const { index, segment } = sealed;
+      const group = this.#groups.get(groupOf(segment.number));
+      if (index === null || group === undefined) return;
+      try {
+        for await (const hashes of index.hashes()) {
+          if (this.#isClosing || segment.isGone) return;
+          for (const hash of hashes) group.filter.add(hash);
+        }
+        sealed.isCovered = true;
+      } catch (error) {
+        if (!(error instanceof IndexDamage) && !isFileError(error)) throw error;
+        if (!segment.isGone && !this.#isClosing) void this.#make(sealed);
+      }
+    };
+    this.#covering = this.#covering.then(cover);
   }
 
   async #forget({ segment, index }: Sealed): Promise<void> {
@@ -142,6 +195,8 @@ export class SealedSegments {
         const before = sealed.index;
         sealed.index = await this.#read(segment);
         sealed.counts = sealed.index?.counts ?? sealed.counts;
+        sealed.isCovered = false;
+        this.#cover(sealed);
         await before?.close();
       } catch (error) {
         if (!segment.isGone && !this.#isClosing) this.#tellOf(sealed, error as Error);
@@ -188,4 +243,12 @@ export class SealedSegments {
       throw error;
     }
   }
+}
+
+function newSealed(segment: Segment, index: TraceIndex | null): Sealed {
+  return { segment, index, making: null, counts: index?.counts ?? null, isTold: false, isCovered: false };
+}
+
+function groupOf(number: number): number {
+  return Math.floor(number / segmentsPerGroup);
 }

@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { OperationError } from "../../engine/errors/operation-error.ts";
-import type { Encoding, Signal } from "../../engine/ports.ts";
-import type { UnixNanos } from "../../model/time.ts";
+import type { Clock, Encoding, Signal } from "../../engine/ports.ts";
+import { NANOS_PER_MS } from "../../model/time.ts";
 import type { LogFile, LogFiles } from "./log-files.ts";
 import { headBytes, isWhole, type RecordHead, readHead, writeHead } from "./record.ts";
 
@@ -17,7 +18,7 @@ export interface LogOptions {
   /** whether an append waits until the disk has it */
   readonly syncs: boolean;
   readonly files: LogFiles;
-  readonly unixNanos: () => UnixNanos;
+  readonly clock: Clock;
   /** a segment takes nothing more; called when all appends to it have been told where they are */
   readonly onClosed: (segment: Segment) => void;
   /** an append failed; it was refused, and its sender sends it again */
@@ -45,9 +46,11 @@ export interface Segment {
   bytes: number;
   records: number;
   items: number;
-  /** when it was last written to */
+  /** when it was last written to, Unix milliseconds */
   changedMs: number;
+  /** when it was begun and when it took its last, monotonic milliseconds; 0 = in an earlier process */
   readonly openedMs: number;
+  closedMs: number;
   file: Promise<LogFile> | null;
   /** whether more may be appended */
   isOpen: boolean;
@@ -104,7 +107,7 @@ export class SegmentedLog {
       if (parsed.version > formatVersion) throw tooNew(name);
       const path = join(options.folder, name);
       const { size, mtimeMs } = await stat(path);
-      const times = { changedMs: mtimeMs, openedMs: mtimeMs };
+      const times = { changedMs: mtimeMs, openedMs: 0, closedMs: 0 };
       const counts = { bytes: size, records: 0, items: 0 };
       const state = { file: null, isOpen: false, isOld: true, isTrusted: false, isGone: false };
       segments.push({ ...parsed, ...counts, ...times, ...state, path });
@@ -198,10 +201,10 @@ export class SegmentedLog {
   }
 
   async #write(group: readonly Waiting[]): Promise<readonly Place[]> {
-    const { syncs, unixNanos } = this.#options;
+    const { syncs, clock } = this.#options;
     const segment = await this.#openSegment();
     const file = await (segment.file as Promise<LogFile>);
-    const arrivalTime = unixNanos();
+    const arrivalTime = clock.unixNanos();
     const parts: Uint8Array[] = [];
     const places: Place[] = [];
     let [offset, records, items] = [segment.bytes, segment.records, segment.items];
@@ -229,15 +232,17 @@ export class SegmentedLog {
         this.#close();
         throw error;
       });
-    Object.assign(segment, { bytes: offset, records, items, changedMs: Date.now() });
+    Object.assign(segment, { bytes: offset, records, items, changedMs: unixMsOf(clock) });
     return places;
   }
 
   async #openSegment(): Promise<Segment> {
-    const { segmentBytesMax, segmentAgeMsMax } = this.#options;
+    const { segmentBytesMax, segmentAgeMsMax, clock } = this.#options;
     const last = this.#segments.at(-1);
     if (last?.isOpen === true) {
-      if (last.bytes < segmentBytesMax && Date.now() - last.openedMs < segmentAgeMsMax) return last;
+      if (last.bytes < segmentBytesMax && clock.monotonicMs() - last.openedMs < segmentAgeMsMax) return last;
+      // Those who were just told where their bodies are have to note it first.
+      await nextTurn();
       this.#close();
     }
     const { folder, signal, files } = this.#options;
@@ -245,9 +250,9 @@ export class SegmentedLog {
     const mark = randomBytes(4).readUInt32LE();
     const path = join(folder, nameOf(signal, number, mark));
     const file = await files.create(path);
-    const now = Date.now();
     const counts = { bytes: 0, records: 0, items: 0 };
-    const segment = { signal, number, mark, path, ...counts, changedMs: now, openedMs: now };
+    const times = { changedMs: unixMsOf(clock), openedMs: clock.monotonicMs(), closedMs: 0 };
+    const segment = { signal, number, mark, path, ...counts, ...times };
     const state = { isOpen: true, isOld: false, isTrusted: true, isGone: false };
     const opened: Segment = { ...segment, ...state, file: Promise.resolve(file) };
     this.#segments.push(opened);
@@ -258,8 +263,14 @@ export class SegmentedLog {
     const last = this.#segments.at(-1);
     if (last?.isOpen !== true) return;
     last.isOpen = false;
+    last.closedMs = this.#options.clock.monotonicMs();
     this.#options.onClosed(last);
   }
+}
+
+/** Unix milliseconds, as files have them. */
+export function unixMsOf(clock: Clock): number {
+  return Number(clock.unixNanos() / BigInt(NANOS_PER_MS));
 }
 
 async function closeFile(segment: Segment): Promise<void> {

@@ -1,11 +1,11 @@
-import { crc32, gunzipSync, gzipSync } from "node:zlib";
+import { crc32 } from "node:zlib";
 import { type TraceId, traceIdFromWords } from "../../model/ids.ts";
 import { nanosFromWords, type UnixNanos } from "../../model/time.ts";
 import type { SummaryData } from "../summary-columns.ts";
 
 // docs/storage.md describes the file.
 
-/** What can be told of a file of summaries without unpacking it. */
+/** What can be told of a file of summaries without reading them. */
 export interface SummaryFileFront {
   readonly count: number;
   /** the earliest and latest time at which one of them is found; of an empty file both are 0 */
@@ -13,9 +13,9 @@ export interface SummaryFileFront {
   readonly to: UnixNanos;
   /** traces of it that had a summary in an earlier file, which no longer counts */
   readonly returned: readonly TraceId[];
-  /** where the packed columns begin, and how long they are unpacked */
+  /** where the columns begin */
   readonly frontBytes: number;
-  readonly plainBytes: number;
+  readonly columnsCrc: number;
 }
 
 const magic = 0x31535948; // "HYS1"
@@ -26,18 +26,20 @@ export function writeSummaryFile(summaries: SummaryData, returned: Uint32Array):
   const count = summaries.spanCount.length;
   const header = new Uint32Array(summaryHeaderBytes / 4);
   header.set([magic, 0, count, returned.length / 4]);
-  const columns = columnsOf(summaries).map(({ buffer, byteOffset, byteLength }) =>
-    Buffer.from(buffer, byteOffset, byteLength),
-  );
-  const plain = Buffer.concat([...columns, Buffer.from(JSON.stringify(summaries.texts))]);
+  const columns = Buffer.concat([
+    ...columnsOf(summaries).map(({ buffer, byteOffset, byteLength }) =>
+      Buffer.from(buffer, byteOffset, byteLength),
+    ),
+    Buffer.from(JSON.stringify(summaries.texts)),
+  ]);
   header.set(rangeOf(summaries.found), 4);
   header[8] = crc32(returned);
-  header[9] = plain.length;
+  header[9] = crc32(columns);
   header[1] = crc32(header.subarray(2));
   return Buffer.concat([
     Buffer.from(header.buffer),
     Buffer.from(returned.buffer, returned.byteOffset, returned.byteLength),
-    gzipSync(plain, { level: 1 }),
+    columns,
   ]);
 }
 
@@ -65,35 +67,34 @@ export function readSummaryFront(front: Buffer): SummaryFileFront | null {
       return traceIdFromWords(a ?? 0, b ?? 0, c ?? 0, d ?? 0);
     }),
     frontBytes: front.length,
-    plainBytes: word(36),
+    columnsCrc: word(36),
   };
 }
 
-/** The summaries of a file; null = damaged */
-export function readSummaries(packed: Buffer, { count, plainBytes }: SummaryFileFront): SummaryData | null {
-  try {
-    const bytes = gunzipSync(packed, { maxOutputLength: plainBytes });
-    let at = 0;
-    const take = (bytesPerOne: number): ArrayBuffer => {
-      const part = Uint8Array.from(bytes.subarray(at, at + count * bytesPerOne));
-      at += count * bytesPerOne;
-      return part.buffer;
-    };
-    const duration = new Float64Array(take(8));
-    const ids = new Uint32Array(take(16));
-    const start = new Uint32Array(take(8));
-    const found = new Uint32Array(take(8));
-    const [spanCount, errorCount, rootService, rootOperation, services] = [0, 1, 2, 3, 4].map(
-      () => new Uint32Array(take(4)),
-    );
-    const texts = JSON.parse(bytes.subarray(at).toString()) as readonly string[];
-    if (!spanCount || !errorCount || !rootService || !rootOperation || !services) return null;
-    const counts = { spanCount, errorCount, rootService, rootOperation, services };
-    return { ids, start, found, duration, ...counts, texts };
-  } catch {
-    // gzip's own checksum says so, or the columns are cut short
-    return null;
-  }
+/** The summaries behind the front of a file; null = damaged */
+export function readSummaries(bytes: Buffer, { count, columnsCrc }: SummaryFileFront): SummaryData | null {
+  if (crc32(bytes) !== columnsCrc) return null;
+  // Columns want to begin at whole words of memory.
+  const { buffer } = Uint8Array.from(bytes);
+  let at = 0;
+  const take = (bytesPerOne: number): number => {
+    at += count * bytesPerOne;
+    return at - count * bytesPerOne;
+  };
+  const words = (perOne: number): Uint32Array<ArrayBuffer> =>
+    new Uint32Array(buffer, take(perOne * 4), count * perOne);
+  return {
+    duration: new Float64Array(buffer, take(8), count),
+    ids: words(4),
+    start: words(2),
+    found: words(2),
+    spanCount: words(1),
+    errorCount: words(1),
+    rootService: words(1),
+    rootOperation: words(1),
+    services: words(1),
+    texts: JSON.parse(bytes.subarray(at).toString()) as readonly string[],
+  };
 }
 
 function columnsOf(summaries: SummaryData): readonly (Uint32Array | Float64Array)[] {

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { TracePage, TraceQuery, TraceSummary } from "../../engine/ports.ts";
 import { TraceIdTable } from "../../engine/trace-id-table.ts";
 import { type TraceId, wordsOfHex } from "../../model/ids.ts";
-import { pageOf, parseCursor, SummaryColumns } from "../summary-columns.ts";
+import { pageOf, parseCursor, SummaryColumns, type SummaryData } from "../summary-columns.ts";
 import type { LogFile, LogFiles } from "./log-files.ts";
 import type { Sealer } from "./sealing.ts";
 import { besides, ignoreMissing, isFileError, type Segment } from "./segmented-log.ts";
@@ -32,8 +32,16 @@ interface ClosedRun {
   readonly front: SummaryFileFront;
 }
 
-/** Bytes of closed runs that are kept unpacked for the next search. */
-const unpackedBytesMax = 64 * 1024 * 1024;
+interface SpanCounts {
+  readonly ids: TraceIdTable;
+  readonly spanCount: Uint32Array;
+}
+
+export interface SummaryRunsOptions {
+  readonly files: LogFiles;
+  readonly sealer: Sealer;
+  readonly onNotice: (message: string) => void;
+}
 
 /**
  * What search shows of traces, one run for each segment: a trace is in the run of the newest segment that holds spans of it, and
@@ -42,15 +50,21 @@ const unpackedBytesMax = 64 * 1024 * 1024;
 export class SummaryRuns {
   readonly #files: LogFiles;
   readonly #sealer: Sealer;
+  readonly #onNotice: (message: string) => void;
   readonly #open = new Map<number, OpenRun>();
   readonly #closed = new Map<number, ClosedRun>();
-  readonly #unpacked = new Map<number, SummaryColumns>();
   /** trace -> the run in which it counts, where an older one in a file has it too */
   readonly #returned = new Map<TraceId, number>();
 
-  constructor(files: LogFiles, sealer: Sealer) {
+  /** of closed runs, while an earlier process's traces are folded again: how many spans each trace had */
+  readonly #spanCounts = new Map<number, SpanCounts>();
+  /** segments whose run turned out to be damaged */
+  readonly #damaged = new Set<number>();
+
+  constructor({ files, sealer, onNotice }: SummaryRunsOptions) {
     this.#files = files;
     this.#sealer = sealer;
+    this.#onNotice = onNotice;
   }
 
   /** Traces with a summary. */
@@ -73,7 +87,9 @@ export class SummaryRuns {
 
   /** Whether a run takes nothing more. */
   isClosed(number: number): boolean {
-    return this.#closed.has(number) || this.#open.get(number)?.isClosing === true;
+    return (
+      this.#closed.has(number) || this.#damaged.has(number) || this.#open.get(number)?.isClosing === true
+    );
   }
 
   /** Makes a trace findable, in the run of a segment that is not closed. `hasReturned` = a closed run may have it too. */
@@ -94,6 +110,19 @@ export class SummaryRuns {
     if (!isReturned) return;
     run.returned.add(summary.traceId);
     this.#returned.set(summary.traceId, segment.number);
+  }
+
+  /** Whether a closed run says of a trace as much as its summary does; `segment` = the newest that holds spans of it. */
+  async holds({ traceId, spanCount }: TraceSummary, segment: Segment): Promise<boolean> {
+    const number = Math.max(segment.number, this.#returned.get(traceId) ?? 0);
+    const counts = this.#spanCounts.get(number) ?? (await this.#readSpanCounts(number));
+    const entry = counts?.ids.find(wordsOfHex(traceId), 0) ?? -1;
+    return entry >= 0 && (counts?.spanCount[entry] ?? 0) >= spanCount;
+  }
+
+  /** Nothing more is asked of `holds`. */
+  forgetSpanCounts(): void {
+    this.#spanCounts.clear();
   }
 
   /** Traces that would be gone with a segment. */
@@ -122,7 +151,6 @@ export class SummaryRuns {
     const path = this.#closed.get(number)?.path;
     this.#open.delete(number);
     this.#closed.delete(number);
-    this.#unpacked.delete(number);
     for (const [traceId, run] of this.#returned) if (run === number) this.#returned.delete(traceId);
     if (path !== undefined) await unlink(path).catch(ignoreMissing);
   }
@@ -140,8 +168,8 @@ export class SummaryRuns {
     const findings = [...this.#open.values()].map(({ columns, segment }) => findIn(columns, segment));
     for (const run of closed) {
       if ((from !== null && run.front.to < from) || (to !== null && run.front.from > to)) continue;
-      const columns = await this.#unpack(run);
-      if (columns !== null) findings.push(findIn(columns, run.segment));
+      const summaries = await this.#read(run);
+      if (summaries !== null) findings.push(findIn(SummaryColumns.of(summaries), run.segment));
       await nextTurn();
     }
     return pageOf(query, findings);
@@ -171,45 +199,43 @@ export class SummaryRuns {
     });
   }
 
-  /** null = damaged; the next start makes it anew */
-  async #unpack(run: ClosedRun): Promise<SummaryColumns | null> {
-    const { number } = run.segment;
-    const known = this.#unpacked.get(number);
-    if (known !== undefined) {
-      this.#unpacked.delete(number);
-      this.#unpacked.set(number, known);
-      return known;
-    }
-    const packed = await this.#readPacked(run);
-    const summaries = packed === null ? null : readSummaries(packed, run.front);
-    if (summaries === null) {
-      await this.drop(run.segment);
-      return null;
-    }
-    const columns = SummaryColumns.of(summaries);
-    this.#unpacked.set(number, columns);
-    let bytes = 0;
-    for (const { byteLength } of this.#unpacked.values()) bytes += byteLength;
-    for (const [oldest, { byteLength }] of this.#unpacked) {
-      if (bytes <= unpackedBytesMax) break;
-      this.#unpacked.delete(oldest);
-      bytes -= byteLength;
-    }
-    return columns;
+  async #readSpanCounts(number: number): Promise<SpanCounts | undefined> {
+    const run = this.#closed.get(number);
+    const summaries = run === undefined ? null : await this.#read(run);
+    if (summaries === null) return undefined;
+    const ids = new TraceIdTable();
+    for (let at = 0; at < summaries.ids.length; at += 4) ids.add(summaries.ids, at);
+    const counts = { ids, spanCount: summaries.spanCount };
+    this.#spanCounts.set(number, counts);
+    return counts;
   }
 
-  async #readPacked({ path, front }: ClosedRun): Promise<Buffer | null> {
-    return this.#reading(path, async (file) => {
+  /** null = damaged; the next start makes it anew */
+  async #read(run: ClosedRun): Promise<SummaryData | null> {
+    const { path, front } = run;
+    const bytes = await this.#reading(path, async (file) => {
       const { size } = await stat(path);
       return file.read(front.frontBytes, Math.max(0, size - front.frontBytes));
     });
+    const summaries = bytes === null ? null : readSummaries(bytes, front);
+    if (summaries !== null) return summaries;
+    this.#damaged.add(run.segment.number);
+    this.#onNotice(
+      `${path} is damaged: searches do not find its traces until the next start, which makes it anew`,
+    );
+    await this.drop(run.segment);
+    return null;
   }
 
   /** null where the file does not let itself be read */
   async #reading<Result>(path: string, read: (file: LogFile) => Promise<Result>): Promise<Result | null> {
     try {
       const file = await this.#files.open(path);
-      return await read(file).finally(() => file.close());
+      try {
+        return await read(file);
+      } finally {
+        await file.close();
+      }
     } catch (error) {
       if (isFileError(error)) return null;
       throw error;

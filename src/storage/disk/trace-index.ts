@@ -1,4 +1,5 @@
 import { crc32 } from "node:zlib";
+import { filterWordsFor, HashFilter } from "./hash-filter.ts";
 import type { LogFile } from "./log-files.ts";
 
 // docs/storage.md describes the file.
@@ -24,8 +25,8 @@ const headerBytes = 36;
 const blockBytes = 4096;
 /** of 8 bytes; the rest of a block is its CRC */
 const entriesPerBlock = blockBytes / 8 - 1;
-const filterBitsPerEntry = 12;
-const filterBlockWords = 16;
+/** Blocks that are read at once. */
+const blocksPerRead = 64;
 
 /**
  * The bytes of an index file. Each entry is two words, the offset of a record and the hash of a trace that it holds spans of: as
@@ -35,11 +36,11 @@ export function writeTraceIndex(entries: Uint32Array, { records, items, bytes }:
   const count = entries.length / 2;
   new BigUint64Array(entries.buffer, entries.byteOffset, count).sort();
   const blocks = Math.ceil(count / entriesPerBlock);
-  const filterWords = filterBlockWords * Math.ceil((count * filterBitsPerEntry) / 512);
+  const filterWords = filterWordsFor(count);
   const front = new Uint32Array(headerBytes / 4 + blocks + filterWords);
   front.set([magic, count, records, items, bytes, blocks, filterWords]);
-  const filter = front.subarray(headerBytes / 4 + blocks);
-  for (let i = 1; i < entries.length; i += 2) addToFilter(filter, entries[i] as number);
+  const filter = new HashFilter(front.subarray(headerBytes / 4 + blocks));
+  for (let i = 1; i < entries.length; i += 2) filter.add(entries[i] as number);
   const body = new Uint32Array((blocks * blockBytes) / 4);
   for (let block = 0; block < blocks; block += 1) {
     const own = entries.subarray(block * entriesPerBlock * 2, (block + 1) * entriesPerBlock * 2);
@@ -66,7 +67,7 @@ export class TraceIndex {
   readonly #frontBytes: number;
   readonly #entryCount: number;
   readonly #firstHashes: Uint32Array;
-  readonly #filter: Uint32Array;
+  readonly #filter: HashFilter;
 
   private constructor(file: LogFile, front: Uint32Array) {
     const [, entryCount = 0, records = 0, items = 0, bytes = 0, blocks = 0] = front;
@@ -75,7 +76,7 @@ export class TraceIndex {
     this.#entryCount = entryCount;
     this.#frontBytes = front.byteLength;
     this.#firstHashes = front.subarray(headerBytes / 4, headerBytes / 4 + blocks);
-    this.#filter = front.subarray(headerBytes / 4 + blocks);
+    this.#filter = new HashFilter(front.subarray(headerBytes / 4 + blocks));
   }
 
   /** Throws `IndexDamage`. */
@@ -88,13 +89,9 @@ export class TraceIndex {
     return new TraceIndex(file, front);
   }
 
-  get byteLength(): number {
-    return this.#firstHashes.byteLength + this.#filter.byteLength;
-  }
-
   /** Whether the trace may be there; no = it is not. */
   mayHold(hash: number): boolean {
-    return this.#filter.length > 0 && isInFilter(this.#filter, hash);
+    return this.#filter.mayHold(hash);
   }
 
   /** Offsets of records, ascending. Throws `IndexDamage`. */
@@ -103,11 +100,26 @@ export class TraceIndex {
     const offsets: number[] = [];
     for (let block = this.#firstBlockOf(hash); block < this.#firstHashes.length; block += 1) {
       if ((this.#firstHashes[block] as number) > hash) break;
-      const entries = await this.#block(block);
+      const entries = this.#entriesOf(await this.#read(block, 1), block);
       for (let i = 0; i < entries.length; i += 2)
         if (entries[i + 1] === hash) offsets.push(entries[i] as number);
     }
     return offsets;
+  }
+
+  /** Hashes of all entries, some at a time. Throws `IndexDamage`. */
+  async *hashes(): AsyncGenerator<readonly number[]> {
+    const blocks = this.#firstHashes.length;
+    for (let first = 0; first < blocks; first += blocksPerRead) {
+      const count = Math.min(blocksPerRead, blocks - first);
+      const bytes = await this.#read(first, count);
+      const hashes: number[] = [];
+      for (let i = 0; i < count; i += 1) {
+        const entries = this.#entriesOf(bytes.subarray(i * blockBytes, (i + 1) * blockBytes), first + i);
+        for (let at = 1; at < entries.length; at += 2) hashes.push(entries[at] as number);
+      }
+      yield hashes;
+    }
   }
 
   async close(): Promise<void> {
@@ -125,8 +137,13 @@ export class TraceIndex {
     return Math.max(0, low - 1);
   }
 
-  async #block(block: number): Promise<Uint32Array> {
-    const words = wordsOf(await this.#file.read(this.#frontBytes + block * blockBytes, blockBytes));
+  #read(block: number, count: number): Promise<Buffer> {
+    return this.#file.read(this.#frontBytes + block * blockBytes, count * blockBytes);
+  }
+
+  /** The entries of a block, by its bytes. */
+  #entriesOf(bytes: Buffer, block: number): Uint32Array {
+    const words = wordsOf(bytes);
     const end = entriesPerBlock * 2;
     if (words.length * 4 !== blockBytes || crc32(words.subarray(0, end)) !== words[end])
       throw new IndexDamage();
@@ -139,38 +156,4 @@ function wordsOf(bytes: Buffer): Uint32Array {
   const words = new Uint32Array(bytes.length >>> 2);
   new Uint8Array(words.buffer).set(bytes.subarray(0, words.byteLength));
   return words;
-}
-
-// A Bloom filter of which all bits of one key lie in one block of 64 bytes, so that a probe costs one cache line
-// (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom Filters, 2007).
-
-function addToFilter(filter: Uint32Array, hash: number): void {
-  const block = blockOf(filter, hash);
-  const first = mixed(hash);
-  const second = mixed(first + 1);
-  for (let i = 0; i < 6; i += 1) {
-    const bits = (i < 3 ? first : second) >>> ((i % 3) * 9);
-    const word = block + ((bits >>> 5) & 15);
-    filter[word] = ((filter[word] as number) | (1 << (bits & 31))) >>> 0;
-  }
-}
-
-function isInFilter(filter: Uint32Array, hash: number): boolean {
-  const block = blockOf(filter, hash);
-  const first = mixed(hash);
-  const second = mixed(first + 1);
-  for (let i = 0; i < 6; i += 1) {
-    const bits = (i < 3 ? first : second) >>> ((i % 3) * 9);
-    if (((filter[block + ((bits >>> 5) & 15)] as number) & (1 << (bits & 31))) === 0) return false;
-  }
-  return true;
-}
-
-function blockOf(filter: Uint32Array, hash: number): number {
-  return Math.floor((hash / 2 ** 32) * (filter.length / filterBlockWords)) * filterBlockWords;
-}
-
-function mixed(hash: number): number {
-  const mix = Math.imul(hash ^ (hash >>> 16) ^ 0x5bd1e995, 0x7feb352d);
-  return Math.imul(mix ^ (mix >>> 15), 0x846ca68b) >>> 0;
 }

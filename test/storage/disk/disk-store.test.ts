@@ -3,7 +3,7 @@ import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import type { TelemetryStore, TraceSummary } from "../../../src/engine/ports.ts";
 import type { TraceId } from "../../../src/model/ids.ts";
 import { meaningfulAttributes } from "../../../src/model/semconv.ts";
@@ -12,56 +12,11 @@ import type { UnixNanos } from "../../../src/model/time.ts";
 import { decodeBody, newTableFor } from "../../../src/otlp/decode-body.ts";
 import { encodeTraces } from "../../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../../src/otlp/json-write.ts";
-import { type DiskStoreOptions, openDiskStore } from "../../../src/storage/disk/disk-store.ts";
-import { runSealingTask, type Sealer } from "../../../src/storage/disk/sealing.ts";
 import type { RowRef } from "../../../src/trace/trace.ts";
 import { rowsOf, tableOf } from "../../notation.ts";
 import { runs } from "../../runs.ts";
-import { diskError, type Faults, failingFiles, temporaryFolder } from "./log-folder.ts";
-
-/** Does in this thread, between two turns, what a server does in another one. */
-const sealer: Sealer = {
-  seal: async (task) => {
-    await new Promise((resolve) => setImmediate(resolve));
-    return runSealingTask(structuredClone(task));
-  },
-  close: () => Promise.resolve(),
-};
-
-async function openStore(folder: string, changes: Partial<DiskStoreOptions> = {}) {
-  const faults: unknown[] = [];
-  const notices: string[] = [];
-  const kept = { ageMsMax: 86_400_000, bytesMax: 2 ** 40 };
-  const store = await openDiskStore({
-    folder,
-    syncs: false,
-    retention: { traces: kept, metrics: kept, logs: kept },
-    freeBytesMin: 0,
-    restoreBytesMax: 2 ** 30,
-    restoreAgeMsMax: 86_400_000,
-    decodedBytesMax: 2 ** 20,
-    keptBytesMax: 2 ** 20,
-    unixNanos: () => 5n as UnixNanos,
-    sealer,
-    onNotice: (message) => notices.push(message),
-    onFault: (fault) => faults.push(fault),
-    ...changes,
-  });
-  let isClosed = false;
-  const close = async (): Promise<void> => {
-    if (!isClosed) await store.close();
-    isClosed = true;
-  };
-  onTestFinished(close);
-  return { store, faults, notices, close };
-}
-
-/** Segments of spans get no larger than 256 KiB. */
-const smallSegments = {
-  traces: { ageMsMax: 86_400_000, bytesMax: 4 << 20 },
-  metrics: { ageMsMax: 86_400_000, bytesMax: 4 << 20 },
-  logs: { ageMsMax: 86_400_000, bytesMax: 4 << 20 },
-};
+import { clockAt, diskError, eventually, type Faults, failingFiles, temporaryFolder } from "./log-folder.ts";
+import { openStore, smallSegments } from "./open-store.ts";
 
 async function send(
   store: TelemetryStore,
@@ -139,42 +94,46 @@ test("a trace is read from all bodies that hold it, in order of arrival, before 
   expect([...first.faults, ...second.faults, ...first.notices, ...second.notices]).toEqual([]);
 });
 
-test("what can be read agrees with a plain list of bodies, over segments and restarts, with whatever index is lost", async () => {
-  const step = fc.oneof(
-    { weight: 8, arbitrary: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }) },
-    { weight: 1, arbitrary: fc.constant("restart" as const) },
-    { weight: 1, arbitrary: fc.constant("restart without an index" as const) },
-  );
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
-      const folder = temporaryFolder();
-      const sent: (readonly [trace: number, name: string])[] = [];
-      let server = await openStore(folder, { retention: smallSegments });
-      for (const [number, todo] of steps.entries()) {
-        if (typeof todo === "string") {
-          await server.close();
-          if (todo !== "restart")
-            for (const name of readdirSync(folder))
-              if (name.endsWith(".index"))
-                writeFileSync(join(folder, name), number % 2 ? "" : randomBytes(5_000));
-          server = await openStore(folder, { retention: smallSegments });
-          continue;
+test(
+  "what can be read agrees with a plain list of bodies, over segments and restarts, with whatever index is lost",
+  async () => {
+    const step = fc.oneof(
+      { weight: 8, arbitrary: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }) },
+      { weight: 1, arbitrary: fc.constant("restart" as const) },
+      { weight: 1, arbitrary: fc.constant("restart without an index" as const) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+        const folder = temporaryFolder();
+        const sent: (readonly [trace: number, name: string])[] = [];
+        let server = await openStore(folder, { retention: smallSegments });
+        for (const [number, todo] of steps.entries()) {
+          if (typeof todo === "string") {
+            await server.close();
+            if (todo !== "restart")
+              for (const name of readdirSync(folder))
+                if (name.endsWith(".index"))
+                  writeFileSync(join(folder, name), number % 2 ? "" : randomBytes(5_000));
+            server = await openStore(folder, { retention: smallSegments });
+            continue;
+          }
+          const spans = todo.map((trace, i) => [trace, `${number}.${i}`] as const);
+          sent.push(...spans);
+          const lines = spans.map(([trace, name]) => `web ${name} 0..9ms trace=${trace} ${filler(20_000)}`);
+          await send(server.store, lines.join("\n"));
+          const asked = (number % 6) + 1;
+          expect(await namesOf(server.store, asked)).toBe(namesIn(sent, asked));
         }
-        const spans = todo.map((trace, i) => [trace, `${number}.${i}`] as const);
-        sent.push(...spans);
-        const lines = spans.map(([trace, name]) => `web ${name} 0..9ms trace=${trace} ${filler(20_000)}`);
-        await send(server.store, lines.join("\n"));
-        const asked = (number % 6) + 1;
-        expect(await namesOf(server.store, asked)).toBe(namesIn(sent, asked));
-      }
-      for (let trace = 1; trace <= 6; trace += 1)
-        expect(await namesOf(server.store, trace)).toBe(namesIn(sent, trace));
-      await server.close();
-      expect([...server.faults, ...server.notices]).toEqual([]);
-    }),
-    { numRuns: runs(30) },
-  );
-});
+        for (let trace = 1; trace <= 6; trace += 1)
+          expect(await namesOf(server.store, trace)).toBe(namesIn(sent, trace));
+        await server.close();
+        expect([...server.faults, ...server.notices]).toEqual([]);
+      }),
+      { numRuns: runs(30) },
+    );
+  },
+  30_000 + runs(30) * 1_000,
+);
 
 function namesIn(sent: readonly (readonly [number, string])[], trace: number): string {
   return sent.flatMap(([of, name]) => (of === trace ? [name] : [])).join(" ");
@@ -223,7 +182,7 @@ function descending(from: number, to: number): readonly number[] {
 
 test("after a restart all signals come back as they came, with the time of their arrival", async () => {
   const folder = temporaryFolder();
-  const first = await openStore(folder, { unixNanos: () => 42n as UnixNanos });
+  const first = await openStore(folder, { clock: clockAt(42n) });
   const sent = [
     ["traces", tracesToJson(rowsOf(tableOf("web A 0..9ms trace=1")))],
     ["metrics", gauge],
@@ -253,7 +212,7 @@ test("only the newest of what is there is read again, but all whose summaries we
   const first = await openStore(folder, { retention: smallSegments });
   await restore(first.store);
   await fill(first.store, 1, 60);
-  await expect.poll(() => summaryFiles(folder).length).toBeGreaterThan(1);
+  await expect.poll(() => summaryFiles(folder).length, eventually).toBeGreaterThan(1);
   const written = summaryFiles(folder).length;
   await first.close();
   const segments = readdirSync(folder).filter((name) => name.endsWith(".log")).length;
@@ -268,7 +227,7 @@ test("search looks at all segments, those in memory and those in files, and afte
   const first = await openStore(folder, { retention: smallSegments });
   await restore(first.store);
   await fill(first.store, 1, 60);
-  await expect.poll(() => summaryFiles(folder).length).toBeGreaterThan(2);
+  await expect.poll(() => summaryFiles(folder).length, eventually).toBeGreaterThan(2);
   expect(await found(first.store)).toEqual(descending(60, 1));
   expect(await found(first.store, { from: 10n, to: 20n })).toEqual(descending(20, 10));
   await first.close();
@@ -284,7 +243,7 @@ test("a trace that comes back when its summary is in a file is found once, as it
   const first = await openStore(folder, { retention: smallSegments });
   await restore(first.store);
   await fill(first.store, 1, 40);
-  await expect.poll(() => summaryFiles(folder).length).toBeGreaterThan(1);
+  await expect.poll(() => summaryFiles(folder).length, eventually).toBeGreaterThan(1);
   await send(first.store, "web B 0..9ms trace=1");
   expect(await namesOf(first.store, 1)).toBe("A B");
   await first.store.putSummary(summary(1, { spanCount: 2 }));
@@ -292,8 +251,7 @@ test("a trace that comes back when its summary is in a file is found once, as it
   const [again] = (await first.store.search({ limit: 1, to: 1n as UnixNanos })).summaries;
   expect(again?.spanCount).toBe(2);
   await fill(first.store, 41, 70);
-  const filesBefore = summaryFiles(folder).length;
-  await expect.poll(() => summaryFiles(folder).length).toBeGreaterThanOrEqual(filesBefore);
+  await expect.poll(() => summaryFiles(folder).length, eventually).toBeGreaterThan(3);
   await first.close();
   const second = await openStore(folder, { retention: smallSegments });
   for await (const { decoded } of second.store.restore())
@@ -309,13 +267,60 @@ function summaryFiles(folder: string): readonly string[] {
   return readdirSync(folder).filter((name) => name.endsWith(".summaries"));
 }
 
+test("a trace that is folded after the summaries of its segment were written is found as it is, also after a restart", async () => {
+  const folder = temporaryFolder();
+  const first = await openStore(folder, { retention: smallSegments });
+  await restore(first.store);
+  await fill(first.store, 1, 30);
+  await expect.poll(() => summaryFiles(folder).length, eventually).toBeGreaterThan(0);
+  await send(first.store, "web B 0..9ms trace=1");
+  const before = summaryFiles(folder).length;
+  await fill(first.store, 31, 80);
+  await expect.poll(() => summaryFiles(folder).length, eventually).toBeGreaterThan(before + 1);
+  const asItIs = (trace: number): TraceSummary => summary(trace, { spanCount: trace === 1 ? 2 : 1 });
+  const check = async (store: TelemetryStore): Promise<void> => {
+    expect(await found(store)).toEqual(descending(80, 1));
+    const [oldest] = (await store.search({ limit: 1, to: 1n as UnixNanos })).summaries;
+    expect(oldest?.spanCount).toBe(2);
+  };
+  await first.store.putSummary(asItIs(1));
+  await check(first.store);
+  await first.close();
+  const second = await openStore(folder, { retention: smallSegments });
+  for await (const { decoded } of second.store.restore())
+    if (decoded.signal === "traces") await second.store.putSummary(asItIs(decoded.table.traceId[3]!));
+  await check(second.store);
+});
+
+test("summaries that turn out to be damaged are said to be, and the next start makes them again", async () => {
+  const folder = temporaryFolder();
+  const first = await openStore(folder, { retention: smallSegments });
+  await restore(first.store);
+  await fill(first.store, 1, 60);
+  await expect.poll(() => summaryFiles(folder).length, eventually).toBeGreaterThan(2);
+  const [damagedFile = ""] = summaryFiles(folder);
+  const path = join(folder, damagedFile);
+  const bytes = readFileSync(path);
+  bytes[bytes.length - 1]! ^= 1;
+  writeFileSync(path, bytes);
+  const rest = await found(first.store);
+  expect(rest.length).toBeLessThan(60);
+  expect(first.notices).toEqual([expect.stringContaining(damagedFile)]);
+  await fill(first.store, 61, 90);
+  await first.close();
+  const second = await openStore(folder, { retention: smallSegments, restoreBytesMax: 0 });
+  for await (const { decoded } of second.store.restore())
+    if (decoded.signal === "traces") await second.store.putSummary(summary(decoded.table.traceId[3]!));
+  expect(await found(second.store)).toEqual(descending(90, 1));
+});
+
 test("beyond its size the oldest segments go, with their index, their summaries and their traces", async () => {
   const folder = temporaryFolder();
   const kept = { ageMsMax: 86_400_000, bytesMax: 1 << 20 };
   const { store, faults } = await openStore(folder, { retention: { ...smallSegments, traces: kept } });
   await restore(store);
   await fill(store, 1, 150);
-  await expect.poll(() => store.stats().bytes).toBeLessThanOrEqual(1 << 20);
+  await expect.poll(() => store.stats().bytes, eventually).toBeLessThanOrEqual(1 << 20);
   const traces = await found(store);
   expect(traces[0]).toBe(150);
   expect(traces.length).toBeLessThan(60);
@@ -343,7 +348,7 @@ test("a disk that is full makes room by itself, refuses what does not fit, and t
   disk.write = () => Promise.reject(diskError("ENOSPC"));
   const bytesBefore = store.stats().bytes;
   await expect(send(store, "web B 0..9ms trace=99")).rejects.toMatchObject({ code: "overloaded" });
-  await expect.poll(() => store.stats().bytes).toBeLessThan(bytesBefore);
+  await expect.poll(() => store.stats().bytes, eventually).toBeLessThan(bytesBefore);
   expect(await namesOf(store, 40)).toBe("A");
   delete disk.write;
   await send(store, "web C 0..9ms trace=99");
@@ -389,43 +394,48 @@ test("R19: a folder has one writer", async () => {
   await openStore(folder);
 });
 
-test("R6: whatever is damaged in whatever file, the store opens, serves the rest and says what is lost", async () => {
-  const original = temporaryFolder();
-  const first = await openStore(original, { retention: smallSegments });
-  await restore(first.store);
-  await fill(first.store, 1, 40);
-  await expect.poll(() => summaryFiles(original).length).toBeGreaterThan(0);
-  await first.close();
-  const names = readdirSync(original);
-  const contents = names.map((name) => readFileSync(join(original, name)));
-  const damage = fc.record({
-    file: fc.nat(names.length - 1),
-    at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-    kind: fc.constantFrom("bit", "page", "cut", "empty"),
-  });
-  await fc.assert(
-    fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 3 }), async (damages) => {
-      const folder = temporaryFolder();
-      const copies = contents.map((bytes) => Buffer.from(bytes));
-      for (const { file, at, kind } of damages) copies[file] = damaged(copies[file]!, at, kind);
-      for (const [i, name] of names.entries()) writeFileSync(join(folder, name), copies[i]!);
-      const second = await openStore(folder, { retention: smallSegments });
-      await restore(second.store);
-      const isThere: boolean[] = [];
-      for (let trace = 1; trace <= 40; trace += 1) isThere.push((await namesOf(second.store, trace)) === "A");
-      // A second look: what turned out to be damaged is known by now.
-      const stems = damages.map(({ file }) => names[file]?.slice(0, 19));
-      const isTold = damages.every(
-        ({ file }, i) => stems.lastIndexOf(stems[i]) === i || names[file] === undefined,
-      );
-      await expect.poll(() => isAccounted(second.store, isThere, isTold)).toBe(true);
-      await second.store.search({ limit: 500 });
-      await second.close();
-      expect(second.faults).toEqual([]);
-    }),
-    { numRuns: runs(40) },
-  );
-});
+test(
+  "R6: whatever is damaged in whatever file, the store opens, serves the rest and says what is lost",
+  async () => {
+    const original = temporaryFolder();
+    const first = await openStore(original, { retention: smallSegments });
+    await restore(first.store);
+    await fill(first.store, 1, 40);
+    await expect.poll(() => summaryFiles(original).length, eventually).toBeGreaterThan(0);
+    await first.close();
+    const names = readdirSync(original);
+    const contents = names.map((name) => readFileSync(join(original, name)));
+    const damage = fc.record({
+      file: fc.nat(names.length - 1),
+      at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      kind: fc.constantFrom("bit", "page", "cut", "empty"),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 3 }), async (damages) => {
+        const folder = temporaryFolder();
+        const copies = contents.map((bytes) => Buffer.from(bytes));
+        for (const { file, at, kind } of damages) copies[file] = damaged(copies[file]!, at, kind);
+        for (const [i, name] of names.entries()) writeFileSync(join(folder, name), copies[i]!);
+        const second = await openStore(folder, { retention: smallSegments });
+        await restore(second.store);
+        const isThere: boolean[] = [];
+        for (let trace = 1; trace <= 40; trace += 1)
+          isThere.push((await namesOf(second.store, trace)) === "A");
+        // A second look: what turned out to be damaged is known by now.
+        const stems = damages.map(({ file }) => names[file]?.slice(0, 19));
+        const isTold = damages.every(
+          ({ file }, i) => stems.lastIndexOf(stems[i]) === i || names[file] === undefined,
+        );
+        await expect.poll(() => isAccounted(second.store, isThere, isTold), eventually).toBe(true);
+        await second.store.search({ limit: 500 });
+        await second.close();
+        expect(second.faults).toEqual([]);
+      }),
+      { numRuns: runs(40) },
+    );
+  },
+  30_000 + runs(40) * 1_000,
+);
 
 /** Whether what is missing is counted; with a log and its index cut both, nobody knows what was there. */
 function isAccounted(store: TelemetryStore, isThere: readonly boolean[], isTold: boolean): boolean {

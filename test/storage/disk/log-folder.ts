@@ -2,6 +2,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import type { Clock } from "../../../src/engine/ports.ts";
 import type { UnixNanos } from "../../../src/model/time.ts";
 import { type LogFile, type LogFiles, nodeFiles } from "../../../src/storage/disk/log-files.ts";
 import { type Loss, SegmentScanner } from "../../../src/storage/disk/record.ts";
@@ -27,11 +28,16 @@ export async function openLog(folder: string, changes: Partial<LogOptions> = {})
     segmentAgeMsMax: 3_600_000,
     syncs: true,
     files: nodeFiles,
-    unixNanos: () => 1n as UnixNanos,
+    clock: clockAt(1n),
     onClosed: () => {},
     onFailed: () => {},
     ...changes,
   });
+}
+
+/** A clock whose date stands still. */
+export function clockAt(unixNanos: bigint): Clock {
+  return { unixNanos: () => unixNanos as UnixNanos, monotonicMs: () => performance.now() };
 }
 
 export function entryOf(text: string, items = 1): LogEntry {
@@ -82,6 +88,9 @@ export function failingFiles(faults: Faults): LogFiles {
     open: async (path) => wrap(await nodeFiles.open(path)),
   };
 }
+
+/** Of what happens in the background: machines are busy. */
+export const eventually = { timeout: 20_000 };
 
 export function diskError(code: string): Error {
   return Object.assign(new Error(`${code}: as the test has it`), { code });

@@ -8,6 +8,7 @@ import { runs } from "../../runs.ts";
 import {
   diskError,
   entryOf,
+  eventually,
   type Faults,
   failingFiles,
   openLog,
@@ -37,6 +38,31 @@ test("appends that come together share one wait for the disk", async () => {
   await Promise.all(Array.from({ length: 100 }, (_, i) => log.append(entryOf(String(i)))));
   expect(syncs).toBe(1);
   expect(scan(log.segments[0]!).texts).toEqual(Array.from({ length: 100 }, (_, i) => String(i)));
+  await log.close();
+});
+
+test("R8: while a slow disk is waited for, what comes gathers, and goes out as one", async () => {
+  let syncs = 0;
+  const waiting: (() => void)[] = [];
+  const sync = async (): Promise<void> => {
+    syncs += 1;
+    await new Promise<void>((resolve) => waiting.push(resolve));
+  };
+  const log = await openLog(temporaryFolder(), { files: failingFiles({ sync }) });
+  const first = log.append(entryOf("first"));
+  await expect.poll(() => waiting.length, eventually).toBe(1);
+  let isDone = false;
+  const later = Array.from({ length: 50 }, (_, i) => log.append(entryOf(String(i))));
+  const all = Promise.all(later).finally(() => {
+    isDone = true;
+  });
+  waiting.pop()?.();
+  await first;
+  expect(isDone).toBe(false);
+  await expect.poll(() => waiting.length, eventually).toBe(1);
+  waiting.pop()?.();
+  await all;
+  expect(syncs).toBe(2);
   await log.close();
 });
 
