@@ -86,7 +86,7 @@ async function openStore(run: CommandRun, onFault: (fault: unknown) => void): Pr
     });
   return openDiskStore({
     ...room,
-    folder: absolutePath(settings.data),
+    folder: absolutePath(settings.data_folder),
     syncs: settings.durability === "fsync",
     retention: {
       traces: { ageMsMax: settings.trace_retention, bytesMax: settings.trace_disk },
@@ -252,7 +252,7 @@ function engineLimits(settings: SettingValues) {
 
 async function announce(run: CommandRun, service: Service, access: ServerAccess): Promise<void> {
   const { grpc, http, api } = addressesOf(service);
-  const { host, memory, data } = run.settings;
+  const { host, memory, data_folder: data } = run.settings;
   const scheme = access.tls === null ? "http" : "https";
   const kept = memory ? {} : { data: absolutePath(data) };
   note(run, `hypocenter ${version()} is ready`, {

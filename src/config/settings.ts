@@ -186,7 +186,8 @@ const table = {
       "An OTLP/HTTP receiver, not this server, for spans of what the server itself does (requests received and answered, folding; a few a second at most); without it, there are none. OTEL_EXPORTER_OTLP_HEADERS may hold a token for it.",
     commands: ["serve"],
   },
-  data: {
+  data_folder: {
+    flag: "data",
     type: { kind: "text", placeholder: "DIR" },
     default: "./hypocenter-data",
     sentence: "Folder in which telemetry is kept; one server at a time writes to it.",
