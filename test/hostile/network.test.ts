@@ -258,6 +258,10 @@ const readsWallClock = [
   "http/access-tls.ts",
   "formats/http-target.ts",
   "formats/grpc-target.ts",
+  // when a note was written, when a known trace was sent, when our own spans began
+  "cli/command.ts",
+  "cli/selfcheck.ts",
+  "telemetry/self-traces.ts",
   // when the process started, for Prometheus; what `now` means; moving old telemetry to now
   "http/api-metrics.ts",
   "cli/serve.ts",
