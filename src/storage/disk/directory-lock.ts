@@ -69,15 +69,20 @@ async function isAlive(pid: number, start: string): Promise<boolean> {
     if (isFileError(error) && error.code === "ESRCH") return false;
   }
   const now = await startOf(pid);
+  if (now === "") return false;
   return now === null || start === "" || now === start;
 }
 
-/** When a process was started, which tells it from a later one of its number; null where the system does not say. */
+/**
+ * When a process was started, which tells it from a later one of its number; "" = it has ended, and nobody has asked how (in a
+ * container nobody may ever do); null where the system does not say.
+ */
 async function startOf(pid: number): Promise<string | null> {
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
   // The name of the program, in brackets, may hold anything.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return fields[19] ?? null;
+  const hasEnded = fields[0] === "Z" || fields[0] === "X";
+  return hasEnded ? "" : (fields[19] ?? null);
 }
 
 function inUse(folder: string, pid: number): OperationError {

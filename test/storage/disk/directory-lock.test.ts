@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { lockFolder } from "../../../src/storage/disk/directory-lock.ts";
@@ -31,6 +31,21 @@ test("R19: another process that lives keeps its lock; that of a dead one is take
   expect(readFileSync(join(folder, "lock"), "utf8")).toMatch(new RegExp(`^${process.pid} `));
   await unlock();
 });
+
+test.skipIf(!existsSync("/proc/self/stat"))(
+  "a lock of a process that was killed is taken over though nobody has asked how it ended",
+  async () => {
+    const folder = temporaryFolder();
+    // what takes the shell's place waits for no child of it
+    const parent = spawn("sh", ["-c", "sleep 0.01 & echo $!; exec sleep 60"]);
+    onTestFinished(() => void parent.kill("SIGKILL"));
+    const [said] = (await once(parent.stdout, "data")) as [Buffer];
+    const pid = Number(said.toString());
+    await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "utf8")).toMatch(/\) Z /);
+    writeFileSync(join(folder, "lock"), `${pid} \n`);
+    await (await lockFolder(folder))();
+  },
+);
 
 test.each([
   ["is empty", ""],
