@@ -295,6 +295,9 @@ class LiveEngine implements Engine {
       store_lost_items: store.lostItems,
       store_lost_bytes: store.lostBytes,
       store_torn_bytes: store.tornBytes,
+      store_syncs_total: store.syncs,
+      store_sync_seconds_total: store.syncMs / 1000,
+      ...(store.freeBytes === null ? {} : { store_disk_free_bytes: store.freeBytes }),
       restoring: this.#isRestoring ? 1 : 0,
     };
   }

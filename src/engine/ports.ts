@@ -119,6 +119,11 @@ export interface StoreStats {
   readonly lostItems: number;
   readonly lostBytes: number;
   readonly tornBytes: number;
+  /** waits for the disk, and how long they took in all */
+  readonly syncs: number;
+  readonly syncMs: number;
+  /** free on the disk at the last look, for us; null where nothing is kept on one */
+  readonly freeBytes: number | null;
 }
 
 /** How far behind what has arrived the analysis is. */

@@ -98,6 +98,9 @@ class MemoryStore implements TelemetryStore {
       lostItems: 0,
       lostBytes: 0,
       tornBytes: 0,
+      syncs: 0,
+      syncMs: 0,
+      freeBytes: null,
     };
   }
 

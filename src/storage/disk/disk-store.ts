@@ -132,6 +132,7 @@ class DiskStore implements TelemetryStore {
   #isFailing = false;
   #isTroubled = false;
   #isClosing = false;
+  #freeBytes: number | null = null;
   /** there is less room on the disk than is to be left free */
   #isFull = false;
   /** a write has just failed for lack of room: the oldest segment has to go */
@@ -225,7 +226,8 @@ class DiskStore implements TelemetryStore {
   }
 
   stats(): StoreStats {
-    const segments = [...this.#logs.values()].flatMap((log) => log.segments);
+    const logs = [...this.#logs.values()];
+    const segments = logs.flatMap((log) => log.segments);
     const { kept } = this.#reader;
     const { records, items, bytes, tailBytes } = this.#losses.total;
     return {
@@ -241,6 +243,9 @@ class DiskStore implements TelemetryStore {
       lostItems: items,
       lostBytes: bytes,
       tornBytes: tailBytes,
+      syncs: logs.reduce((sum, { syncs }) => sum + syncs.count, 0),
+      syncMs: logs.reduce((sum, { syncs }) => sum + syncs.ms, 0),
+      freeBytes: this.#freeBytes,
     };
   }
 
@@ -390,7 +395,8 @@ class DiskStore implements TelemetryStore {
     }
     for (;;) {
       const { bavail, bsize } = await statfs(folder);
-      this.#isFull = bavail * bsize < freeBytesMin;
+      this.#freeBytes = bavail * bsize;
+      this.#isFull = this.#freeBytes < freeBytesMin;
       if (!this.#isFull && !this.#needsRoom) return;
       this.#needsRoom = false;
       if (!(await this.#dropOldestOfAll())) return;

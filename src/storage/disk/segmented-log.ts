@@ -91,6 +91,7 @@ export class SegmentedLog {
   #waiting: Waiting[] = [];
   #flushing: Promise<void> | null = null;
   #nextNumber: number;
+  readonly #syncs = { count: 0, ms: 0 };
 
   private constructor(options: LogOptions, segments: Segment[]) {
     this.#options = options;
@@ -118,6 +119,10 @@ export class SegmentedLog {
 
   get segments(): readonly Segment[] {
     return this.#segments;
+  }
+  /** How often the disk was waited for, and how long in all. */
+  get syncs(): { readonly count: number; readonly ms: number } {
+    return this.#syncs;
   }
   get bytes(): number {
     return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -226,12 +231,16 @@ export class SegmentedLog {
       throw error;
     });
     // What the disk has after a failure nobody knows: nothing more is written to this file.
-    if (syncs)
+    if (syncs) {
+      const startMs = clock.monotonicMs();
       await file.sync().catch((error: unknown) => {
         segment.isTrusted = false;
         this.#close();
         throw error;
       });
+      this.#syncs.count += 1;
+      this.#syncs.ms += clock.monotonicMs() - startMs;
+    }
     Object.assign(segment, { bytes: offset, records, items, changedMs: unixMsOf(clock) });
     return places;
   }
