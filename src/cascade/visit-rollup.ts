@@ -10,23 +10,29 @@ import { wordsOfHex } from "../model/ids.ts";
 import { overflowName } from "../model/limits.ts";
 import { shapesMax, visitNamesMax, visitsMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
-import { minuteOf, type UnixNanos } from "../model/time.ts";
+import { minuteOf, startOfMinute, type UnixNanos } from "../model/time.ts";
 import { thinningLevelOf } from "../model/trace-choice.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { SplitAttribute } from "../trace/split-attributes.ts";
 import type { Trace } from "../trace/trace.ts";
 import { FairShares, requestGroupOf, type ThinnedTrace } from "./fair-shares.ts";
+import { PlainVisits } from "./plain-visits.ts";
 import { SplitSets } from "./split-sets.ts";
-import { type Step, type TraceVisits, type Visit, type VisitCall, visitsOf } from "./visits.ts";
+import {
+  plainVisits,
+  type Step,
+  type StepName,
+  type TraceVisits,
+  type Visit,
+  type VisitCall,
+  visitsOf,
+} from "./visits.ts";
 
 /** An operation of a service. */
 export interface ServiceOperation {
   readonly service: string;
   readonly operation: string;
 }
-
-/** What visits can have in common, whichever window they are of. */
-export interface StepName extends Pick<Step, "kind" | "callee" | "operation"> {}
 
 /** What a visit did: each step once, and the call that began last (-1 = none), as indices in `steps`. */
 export interface Shape {
@@ -158,6 +164,8 @@ export class VisitRollup {
   #visitCount = 0;
   #omitted = 0;
   #shares: FairShares;
+  /** of all traces; null = not asked for since one came or went */
+  #plain: PlainVisits | null = null;
   readonly #joinsLogs: boolean;
   readonly #traceVisitsMax: number;
 
@@ -196,6 +204,7 @@ export class VisitRollup {
     }
     const firstVisit = this.#visits.trace.length;
     for (const visit of found.visits) this.#addVisit(visit, firstVisit, this.#splits.setOf(trace, visit));
+    for (const isPlain of plainVisits(trace, found)) this.#visits.plain.push(isPlain);
     for (const call of found.calls) this.#addCall(call, found, firstVisit);
     if (this.#joinsLogs) this.#addSpans(trace, found, firstVisit);
     const visits = found.visits.length;
@@ -220,8 +229,14 @@ export class VisitRollup {
       this.#omitted = Math.max(0, this.#omitted - 1);
       return;
     }
-    this.#shares.add(kept, -kept.visits);
-    this.#letGo(kept);
+    this.#takeBack(kept);
+    this.#retainFew();
+  }
+
+  /** Takes back all traces that started before a minute. */
+  dropBefore(minute: number): void {
+    const start = startOfMinute(minute);
+    for (const trace of this.#traces) if (!trace.isGone && trace.startTime < start) this.#takeBack(trace);
     this.#retainFew();
   }
 
@@ -256,6 +271,52 @@ export class VisitRollup {
     for (const part of parts) all.#shares.addAll(part.#shares);
     for (const part of parts) all.#absorb(part);
     return all.read(directory);
+  }
+
+  /** What the plain visits of traces did that start in the minutes from `from` to `to`, both included; null = no end on that side. */
+  plainVisits(from: number | null = null, to: number | null = null): PlainVisits {
+    if (from === null && to === null) {
+      this.#plain ??= this.#plainVisits(isThere);
+      return this.#plain;
+    }
+    return this.#plainVisits((trace) => {
+      const minute = minuteOf(trace.startTime);
+      return isThere(trace) && minute >= (from ?? minute) && minute <= (to ?? minute);
+    });
+  }
+
+  #plainVisits(isChosen: (trace: KeptTrace) => boolean): PlainVisits {
+    const { plain, operation, shape } = valuesOf(this.#visits);
+    const rows = new Int32Array(plain.length);
+    let [count, end] = [0, 0];
+    for (const trace of this.#traces) {
+      const start = end;
+      end += trace.visits;
+      if (!isChosen(trace)) continue;
+      for (let row = start; row < end; row += 1) {
+        if (plain[row] === 0) continue;
+        rows[count] = row;
+        count += 1;
+      }
+    }
+    const numbers = {
+      names: this.#names,
+      operations: this.#operations,
+      stepsOfShape: (number: number) => this.#stepsOf(this.#shapes.firstAt(number)),
+      nameOfStep: (step: number) => this.#nameOfStep(step),
+    };
+    return new PlainVisits(numbers, { rows: rows.subarray(0, count), operation, shape });
+  }
+
+  #nameOfStep(step: number): StepName | null {
+    const target = this.#steps.secondAt(step);
+    const [callee, operation] = [this.#targets.firstAt(target), this.#targets.secondAt(target)];
+    if (callee === 0 || operation === 0) return null;
+    return {
+      kind: stepKinds[this.#steps.firstAt(step)] ?? "step",
+      callee: this.#names.texts[callee] as string,
+      operation: this.#names.texts[operation] as string,
+    };
   }
 
   #addVisit(visit: Visit, firstVisit: number, split: number): void {
@@ -300,6 +361,7 @@ export class VisitRollup {
   #pushTrace(trace: KeptTrace): void {
     this.#traces.push(trace);
     this.#visitCount += trace.visits;
+    this.#plain = null;
   }
 
   #nameOf(name: string): number {
@@ -348,9 +410,15 @@ export class VisitRollup {
     this.#retainFew();
   }
 
+  #takeBack(trace: KeptTrace): void {
+    this.#shares.add(trace, -trace.visits);
+    this.#letGo(trace);
+  }
+
   #letGo(trace: KeptTrace): void {
     trace.isGone = true;
     this.#visitCount -= trace.visits;
+    this.#plain = null;
   }
 
   /** Rows are moved rarely: one trace may go after the other. */
@@ -600,6 +668,7 @@ function visitColumns() {
     ownNanos: new Column(new Float64Array(0)),
     failed: new Column(new Uint8Array(0)),
     answerFailed: new Column(new Uint8Array(0)),
+    plain: new Column(new Uint8Array(0)),
   };
 }
 
@@ -625,8 +694,8 @@ function spanColumns() {
   };
 }
 
-/** Rough sizes of a row, and of what is numbered. */
-const visitBytes = 46;
+/** Rough sizes of a row, and of what is numbered. Of a visit 8 are its part in `PlainVisits`, which may be made at any time. */
+const visitBytes = 55;
 const callBytes = 49;
 const spanBytes = 12;
 const traceBytes = 160;
