@@ -1,14 +1,14 @@
 import { BlameRollup } from "../cascade/blame.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
 import { LogTemplates } from "../cascade/log-template.ts";
-import { keepsLines } from "../cascade/thinned-alike.ts";
 import { StepWindow } from "../cascade/step-window.ts";
+import { keepsLines } from "../cascade/thinned-alike.ts";
 import { VisitRollup } from "../cascade/visit-rollup.ts";
 import { type MetricCourse, MetricRollup } from "../metrics/metric-courses.ts";
 import { Minutes } from "../model/minutes.ts";
 import { mergeProblems } from "../model/problems.ts";
-import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
+import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, startOfMinute, type TimeRange, type UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { Trace } from "../trace/trace.ts";

@@ -9,7 +9,7 @@ import type { TraceId } from "../model/ids.ts";
 import { overflowName, problemKindsMax } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
-import { biasedTracesMin, serviceFlood } from "../model/scoring.ts";
+import { biasedTracesMin, serviceFlood, stepVisitsMax } from "../model/scoring.ts";
 import type { SenderNames } from "../model/sender.ts";
 import { ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
@@ -84,7 +84,9 @@ export class ScopeRollup {
     this.directory = directory;
     this.#red = new RedRollup(directory.servicesMax);
     this.#health = health;
-    this.#visits = learnsSteps ? new VisitRollup({ joinsLogs: false }) : null;
+    this.#visits = learnsSteps
+      ? new VisitRollup({ joinsLogs: false, onlySteps: true, capacity: stepVisitsMax })
+      : null;
   }
 
   /** For a rollup of some of the same time. */

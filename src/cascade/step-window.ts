@@ -1,7 +1,21 @@
 import { mapEntry } from "../base/map-entry.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
-import type { CountedStep, OperationSteps, PlainVisits } from "./plain-visits.ts";
-import { stepText } from "./visits.ts";
+import type { PlainVisits, StandInSteps } from "./plain-visits.ts";
+import { type StepName, stepText } from "./visits.ts";
+
+/** What healthy visits of one operation do. */
+export interface OperationSteps {
+  /** those that were looked at: where there is no room for all, some of each kind of request */
+  readonly visits: number;
+  /** in the order of their texts */
+  readonly steps: readonly CountedStep[];
+}
+
+/** A step, and how many of the visits show it: as many as its share of all visits, those that were not looked at included. */
+export interface CountedStep {
+  readonly step: StepName;
+  readonly visits: number;
+}
 
 /** Visits of one service in some of the sums. */
 interface ServiceVisits {
@@ -24,11 +38,11 @@ export class StepWindow {
     this.#directory = directory;
   }
 
-  /** What healthy visits of an operation do, in the order of the texts of steps; null where there were none. */
+  /** What healthy visits of an operation do; null where there were none. */
   of(service: string, operation: string): OperationSteps | null {
     return mapEntry(this.#sums, `${service}\u0000${operation}`, () => {
       this.#byService ??= this.#named();
-      const parts: OperationSteps[] = [];
+      const parts: StandInSteps[] = [];
       for (const { visits, service: number } of this.#byService.get(service) ?? []) {
         const part = visits.of(number, operation);
         if (part !== null) parts.push(part);
@@ -46,17 +60,24 @@ export class StepWindow {
   }
 }
 
-function sumOf(parts: readonly OperationSteps[], directory: ServiceDirectory): OperationSteps {
-  const visits = parts.reduce((sum, part) => sum + part.visits, 0);
-  const steps = new Map<string, CountedStep>();
-  for (const part of parts)
-    for (const { step, visits: shown } of part.steps) {
+function sumOf(parts: readonly StandInSteps[], directory: ServiceDirectory): OperationSteps {
+  let [visits, weight] = [0, 0];
+  const steps = new Map<string, { readonly step: StepName; weight: number }>();
+  for (const part of parts) {
+    visits += part.visits;
+    weight += part.weight;
+    for (const [step, own] of part.steps) {
       const named = step.callee === "" ? step : { ...step, callee: directory.nameOfKey(step.callee) };
-      const text = stepText(named);
-      const known = steps.get(text)?.visits ?? 0;
-      // keys that turned out to name the same service may have been in one visit
-      steps.set(text, { step: named, visits: Math.min(visits, known + shown) });
+      mapEntry(steps, stepText(named), () => ({ step: named, weight: 0 })).weight += own;
     }
+  }
   const inOrder = [...steps].sort(([a], [b]) => (a < b ? -1 : 1));
-  return { visits, steps: inOrder.map(([, counted]) => counted) };
+  return {
+    visits,
+    steps: inOrder.map(([, { step, weight: own }]) => {
+      // keys that turned out to name the same service may have been in one visit
+      const share = Math.min(weight, own) / weight;
+      return { step, visits: Math.max(1, Math.round(visits * share)) };
+    }),
+  };
 }

@@ -4,7 +4,7 @@ import type { FailureOrigin } from "../trace/error-origin.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import { peerOf, remoteChild } from "../trace/peers.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
-import type { CountedStep, OperationSteps } from "./plain-visits.ts";
+import type { CountedStep, OperationSteps } from "./step-window.ts";
 import type { Usual } from "./usual.ts";
 import {
   isJudged,

@@ -9,8 +9,7 @@ import {
   usualRequestsMin,
 } from "../model/scoring.ts";
 import { edgeKey } from "./candidate.ts";
-import type { OperationSteps } from "./plain-visits.ts";
-import type { StepWindow } from "./step-window.ts";
+import type { OperationSteps, StepWindow } from "./step-window.ts";
 import { type StepName, stepText } from "./visits.ts";
 
 /** Requests and calls that one trace is compared with. */

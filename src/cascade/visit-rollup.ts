@@ -11,7 +11,7 @@ import { overflowName } from "../model/limits.ts";
 import { shapesMax, visitNamesMax, visitsMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
 import { minuteOf, startOfMinute, type UnixNanos } from "../model/time.ts";
-import { thinningLevelOf } from "../model/trace-choice.ts";
+import { requestsAtLevel, thinningLevelOf } from "../model/trace-choice.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { SplitAttribute } from "../trace/split-attributes.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -130,6 +130,8 @@ interface KeptTrace extends ThinnedTrace {
 export interface VisitRollupOptions {
   /** the visits of spans will be asked for by id */
   readonly joinsLogs: boolean;
+  /** nothing but `plainVisits` will be asked: calls and attributes are left out; default false */
+  readonly onlySteps?: boolean;
   /** visits that are kept */
   readonly capacity?: number;
   /** a trace with more visits is left out: it would take the room of all others; default: none is */
@@ -167,14 +169,17 @@ export class VisitRollup {
   /** of all traces; null = not asked for since one came or went */
   #plain: PlainVisits | null = null;
   readonly #joinsLogs: boolean;
+  readonly #onlySteps: boolean;
   readonly #traceVisitsMax: number;
 
   constructor({
     joinsLogs,
+    onlySteps = false,
     capacity = visitsMax,
     traceVisitsMax = Number.POSITIVE_INFINITY,
   }: VisitRollupOptions) {
     this.#joinsLogs = joinsLogs;
+    this.#onlySteps = onlySteps;
     this.#shares = new FairShares(capacity);
     this.#traceVisitsMax = traceVisitsMax;
     // what there is no room for any more goes by the first number
@@ -190,22 +195,24 @@ export class VisitRollup {
       pairs.idOf(0, 0);
   }
 
-  /** `calls` = those of the trace. */
-  add(trace: Trace, calls: TraceCalls): void {
+  /** `traceCalls` = those of the trace. */
+  add(trace: Trace, traceCalls: TraceCalls): void {
     const chosen = { group: requestGroupOf(trace), level: thinningLevelOf(trace.traceId) };
     if (!this.#shares.keeps(chosen)) {
       this.#omitted += 1;
       return;
     }
-    const found = visitsOf(trace, calls);
+    const found = visitsOf(trace, traceCalls);
     if (found.visits.length > this.#traceVisitsMax) {
       this.#omitted += 1;
       return;
     }
     const firstVisit = this.#visits.trace.length;
-    for (const visit of found.visits) this.#addVisit(visit, firstVisit, this.#splits.setOf(trace, visit));
+    const calls = this.#onlySteps ? [] : found.calls;
+    for (const visit of found.visits)
+      this.#addVisit(visit, firstVisit, this.#onlySteps ? 0 : this.#splits.setOf(trace, visit));
     for (const isPlain of plainVisits(trace, found)) this.#visits.plain.push(isPlain);
-    for (const call of found.calls) this.#addCall(call, found, firstVisit);
+    for (const call of calls) this.#addCall(call, found, firstVisit);
     if (this.#joinsLogs) this.#addSpans(trace, found, firstVisit);
     const visits = found.visits.length;
     this.#pushTrace({
@@ -213,7 +220,7 @@ export class VisitRollup {
       id: trace.traceId,
       startTime: trace.startTime,
       visits,
-      calls: found.calls.length,
+      calls: calls.length,
       spans: this.#joinsLogs ? trace.spans.length : 0,
       isGone: false,
     });
@@ -288,14 +295,18 @@ export class VisitRollup {
   #plainVisits(isChosen: (trace: KeptTrace) => boolean): PlainVisits {
     const { plain, operation, shape } = valuesOf(this.#visits);
     const rows = new Int32Array(plain.length);
+    const weights = new Float64Array(plain.length);
+    const levels = this.#shares.levels();
     let [count, end] = [0, 0];
     for (const trace of this.#traces) {
       const start = end;
       end += trace.visits;
       if (!isChosen(trace)) continue;
+      const weight = requestsAtLevel(levels[trace.group] as number);
       for (let row = start; row < end; row += 1) {
         if (plain[row] === 0) continue;
         rows[count] = row;
+        weights[count] = weight;
         count += 1;
       }
     }
@@ -305,7 +316,7 @@ export class VisitRollup {
       stepsOfShape: (number: number) => this.#stepsOf(this.#shapes.firstAt(number)),
       nameOfStep: (step: number) => this.#nameOfStep(step),
     };
-    return new PlainVisits(numbers, { rows: rows.subarray(0, count), operation, shape });
+    return new PlainVisits(numbers, { rows: rows.subarray(0, count), weights, operation, shape });
   }
 
   #nameOfStep(step: number): StepName | null {
@@ -694,8 +705,8 @@ function spanColumns() {
   };
 }
 
-/** Rough sizes of a row, and of what is numbered. Of a visit 8 are its part in `PlainVisits`, which may be made at any time. */
-const visitBytes = 55;
+/** Rough sizes of a row, and of what is numbered. Of a visit 16 are its part in `PlainVisits`, which may be made at any time. */
+const visitBytes = 63;
 const callBytes = 49;
 const spanBytes = 12;
 const traceBytes = 160;

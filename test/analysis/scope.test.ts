@@ -148,11 +148,12 @@ test("minutes that were dropped are gone, and what belongs to them is ignored fr
   const rollup = rollupOf(text);
   rollup.dropBefore(minuteOf((notationStart + 60_000_000_000n) as UnixNanos));
   const requests = (): number => rollup.scope(null).red.service("web")?.cell.requests ?? 0;
-  expect(requests()).toBe(1);
+  const visits = (): number | undefined => rollup.scope(null).steps.of("web", "GET /")?.visits;
+  expect([requests(), visits()]).toEqual([1, 1]);
   const [old] = rawTracesOf([tableOf(text)]);
   rollup.removeTrace(old!);
   rollup.addTrace(old!);
-  expect([requests(), rollup.scope(null).totals.traces]).toEqual([1, 1]);
+  expect([requests(), visits(), rollup.scope(null).totals.traces]).toEqual([1, 1, 1]);
 });
 
 test("a clock far in the future does not crowd out the present", () => {
