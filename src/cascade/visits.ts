@@ -89,16 +89,7 @@ export interface TraceVisits {
  *
  * Where no kinds are known, a span that does nothing but have another service work is the call. `calls` = those of the trace.
  */
-export function visitsOf(trace: Trace, calls: TraceCalls): TraceVisits {
-  if (last === null || last.trace !== trace || last.calls !== calls)
-    last = { trace, calls, found: findVisits(trace, calls) };
-  return last.found;
-}
-
-/** What was found last: several sums ask for the visits of one trace. */
-let last: { readonly trace: Trace; readonly calls: TraceCalls; readonly found: TraceVisits } | null = null;
-
-function findVisits(trace: Trace, { calls }: TraceCalls): TraceVisits {
+export function visitsOf(trace: Trace, { calls }: TraceCalls): TraceVisits {
   const walk: Walk = {
     trace,
     peers: peerCallsOf(calls),
