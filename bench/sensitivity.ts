@@ -25,6 +25,7 @@ const bars = { set: 0.09, allWindows: 0.05 } as const;
 /** No ranking here hangs on them: limits of memory, which no case reaches, what is shown, and answers to other questions. */
 const unranked = new Set([
   "visitsMax",
+  "stepVisitsMax",
   "visitNamesMax",
   "shapesMax",
   "blameEntriesMax",
@@ -59,6 +60,7 @@ const appliedOnReading = new Set([
   "metricStaleNanos",
   "counterStartSlackNanos",
   "visitsMax",
+  "stepVisitsMax",
   "visitNamesMax",
   "shapesMax",
   "blameEntriesMax",

@@ -418,12 +418,12 @@ function missingText(fact: Extract<EvidenceFact, { kind: "missing_step" }>, ko: 
   const { service, operation, step, callee, name } = fact;
   const [shown, all] = [formatCount(fact.shown), formatCount(fact.compared)];
   if (ko) {
-    const others = `${service}의 ${operation} 요청 ${all}건 중 ${shown}건은`;
+    const others = `${service}의 ${operation} 요청은 살펴본 ${all}건 중 ${shown}건이`;
     if (step === "step") return `${others} ${name}도 수행하나 이 요청은 수행하지 않음`;
     if (step === "message") return `${others} ${callee}의 ${name} 처리로 이어지나 이 요청은 이어지지 않음`;
     return `${others} ${callee}도 호출하나 (${name}) 이 요청은 호출하지 않음`;
   }
-  const others = `${shown} of ${all} such requests (${service} ${operation})`;
+  const others = `${shown} of ${all} such requests that were looked at (${service} ${operation})`;
   if (step === "step") return `${others} also do ${name}; this one did not`;
   if (step === "message") return `${others} make ${callee} work on ${name}; this one did not`;
   return `${others} also call ${callee} (${name}); this one did not`;
@@ -433,8 +433,8 @@ function insteadText(fact: Extract<EvidenceFact, { kind: "instead" }>, ko: boole
   const [self, share] = [formatDuration(fact.selfNanos), formatPercent(fact.share)];
   const [shown, all] = [formatCount(fact.shown), formatCount(fact.compared)];
   return ko
-    ? `이 실패 뒤 ${fact.service}의 ${fact.operation}에서 ${self} 대기 (전체의 ${share}); 정상 요청은 ${all}건 중 ${shown}건만 수행`
-    : `because of this failure the request waited ${self} for ${fact.operation} of ${fact.service}, ${share} of its time; only ${shown} of ${all} healthy ones do that`;
+    ? `이 실패 뒤 ${fact.service}의 ${fact.operation}에서 ${self} 대기 (전체의 ${share}); 정상 요청은 살펴본 ${all}건 중 ${shown}건만 수행`
+    : `because of this failure the request waited ${self} for ${fact.operation} of ${fact.service}, ${share} of its time; only ${shown} of ${all} healthy ones that were looked at do that`;
 }
 
 function hiddenText({ by, service }: Extract<EvidenceFact, { kind: "hidden" }>, ko: boolean): string {

@@ -1,11 +1,13 @@
 import { BlameRollup } from "../cascade/blame.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
 import { LogTemplates } from "../cascade/log-template.ts";
+import { StepWindow } from "../cascade/step-window.ts";
 import { keepsLines } from "../cascade/thinned-alike.ts";
 import { VisitRollup } from "../cascade/visit-rollup.ts";
 import { type MetricCourse, MetricRollup } from "../metrics/metric-courses.ts";
 import { Minutes } from "../model/minutes.ts";
 import { mergeProblems } from "../model/problems.ts";
+import type { ServiceDirectory } from "../model/service-directory.ts";
 import type { LogRecord, MetricPoint } from "../model/telemetry.ts";
 import { minuteOf, startOfMinute, type TimeRange, type UnixNanos } from "../model/time.ts";
 import type { TraceCalls } from "../trace/calls.ts";
@@ -126,6 +128,12 @@ export class ComparedMinutes {
         ranges: [{ from: startOfMinute(from), to: (startOfMinute(to + 1) - 1n) as UnixNanos }],
       },
     };
+  }
+
+  /** What the requests of the minutes from `from` to `to` do that are kept, both included; null = no end on that side. */
+  steps(from: number | null, to: number | null, directory: ServiceDirectory): StepWindow {
+    const minutes = this.#minutes.within(from, to);
+    return new StepWindow(() => minutes.map(([, { visits }]) => visits.plainVisits()), directory);
   }
 
   /** The courses of all metrics within some times, by the names that a scope knows. */

@@ -1,4 +1,6 @@
-import { StepRollup, StepWindow } from "../cascade/step-rollup.ts";
+import { StepWindow } from "../cascade/step-window.ts";
+import { VisitRollup } from "../cascade/visit-rollup.ts";
+import { isJudged } from "../cascade/visits.ts";
 import { countIn } from "../cascade/way-sums.ts";
 import { GraphRollup, type ServiceGraph } from "../graph/service-graph.ts";
 import { HealthRollup, type HealthWindow } from "../metrics/health-metrics.ts";
@@ -7,7 +9,7 @@ import type { TraceId } from "../model/ids.ts";
 import { overflowName, problemKindsMax } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
 import { mergeProblems, type Problem } from "../model/problems.ts";
-import { biasedTracesMin, serviceFlood } from "../model/scoring.ts";
+import { biasedTracesMin, serviceFlood, stepVisitsMax } from "../model/scoring.ts";
 import type { SenderNames } from "../model/sender.ts";
 import { ServiceDirectory } from "../model/service-directory.ts";
 import type { SpanTable } from "../model/span-table.ts";
@@ -55,7 +57,7 @@ export interface SharedSums {
 }
 
 export interface ScopeRollupOptions extends SharedSums {
-  /** whether single requests will be compared with what requests do as a rule; default true */
+  /** whether single requests will be compared with what the requests that are added do as a rule; default true */
   readonly learnsSteps?: boolean;
 }
 
@@ -68,8 +70,8 @@ export class ScopeRollup {
   readonly #red: RedRollup;
   readonly #graph = new GraphRollup();
   readonly #health: HealthRollup;
-  /** null = nobody will ask */
-  readonly #steps: StepRollup | null;
+  /** what requests do; null = nobody will ask */
+  readonly #visits: VisitRollup | null;
   readonly #links = new OpenLinks();
   readonly #minutes = new Minutes(() => new TraceMinute());
   readonly #inputProblems: Problem[] = [];
@@ -82,7 +84,9 @@ export class ScopeRollup {
     this.directory = directory;
     this.#red = new RedRollup(directory.servicesMax);
     this.#health = health;
-    this.#steps = learnsSteps ? new StepRollup() : null;
+    this.#visits = learnsSteps
+      ? new VisitRollup({ joinsLogs: false, onlySteps: true, capacity: stepVisitsMax })
+      : null;
   }
 
   /** For a rollup of some of the same time. */
@@ -109,18 +113,20 @@ export class ScopeRollup {
   addTrace(trace: Trace, calls = callsOf(trace)): void {
     this.#red.add(calls);
     this.#graph.add(calls);
-    this.#steps?.add(trace, calls);
     this.#addLinked(this.#links.addTrace(trace, calls));
-    this.#minutes.cellFor(minuteOf(trace.startTime))?.add(trace, 1);
+    const minute = this.#minutes.cellFor(minuteOf(trace.startTime));
+    minute?.add(trace, 1);
+    if (minute !== undefined && isJudged(trace)) this.#visits?.add(trace, calls);
   }
 
   /** Takes back a trace as it was added. */
   removeTrace(trace: Trace, calls = callsOf(trace)): void {
     this.#red.remove(calls);
     this.#graph.remove(calls);
-    this.#steps?.remove(trace, calls);
     this.#graph.remove({ calls: this.#links.removeTrace(trace, calls) });
-    this.#minutes.find(minuteOf(trace.startTime))?.add(trace, -1);
+    const minute = this.#minutes.find(minuteOf(trace.startTime));
+    minute?.add(trace, -1);
+    if (minute !== undefined && isJudged(trace)) this.#visits?.remove(trace);
   }
 
   /** The traces that links of an added trace point to and that are not known (any more): `showLinked` what can be found. */
@@ -156,7 +162,7 @@ export class ScopeRollup {
     return (
       this.#red.compact(oldBefore) +
       this.#graph.compact(oldBefore) +
-      (this.#steps?.weigh(oldBefore) ?? 0) +
+      (this.#visits?.byteLength ?? 0) +
       this.#health.byteLength
     );
   }
@@ -165,7 +171,7 @@ export class ScopeRollup {
   dropBefore(minute: number): void {
     this.#red.dropBefore(minute);
     this.#graph.dropBefore(minute);
-    this.#steps?.dropBefore(minute);
+    this.#visits?.dropBefore(minute);
     this.#health.dropBefore(minute);
     this.#minutes.dropBefore(minute);
   }
@@ -186,7 +192,10 @@ export class ScopeRollup {
       directory,
       red,
       graph,
-      steps: this.#steps?.window(from, to, directory) ?? new StepWindow([], directory),
+      steps: new StepWindow(
+        () => (this.#visits === null ? [] : [this.#visits.plainVisits(from, to)]),
+        directory,
+      ),
       failuresLinkedTo: (traceId) => this.#links.failuresLinkedTo(traceId),
       health: this.#health.window({ from, to, ...senderNames({ directory, red, graph }) }),
       totals: {

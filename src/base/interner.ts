@@ -8,6 +8,11 @@ export class Interner {
     this.#capacity = capacity;
   }
 
+  /** -1 = it has none. */
+  find(text: string): number {
+    return this.#ids.get(text) ?? -1;
+  }
+
   idOf(text: string): number {
     const known = this.#ids.get(text);
     if (known !== undefined) return known;

@@ -37,6 +37,11 @@ export class PairInterner {
     return this.#size - 1;
   }
 
+  /** -1 = the pair has no number. */
+  find(first: number, second: number): number {
+    return (this.#slots[this.#slotOf(first, second)] as number) - 1;
+  }
+
   /** The first of the pair of a number. */
   firstAt(number: number): number {
     return this.#first[number] as number;

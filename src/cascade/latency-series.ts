@@ -3,7 +3,8 @@ import { PairInterner } from "../base/pair-interner.ts";
 import { sumOf } from "../base/sum.ts";
 import { valuesPerSeriesMin } from "../model/scoring.ts";
 import { requestsByTrace } from "./thinned-alike.ts";
-import type { StepName, VisitSums } from "./visit-rollup.ts";
+import type { VisitSums } from "./visit-rollup.ts";
+import type { StepName } from "./visits.ts";
 
 /** Times of one thing that happened many times: own time of an operation, or what calls of one operation took. */
 export interface Series {

@@ -1,7 +1,8 @@
 import { mapEntry } from "../base/map-entry.ts";
 import { sumOf } from "../base/sum.ts";
 import { requestsByTrace } from "./thinned-alike.ts";
-import type { StepName, VisitSums } from "./visit-rollup.ts";
+import type { VisitSums } from "./visit-rollup.ts";
+import { type StepName, stepText } from "./visits.ts";
 import { Occurrences, OncePerTrace, StepSums, stepKey } from "./way-sums.ts";
 
 /** Requests that did not reach one service as they used to; each counts once a trace. */
@@ -102,8 +103,4 @@ function callersOfFailed({ visits, calls }: VisitSums): Uint8Array {
 
 function nameOf(operation: VisitSums["operations"][number] | undefined): string {
   return operation === undefined ? "" : `${operation.service}\u0000${operation.operation}`;
-}
-
-function stepText({ kind, callee, operation }: StepName): string {
-  return [kind, callee, operation].join("\u0000");
 }

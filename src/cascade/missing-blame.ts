@@ -4,7 +4,7 @@ import { durationOf, type Trace, type TraceSpan } from "../trace/trace.ts";
 import type { CauseKind, Edge, EvidenceFact } from "./candidate.ts";
 import { breakerTextOf } from "./origin-facts.ts";
 import type { Reach } from "./reach.ts";
-import type { CountedStep } from "./step-rollup.ts";
+import type { CountedStep } from "./step-window.ts";
 import type { IncompleteVisit, TraceHabits } from "./trace-habits.ts";
 import type { Population, Usual } from "./usual.ts";
 import { stepText } from "./visits.ts";

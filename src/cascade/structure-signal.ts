@@ -3,7 +3,8 @@ import { contrast } from "./contrast.ts";
 import type { SignalResult } from "./signals.ts";
 import { symptomFindings } from "./symptom-findings.ts";
 import { pairUnits, type UnitLabel, type Units } from "./units.ts";
-import { type StepName, type VisitSums, visitsWithFailedCalls } from "./visit-rollup.ts";
+import { type VisitSums, visitsWithFailedCalls } from "./visit-rollup.ts";
+import type { StepName } from "./visits.ts";
 
 export interface StructureOptions {
   /** whether failing is a symptom: not where failures are a finding of their own */

@@ -1,6 +1,6 @@
 import { gather, gatherBytes, gatherNumbers } from "../base/gather.ts";
 import { mapEntry } from "../base/map-entry.ts";
-import { thinningLevelMax, thinningLevelOf } from "../model/trace-choice.ts";
+import { requestsAtLevel, thinningLevelMax, thinningLevelOf } from "../model/trace-choice.ts";
 import type { VisitSums } from "./visit-rollup.ts";
 
 /**
@@ -10,7 +10,7 @@ import type { VisitSums } from "./visit-rollup.ts";
 export function requestsByTrace({ traceGroups, levels }: VisitSums): Float64Array {
   const requests = new Float64Array(traceGroups.length);
   for (let trace = 0; trace < requests.length; trace += 1)
-    requests[trace] = 2 ** (levels[traceGroups[trace] as number] as number);
+    requests[trace] = requestsAtLevel(levels[traceGroups[trace] as number] as number);
   return requests;
 }
 

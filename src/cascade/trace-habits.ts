@@ -4,9 +4,17 @@ import type { FailureOrigin } from "../trace/error-origin.ts";
 import { callsOf } from "../trace/extract-calls.ts";
 import { peerOf, remoteChild } from "../trace/peers.ts";
 import type { Trace, TraceSpan } from "../trace/trace.ts";
-import { type CountedStep, isJudged, type OperationSteps } from "./step-rollup.ts";
+import type { CountedStep, OperationSteps } from "./step-window.ts";
 import type { Usual } from "./usual.ts";
-import { plainVisits, type Step, stepText, type TraceVisits, type Visit, visitsOf } from "./visits.ts";
+import {
+  isJudged,
+  plainVisits,
+  type Step,
+  stepText,
+  type TraceVisits,
+  type Visit,
+  visitsOf,
+} from "./visits.ts";
 
 /** A request that lacks steps which nearly all others to the same operation take. */
 export interface IncompleteVisit {
@@ -73,13 +81,13 @@ export class TraceHabits {
    */
   silent(): readonly IncompleteVisit[] {
     const { visits } = this.#visits;
-    const plain = new Set(plainVisits(this.#trace, this.#visits));
+    const isPlain = plainVisits(this.#trace, this.#visits);
     const isExplained = new Uint8Array(visits.length);
     const found: IncompleteVisit[] = [];
     // callees before callers
     for (let i = visits.length - 1; i >= 0; i -= 1) {
       const visit = visits[i] as Visit;
-      const judged = plain.has(visit) && isExplained[i] === 0 ? this.#judge(visit, i) : null;
+      const judged = isPlain[i] === 1 && isExplained[i] === 0 ? this.#judge(visit, i) : null;
       if (judged !== null) found.push(judged);
       const explains = judged !== null || visit.failed || isExplained[i] === 1;
       if (explains && visit.parent >= 0) isExplained[visit.parent] = 1;

@@ -3,8 +3,8 @@ import { mapEntry } from "../base/map-entry.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { type OpenCall, type OpenCalls, openCalls } from "./open-calls.ts";
 import { failedAttempts } from "./repeated-calls.ts";
-import type { Shape, StepName, VisitSums } from "./visit-rollup.ts";
-import { stepText } from "./visits.ts";
+import type { Shape, VisitSums } from "./visit-rollup.ts";
+import { type StepName, stepText } from "./visits.ts";
 
 /**
  * Both windows with the failures that nothing says are any: where spans have no status, or no kind, a call that nobody answers

@@ -9,9 +9,8 @@ import {
   usualRequestsMin,
 } from "../model/scoring.ts";
 import { edgeKey } from "./candidate.ts";
-import type { OperationSteps, StepWindow } from "./step-rollup.ts";
-import type { StepName } from "./visit-rollup.ts";
-import { stepText } from "./visits.ts";
+import type { OperationSteps, StepWindow } from "./step-window.ts";
+import { type StepName, stepText } from "./visits.ts";
 
 /** Requests and calls that one trace is compared with. */
 export interface Population {

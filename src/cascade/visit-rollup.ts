@@ -10,23 +10,29 @@ import { wordsOfHex } from "../model/ids.ts";
 import { overflowName } from "../model/limits.ts";
 import { shapesMax, visitNamesMax, visitsMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
-import { minuteOf, type UnixNanos } from "../model/time.ts";
-import { thinningLevelOf } from "../model/trace-choice.ts";
+import { minuteOf, startOfMinute, type UnixNanos } from "../model/time.ts";
+import { requestsAtLevel, thinningLevelOf } from "../model/trace-choice.ts";
 import type { TraceCalls } from "../trace/calls.ts";
 import type { SplitAttribute } from "../trace/split-attributes.ts";
 import type { Trace } from "../trace/trace.ts";
 import { FairShares, requestGroupOf, type ThinnedTrace } from "./fair-shares.ts";
+import { PlainVisits } from "./plain-visits.ts";
 import { SplitSets } from "./split-sets.ts";
-import { type Step, type TraceVisits, type Visit, type VisitCall, visitsOf } from "./visits.ts";
+import {
+  plainVisits,
+  type Step,
+  type StepName,
+  type TraceVisits,
+  type Visit,
+  type VisitCall,
+  visitsOf,
+} from "./visits.ts";
 
 /** An operation of a service. */
 export interface ServiceOperation {
   readonly service: string;
   readonly operation: string;
 }
-
-/** What visits can have in common, whichever window they are of. */
-export interface StepName extends Pick<Step, "kind" | "callee" | "operation"> {}
 
 /** What a visit did: each step once, and the call that began last (-1 = none), as indices in `steps`. */
 export interface Shape {
@@ -124,6 +130,8 @@ interface KeptTrace extends ThinnedTrace {
 export interface VisitRollupOptions {
   /** the visits of spans will be asked for by id */
   readonly joinsLogs: boolean;
+  /** nothing but `plainVisits` will be asked: calls and attributes are left out; default false */
+  readonly onlySteps?: boolean;
   /** visits that are kept */
   readonly capacity?: number;
   /** a trace with more visits is left out: it would take the room of all others; default: none is */
@@ -158,15 +166,20 @@ export class VisitRollup {
   #visitCount = 0;
   #omitted = 0;
   #shares: FairShares;
+  /** of all traces; null = not asked for since one came or went */
+  #plain: PlainVisits | null = null;
   readonly #joinsLogs: boolean;
+  readonly #onlySteps: boolean;
   readonly #traceVisitsMax: number;
 
   constructor({
     joinsLogs,
+    onlySteps = false,
     capacity = visitsMax,
     traceVisitsMax = Number.POSITIVE_INFINITY,
   }: VisitRollupOptions) {
     this.#joinsLogs = joinsLogs;
+    this.#onlySteps = onlySteps;
     this.#shares = new FairShares(capacity);
     this.#traceVisitsMax = traceVisitsMax;
     // what there is no room for any more goes by the first number
@@ -182,21 +195,24 @@ export class VisitRollup {
       pairs.idOf(0, 0);
   }
 
-  /** `calls` = those of the trace. */
-  add(trace: Trace, calls: TraceCalls): void {
+  /** `traceCalls` = those of the trace. */
+  add(trace: Trace, traceCalls: TraceCalls): void {
     const chosen = { group: requestGroupOf(trace), level: thinningLevelOf(trace.traceId) };
     if (!this.#shares.keeps(chosen)) {
       this.#omitted += 1;
       return;
     }
-    const found = visitsOf(trace, calls);
+    const found = visitsOf(trace, traceCalls);
     if (found.visits.length > this.#traceVisitsMax) {
       this.#omitted += 1;
       return;
     }
     const firstVisit = this.#visits.trace.length;
-    for (const visit of found.visits) this.#addVisit(visit, firstVisit, this.#splits.setOf(trace, visit));
-    for (const call of found.calls) this.#addCall(call, found, firstVisit);
+    const calls = this.#onlySteps ? [] : found.calls;
+    for (const visit of found.visits)
+      this.#addVisit(visit, firstVisit, this.#onlySteps ? 0 : this.#splits.setOf(trace, visit));
+    for (const isPlain of plainVisits(trace, found)) this.#visits.plain.push(isPlain);
+    for (const call of calls) this.#addCall(call, found, firstVisit);
     if (this.#joinsLogs) this.#addSpans(trace, found, firstVisit);
     const visits = found.visits.length;
     this.#pushTrace({
@@ -204,7 +220,7 @@ export class VisitRollup {
       id: trace.traceId,
       startTime: trace.startTime,
       visits,
-      calls: found.calls.length,
+      calls: calls.length,
       spans: this.#joinsLogs ? trace.spans.length : 0,
       isGone: false,
     });
@@ -220,8 +236,14 @@ export class VisitRollup {
       this.#omitted = Math.max(0, this.#omitted - 1);
       return;
     }
-    this.#shares.add(kept, -kept.visits);
-    this.#letGo(kept);
+    this.#takeBack(kept);
+    this.#retainFew();
+  }
+
+  /** Takes back all traces that started before a minute. */
+  dropBefore(minute: number): void {
+    const start = startOfMinute(minute);
+    for (const trace of this.#traces) if (!trace.isGone && trace.startTime < start) this.#takeBack(trace);
     this.#retainFew();
   }
 
@@ -256,6 +278,56 @@ export class VisitRollup {
     for (const part of parts) all.#shares.addAll(part.#shares);
     for (const part of parts) all.#absorb(part);
     return all.read(directory);
+  }
+
+  /** What the plain visits of traces did that start in the minutes from `from` to `to`, both included; null = no end on that side. */
+  plainVisits(from: number | null = null, to: number | null = null): PlainVisits {
+    if (from === null && to === null) {
+      this.#plain ??= this.#plainVisits(isThere);
+      return this.#plain;
+    }
+    return this.#plainVisits((trace) => {
+      const minute = minuteOf(trace.startTime);
+      return isThere(trace) && minute >= (from ?? minute) && minute <= (to ?? minute);
+    });
+  }
+
+  #plainVisits(isChosen: (trace: KeptTrace) => boolean): PlainVisits {
+    const { plain, operation, shape } = valuesOf(this.#visits);
+    const rows = new Int32Array(plain.length);
+    const weights = new Float64Array(plain.length);
+    const levels = this.#shares.levels();
+    let [count, end] = [0, 0];
+    for (const trace of this.#traces) {
+      const start = end;
+      end += trace.visits;
+      if (!isChosen(trace)) continue;
+      const weight = requestsAtLevel(levels[trace.group] as number);
+      for (let row = start; row < end; row += 1) {
+        if (plain[row] === 0) continue;
+        rows[count] = row;
+        weights[count] = weight;
+        count += 1;
+      }
+    }
+    const numbers = {
+      names: this.#names,
+      operations: this.#operations,
+      stepsOfShape: (number: number) => this.#stepsOf(this.#shapes.firstAt(number)),
+      nameOfStep: (step: number) => this.#nameOfStep(step),
+    };
+    return new PlainVisits(numbers, { rows: rows.subarray(0, count), weights, operation, shape });
+  }
+
+  #nameOfStep(step: number): StepName | null {
+    const target = this.#steps.secondAt(step);
+    const [callee, operation] = [this.#targets.firstAt(target), this.#targets.secondAt(target)];
+    if (callee === 0 || operation === 0) return null;
+    return {
+      kind: stepKinds[this.#steps.firstAt(step)] ?? "step",
+      callee: this.#names.texts[callee] as string,
+      operation: this.#names.texts[operation] as string,
+    };
   }
 
   #addVisit(visit: Visit, firstVisit: number, split: number): void {
@@ -300,6 +372,7 @@ export class VisitRollup {
   #pushTrace(trace: KeptTrace): void {
     this.#traces.push(trace);
     this.#visitCount += trace.visits;
+    this.#plain = null;
   }
 
   #nameOf(name: string): number {
@@ -348,9 +421,15 @@ export class VisitRollup {
     this.#retainFew();
   }
 
+  #takeBack(trace: KeptTrace): void {
+    this.#shares.add(trace, -trace.visits);
+    this.#letGo(trace);
+  }
+
   #letGo(trace: KeptTrace): void {
     trace.isGone = true;
     this.#visitCount -= trace.visits;
+    this.#plain = null;
   }
 
   /** Rows are moved rarely: one trace may go after the other. */
@@ -600,6 +679,7 @@ function visitColumns() {
     ownNanos: new Column(new Float64Array(0)),
     failed: new Column(new Uint8Array(0)),
     answerFailed: new Column(new Uint8Array(0)),
+    plain: new Column(new Uint8Array(0)),
   };
 }
 
@@ -625,8 +705,8 @@ function spanColumns() {
   };
 }
 
-/** Rough sizes of a row, and of what is numbered. */
-const visitBytes = 46;
+/** Rough sizes of a row, and of what is numbered. Of a visit 16 are its part in `PlainVisits`, which may be made at any time. */
+const visitBytes = 63;
 const callBytes = 49;
 const spanBytes = 12;
 const traceBytes = 160;

@@ -1,4 +1,5 @@
 import { sortFew } from "../base/sort-few.ts";
+import { judgedSpansMax } from "../model/scoring.ts";
 import { SpanKind } from "../model/span-table.ts";
 import type { Call, TraceCalls } from "../trace/calls.ts";
 import { durationNanosOf } from "../trace/extract-calls.ts";
@@ -40,6 +41,9 @@ export interface Step {
   readonly operation: string;
   readonly start: number;
 }
+
+/** What visits can have in common, whichever window they are of. */
+export interface StepName extends Pick<Step, "kind" | "callee" | "operation"> {}
 
 /** A call between two visits, or to a peer without spans of its own, or the way of a message. */
 export interface VisitCall {
@@ -85,16 +89,7 @@ export interface TraceVisits {
  *
  * Where no kinds are known, a span that does nothing but have another service work is the call. `calls` = those of the trace.
  */
-export function visitsOf(trace: Trace, calls: TraceCalls): TraceVisits {
-  if (known === null || known.trace !== trace || known.calls !== calls)
-    known = { trace, calls, found: findVisits(trace, calls) };
-  return known.found;
-}
-
-/** What was found last: several sums ask for the visits of one trace. */
-let known: { readonly trace: Trace; readonly calls: TraceCalls; readonly found: TraceVisits } | null = null;
-
-function findVisits(trace: Trace, { calls }: TraceCalls): TraceVisits {
+export function visitsOf(trace: Trace, { calls }: TraceCalls): TraceVisits {
   const walk: Walk = {
     trace,
     peers: peerCallsOf(calls),
@@ -120,22 +115,30 @@ function findVisits(trace: Trace, { calls }: TraceCalls): TraceVisits {
 }
 
 /** What tells a step from others. */
-export function stepText({ kind, callee, operation }: Pick<Step, "kind" | "callee" | "operation">): string {
+export function stepText({ kind, callee, operation }: StepName): string {
   return `${kind}\u0000${callee}\u0000${operation}`;
 }
 
+/** Whether a trace is whole, and small enough to say what requests do as a rule. */
+export function isJudged({ spans, omittedSpans }: Trace): boolean {
+  return omittedSpans === 0 && spans.length <= judgedSpansMax;
+}
+
 /**
- * The visits that did all of their work as far as they tell themselves: neither they nor the call that they answered failed,
- * and their answer was neither a refusal nor a redirection, after which the rest is left out for a reason.
+ * By visit, 1 = it did all of its work as far as it tells itself: neither it nor the call that it answered failed, and its
+ * answer was neither a refusal nor a redirection, after which the rest is left out for a reason. None of a trace that is not
+ * judged.
  */
-export function plainVisits(trace: Trace, { visits, calls }: TraceVisits): readonly Visit[] {
-  const failedFor = new Set<number>();
-  for (const { calleeVisit, failed } of calls) if (failed) failedFor.add(calleeVisit);
-  return visits.filter(({ entry, failed, durationNanos }, index) => {
-    if (failed || durationNanos === null || failedFor.has(index)) return false;
+export function plainVisits(trace: Trace, { visits, calls }: TraceVisits): Uint8Array {
+  const isPlain = new Uint8Array(visits.length);
+  if (!isJudged(trace)) return isPlain;
+  for (const [index, { entry, failed, durationNanos }] of visits.entries()) {
+    if (failed || durationNanos === null) continue;
     const { table, row } = trace.spans[entry] as TraceSpan;
-    return !semanticsOf(table).isTurnedAway(row);
-  });
+    if (!semanticsOf(table).isTurnedAway(row)) isPlain[index] = 1;
+  }
+  for (const { calleeVisit, failed } of calls) if (failed && calleeVisit >= 0) isPlain[calleeVisit] = 0;
+  return isPlain;
 }
 
 interface Walk {

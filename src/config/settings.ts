@@ -374,7 +374,7 @@ const table = {
     type: { kind: "integer", min: 100, max: 10_000_000 },
     default: "5000",
     sentence:
-      "Visits (a request at one service) of each minute that are kept to compare windows by, about 200 bytes each; of more, traces of the busiest entry operations go first.",
+      "Visits (a request at one service) of each minute that are kept to compare windows by, and to tell what requests do as a rule, about 200 bytes each; of more, traces of the busiest entry operations go first.",
     commands: ["serve"],
   },
   minute_log_lines: {

@@ -63,15 +63,17 @@ export class FoldedTraces {
     this.#store = store;
     this.#clock = clock;
     this.#assembly = { spansMax: limits.traceSpansMax, redacts: limits.redacts };
-    this.#rollup = new ScopeRollup({ directory: new ServiceDirectory(limits.servicesMax) });
+    const directory = new ServiceDirectory(limits.servicesMax);
+    this.#rollup = new ScopeRollup({ directory, learnsSteps: false });
     this.#apartNanosMax = BigInt(limits.clockApartMsMax * NANOS_PER_MS);
     this.#states = new TraceStates(limits, clock.monotonicMs());
-    this.#windows = new WindowCache(limits.windowCacheMax, limits.windowAgeMsMax, ({ from, to }) =>
-      this.#rollup.scope(
+    this.compared = new ComparedMinutes(limits);
+    this.#windows = new WindowCache(limits.windowCacheMax, limits.windowAgeMsMax, ({ from, to }) => ({
+      ...this.#rollup.scope(
         from === null || to === null ? null : { from: startOfMinute(from), to: startOfMinute(to) },
       ),
-    );
-    this.compared = new ComparedMinutes(limits);
+      steps: this.compared.steps(from, to, directory),
+    }));
     this.#history = new History([this.#rollup, this.compared], clock, limits);
   }
 

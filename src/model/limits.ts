@@ -45,15 +45,8 @@ export const minutesMax = 10_080;
 /** Distinct operations of all services together in one minute, about 65 MB; more fall into `overflowName` of their service. */
 export const operationsPerMinuteMax = 100_000;
 
-/**
- * Distinct operations, and distinct steps of them all, whose visits are remembered in one minute: 7 and 25 MB. Visits of
- * further operations are not counted, nor are further steps.
- */
-export const stepOperationsPerMinuteMax = 20_000;
-export const stepsPerMinuteMax = 100_000;
-
-/** Distinct steps of one operation that are remembered in one minute: names with ids in them would fill the room of others. */
-export const stepsPerOperationMax = 200;
+/** Where one operation shows more distinct steps, those that fewer of its visits show are left out: they are names with ids in them. */
+export const manySteps = { from: 200, visitShareMin: 0.02 } as const;
 
 /** Distinct messages of failed connections that are counted one by one, per service and minute: one is shown. */
 export const unreachableMessagesMax = 16;

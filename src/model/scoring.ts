@@ -339,6 +339,8 @@ export const factsPerSignalMax = 3;
 
 /** Visits of a window that are kept, 80 MB with their calls (two million spans). Of more, traces are thinned, see `fairShare`, and counted. */
 export const visitsMax = 1_000_000;
+/** Visits that say what requests do as a rule, where files are read: shares of steps need no more, and more takes longer to read. */
+export const stepVisitsMax = 200_000;
 /**
  * Room for visits is shared among groups of requests, by a hash of where they came in: with so many groups one of twenty entry
  * operations rarely has to share that of a busy one. A share falls by eighths, which leaves less than an eighth of the room

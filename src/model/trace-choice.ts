@@ -8,5 +8,10 @@ export function thinningLevelOf(traceId: string): number {
   return Math.clz32(textHash(traceId));
 }
 
+/** How many traces one stands for that stayed at a level: as many as were left out for it, and itself. */
+export function requestsAtLevel(level: number): number {
+  return 2 ** level;
+}
+
 /** The highest there is: a hash has so many bits. */
 export const thinningLevelMax = 32;

@@ -65,18 +65,18 @@ describe("what a fact says", () => {
     };
     checkTexts(
       fact("call", "pay", "POST /pay"),
-      "1,199 of 1,200 such requests (shop POST /orders) also call pay (POST /pay); this one did not",
-      "shop의 POST /orders 요청 1,200건 중 1,199건은 pay도 호출하나 (POST /pay) 이 요청은 호출하지 않음",
+      "1,199 of 1,200 such requests that were looked at (shop POST /orders) also call pay (POST /pay); this one did not",
+      "shop의 POST /orders 요청은 살펴본 1,200건 중 1,199건이 pay도 호출하나 (POST /pay) 이 요청은 호출하지 않음",
     );
     checkTexts(
       fact("message", "mail", "work"),
-      "1,199 of 1,200 such requests (shop POST /orders) make mail work on work; this one did not",
-      "shop의 POST /orders 요청 1,200건 중 1,199건은 mail의 work 처리로 이어지나 이 요청은 이어지지 않음",
+      "1,199 of 1,200 such requests that were looked at (shop POST /orders) make mail work on work; this one did not",
+      "shop의 POST /orders 요청은 살펴본 1,200건 중 1,199건이 mail의 work 처리로 이어지나 이 요청은 이어지지 않음",
     );
     checkTexts(
       fact("step", "", "validate"),
-      "1,199 of 1,200 such requests (shop POST /orders) also do validate; this one did not",
-      "shop의 POST /orders 요청 1,200건 중 1,199건은 validate도 수행하나 이 요청은 수행하지 않음",
+      "1,199 of 1,200 such requests that were looked at (shop POST /orders) also do validate; this one did not",
+      "shop의 POST /orders 요청은 살펴본 1,200건 중 1,199건이 validate도 수행하나 이 요청은 수행하지 않음",
     );
     checkAdvice(
       candidate([fact("call", "pay", "POST /pay"), fact("step", "", "validate")], {
@@ -138,8 +138,8 @@ describe("what a fact says", () => {
     const at = { service: "db", operation: "SELECT", share: 0.5, spans: [3] };
     checkTexts(
       { kind: "instead", ...at, selfNanos: 40 * ms, shown: 3, compared: 60 },
-      "because of this failure the request waited 40 ms for SELECT of db, 50 % of its time; only 3 of 60 healthy ones do that",
-      "이 실패 뒤 db의 SELECT에서 40 ms 대기 (전체의 50 %); 정상 요청은 60건 중 3건만 수행",
+      "because of this failure the request waited 40 ms for SELECT of db, 50 % of its time; only 3 of 60 healthy ones that were looked at do that",
+      "이 실패 뒤 db의 SELECT에서 40 ms 대기 (전체의 50 %); 정상 요청은 살펴본 60건 중 3건만 수행",
     );
   });
 

@@ -26,6 +26,22 @@ test("a trace joins graph and metrics when nothing has arrived for it for the id
   await checkServices(server, { cart: 1, web: 1 });
 });
 
+test("what requests do is told from those that a busy minute has room for", async () => {
+  const server = live({ minuteVisitsMax: 100 });
+  const request = (trace: number, steps = "\n  db SELECT 1..4ms server") =>
+    `web GET / 0..9ms server trace=${trace}${steps}`;
+  await server.send(Array.from({ length: 400 }, (_, i) => request(i + 1)).join("\n"));
+  await server.send(request(401, ""));
+  await server.wait(60_000);
+  const analysis = await server.engine.analyzeTrace(idOf(401), english);
+  const text = JSON.stringify(analysis?.report);
+  const [, shown, compared] = /(\d+) of (\d+) such requests that were looked at/.exec(text) ?? [];
+  expect(shown).toBe(compared);
+  expect(Number(compared)).toBeGreaterThan(20);
+  expect(Number(compared)).toBeLessThanOrEqual(50);
+  expect(server.faults).toEqual([]);
+});
+
 test("times of spans play no part in when a trace is complete", async () => {
   const server = live({ idleMs: 2_000 });
   await server.send("web GET / 0..86400s server");
