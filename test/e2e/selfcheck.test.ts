@@ -12,8 +12,8 @@ import { createOtlpHttpHandler } from "../../src/http/otlp-handler.ts";
 import { listenHttp } from "../../src/http/server.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
 import { createMemoryStore } from "../../src/storage/memory-store.ts";
+import { runInProcess } from "../cli/in-process.ts";
 import { serveApi } from "../http/api-server.ts";
-import { runInProcess } from "./in-process.ts";
 
 const clock: Clock = {
   unixNanos: () => (BigInt(Date.now()) * 1_000_000n) as UnixNanos,
