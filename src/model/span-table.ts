@@ -36,6 +36,8 @@ const keptAttributesOfSpan = 6;
 
 /** Of all columns together: 24 words, and two columns of bytes. */
 const rowBytes = 24 * 4 + 2;
+const columnCount = 19;
+const cacheLineBytes = 64;
 
 /** How long each part of a table was at some moment. */
 export interface TableMark {
@@ -98,12 +100,13 @@ export class SpanTable {
     const attributesPerRow = kept === null ? attributesOfSpan : keptAttributesOfSpan;
     this.strings = new StringDictionary(kept === null ? rowCapacity : rowCapacity / 4);
     this.attributes = new AttributePool(this.strings, 16 + rowCapacity * attributesPerRow, kept);
-    // All in one piece of memory: getting two dozen costs a server more than filling them.
-    const memory = new ArrayBuffer(rowCapacity * rowBytes);
+    // All in one piece of memory: getting two dozen costs a server more than filling them. Between two columns lies a cache line: the
+    // same row of columns that are powers of two long would have to share a few lines of the cache.
+    const memory = new ArrayBuffer(rowCapacity * rowBytes + columnCount * cacheLineBytes);
     let at = 0;
     const words = (perRow: number): Uint32Array => {
       const column = new Uint32Array(memory, at, rowCapacity * perRow);
-      at += column.byteLength;
+      at += column.byteLength + cacheLineBytes;
       return column;
     };
     this.traceId = words(4);
@@ -124,7 +127,7 @@ export class SpanTable {
     this.linkStart = words(1);
     this.linkEnd = words(1);
     this.kind = new Uint8Array(memory, at, rowCapacity);
-    this.statusCode = new Uint8Array(memory, at + rowCapacity, rowCapacity);
+    this.statusCode = new Uint8Array(memory, at + rowCapacity + cacheLineBytes, rowCapacity);
   }
 
   /** Bytes held in all columns, for memory budgets. */
