@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
+import { runCommand, startServer } from "../cli/run-hypocenter.ts";
 import { tableOf } from "../notation.ts";
-import { runCommand, startServer } from "./run-hypocenter.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hypocenter-test-"));
 afterAll(() => rmSync(folder, { recursive: true }));
