@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-http";
 import { OTLPTraceExporter as GrpcExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
@@ -10,6 +9,7 @@ import type { SpanExporter } from "@opentelemetry/sdk-trace-base";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type RunningServer, startServer } from "../cli/run-hypocenter.ts";
 import { sendFailingRequest } from "../e2e/sdk.ts";
+import { freePort } from "../free-port.ts";
 import { type Asked, ask, callGrpc, sendSpan } from "./ask.ts";
 import { type Authority, createAuthority } from "./certificates.ts";
 
@@ -166,12 +166,3 @@ test("C-84 hypocenter exports nothing of its own: pointed at itself by the usual
   expect(body.toString()).toMatch(/otlp_grpc_requests_total 1\n/);
   expect(body.toString()).toMatch(/ingested_spans_total 1\n/);
 });
-
-/** A port that nobody listens on: it has just been given up. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { ExportWork } from "../../src/engine/own-work.ts";
 import { type SelfTraces, startSelfTraces } from "../../src/telemetry/self-traces.ts";
 import { type RunningServer, runCommand, startServer } from "../cli/run-hypocenter.ts";
+import { freePort } from "../free-port.ts";
 import { tableOf } from "../notation.ts";
 
 interface SentSpan {
@@ -213,14 +214,6 @@ test("two servers that send their spans to each other come to rest", async () =>
   expect(await count(a, arrived)).toBe(1);
   expect(await count(a, "self_trace_spans_total")).toBe(2);
 }, 30_000);
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function sendSpan({ http }: RunningServer): Promise<void> {
   const span = {

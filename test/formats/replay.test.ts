@@ -18,6 +18,7 @@ import { decodeMetrics } from "../../src/otlp/protobuf-metrics.ts";
 import { decodeTraces } from "../../src/otlp/protobuf-traces.ts";
 import { exportResponse, retryInfoStatus, statusBody } from "../../src/otlp/responses.ts";
 import { recorded } from "../data-folder.ts";
+import { freePort } from "../free-port.ts";
 import { collect, line, namesOf, rowsOf, streamOf } from "./sources.ts";
 
 const ends: (() => void)[] = [];
@@ -148,15 +149,6 @@ test("a receiver that takes nothing is an error", async () => {
     message: expect.stringContaining("HTTP 404"),
   });
 });
-
-/** A port that nobody listens on: it has just been given up. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 test.each(["http", "grpc"])("nobody at a %s address is an error at once", async (scheme) => {
   await expect(

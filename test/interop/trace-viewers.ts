@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { freePort } from "./collector.ts";
+import { freePort } from "../free-port.ts";
 
 const run = promisify(execFile);
 const cache = join(tmpdir(), "hypocenter-interop-viewers");
