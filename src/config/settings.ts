@@ -552,7 +552,7 @@ const table = {
   },
   memory_budget: {
     type: { kind: "size", minBytes: 2 ** 24, maxBytes: 2 ** 40 },
-    default: "384MiB",
+    default: "320MiB",
     sentence: "Memory for spans read from files; what does not fit goes to temporary files by trace id.",
     commands: [...files, "evaluate", "convert"],
   },

@@ -121,10 +121,11 @@ export const tableRowsMax = 32_768;
 export const tableBytesMax = 32 << 20;
 
 /**
- * Memory for spans of files, unless configured; above it they wait in temporary files by trace id. With 384 MiB the whole
- * process takes 550 MB, however large the files are.
+ * Memory for spans of files, unless configured; above it they wait in temporary files by trace id. With 320 MiB the whole
+ * process stays below 550 MB, however large the files are: beside the spans there are the program, what it has compiled, and buffers
+ * that wait for the next collection.
  */
-export const memoryBudgetBytes = 384 << 20;
+export const memoryBudgetBytes = 320 << 20;
 
 /** Malformed records of one file that are reported with their place; the rest is counted. */
 export const malformedRecordsShownMax = 20;
