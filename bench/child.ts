@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -10,6 +11,24 @@ export interface Usage {
   readonly cpuSeconds: number;
   readonly peakBytes: number;
 }
+
+/** Of any process, as Linux counts it; throws elsewhere. */
+export function usageOf(pid: number): Usage {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  // behind the name of the program, which may hold anything
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [user, system] = [Number(fields[11]), Number(fields[12])];
+  const peak = /VmHWM:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
+  return { cpuSeconds: (user + system) / ticksPerSecond, peakBytes: Number(peak?.[1]) * 1024 };
+}
+
+/** What a process holds now. */
+export function residentBytesOf(pid: number): number {
+  return Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]) * 1024;
+}
+
+/** the same on all processors that Linux runs on today */
+const ticksPerSecond = 100;
 
 const executable = fileURLToPath(new URL("../dist/hypocenter.js", import.meta.url));
 
@@ -46,6 +65,10 @@ export class MeteredRun {
     });
     this.lines = linesOf(this.#child.stdout as Readable);
     this.#reports = linesOf(this.#child.stdio[3] as Readable);
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
   }
 
   /** Used until now. */

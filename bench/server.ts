@@ -57,6 +57,7 @@ async function onDisk(measure: (place: Place) => Promise<readonly Row[]>): Promi
 }
 
 export interface Addresses {
+  readonly grpc: string;
   readonly http: string;
   readonly api: string;
 }

@@ -1,4 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,8 +9,6 @@ import { freePort } from "../free-port.ts";
 
 const run = promisify(execFile);
 const version = "v0.158.0";
-const folder = join(tmpdir(), `hypocenter-interop-collector-zipkin-${version}`);
-const binary = join(folder, "build", "otelcol");
 
 const manifest = `
 dist:
@@ -23,7 +23,13 @@ exporters:
   - gomod: go.opentelemetry.io/collector/exporter/otlpexporter ${version}
   - gomod: go.opentelemetry.io/collector/exporter/otlphttpexporter ${version}
   - gomod: github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter ${version}
+connectors:
+  - gomod: github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector ${version}
+  - gomod: github.com/open-telemetry/opentelemetry-collector-contrib/connector/servicegraphconnector ${version}
 `;
+const parts = createHash("sha256").update(manifest).digest("hex").slice(0, 12);
+const folder = join(tmpdir(), `hypocenter-collector-${version}-${parts}`);
+const binary = join(folder, "build", "otelcol");
 
 /** Builds an OpenTelemetry Collector from its Go modules once; returns why that is not possible, or null. */
 export async function prepareCollector(): Promise<string | null> {
@@ -46,14 +52,35 @@ export async function prepareCollector(): Promise<string | null> {
   return null;
 }
 
-export interface RunningCollector {
+/** A collector with a configuration of its own, ready to receive. */
+export async function runCollector(config: string, outputFolder: string): Promise<RunningProgram> {
+  const configFile = join(outputFolder, "collector.yaml");
+  writeFileSync(configFile, config);
+  const collector = spawn(binary, ["--config", configFile], { stdio: ["ignore", "ignore", "pipe"] });
+  await ready(collector);
+  return {
+    pid: collector.pid as number,
+    stop: async () => {
+      if (collector.exitCode !== null) return;
+      const ended = once(collector, "exit");
+      collector.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
+interface RunningProgram {
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+export interface RunningCollector extends RunningProgram {
   readonly grpcPort: number;
   readonly httpPort: number;
   readonly zipkinPort: number;
   readonly jsonFile: string;
   readonly protoFile: string;
   readonly zstdFile: string;
-  stop(): Promise<void>;
 }
 
 /** A collector that hands everything on: by gRPC and by HTTP to hypocenter, and into files as JSON, protobuf and zstd. */
@@ -65,9 +92,7 @@ export async function startCollector(
   const [jsonFile, protoFile, zstdFile] = ["traces.jsonl", "traces.binpb", "traces.zst"].map((name) =>
     join(outputFolder, name),
   ) as [string, string, string];
-  const configFile = join(outputFolder, "collector.yaml");
-  writeFileSync(
-    configFile,
+  const program = await runCollector(
     `
 receivers:
   otlp:
@@ -92,23 +117,9 @@ service:
       exporters: [otlp, otlphttp, file/json, file/proto, file/zstd]
     metrics: { receivers: [otlp], processors: [batch], exporters: [otlphttp] }
 `,
+    outputFolder,
   );
-  const collector = spawn(binary, ["--config", configFile], { stdio: ["ignore", "ignore", "pipe"] });
-  await ready(collector);
-  return {
-    grpcPort,
-    httpPort,
-    zipkinPort,
-    jsonFile,
-    protoFile,
-    zstdFile,
-    stop: async () => {
-      if (collector.exitCode !== null) return;
-      const ended = new Promise((resolve) => collector.once("exit", resolve));
-      collector.kill("SIGTERM");
-      await ended;
-    },
-  };
+  return { ...program, grpcPort, httpPort, zipkinPort, jsonFile, protoFile, zstdFile };
 }
 
 async function ready(collector: ChildProcess): Promise<void> {

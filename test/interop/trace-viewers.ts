@@ -55,6 +55,7 @@ async function works(tool: string, argument: string): Promise<boolean> {
 }
 
 export interface RunningViewer {
+  readonly pid: number;
   /** of its HTTP API */
   readonly url: string;
   stop(): Promise<void>;
@@ -66,8 +67,18 @@ export async function startZipkin(): Promise<RunningViewer> {
   return start("java", ["-jar", zipkinJar], { env, url: `http://127.0.0.1:${port}`, probe: "/health" });
 }
 
+/** How Jaeger may keep traces. */
+const jaegerStorages = {
+  memory: () => "memory: { max_traces: 100000 }",
+  badger: (folder: string) =>
+    `badger: { ephemeral: false, directories: { keys: "${join(folder, "keys")}", values: "${join(folder, "values")}" } }`,
+};
+
 /** Besides its API it takes OTLP over HTTP at `otlp`. */
-export async function startJaeger(folder: string): Promise<RunningViewer & { readonly otlp: string }> {
+export async function startJaeger(
+  folder: string,
+  storage: keyof typeof jaegerStorages,
+): Promise<RunningViewer & { readonly otlp: string }> {
   const [port, grpcPort, otlpPort] = [await freePort(), await freePort(), await freePort()];
   const configFile = join(folder, "jaeger.yaml");
   writeFileSync(
@@ -79,14 +90,14 @@ service:
   telemetry: { metrics: { level: none } }
 extensions:
   jaeger_query:
-    storage: { traces: memory }
+    storage: { traces: kept }
     http: { endpoint: "127.0.0.1:${port}" }
     grpc: { endpoint: "127.0.0.1:${grpcPort}" }
-  jaeger_storage: { backends: { memory: { memory: { max_traces: 100000 } } } }
+  jaeger_storage: { backends: { kept: { ${jaegerStorages[storage](folder)} } } }
 receivers:
   otlp: { protocols: { http: { endpoint: "127.0.0.1:${otlpPort}" } } }
 exporters:
-  jaeger_storage_exporter: { trace_storage: memory }
+  jaeger_storage_exporter: { trace_storage: kept }
 `,
   );
   const url = `http://127.0.0.1:${port}`;
@@ -122,7 +133,7 @@ async function start(
       ({ ok }) => ok,
       () => false,
     );
-    if (isReady) return { url: how.url, stop };
+    if (isReady) return { pid: child.pid as number, url: how.url, stop };
     await sleep(200);
   }
   await stop();

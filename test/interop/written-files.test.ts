@@ -55,7 +55,7 @@ describe.skipIf(missing.jaeger !== null)(
   () => {
     let jaeger: RunningViewer & { readonly otlp: string };
     beforeAll(async () => {
-      jaeger = await startJaeger(folder);
+      jaeger = await startJaeger(folder, "memory");
     });
     afterAll(() => jaeger?.stop());
 
