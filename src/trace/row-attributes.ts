@@ -1,5 +1,5 @@
 import { grow } from "../base/grow.ts";
-import { numberOf, textOf, ValueType } from "../model/attributes.ts";
+import { type AnyValue, numberOf, textOf, ValueType } from "../model/attributes.ts";
 import { resourceKeys, spanKeys } from "../model/semconv.ts";
 import type { SpanTable } from "../model/span-table.ts";
 
@@ -38,6 +38,17 @@ for (const { from, to } of [
   fallbackSlots.fill(1, from, to);
 const firstResourceSlot = slotNames.length;
 for (const name of new Set(Object.values(resourceKeys).flat())) roleFor([name]);
+
+/** What identity reads of a value: its text, of an array those of its items. With lengths, so that no text can look like several. */
+function keyOf(value: AnyValue): string {
+  if (Array.isArray(value)) return `[${(value as readonly AnyValue[]).map(textKeyOf).join("")}]`;
+  return textKeyOf(value);
+}
+
+function textKeyOf(value: AnyValue): string {
+  const text = textOf(value);
+  return `:${text.length}:${text}`;
+}
 
 /** Finds things by sequences of attributes, without making a key for each search. */
 export class ValueTree<T> {
@@ -161,7 +172,7 @@ export class RowAttributes {
     return place;
   }
 
-  /** A key that two resources of the table share if they make the same identity. */
+  /** A key that two resources, of any tables, share only if they make the same identity. */
   resourceKey(resource: number): string {
     if (this.#table.strings.size !== this.#stringCount) this.#findKeys();
     const { attributes, resources } = this.#table;
@@ -169,8 +180,7 @@ export class RowAttributes {
     const end = resources.attributeEnd[resource] ?? 0;
     for (let i = resources.attributeStart[resource] ?? 0; i < end; i += 1) {
       const slot = this.#slotOfKey[attributes.key[i] as number] as number;
-      if (slot >= firstResourceSlot)
-        key += `${slot * 8 + (attributes.type[i] as number)}:${attributes.value[i]},`;
+      if (slot >= firstResourceSlot) key += slot + keyOf(attributes.valueAt(i));
     }
     return key;
   }

@@ -66,13 +66,16 @@ const Fact = {
 /** In place of a peer's number. */
 const PeerNumber = { Unknown: 0, None: 1, First: 2 } as const;
 
+/** What was made of resources lately, by `RowAttributes.resourceKey`: it depends on nothing else. */
+const identityByKey = new Map<string, ServiceIdentity>();
+const identitiesMax = 10_000;
+
 /** Answers are cached by row, resource, peer and string: what is asked of every row costs one scan of its attributes. */
 export class TableSemantics {
   readonly #table: SpanTable;
   readonly #row: RowAttributes;
   readonly #equalResources: EqualResources;
   readonly #identities: (ServiceIdentity | undefined)[] = [undefined];
-  readonly #identityByKey = new Map<string, ServiceIdentity>();
   /** by row: bits of `Fact` */
   #facts = new Uint16Array(0);
   /** by row: a `PeerNumber` */
@@ -272,15 +275,16 @@ export class TableSemantics {
     return nanos >= 0 && Number.isFinite(nanos) ? nanos : null;
   }
 
-  /** Resources that differ in what says nothing of identity share one too. */
+  /** Resources that differ in what says nothing of identity share one too, and so do those of other tables: senders repeat them. */
   #identityOfFirst(resource: number): ServiceIdentity {
     const key = this.#row.resourceKey(resource);
-    let identity = this.#identityByKey.get(key);
+    let identity = identityByKey.get(key);
     if (identity === undefined) {
       const { attributes, resources } = this.#table;
       const [start, end] = [resources.attributeStart[resource] ?? 0, resources.attributeEnd[resource] ?? 0];
       identity = identityOf(attributes.read(start, end));
-      this.#identityByKey.set(key, identity);
+      if (identityByKey.size >= identitiesMax) identityByKey.clear();
+      identityByKey.set(key, identity);
     }
     return identity;
   }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { AnyValue } from "../../src/model/attributes.ts";
 import { semanticsOf } from "../../src/trace/semantics.ts";
 import { tableOf } from "../notation.ts";
 
@@ -168,6 +169,21 @@ describe("who a span belongs to", () => {
       host: "10.0.0.1",
       addresses: ["n1", "10.0.0.1", "fe80::1"],
     });
+  });
+
+  test("what was made of a resource is used again for no other one", () => {
+    const addressesOf = (...addresses: readonly AnyValue[]): readonly string[] => {
+      const table = tableOf("cart GET 0..9");
+      table.resources.attributeStart[0] = table.attributes.length;
+      for (const address of addresses) table.attributes.addValue(table.strings.intern("host.ip"), address);
+      table.resources.attributeEnd[0] = table.attributes.length;
+      return semanticsOf(table).identityOf(0).addresses;
+    };
+    expect(addressesOf(["a", "b"])).toEqual(["a", "b"]);
+    expect(addressesOf(["a, b"])).toEqual(["a, b"]);
+    expect(addressesOf("[a, b]")).toEqual(["[a, b]"]);
+    expect(addressesOf(["a", "b"], "c")).toEqual(["c"]);
+    expect(addressesOf(["a"])).toEqual(["a"]);
   });
 
   test("a service without a name is told by its program", () => {
