@@ -7,7 +7,7 @@ import { traceIdFromWords } from "../src/model/ids.ts";
 import { encodeTraces } from "../src/otlp/encode-traces.ts";
 import type { BenchOptions } from "./main.ts";
 import { quantile, type Row, spansPerCpuSecond, wholeNumber } from "./measure.ts";
-import { ask, startServer, waitUntilFolded } from "./server.ts";
+import { acknowledgement, ask, bodiesOf, requestsIn, startServer, waitUntilFolded } from "./server.ts";
 import { makeBatches } from "./span-fixtures.ts";
 
 const spansPerBatch = 512;
@@ -21,6 +21,7 @@ const searches = ["", "?status=error", "?service=orders", "?min_duration_ms=100"
 export async function benchStore({ isQuick }: BenchOptions): Promise<readonly Row[]> {
   const folder = mkdtempSync(join(tmpdir(), "hypocenter-bench-"));
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const agents = new Agent({ keepAlive: true });
   const spans = isQuick ? 200_000 : 5_000_000;
   const kept = { words: ["--data", folder, "--trace-disk", "100GiB"] };
   try {
@@ -40,9 +41,17 @@ export async function benchStore({ isQuick }: BenchOptions): Promise<readonly Ro
     );
     const { peakBytes } = await run.stop();
     const bytes = bytesIn(folder);
+    const seconds = isQuick ? 3 : 20;
+    const bodies = bodiesOf(requestsIn(seconds));
     const started = performance.now();
     const again = await startServer(kept);
     const readyMs = performance.now() - started;
+    const acknowledged = await acknowledgement(again.addresses, {
+      agent: agents,
+      bodies,
+      seconds,
+      subject: "from the start on, while what was kept is folded again",
+    });
     await again.run.stop();
     const count = wholeNumber(spans);
     return [
@@ -65,9 +74,11 @@ export async function benchStore({ isQuick }: BenchOptions): Promise<readonly Ro
         result: `${wholeNumber(readyMs)} ms`,
         bar: "<= 2,000 ms",
       },
+      acknowledged,
     ];
   } finally {
     agent.destroy();
+    agents.destroy();
     rmSync(folder, { recursive: true });
   }
 }
