@@ -115,37 +115,61 @@ async function measureLive(traces: number, place: Place): Promise<readonly Row[]
 async function measureAcknowledgement(seconds: number, place: Place): Promise<Row> {
   const { run, addresses } = await startServer(place);
   const agent = new Agent({ keepAlive: true });
-  const count = Math.round((seconds * spansPerSecond) / spansPerBatch);
-  const spans = (count + acknowledgedBefore) * spansPerBatch;
-  const bodies = Array.from(makeBatches({ spans, spansPerBatch, seed: 3 }), (rows) =>
-    gzipSync(encodeTraces(rows), { level: 1 }),
-  );
-  const headers = { "content-type": "application/x-protobuf", "content-encoding": "gzip" };
-  const send = async (body: Uint8Array): Promise<number> => {
-    const start = performance.now();
-    await ask(`http://${addresses.http}/v1/traces`, { agent, headers, body });
-    return performance.now() - start;
-  };
+  const bodies = bodiesOf(acknowledgedBefore + requestsIn(seconds));
   try {
-    for (const body of bodies.splice(0, acknowledgedBefore)) await send(body);
-    const waits: Promise<number>[] = [];
-    const start = performance.now();
-    for (const [i, body] of bodies.entries()) {
-      // By the clock, not after the last answer: who waits for slow answers would not see that others wait too.
-      await pause(start + (i * spansPerBatch * 1_000) / spansPerSecond - performance.now());
-      waits.push(send(body));
-    }
-    const times = await Promise.all(waits);
-    return {
-      subject: `acknowledgement of ${spansPerBatch} spans, ${wholeNumber(spansPerSecond)} spans/s over HTTP, kept ${place.name}`,
-      result: `p50 ${quantile(times, 0.5).toFixed(1)} ms, p99 ${quantile(times, 0.99).toFixed(1)} ms`,
-      bar: "p99 <= 100 ms",
-      note: `${times.length} requests in ${seconds} s, protobuf, gzip; slowest ${Math.max(...times).toFixed(0)} ms`,
-    };
+    return await acknowledgement(addresses, { agent, bodies, seconds, subject: `kept ${place.name}` });
   } finally {
     agent.destroy();
     await run.stop();
   }
+}
+
+/** How many requests are sent in some seconds. */
+export function requestsIn(seconds: number): number {
+  return Math.round((seconds * spansPerSecond) / spansPerBatch);
+}
+
+/** Requests as senders pack them. */
+export function bodiesOf(requests: number): readonly Uint8Array[] {
+  const batches = makeBatches({ spans: requests * spansPerBatch, spansPerBatch, seed: 3 });
+  return Array.from(batches, (rows) => gzipSync(encodeTraces(rows), { level: 1 }));
+}
+
+interface Acknowledgement {
+  readonly agent: Agent;
+  /** the last ones count, as many as are sent in this time */
+  readonly bodies: readonly Uint8Array[];
+  readonly seconds: number;
+  /** what the server is or does */
+  readonly subject: string;
+}
+
+export async function acknowledgement(
+  { http }: Addresses,
+  { agent, bodies, seconds, subject }: Acknowledgement,
+): Promise<Row> {
+  const headers = { "content-type": "application/x-protobuf", "content-encoding": "gzip" };
+  const send = async (body: Uint8Array): Promise<number> => {
+    const start = performance.now();
+    await ask(`http://${http}/v1/traces`, { agent, headers, body });
+    return performance.now() - start;
+  };
+  const counted = bodies.slice(-requestsIn(seconds));
+  for (const body of bodies.slice(0, -counted.length)) await send(body);
+  const waits: Promise<number>[] = [];
+  const start = performance.now();
+  for (const [i, body] of counted.entries()) {
+    // By the clock, not after the last answer: who waits for slow answers would not see that others wait too.
+    await pause(start + (i * spansPerBatch * 1_000) / spansPerSecond - performance.now());
+    waits.push(send(body));
+  }
+  const times = await Promise.all(waits);
+  return {
+    subject: `acknowledgement of ${spansPerBatch} spans, ${wholeNumber(spansPerSecond)} spans/s over HTTP, ${subject}`,
+    result: `p50 ${quantile(times, 0.5).toFixed(1)} ms, p99 ${quantile(times, 0.99).toFixed(1)} ms`,
+    bar: "p99 <= 100 ms",
+    note: `${times.length} requests in ${seconds} s, protobuf, gzip; slowest ${Math.max(...times).toFixed(0)} ms`,
+  };
 }
 
 /** Sends batches until enough traces are there; answers their ids. */

@@ -8,7 +8,7 @@ import { traceIdFromWords } from "../src/model/ids.ts";
 import { encodeTraces } from "../src/otlp/encode-traces.ts";
 import type { BenchOptions } from "./main.ts";
 import { quantile, type Row, spansPerCpuSecond, wholeNumber } from "./measure.ts";
-import { ask, startServer, waitUntilFolded } from "./server.ts";
+import { acknowledgement, ask, bodiesOf, requestsIn, startServer, waitUntilFolded } from "./server.ts";
 import { makeBatches } from "./span-fixtures.ts";
 
 const spansPerBatch = 512;
@@ -26,6 +26,7 @@ const searches = ["", "?status=error", "?service=orders", "?min_duration_ms=100"
 export async function benchStore({ isQuick, storedSpans }: BenchOptions): Promise<readonly Row[]> {
   const folder = mkdtempSync(join(tmpdir(), "hypocenter-bench-"));
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const agents = new Agent({ keepAlive: true });
   const spans = isQuick ? 200_000 : storedSpans;
   const kept = { words: ["--data", folder, "--trace-disk", "100GiB"] };
   try {
@@ -51,9 +52,17 @@ export async function benchStore({ isQuick, storedSpans }: BenchOptions): Promis
     const afterGrpc = await run.usage();
     const { peakBytes } = await run.stop();
     const bytes = bytesIn(folder);
+    const seconds = isQuick ? 3 : 20;
+    const bodies = bodiesOf(requestsIn(seconds));
     const started = performance.now();
     const again = await startServer(kept);
     const readyMs = performance.now() - started;
+    const acknowledged = await acknowledgement(again.addresses, {
+      agent: agents,
+      bodies,
+      seconds,
+      subject: "from the start on, while what was kept is folded again",
+    });
     await again.run.stop();
     const count = wholeNumber(spans);
     return [
@@ -86,9 +95,11 @@ export async function benchStore({ isQuick, storedSpans }: BenchOptions): Promis
         result: `${wholeNumber(readyMs)} ms`,
         bar: "<= 2,000 ms",
       },
+      acknowledged,
     ];
   } finally {
     agent.destroy();
+    agents.destroy();
     rmSync(folder, { recursive: true });
   }
 }

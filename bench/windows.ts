@@ -1,8 +1,11 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type MessagePort, parentPort, Worker, workerData } from "node:worker_threads";
+import { restored, type Snapshot, snapshotOf } from "../src/base/snapshot.ts";
 import type { SpanTable, WindowRollup } from "../src/index.ts";
 import { tableRowsMax } from "../src/model/limits.ts";
 import { simulateCase } from "../test/simulator/case.ts";
@@ -27,11 +30,12 @@ function rowOf(services: number, spans: number): Row {
     writeTelemetry(folder, services);
     const all = Array.from({ length: runs }, () => measuredAlone(folder, spans));
     const of = (figure: (each: Measured) => number): number => median(all.map(figure));
+    const seconds = (figure: (each: Measured) => number): string => of(figure).toFixed(1);
     return {
       subject: `report of a window of ${wholeNumber(spans)} spans and a baseline of as many, ${services} services`,
-      result: `${of(({ seconds }) => seconds).toFixed(1)} s, peak ${wholeNumber(of(({ peakBytes }) => peakBytes) / 2 ** 20)} MiB`,
+      result: `${seconds((each) => each.seconds)} s, peak ${wholeNumber(of(({ peakBytes }) => peakBytes) / 2 ** 20)} MiB`,
       bar: "< 5 s, < 1,430 MiB",
-      note: `${of(({ cpuSeconds }) => cpuSeconds).toFixed(1)} CPU-s, ${of(({ reportSeconds }) => reportSeconds).toFixed(1)} s of it the comparison; spans already decoded; median of ${runs}`,
+      note: `${seconds(({ cpuSeconds }) => cpuSeconds)} CPU-s in 2 threads; ${seconds(({ foldSeconds }) => foldSeconds)} s folding the window, ${seconds(({ waitSeconds }) => waitSeconds)} s more for the baseline beside it, ${seconds(({ reportSeconds }) => reportSeconds)} s comparing; spans already decoded; median of ${runs}`,
     };
   } finally {
     rmSync(folder, { recursive: true });
@@ -47,7 +51,11 @@ function writeTelemetry(folder: string, services: number): void {
 
 interface Measured {
   readonly seconds: number;
+  /** of both threads */
   readonly cpuSeconds: number;
+  /** until the window was folded, and from then on until the sums of the baseline were there */
+  readonly foldSeconds: number;
+  readonly waitSeconds: number;
   /** from both sums to the report */
   readonly reportSeconds: number;
   readonly peakBytes: number;
@@ -65,17 +73,29 @@ function measuredAlone(folder: string, spans: number): Measured {
   return JSON.parse(execFileSync(process.execPath, words).toString()) as Measured;
 }
 
+/** A thread does not inherit the loader of TypeScript. */
+const threadCode = `import("tsx/esm/api").then(({ register }) => {
+  register();
+  return import(${JSON.stringify(import.meta.url)});
+});`;
+
+/** As `analyze` does it: the baseline is folded in a thread of its own, and its sums are sent to the one that makes the report. */
 async function measure(folder: string, spans: number): Promise<Measured> {
   const built = (await import(library)) as Library;
-  const [before = [], during = []] = sides.map((side) => tablesOf(join(folder, side), spans, built));
+  const beside = new Worker(threadCode, { eval: true, workerData: { folder, spans } });
+  const during = tablesOf(join(folder, "incident"), spans, built);
+  await once(beside, "message");
   globalThis.gc?.();
   forgetPeak();
   const cpu = process.cpuUsage();
   const started = performance.now();
+  const sent = once(beside, "message") as Promise<[Snapshot]>;
+  beside.postMessage("fold");
   const rollup = new built.WindowRollup();
-  const usual = new built.WindowRollup({ directory: rollup.directory });
   fold(during, rollup, built);
-  fold(before, usual, built);
+  const foldedOwn = performance.now();
+  const [snapshot] = await sent;
+  const usual = restored(new built.WindowRollup({ directory: rollup.directory }), snapshot);
   const folded = performance.now();
   const report = built.analyzeWindow(rollup.window(), usual.window(), { language: "en" });
   const ended = performance.now();
@@ -84,9 +104,29 @@ async function measure(folder: string, spans: number): Promise<Measured> {
   return {
     seconds: (ended - started) / 1000,
     cpuSeconds: (user + system) / 1e6,
+    foldSeconds: (foldedOwn - started) / 1000,
+    waitSeconds: (folded - foldedOwn) / 1000,
     reportSeconds: (ended - folded) / 1000,
     peakBytes: largestPeak(),
   };
+}
+
+/** In the other thread: says that it has decoded, and once it is asked to, folds. */
+async function foldBaseline({ folder, spans }: BaselineTask, port: MessagePort): Promise<void> {
+  const built = (await import(library)) as Library;
+  const tables = tablesOf(join(folder, "baseline"), spans, built);
+  globalThis.gc?.();
+  port.postMessage("decoded");
+  await once(port, "message");
+  const rollup = new built.WindowRollup();
+  fold(tables, rollup, built);
+  port.postMessage(snapshotOf(rollup));
+  port.close();
+}
+
+interface BaselineTask {
+  readonly folder: string;
+  readonly spans: number;
 }
 
 function fold(
@@ -128,5 +168,6 @@ function largestPeak(): number {
 }
 
 const [, main, folder, spans] = process.argv;
-if (main === fileURLToPath(import.meta.url) && folder !== undefined)
+if (parentPort !== null) await foldBaseline(workerData as BaselineTask, parentPort);
+else if (main === fileURLToPath(import.meta.url) && folder !== undefined)
   process.stdout.write(JSON.stringify(await measure(folder, Number(spans))));

@@ -3,11 +3,13 @@ import { type BaselineChoice, baselineText } from "../advice/baseline-texts.ts";
 import { type WindowOutcome, windowVerdict } from "../advice/evidence-texts.ts";
 import { problemsIn } from "../advice/problem-texts.ts";
 import { structuralReport } from "../advice/structural-texts.ts";
+import type { Saved, SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { orderlessSum } from "../base/sum.ts";
 import { BlameRollup, entryKey } from "../cascade/blame.ts";
 import type { Candidate } from "../cascade/candidate.ts";
 import { exemplarsOf } from "../cascade/exemplars.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
+import { LogTemplates } from "../cascade/log-template.ts";
 import { type MetricWindow, metricSignal } from "../cascade/metric-signal.ts";
 import type { Remedy } from "../cascade/remedy.ts";
 import type { LogLines, SignalFindings } from "../cascade/signals.ts";
@@ -89,7 +91,8 @@ export function signalProblems({
 /** Folds the traces of one window, in any order, for its report. Traces are only added: a window is read when it is whole. */
 export class WindowRollup extends ScopeRollup {
   readonly #blame = new BlameRollup();
-  readonly #logs = new LogRollup();
+  readonly #templates = new LogTemplates();
+  readonly #logs = new LogRollup({ templates: this.#templates });
   readonly #courses = new MetricRollup();
   readonly #isCompared: boolean;
   readonly #visitsMax: number;
@@ -162,6 +165,24 @@ export class WindowRollup extends ScopeRollup {
         })),
       },
     };
+  }
+
+  override save(out: SnapshotWriter): void {
+    super.save(out);
+    out.flag(this.#joinsLogs);
+    for (const part of this.#sums) part.save(out);
+    out.optional(this.#visits, (visits) => visits.save(out));
+  }
+
+  override load(from: SnapshotReader): void {
+    super.load(from);
+    this.#joinsLogs = from.flag();
+    for (const part of this.#sums) part.load(from);
+    from.optional(() => this.#visitRollup().load(from));
+  }
+
+  get #sums(): readonly Saved[] {
+    return [this.#blame, this.#templates, this.#logs, this.#courses];
   }
 
   #visitRollup(): VisitRollup {

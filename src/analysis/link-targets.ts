@@ -1,4 +1,5 @@
 import { grow } from "../base/grow.ts";
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { linkTargetsMax } from "../model/limits.ts";
 import { SpanKind } from "../model/span-table.ts";
 import type { LinkTarget } from "../trace/calls.ts";
@@ -52,6 +53,14 @@ export class LinkTargets {
     }
     return null;
   }
+
+  save(out: SnapshotWriter): void {
+    for (const part of [this.#makers, this.#young, this.#old]) part.save(out);
+  }
+
+  load(from: SnapshotReader): void {
+    for (const part of [this.#makers, this.#young, this.#old]) part.load(from);
+  }
 }
 
 type Maker = Pick<LinkTarget, "service" | "destination">;
@@ -70,6 +79,22 @@ class Makers {
     const { service, kind } = span;
     const maySend = kind === SpanKind.Producer || kind === SpanKind.Client;
     const destination = maySend ? linkTargetOf(trace, span).destination : null;
+    return this.#indexOf({ service, destination });
+  }
+
+  save(out: SnapshotWriter): void {
+    out.list(this.#all, ({ service, destination }) => {
+      out.text(service);
+      out.optional(destination, (name) => out.text(name));
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    const read = (): Maker => ({ service: from.text(), destination: from.optional(() => from.text()) });
+    for (const maker of from.list(read)) this.#indexOf(maker);
+  }
+
+  #indexOf({ service, destination }: Maker): number {
     let byDestination = this.#byService.get(service);
     if (byDestination === undefined) {
       byDestination = new Map();
@@ -113,6 +138,19 @@ class Generation {
   find(high: number, low: number, hash: number): number {
     this.#index();
     return (this.#slots[this.#slotOf(high, low, hash)] as number) - 1;
+  }
+
+  save(out: SnapshotWriter): void {
+    out.column(this.values.subarray(0, this.size));
+    out.column(this.durations.subarray(0, this.size));
+    out.column(this.#keys.subarray(0, this.size * 3));
+  }
+
+  load(from: SnapshotReader): void {
+    this.values = from.column(Uint32Array);
+    this.durations = from.column(Float64Array);
+    this.#keys = from.column(Uint32Array);
+    this.size = this.values.length;
   }
 
   #index(): void {

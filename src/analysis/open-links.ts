@@ -1,6 +1,7 @@
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { type TraceId, wordsOfHex } from "../model/ids.ts";
 import { openLinksMax } from "../model/limits.ts";
-import type { Call, OpenLink, TraceCalls } from "../trace/calls.ts";
+import type { Call, CallKind, CallSide, NodeKind, OpenLink, TraceCalls } from "../trace/calls.ts";
 import { callsOfLink } from "../trace/extract-calls.ts";
 import { spanIdOf, type Trace } from "../trace/trace.ts";
 import { LinkTargets } from "./link-targets.ts";
@@ -87,6 +88,39 @@ export class OpenLinks {
       key: `${failure.from} ${keyOf(failure.link)} ${failure.link.span}`,
     }));
     return keyed.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ failure }) => failure);
+  }
+
+  save(out: SnapshotWriter): void {
+    this.#targets.save(out);
+    out.flag(this.#keepsTargets);
+    out.number(this.#droppedCount);
+    out.map(this.#waiting, (_, all) =>
+      out.list(all, ({ from, link }) => {
+        out.text(from);
+        writeLink(out, link);
+      }),
+    );
+    out.map(this.#resolved, (from, all) => {
+      out.text(from);
+      out.list(all, ({ link, calls }) => {
+        writeLink(out, link);
+        out.list(calls, (call) => writeCall(out, call));
+      });
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    this.#targets.load(from);
+    this.#keepsTargets = from.flag();
+    this.#droppedCount = from.number();
+    const waiting = from.list(() => from.list(() => ({ from: from.text(), link: readLink(from) })));
+    for (const { from: trace, link } of waiting.flat()) this.#wait(trace, link);
+    for (let left = from.number(); left > 0; left -= 1) {
+      const trace = from.text();
+      const read = (): ResolvedLink => ({ link: readLink(from), calls: from.list(() => readCall(from)) });
+      for (const resolved of from.list(read)) this.#remember(trace, resolved);
+    }
+    this.#version += 1;
   }
 
   #joinWaiting(trace: Trace, found: Call[]): void {
@@ -176,6 +210,66 @@ interface WaitingLink {
   /** the linking trace */
   readonly from: string;
   readonly link: OpenLink;
+}
+
+function writeLink(out: SnapshotWriter, link: OpenLink): void {
+  out.texts([link.traceId, link.spanId, link.service, link.operation]);
+  out.optional(link.destination, (destination) => out.text(destination));
+  for (const number of [link.span, link.startTime.minute, link.startTime.nanos, link.weight])
+    out.number(number);
+  out.optional(link.durationNanos, (nanos) => out.number(nanos));
+  out.flag(link.failed);
+}
+
+function readLink(from: SnapshotReader): OpenLink {
+  const [traceId, spanId = "", service = "", operation = ""] = from.texts();
+  const destination = from.optional(() => from.text());
+  return {
+    traceId: traceId as TraceId,
+    spanId,
+    service,
+    operation,
+    destination,
+    span: from.number(),
+    startTime: { minute: from.number(), nanos: from.number() },
+    weight: from.number(),
+    durationNanos: from.optional(() => from.number()),
+    failed: from.flag(),
+  };
+}
+
+function writeCall(out: SnapshotWriter, call: Call): void {
+  out.texts([call.caller, call.callerKind, call.callee, call.calleeKind, call.kind, call.operation]);
+  for (const number of [call.startTime.minute, call.startTime.nanos, call.weight]) out.number(number);
+  for (const side of [call.client, call.server])
+    out.optional(side, ({ span, durationNanos, failed }) => {
+      out.number(span);
+      out.optional(durationNanos, (nanos) => out.number(nanos));
+      out.flag(failed);
+    });
+  out.flag(call.isRefused === true);
+}
+
+function readCall(from: SnapshotReader): Call {
+  const [caller = "", callerKind, callee = "", calleeKind, kind, operation = ""] = from.texts();
+  const readSide = (): CallSide => ({
+    span: from.number(),
+    durationNanos: from.optional(() => from.number()),
+    failed: from.flag(),
+  });
+  return {
+    caller,
+    callerKind: callerKind as NodeKind,
+    callee,
+    calleeKind: calleeKind as NodeKind,
+    kind: kind as CallKind,
+    operation,
+    startTime: { minute: from.number(), nanos: from.number() },
+    weight: from.number(),
+    client: from.optional(readSide),
+    server: from.optional(readSide),
+    isRefused: from.flag(),
+  };
 }
 
 function keyOf({ traceId, spanId }: OpenLink): string {

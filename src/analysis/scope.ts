@@ -1,3 +1,4 @@
+import type { Saved, SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { StepWindow } from "../cascade/step-window.ts";
 import { VisitRollup } from "../cascade/visit-rollup.ts";
 import { isJudged } from "../cascade/visits.ts";
@@ -8,7 +9,7 @@ import { RedRollup, type RedWindow } from "../metrics/red-metrics.ts";
 import type { TraceId } from "../model/ids.ts";
 import { overflowName, problemKindsMax } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
-import { mergeProblems, type Problem } from "../model/problems.ts";
+import { mergeProblems, type Problem, type ProblemKind } from "../model/problems.ts";
 import { biasedTracesMin, serviceFlood, stepVisitsMax } from "../model/scoring.ts";
 import type { SenderNames } from "../model/sender.ts";
 import { ServiceDirectory } from "../model/service-directory.ts";
@@ -176,6 +177,24 @@ export class ScopeRollup {
     this.#minutes.dropBefore(minute);
   }
 
+  /** With what it shares with others. */
+  save(out: SnapshotWriter): void {
+    for (const part of this.#parts()) part.save(out);
+    this.#minutes.save(out, (minute) => minute.save(out));
+    out.list(this.#inputProblems, (problem) => writeProblem(out, problem));
+  }
+
+  load(from: SnapshotReader): void {
+    for (const part of this.#parts()) part.load(from);
+    this.#minutes.load(from, (minute) => minute.load(from));
+    this.#inputProblems.push(...from.list(() => readProblem(from)));
+  }
+
+  #parts(): readonly Saved[] {
+    const steps = this.#visits === null ? [] : [this.#visits];
+    return [this.directory, this.#red, this.#graph, this.#health, this.#links, ...steps];
+  }
+
   /** A part of what was folded; null = all of it. */
   scope(window: ScopeWindow | null): Scope {
     const from = window === null ? null : minuteOf(window.from);
@@ -272,6 +291,33 @@ function samplingBias(minutes: readonly TraceMinute[]): readonly Problem[] {
   return [{ kind: "biased_sampling", message, count: traces, spans: [] }];
 }
 
+function writeProblem(out: SnapshotWriter, problem: Problem): void {
+  out.text(problem.kind);
+  out.text(problem.message);
+  out.number(problem.count);
+  out.texts(problem.spans);
+  out.optional(problem.service ?? null, (service) => out.text(service));
+  out.optional(problem.shift_ms ?? null, (shift) => out.number(shift));
+  out.optional(problem.source ?? null, (source) => out.text(source));
+}
+
+function readProblem(from: SnapshotReader): Problem {
+  const [kind, message, count] = [from.text() as ProblemKind, from.text(), from.number()];
+  const spans = from.texts();
+  const service = from.optional(() => from.text());
+  const shift = from.optional(() => from.number());
+  const source = from.optional(() => from.text());
+  return {
+    kind,
+    message,
+    count,
+    spans,
+    ...(service === null ? {} : { service }),
+    ...(shift === null ? {} : { shift_ms: shift }),
+    ...(source === null ? {} : { source }),
+  };
+}
+
 interface CountedProblem {
   readonly problem: Problem;
   count: number;
@@ -302,6 +348,28 @@ class TraceMinute {
       known.count += sign * problem.count;
       if (shift !== undefined) countIn(known.shifts, shift, sign);
     }
+  }
+
+  save(out: SnapshotWriter): void {
+    for (const count of [this.spans, this.traces, this.failedTraces]) out.number(count);
+    out.map(this.#problems, (key, { problem, count, shifts }) => {
+      out.text(key);
+      writeProblem(out, problem);
+      out.number(count);
+      out.numberedCounts(shifts);
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    this.spans = from.number();
+    this.traces = from.number();
+    this.failedTraces = from.number();
+    from.map(this.#problems, () => {
+      const [key, problem, count] = [from.text(), readProblem(from), from.number()];
+      const shifts = new Map<number, number>();
+      from.numberedCounts(shifts);
+      return [key, { problem, count, shifts }];
+    });
   }
 
   problems(): readonly Problem[] {

@@ -1,4 +1,5 @@
 import { grow } from "./grow.ts";
+import type { SnapshotReader, SnapshotWriter } from "./snapshot.ts";
 
 type NumericArray = Uint8Array | Uint32Array | Int32Array | Float64Array;
 
@@ -62,5 +63,14 @@ export class Column<T extends NumericArray> {
   /** Puts another number in place of each. */
   replace(by: (value: number) => number): void {
     for (let row = 0; row < this.#length; row += 1) this.#values[row] = by(this.#values[row] as number);
+  }
+
+  save(out: SnapshotWriter): void {
+    out.column(this.values);
+  }
+
+  load(from: SnapshotReader): void {
+    this.#values = from.column(this.#values.constructor as new (length: number) => T);
+    this.#length = this.#values.length;
   }
 }

@@ -1,3 +1,5 @@
+import type { SnapshotReader, SnapshotWriter } from "./snapshot.ts";
+
 /** A sum of whole numbers, exact whatever its size; fast as long as numbers are small. */
 export class ExactSum {
   #small = 0;
@@ -26,5 +28,16 @@ export class ExactSum {
 
   get value(): bigint {
     return this.#large + BigInt(this.#small);
+  }
+
+  save(out: SnapshotWriter): void {
+    out.whole(this.value);
+  }
+
+  load(from: SnapshotReader): void {
+    const value = from.whole();
+    const isSmall = value === BigInt(Number(value)) && Number.isSafeInteger(Number(value));
+    if (isSmall) this.#small = Number(value);
+    else this.#large = value;
   }
 }

@@ -1,3 +1,5 @@
+import type { SnapshotReader, SnapshotWriter } from "./snapshot.ts";
+
 /** Numbers texts from 0 in the order in which they were first seen; of more than it has room for, further ones are -1. */
 export class Interner {
   readonly texts: string[] = [];
@@ -20,5 +22,13 @@ export class Interner {
     this.#ids.set(text, this.texts.length);
     this.texts.push(text);
     return this.texts.length - 1;
+  }
+
+  save(out: SnapshotWriter): void {
+    out.texts(this.texts);
+  }
+
+  load(from: SnapshotReader): void {
+    for (const text of from.texts()) this.idOf(text);
   }
 }

@@ -1,4 +1,5 @@
 import { grow } from "./grow.ts";
+import type { SnapshotReader, SnapshotWriter } from "./snapshot.ts";
 
 /**
  * Numbers pairs of whole numbers from 0 (each 0 to 2^31 - 1) in the order in which they were first seen; of more than it has
@@ -58,6 +59,16 @@ export class PairInterner {
       { length: this.#size },
       (_, i) => [this.#first[i] as number, this.#second[i] as number] as const,
     );
+  }
+
+  save(out: SnapshotWriter): void {
+    out.column(this.#first.subarray(0, this.#size));
+    out.column(this.#second.subarray(0, this.#size));
+  }
+
+  load(from: SnapshotReader): void {
+    const [first, second] = [from.column(Int32Array), from.column(Int32Array)];
+    for (let i = 0; i < first.length; i += 1) this.idOf(first[i] as number, second[i] as number);
   }
 
   #slotOf(first: number, second: number): number {

@@ -1,6 +1,7 @@
 import { assert } from "./assert.ts";
 import { grow } from "./grow.ts";
 import { selectRank } from "./select-rank.ts";
+import type { SnapshotReader, SnapshotWriter } from "./snapshot.ts";
 
 /** Up to this many values quantiles are exact (nearest rank). */
 export const exactValuesMax = 4096;
@@ -140,6 +141,25 @@ export class QuantileSketch {
     for (let i = 0; i < this.#count; i += 1)
       if ((this.#values[i] as number) > value) weight += this.#weights?.[i] ?? 1;
     return weight;
+  }
+
+  /** Buckets beside values are made again when they are asked for. */
+  save(out: SnapshotWriter): void {
+    out.number(this.#keptMax);
+    out.number(this.#count);
+    out.number(this.#weight);
+    out.optional(this.#values, (values) => out.numbers(values.subarray(0, this.#count)));
+    out.optional(this.#weights, (weights) => out.numbers(weights.subarray(0, this.#count)));
+    if (this.#values === null) this.#upToDateBuckets().save(out);
+  }
+
+  load(from: SnapshotReader): void {
+    this.#keptMax = from.number();
+    this.#count = from.number();
+    this.#weight = from.number();
+    this.#values = from.optional(() => from.numbers());
+    this.#weights = from.optional(() => from.numbers());
+    if (this.#values === null) this.#upToDateBuckets().load(from);
   }
 
   #findQuantile(q: number): number | null {
@@ -294,6 +314,19 @@ class LogBuckets {
     if (end - start === this.#sums.length) return;
     this.#sums = this.#sums.slice(start, end);
     this.#first += start;
+  }
+
+  save(out: SnapshotWriter): void {
+    this.trim();
+    out.number(this.#zero);
+    out.number(this.#first);
+    out.column(this.#sums);
+  }
+
+  load(from: SnapshotReader): void {
+    this.#zero = from.number();
+    this.#first = from.number();
+    this.#sums = from.column(Float64Array);
   }
 
   #addTo(bucket: number, weight: number): void {

@@ -1,5 +1,6 @@
 import { ExactSum } from "../base/exact-sum.ts";
 import { mapEntry } from "../base/map-entry.ts";
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { orderlessSum } from "../base/sum.ts";
 import { minutesMax, overflowName, servicesMax } from "../model/limits.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
@@ -78,6 +79,44 @@ export class BlameRollup {
     let items = this.#entryCount * entryItems + this.#minutes.size;
     for (const sums of this.#failures.values()) items += sums.itemCount;
     return items * itemBytes;
+  }
+
+  save(out: SnapshotWriter): void {
+    for (const count of [this.#traces, this.#orphans, this.#spans, this.#entryCount]) out.number(count);
+    out.numberedCounts(this.#minutes);
+    out.map(this.#entries, (service, operations) => {
+      out.text(service);
+      out.map(operations, (operation, sums) => {
+        out.text(operation);
+        sums.save(out);
+      });
+    });
+    out.map(this.#failures, (service, sums) => {
+      out.text(service);
+      sums.save(out);
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    this.#traces = from.number();
+    this.#orphans = from.number();
+    this.#spans = from.number();
+    this.#entryCount = from.number();
+    from.numberedCounts(this.#minutes);
+    from.map(this.#entries, () => {
+      const [service, operations] = [from.text(), new Map<string, EntrySums>()];
+      from.map(operations, () => {
+        const sums = new EntrySums(service, from.text());
+        sums.load(from);
+        return [sums.operation, sums];
+      });
+      return [service, operations];
+    });
+    from.map(this.#failures, () => {
+      const [service, sums] = [from.text(), new FailureSums()];
+      sums.load(from);
+      return [service, sums];
+    });
   }
 
   /** The sums by the names that reports use. */
@@ -231,6 +270,16 @@ export class EntrySums {
     return sum;
   }
 
+  save(out: SnapshotWriter): void {
+    this.cell.save(out);
+    for (const sum of [this.#duration, this.#durationSquared, this.#weight]) sum.save(out);
+  }
+
+  load(from: SnapshotReader): void {
+    this.cell.load(from);
+    for (const sum of [this.#duration, this.#durationSquared, this.#weight]) sum.load(from);
+  }
+
   /** Finished requests, adjusted for sampling. */
   get finished(): number {
     return Number(this.#weight.value) / 1024;
@@ -291,6 +340,42 @@ export class FailureSums {
     if (edge !== null) this.#countEdge(edge, weight);
     if (sign > 0) this.#exemplify([trace.traceId]);
     else this.exemplars = this.exemplars.filter((traceId) => traceId !== trace.traceId);
+  }
+
+  save(out: SnapshotWriter): void {
+    for (const count of [this.visible, this.hidden, this.unresolved, this.heldBack]) out.number(count);
+    for (const counts of [this.kinds, this.operations, this.instances]) out.counts(counts);
+    out.numberedCounts(this.minutes);
+    out.map(this.edges, (key, { caller, callee, count }) => {
+      out.texts([key, caller, callee]);
+      out.number(count);
+    });
+    out.texts(this.exemplars);
+    out.map(this.ways, (caller, ways) => {
+      out.text(caller);
+      ways.save(out);
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    this.visible = from.number();
+    this.hidden = from.number();
+    this.unresolved = from.number();
+    this.heldBack = from.number();
+    from.counts(this.kinds);
+    from.counts(this.operations);
+    from.counts(this.instances);
+    from.numberedCounts(this.minutes);
+    from.map(this.edges, () => {
+      const [key = "", caller = "", callee = ""] = from.texts();
+      return [key, { caller, callee, count: from.number() }];
+    });
+    this.exemplars = from.texts();
+    from.map(this.ways, () => {
+      const [caller, ways] = [from.text(), new WaySums()];
+      ways.load(from);
+      return [caller, ways];
+    });
   }
 
   /** Visible ones in work that no request waited for (of messages): no request failed of them itself. */

@@ -1,4 +1,5 @@
 import { mapEntry } from "../base/map-entry.ts";
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { textHash } from "../base/text-hash.ts";
 import { fairShare } from "../model/scoring.ts";
 import { thinningLevelMax } from "../model/trace-choice.ts";
@@ -102,6 +103,24 @@ export class FairShares {
   /** What it takes in memory, roughly. */
   get byteLength(): number {
     return this.#groups.size * groupBytes;
+  }
+
+  save(out: SnapshotWriter): void {
+    for (const each of [this.#share, this.#common, this.#asked]) out.number(each);
+    out.map(this.#groups, (group, { level, floor, kept, visits }) => {
+      for (const each of [group, level, floor, kept]) out.number(each);
+      out.numbers(visits);
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    this.#share = from.number();
+    this.#common = from.number();
+    this.#asked = from.number();
+    from.map(this.#groups, () => [
+      from.number(),
+      { level: from.number(), floor: from.number(), kept: from.number(), visits: from.numbers() },
+    ]);
   }
 
   #groupOf(group: number): Group {

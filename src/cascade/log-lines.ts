@@ -1,5 +1,6 @@
 import { grow } from "../base/grow.ts";
 import { mapEntry } from "../base/map-entry.ts";
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import type { Attributes } from "../model/attributes.ts";
 import { logLinesMax, logLinesPerTraceMax, overflowName, servicesMax } from "../model/limits.ts";
 import { nameOfSender, type SenderNames, senderOf } from "../model/sender.ts";
@@ -96,6 +97,26 @@ export class LogRollup {
   get byteLength(): number {
     const texts = this.#traces.size + this.#texts.size + this.#senders.size;
     return this.#words.byteLength + this.#traceLines.byteLength + texts * textBytes;
+  }
+
+  /** Without its templates, which others may share. */
+  save(out: SnapshotWriter): void {
+    for (const part of [this.#texts, this.#senders, this.#traces]) part.save(out);
+    out.column(this.#traceLines.subarray(0, this.#traces.size));
+    out.column(this.#words.subarray(0, this.#lineCount * columnCount));
+    for (const count of [this.#compactCount, this.#level, this.#withoutTrace, this.#dropped])
+      out.number(count);
+  }
+
+  load(from: SnapshotReader): void {
+    for (const part of [this.#texts, this.#senders, this.#traces]) part.load(from);
+    this.#traceLines = from.column(Uint32Array);
+    this.#words = from.column(Uint32Array);
+    this.#lineCount = this.#words.length / columnCount;
+    this.#compactCount = from.number();
+    this.#level = from.number();
+    this.#withoutTrace = from.number();
+    this.#dropped = from.number();
   }
 
   read(query: LogQuery): LogLines {
@@ -257,6 +278,14 @@ class Interned {
     return this.#texts[id] as string;
   }
 
+  save(out: SnapshotWriter): void {
+    out.texts(this.#texts);
+  }
+
+  load(from: SnapshotReader): void {
+    for (const text of from.texts()) this.idOf(text);
+  }
+
   /** By id, the place of each text in their order: ids are given in the order of arrival, which must not show. */
   ranks(): Uint32Array {
     const ranks = new Uint32Array(this.#texts.length);
@@ -294,5 +323,18 @@ class Senders {
 
   ranks(): Uint32Array {
     return this.#interned.ranks();
+  }
+
+  save(out: SnapshotWriter): void {
+    this.#interned.save(out);
+    out.list(
+      Array.from({ length: this.size }, (_, id) => this.#keys[id] ?? [overflowName]),
+      (keys) => out.texts(keys),
+    );
+  }
+
+  load(from: SnapshotReader): void {
+    this.#interned.load(from);
+    this.#keys.push(...from.list(() => from.texts()));
   }
 }

@@ -1,3 +1,4 @@
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { type AnyValue, type Attributes, textOf } from "../model/attributes.ts";
 import {
   logBodyLengthMax,
@@ -41,6 +42,18 @@ export class LogTemplates {
     const template = this.#templateOf(message === "" && exception === "" ? eventName : message);
     const text = exception === "" ? template : withCause(template, exception);
     return { text: this.#shared(text), isError: isError(record, level, exception !== "") };
+  }
+
+  /** What was read once is only read again. */
+  save(out: SnapshotWriter): void {
+    out.map(this.#texts, (text, shown) => {
+      out.text(text);
+      out.text(shown);
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    from.map(this.#texts, () => [from.text(), from.text()]);
   }
 
   #templateOf(body: string): string {

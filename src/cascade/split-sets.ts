@@ -1,6 +1,7 @@
 import { Interner } from "../base/interner.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { Places } from "../base/places.ts";
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { sortFew } from "../base/sort-few.ts";
 import { splitSetsMax, splitValuesMax } from "../model/limits.ts";
 import { visitNamesMax } from "../model/scoring.ts";
@@ -114,6 +115,16 @@ export class SplitSets {
       this.#texts.texts.length * textBytes +
       (this.#keys.size + this.#values.size + this.#sets.size) * pairBytes
     );
+  }
+
+  save(out: SnapshotWriter): void {
+    out.numbers(Float64Array.from({ length: this.#keys.size }, (_, key) => this.#valueCounts[key] ?? 0));
+    for (const part of [this.#texts, this.#keys, this.#values, this.#sets]) part.save(out);
+  }
+
+  load(from: SnapshotReader): void {
+    for (const count of from.numbers()) this.#valueCounts.push(count);
+    for (const part of [this.#texts, this.#keys, this.#values, this.#sets]) part.load(from);
   }
 
   #extended(set: number, service: string, attributes: readonly SplitAttribute[]): number {

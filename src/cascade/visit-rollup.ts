@@ -5,8 +5,9 @@ import { Interner } from "../base/interner.ts";
 import { mapEntry } from "../base/map-entry.ts";
 import { PairInterner } from "../base/pair-interner.ts";
 import { Places } from "../base/places.ts";
+import type { Saved, SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { sortFew } from "../base/sort-few.ts";
-import { wordsOfHex } from "../model/ids.ts";
+import { traceIdFromWords, wordsOfHex } from "../model/ids.ts";
 import { overflowName } from "../model/limits.ts";
 import { shapesMax, visitNamesMax, visitsMax } from "../model/scoring.ts";
 import type { ServiceDirectory } from "../model/service-directory.ts";
@@ -262,6 +263,41 @@ export class VisitRollup {
       pairs * pairBytes +
       this.#splits.byteLength
     );
+  }
+
+  save(out: SnapshotWriter): void {
+    if (!this.#traces.every(isThere)) this.#retain();
+    const words = new Uint32Array(this.#traces.length * traceWords);
+    for (const [i, trace] of this.#traces.entries()) words.set(wordsOfTrace(trace), i * traceWords);
+    out.column(words);
+    out.number(this.#visitCount);
+    out.number(this.#omitted);
+    for (const part of this.#parts()) part.save(out);
+  }
+
+  load(from: SnapshotReader): void {
+    const words = from.column(Uint32Array);
+    for (let at = 0; at < words.length; at += traceWords) this.#traces.push(traceOfWords(words, at));
+    this.#visitCount = from.number();
+    this.#omitted = from.number();
+    for (const part of this.#parts()) part.load(from);
+  }
+
+  #parts(): readonly Saved[] {
+    return [
+      this.#names,
+      this.#operations,
+      this.#targets,
+      this.#steps,
+      this.#callNames,
+      this.#stepSets,
+      this.#shapes,
+      this.#splits,
+      this.#shares,
+      ...Object.values(this.#visits),
+      ...Object.values(this.#calls),
+      ...Object.values(this.#spans),
+    ];
   }
 
   /**
@@ -752,6 +788,28 @@ class RowRanges {
       }
     this.#next = end;
   }
+}
+
+/** How many words a trace is saved as: 4 of its id, 2 of its time, and its numbers. */
+const traceWords = 11;
+
+function wordsOfTrace({ id, startTime, visits, calls, spans, group, level }: KeptTrace): readonly number[] {
+  const time = [Number(startTime >> 32n), Number(startTime & 0xffff_ffffn)];
+  return [...wordsOfHex(id), ...time, visits, calls, spans, group, level];
+}
+
+function traceOfWords(words: Uint32Array, at: number): KeptTrace {
+  const word = (i: number): number => words[at + i] as number;
+  return {
+    id: traceIdFromWords(word(0), word(1), word(2), word(3)),
+    startTime: ((BigInt(word(4)) << 32n) | BigInt(word(5))) as UnixNanos,
+    visits: word(6),
+    calls: word(7),
+    spans: word(8),
+    group: word(9),
+    level: word(10),
+    isGone: false,
+  };
 }
 
 function isThere({ isGone }: KeptTrace): boolean {

@@ -1,3 +1,4 @@
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { minutesMax, overflowName } from "../model/limits.ts";
 import { exactWeight } from "../model/red.ts";
 import { blameEntriesMax } from "../model/scoring.ts";
@@ -46,6 +47,18 @@ export class Occurrences {
     this.requests += other.requests;
     for (const [minute, count] of other.minutes)
       this.minutes.set(minute, (this.minutes.get(minute) ?? 0) + count);
+  }
+
+  save(out: SnapshotWriter): void {
+    out.number(this.count);
+    out.number(this.requests);
+    out.numberedCounts(this.minutes);
+  }
+
+  load(from: SnapshotReader): void {
+    this.count = from.number();
+    this.requests = from.number();
+    from.numberedCounts(this.minutes);
   }
 }
 
@@ -133,6 +146,37 @@ export class WaySums {
     let items = this.entries.size;
     for (const counted of [...this.steps.values(), ...this.hit.values()]) items += 1 + counted.minutes.size;
     return items;
+  }
+
+  save(out: SnapshotWriter): void {
+    out.number(this.requests);
+    out.map(this.steps, (key, step) => {
+      out.texts([key, step.edge.caller, step.edge.callee, step.mechanism]);
+      out.number(step.hidden);
+      step.save(out);
+    });
+    out.map(this.hit, (service, occurrences) => {
+      out.text(service);
+      occurrences.save(out);
+    });
+    out.counts(this.entries);
+  }
+
+  load(from: SnapshotReader): void {
+    this.requests = from.number();
+    from.map(this.steps, () => {
+      const [key = "", caller = "", callee = "", mechanism] = from.texts();
+      const step = new StepSums({ caller, callee }, mechanism as PropagationMechanism);
+      step.hidden = from.number();
+      step.load(from);
+      return [key, step];
+    });
+    from.map(this.hit, () => {
+      const [service, occurrences] = [from.text(), new Occurrences()];
+      occurrences.load(from);
+      return [service, occurrences];
+    });
+    from.counts(this.entries);
   }
 
   /** Adds others, by other names where those are given: of services, and of keys of entries. */

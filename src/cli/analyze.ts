@@ -8,8 +8,10 @@ import {
 import { changePointOf } from "../analysis/change-point.ts";
 import type { WindowReport } from "../analysis/report.ts";
 import { ScopeRollup } from "../analysis/scope.ts";
+import { restored } from "../base/snapshot.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { TraceId } from "../model/ids.ts";
+import type { ServiceDirectory } from "../model/service-directory.ts";
 import type { UnixNanos } from "../model/time.ts";
 import {
   boundsBefore,
@@ -23,6 +25,7 @@ import {
 } from "./analyze-files.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
 import { exitCodeOf } from "./fail-on.ts";
+import { areLarge, startBaseline } from "./read-baseline.ts";
 import { type Printable, printableOf } from "./render/printable.ts";
 import { renderResult } from "./render-report.ts";
 
@@ -40,6 +43,9 @@ function emptyText({ settings: { from, to } }: CommandRun): string {
     ? "there are no spans in what was read, so nothing can be said of requests"
     : "no trace of what was read starts in that time; check --from and --to";
 }
+
+/** Of a window and its baseline. */
+type Rollups = readonly [WindowRollup, WindowRollup];
 
 type ReportPrintable = Extract<Printable, { readonly report: unknown }>;
 
@@ -81,19 +87,39 @@ async function windowOfFiles(run: CommandRun): Promise<ReportPrintable> {
   };
 }
 
-/** The two are read one after the other, so that their spans do not need memory at once. */
+/** Small ones are read one after the other; of large ones each has half of the memory, and a thread of its own. */
 async function reportAgainst(
   run: CommandRun,
   baseline: readonly string[],
   window: TimeBounds,
 ): Promise<WindowReport> {
   const directory = newDirectory(run);
-  const rollup = await rollupOfFiles(run, run.operands, { window, directory });
-  const usualRollup = await rollupOfFiles(run, baseline, { window: noBounds, directory });
+  const reads = (await areLarge(run.operands, baseline)) ? readBeside : readInTurn;
+  const [rollup, usualRollup] = await reads(run, baseline, { window, directory });
   // names are settled when both have been read
   const sums = rollup.window([window]);
   checkFailedService(run, sums);
   return reportOf(run, { window, sums, usual: usualRollup.window() });
+}
+
+type Reading = WindowRollupOptions & { readonly window: TimeBounds; readonly directory: ServiceDirectory };
+
+async function readInTurn(run: CommandRun, baseline: readonly string[], window: Reading): Promise<Rollups> {
+  const rollup = await rollupOfFiles(run, run.operands, window);
+  return [rollup, await rollupOfFiles(run, baseline, { ...window, window: noBounds })];
+}
+
+async function readBeside(run: CommandRun, baseline: readonly string[], window: Reading): Promise<Rollups> {
+  const settings = { ...run.settings, memory_budget: run.settings.memory_budget / 2 };
+  const half = { ...run, settings };
+  const beside = startBaseline(half, baseline);
+  try {
+    const rollup = await rollupOfFiles(half, run.operands, window);
+    const { directory } = window;
+    return [rollup, restored(new WindowRollup({ directory }), await beside.sums())];
+  } finally {
+    await beside.end();
+  }
 }
 
 /**

@@ -5,6 +5,7 @@ import type { OutputFormat, SettingValues } from "../config/settings.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import type { Problem } from "../model/problems.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
+import type { Progress } from "./progress.ts";
 
 type TextStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
@@ -26,6 +27,8 @@ export interface CommandRun {
   readonly format: OutputFormat;
   /** how notes are written: lines for people, or JSON lines where a server is asked for them; absent = for people */
   readonly noteFormat?: NoteFormat;
+  /** who is told how far a piece of work has come; absent = a bar on standard error */
+  readonly progress?: (verb: string) => Progress;
 }
 
 type NoteFormat = SettingValues["log_format"];

@@ -1,7 +1,7 @@
 import type { CommandRun } from "./command.ts";
 
 /** How far a piece of work has come, in whatever it is counted. */
-interface ProgressState {
+export interface ProgressState {
   readonly done: number;
   /** null = nobody knows before the end */
   readonly total: number | null;
@@ -16,11 +16,12 @@ export interface Progress {
 
 /** A shorter wait needs no bar. */
 const silentMs = 300;
-const redrawMs = 100;
+export const redrawMs = 100;
 const barWidth = 24;
 
 /** A bar on standard error while something is read; nothing at all where that is no terminal, or one that cannot redraw a line. */
-export function showProgress({ host, settings }: CommandRun, verb: string): Progress {
+export function showProgress({ host, settings, progress }: CommandRun, verb: string): Progress {
+  if (progress !== undefined) return progress(verb);
   const { stderr } = host;
   if (stderr.isTTY !== true || settings.quiet || host.env["TERM"] === "dumb")
     return { update: () => {}, end: () => {} };

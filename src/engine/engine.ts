@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { problemsIn } from "../advice/problem-texts.ts";
 import { analyzeTrace, servicesOf } from "../analysis/analyze-trace.ts";
 import { DoctorRollup } from "../analysis/doctor.ts";
@@ -77,6 +77,9 @@ export function createEngine(options: EngineOptions): Engine {
 /** Traces that the doctor looks up at once. */
 const doctorPageMax = 500;
 
+/** Whoever has sent something so lately will send more. */
+const recentMs = 1_000;
+
 class LiveEngine implements Engine {
   readonly #store: TelemetryStore;
   readonly #clock: Clock;
@@ -90,7 +93,15 @@ class LiveEngine implements Engine {
   #lookTimer: NodeJS.Timeout | null = null;
   #isFolding = false;
   #isStopping = false;
+  /** what is still open stays so */
+  #isStopped = false;
+  /** that have begun and not ended */
+  #foldRuns = 0;
   #isRestoring = false;
+  /** folding is late because of what an earlier process has left */
+  #isCatchingUp = false;
+  /** monotonic milliseconds */
+  #lastIngestMs = Number.NEGATIVE_INFINITY;
   #ingestBytes = 0;
   readonly #counts = {
     ingested_bodies_total: 0,
@@ -126,6 +137,7 @@ class LiveEngine implements Engine {
   async ingest(received: ReceivedBody, decoded: Decoded): Promise<void> {
     const bytes = received.body.length;
     this.#admit(bytes);
+    this.#lastIngestMs = this.#clock.monotonicMs();
     this.#ingestBytes += bytes;
     try {
       await this.#store.append(received, decoded);
@@ -137,7 +149,8 @@ class LiveEngine implements Engine {
     if (decoded.signal === "traces") this.#counts.ingested_spans_total += decoded.table.rowCount;
     else if (decoded.signal === "metrics") this.#counts.ingested_metric_points_total += decoded.points.length;
     else this.#counts.ingested_log_records_total += decoded.records.length;
-    await this.#take(decoded, this.#clock.unixNanos());
+    const openedCount = this.#take(decoded, this.#clock.unixNanos());
+    if (!this.#isWithoutFault()) await this.#keepUp(openedCount);
   }
 
   async readTrace(traceId: TraceId): Promise<readonly RowRef[] | null> {
@@ -315,11 +328,17 @@ class LiveEngine implements Engine {
   /** Makes graph and metrics again of what an earlier process has left. Never rejects. */
   async #restore(): Promise<void> {
     this.#isRestoring = true;
+    this.#isCatchingUp = true;
+    let sliceEnd = this.#sliceEnd();
     try {
       for await (const { decoded, arrivalTime } of this.#store.restore()) {
         if (this.#isStopping) break;
         this.#counts.restored_bodies_total += 1;
-        await this.#take(decoded, arrivalTime);
+        await this.#keepUp(this.#take(decoded, arrivalTime));
+        if (this.#clock.monotonicMs() >= sliceEnd) {
+          await this.#giveWay();
+          sliceEnd = this.#sliceEnd();
+        }
         // What comes in meanwhile has to find room.
         if (this.#folded.openCount > this.#limits.openTracesMax / 2)
           await this.#foldInSlices(this.#limits.foldOnQueryMax, () => this.#folded.nextOpen());
@@ -331,11 +350,12 @@ class LiveEngine implements Engine {
     this.#isRestoring = false;
   }
 
-  /** What is safe in the store joins graph and metrics. */
-  async #take(decoded: Decoded, arrivalTime: UnixNanos): Promise<void> {
-    if (decoded.signal === "traces") await this.#keepUp(this.#folded.arrive(decoded.table));
-    else if (decoded.signal === "metrics") this.#folded.addMetricPoints(decoded.points);
+  /** What is safe in the store joins graph and metrics. Answers how many traces wait to be folded because of it. */
+  #take(decoded: Decoded, arrivalTime: UnixNanos): number {
+    if (decoded.signal === "traces") return this.#folded.arrive(decoded.table);
+    if (decoded.signal === "metrics") this.#folded.addMetricPoints(decoded.points);
     else this.#folded.addLogRecords(decoded.records, arrivalTime);
+    return 0;
   }
 
   async lookForIncidents(): Promise<void> {
@@ -370,6 +390,10 @@ class LiveEngine implements Engine {
     await this.#foldInSlices(Number.POSITIVE_INFINITY, () =>
       this.#clock.monotonicMs() > end ? -1 : this.#folded.nextOpen(),
     );
+    this.#isStopped = true;
+    // The store is closed next: nobody may still be reading from it.
+    while ((this.#foldRuns > 0 || this.#isRestoring) && this.#clock.monotonicMs() <= end)
+      await pause(this.#limits.sliceMs);
   }
 
   #admit(bytes: number): void {
@@ -387,6 +411,22 @@ class LiveEngine implements Engine {
       "more is coming in than can be taken right now",
       "Send it again in a second; if this goes on, send less or give the server more memory.",
     );
+  }
+
+  /** Whether nobody who sends has made folding late: what an earlier process has left waits, and there is room for more. */
+  #isWithoutFault(): boolean {
+    if (!this.#isRestoring && this.#folded.lateMs < this.#limits.lateMsMax) this.#isCatchingUp = false;
+    return this.#isCatchingUp && this.#folded.openCount < this.#limits.openTracesMax / 2;
+  }
+
+  /**
+   * Others have their turn. While there is much to catch up with, and somebody sends, they have half of the time: an
+   * acknowledgement takes many turns, and each would wait for a slice of folding.
+   */
+  async #giveWay(): Promise<void> {
+    const isWaitedFor = this.#clock.monotonicMs() - this.#lastIngestMs < recentMs;
+    if (this.#isCatchingUp && isWaitedFor) await pause(this.#limits.sliceMs);
+    else await nextTurn();
   }
 
   /** Who sends more than can be folded waits for it: else folding falls behind until the store has let go of what it needs. */
@@ -411,6 +451,15 @@ class LiveEngine implements Engine {
 
   /** Answers how many there were. */
   async #foldInSlices(countMax: number, next: () => number): Promise<number> {
+    this.#foldRuns += 1;
+    try {
+      return await this.#foldEach(countMax, () => (this.#isStopped ? -1 : next()));
+    } finally {
+      this.#foldRuns -= 1;
+    }
+  }
+
+  async #foldEach(countMax: number, next: () => number): Promise<number> {
     let sliceEnd = this.#sliceEnd();
     for (let count = 1; count <= countMax; count += 1) {
       const entry = next();
@@ -422,7 +471,7 @@ class LiveEngine implements Engine {
         this.#onFault(fault);
       }
       if (this.#clock.monotonicMs() < sliceEnd && count % 256 !== 0) continue;
-      await nextTurn();
+      await this.#giveWay();
       sliceEnd = this.#sliceEnd();
     }
     return countMax;

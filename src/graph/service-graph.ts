@@ -1,4 +1,5 @@
 import { compareText } from "../base/compare-text.ts";
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { edgesMax, overflowName } from "../model/limits.ts";
 import { Minutes } from "../model/minutes.ts";
 import { exactWeight, RedCell } from "../model/red.ts";
@@ -27,6 +28,14 @@ export class GraphRollup {
 
   dropBefore(minute: number): void {
     this.#minutes.dropBefore(minute);
+  }
+
+  save(out: SnapshotWriter): void {
+    this.#minutes.save(out, (minute) => minute.save(out));
+  }
+
+  load(from: SnapshotReader): void {
+    this.#minutes.load(from, (minute) => minute.load(from));
   }
 
   /** Makes the minutes before one take as little room as 1 % of error in latencies allows; answers what all take, roughly. */
@@ -246,6 +255,37 @@ class MinuteEdges {
     return edge;
   }
 
+  save(out: SnapshotWriter): void {
+    out.number(this.#edgeCount);
+    out.map(this.callers, (caller, callees) => {
+      out.text(caller);
+      out.map(callees, (callee, kinds) => {
+        out.text(callee);
+        out.map(kinds, (kind, edge) => {
+          out.text(kind);
+          edge.save(out);
+        });
+      });
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    this.#edgeCount = from.number();
+    from.map(this.callers, () => {
+      const [caller, callees] = [from.text(), new Map<string, Map<CallKind, EdgeMinute>>()];
+      from.map(callees, () => {
+        const [callee, kinds] = [from.text(), new Map<CallKind, EdgeMinute>()];
+        from.map(kinds, () => {
+          const [kind, edge] = [from.text() as CallKind, new EdgeMinute()];
+          edge.load(from);
+          return [kind, edge];
+        });
+        return [callee, kinds];
+      });
+      return [caller, callees];
+    });
+  }
+
   /** The bytes that it takes, roughly. */
   compact(isOld: boolean): number {
     let bytes = 0;
@@ -294,6 +334,23 @@ class EdgeMinute {
     this.#count(call, -weight);
     if (client !== null) this.client.remove(startTime, client, weight);
     if (server !== null) this.server.remove(startTime, server, weight);
+  }
+
+  save(out: SnapshotWriter): void {
+    out.number(this.calls);
+    out.number(this.errors);
+    this.client.save(out);
+    this.server.save(out);
+    for (const kinds of [this.callerKinds, this.calleeKinds]) for (const weight of kinds) out.number(weight);
+  }
+
+  load(from: SnapshotReader): void {
+    this.calls = from.number();
+    this.errors = from.number();
+    this.client.load(from);
+    this.server.load(from);
+    for (const kinds of [this.callerKinds, this.calleeKinds])
+      for (const kind of kinds.keys()) kinds[kind] = from.number();
   }
 
   #count(call: Call, weight: number): void {

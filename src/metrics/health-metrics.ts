@@ -1,4 +1,6 @@
+import { assert } from "../base/assert.ts";
 import { mapEntry } from "../base/map-entry.ts";
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import type { Attributes } from "../model/attributes.ts";
 import { deltaPointsPerMinuteMax, metricSeriesMax } from "../model/limits.ts";
 import { type MetricRule, metricRuleOf } from "../model/metric-names.ts";
@@ -72,6 +74,40 @@ export class HealthRollup {
     }
   }
 
+  save(out: SnapshotWriter): void {
+    out.number(this.#seriesCount);
+    out.number(this.#droppedPoints);
+    out.optional(this.#earliest, (time) => out.whole(time));
+    out.map(this.#groups, (key, { names, series }) => {
+      out.text(key);
+      out.texts(names);
+      out.map(series, (seriesKey, each) => {
+        out.text(seriesKey);
+        out.texts([each.metric, each.kind, each.instance, each.mode.mode, each.mode.cpu]);
+        each.save(out);
+      });
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    this.#seriesCount = from.number();
+    this.#droppedPoints = from.number();
+    this.#earliest = from.optional(() => from.whole() as UnixNanos);
+    from.map(this.#groups, () => {
+      const [key, names, series] = [from.text(), from.texts(), new Map<string, Series>()];
+      from.map(series, () => {
+        const [seriesKey, texts] = [from.text(), from.texts()];
+        const [metric = "", kind, instance = "", mode = "", cpu = ""] = texts;
+        const rule = metricRuleOf(metric);
+        assert(rule !== null, "series are kept of metrics that have a rule");
+        const each = new Series({ metric, rule, kind: kind as ReadingKind, instance, mode: { mode, cpu } });
+        each.load(from);
+        return [seriesKey, each];
+      });
+      return [key, { names, series }];
+    });
+  }
+
   /** The health of every sender of metrics, by the name that reports use. */
   window(query: HealthWindowQuery): HealthWindow {
     const { from, to } = query;
@@ -104,7 +140,13 @@ export class HealthRollup {
       this.#droppedPoints += 1;
       return null;
     }
-    const series = new Series({ rule, kind, instance: sender.instance, mode: modeOf(point.attributes) });
+    const series = new Series({
+      metric: point.name,
+      rule,
+      kind,
+      instance: sender.instance,
+      mode: modeOf(point.attributes),
+    });
     group.series.set(key, series);
     this.#seriesCount += 1;
     return series;
@@ -162,6 +204,7 @@ export class HealthWindow {
 }
 
 interface SeriesKind {
+  readonly metric: string;
   readonly rule: MetricRule;
   readonly kind: ReadingKind;
   readonly instance: string;
@@ -195,6 +238,7 @@ const seriesMinuteBytes = 350;
 const deltaBytes = 80;
 
 class Series {
+  readonly metric: string;
   readonly rule: MetricRule;
   readonly kind: ReadingKind;
   readonly instance: string;
@@ -204,7 +248,8 @@ class Series {
   );
   #deltaCount = 0;
 
-  constructor({ rule, kind, instance, mode }: SeriesKind) {
+  constructor({ metric, rule, kind, instance, mode }: SeriesKind) {
+    this.metric = metric;
     this.rule = rule;
     this.kind = kind;
     this.instance = instance;
@@ -232,6 +277,42 @@ class Series {
     }
     if (known === undefined) this.#deltaCount += 1;
     minute.deltas.set(time, Math.max(value, known ?? value));
+  }
+
+  save(out: SnapshotWriter): void {
+    out.number(this.#deltaCount);
+    const writeReading = ({ time, startTime, value }: Reading): void => {
+      out.whole(time);
+      out.whole(startTime);
+      out.number(value);
+    };
+    this.#minutes.save(out, ({ first, last, deltas, deltaRest }) => {
+      out.optional(first, writeReading);
+      out.optional(last, writeReading);
+      out.optional(deltas, (all) =>
+        out.map(all, (time, delta) => {
+          out.whole(time);
+          out.number(delta);
+        }),
+      );
+      out.number(deltaRest);
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    this.#deltaCount = from.number();
+    const readTime = (): UnixNanos => from.whole() as UnixNanos;
+    const readReading = (): Reading => ({ time: readTime(), startTime: readTime(), value: from.number() });
+    this.#minutes.load(from, (minute) => {
+      minute.first = from.optional(readReading);
+      minute.last = from.optional(readReading);
+      minute.deltas = from.optional(() => {
+        const deltas = new Map<UnixNanos, number>();
+        from.map(deltas, () => [readTime(), from.number()]);
+        return deltas;
+      });
+      minute.deltaRest = from.number();
+    });
   }
 
   /** Whether nothing is left. */

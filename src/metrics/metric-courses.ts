@@ -1,5 +1,6 @@
 import { grow } from "../base/grow.ts";
 import { mapEntry } from "../base/map-entry.ts";
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { type Attributes, textOf } from "../model/attributes.ts";
 import { metricCoursePointsMax, metricCoursesMax } from "../model/limits.ts";
 import {
@@ -110,6 +111,34 @@ export class MetricRollup {
       this.#points -= values.dropBefore(Number(time));
       if (values.length === 0) this.#series.delete(key);
     }
+  }
+
+  save(out: SnapshotWriter): void {
+    out.number(this.#points);
+    out.number(this.#dropped);
+    out.map(
+      this.#series,
+      (key, { names, instance, metric, labels, mode, pool, isUtilisation: isRatio, values }) => {
+        out.texts([key, instance, metric, labels, pool, values.kind, mode.mode, mode.cpu]);
+        out.texts(names);
+        out.flag(isRatio);
+        values.save(out);
+      },
+    );
+  }
+
+  load(from: SnapshotReader): void {
+    this.#points = from.number();
+    this.#dropped = from.number();
+    from.map(this.#series, () => {
+      const [texts, names, isRatio] = [from.texts(), from.texts(), from.flag()];
+      const [key = "", instance = "", metric = "", labels = "", pool = "", kind, mode = "", cpu = ""] = texts;
+      const values = new CourseValues(kind as ReadingKind);
+      values.load(from);
+      const rule = metricRuleOf(metric);
+      const about = { names, instance, metric, rule, labels, mode: { mode, cpu }, pool };
+      return [key, { ...about, isUtilisation: isRatio, values }];
+    });
   }
 
   /** All courses, by service, instance, metric and labels; with the points within some times only, where those are given. */
@@ -311,7 +340,7 @@ interface CourseValue extends CoursePoint {
 
 /** The points of one series, in columns. */
 class CourseValues {
-  readonly #kind: ReadingKind;
+  readonly kind: ReadingKind;
   #times = new Float64Array(16);
   #values = new Float64Array(16);
   /** of counters: when they began to count */
@@ -319,7 +348,7 @@ class CourseValues {
   #length = 0;
 
   constructor(kind: ReadingKind) {
-    this.#kind = kind;
+    this.kind = kind;
     this.#starts = kind === "counter" ? new Float64Array(16) : null;
   }
 
@@ -340,6 +369,19 @@ class CourseValues {
     return this.#length;
   }
 
+  save(out: SnapshotWriter): void {
+    out.numbers(this.#times.subarray(0, this.#length));
+    out.numbers(this.#values.subarray(0, this.#length));
+    out.optional(this.#starts, (starts) => out.numbers(starts.subarray(0, this.#length)));
+  }
+
+  load(from: SnapshotReader): void {
+    this.#times = from.numbers();
+    this.#values = from.numbers();
+    this.#starts = from.optional(() => from.numbers());
+    this.#length = this.#times.length;
+  }
+
   /** Answers how many points went. */
   dropBefore(time: RoughNanos): number {
     let kept = 0;
@@ -358,7 +400,7 @@ class CourseValues {
   /** In order of time. The first point of what counts is missing: nothing says what it was before. */
   read(within: Within): readonly CourseValue[] {
     const order = this.#order(within);
-    if (this.#kind === "level")
+    if (this.kind === "level")
       return order.map((at) => ({
         time: this.#timeAt(at),
         value: this.#valueAt(at),

@@ -1,3 +1,4 @@
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import {
   operationsPerMinuteMax,
   operationsPerServiceMax,
@@ -43,6 +44,29 @@ export class RedRollup {
 
   dropBefore(minute: number): void {
     this.#minutes.dropBefore(minute);
+  }
+
+  save(out: SnapshotWriter): void {
+    this.#minutes.save(out, ({ own, inferred, operationCount }) => {
+      out.number(operationCount);
+      for (const services of [own, inferred])
+        out.map(services, (name, service) => {
+          out.text(name);
+          service.save(out);
+        });
+    });
+  }
+
+  load(from: SnapshotReader): void {
+    this.#minutes.load(from, (minute) => {
+      minute.operationCount = from.number();
+      for (const services of [minute.own, minute.inferred])
+        from.map(services, () => {
+          const [name, service] = [from.text(), new ServiceMinute(minute, services === minute.inferred)];
+          service.load(from);
+          return [name, service];
+        });
+    });
   }
 
   /** Makes the minutes before one take as little room as 1 % of error in latencies allows; answers what all take, roughly. */
@@ -308,6 +332,29 @@ class ServiceMinute {
     // what was added up stays right, and is let go for its room
     if (isOld) this.#cell = null;
     return bytes + (this.#cell?.byteLength ?? 0);
+  }
+
+  save(out: SnapshotWriter): void {
+    out.map(this.operations, (operation, cell) => {
+      out.text(operation);
+      cell.save(out);
+    });
+    for (const weight of this.kinds) out.number(weight);
+    out.number(this.timeouts);
+    out.number(this.rateLimitHits);
+    out.counts(this.unreachable);
+  }
+
+  load(from: SnapshotReader): void {
+    from.map(this.operations, () => {
+      const [operation, cell] = [from.text(), new RedCell()];
+      cell.load(from);
+      return [operation, cell];
+    });
+    for (const kind of this.kinds.keys()) this.kinds[kind] = from.number();
+    this.timeouts = from.number();
+    this.rateLimitHits = from.number();
+    from.counts(this.unreachable);
   }
 
   /** Emptied operations stay, so that what was counted elsewhere for lack of room is found there again. */

@@ -1,3 +1,4 @@
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { earliestStartsMax } from "./limits.ts";
 import { isEarlier, type MinuteTime } from "./time.ts";
 
@@ -37,5 +38,20 @@ export class EarliestStarts {
   clear(): void {
     this.#kept.length = 0;
     this.#othersFrom = null;
+  }
+
+  save(out: SnapshotWriter): void {
+    const write = ({ minute, nanos }: MinuteTime): void => {
+      out.number(minute);
+      out.number(nanos);
+    };
+    out.list(this.#kept, write);
+    out.optional(this.#othersFrom, write);
+  }
+
+  load(from: SnapshotReader): void {
+    const read = (): MinuteTime => ({ minute: from.number(), nanos: from.number() });
+    this.#kept.push(...from.list(read));
+    this.#othersFrom = from.optional(read);
   }
 }

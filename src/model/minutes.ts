@@ -1,3 +1,4 @@
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { minutesMax } from "./limits.ts";
 
 /** Minutes beyond `minutesMax` share this one; it belongs to no window with ends. */
@@ -97,6 +98,26 @@ export class Minutes<Cell> {
     return minutes.filter(
       ([minute]) => minute !== overflowMinute && minute >= (from ?? 0) && minute <= (to ?? Infinity),
     );
+  }
+
+  save(out: SnapshotWriter, write: (cell: Cell) => void): void {
+    out.number(this.#firstKept);
+    out.number(this.#endKept);
+    out.map(this.#cells, (minute, cell) => {
+      out.number(minute);
+      write(cell);
+    });
+  }
+
+  /** `read` fills a cell that was just made. */
+  load(from: SnapshotReader, read: (cell: Cell) => void): void {
+    this.#firstKept = from.number();
+    this.#endKept = from.number();
+    from.map(this.#cells, () => {
+      const [minute, cell] = [from.number(), this.#make()];
+      read(cell);
+      return [minute, cell];
+    });
   }
 
   #hasRoom(minute: number): boolean {

@@ -1,4 +1,5 @@
 import { QuantileSketch } from "../base/quantile-sketch.ts";
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { EarliestStarts } from "./earliest-starts.ts";
 import type { MinuteTime } from "./time.ts";
 
@@ -66,6 +67,20 @@ export class RedCell {
       if (firstStart !== null) sum.#starts.add(firstStart);
     }
     return sum;
+  }
+
+  save(out: SnapshotWriter): void {
+    out.number(this.requests);
+    out.number(this.failed);
+    this.latency.save(out);
+    this.#starts.save(out);
+  }
+
+  load(from: SnapshotReader): void {
+    this.requests = from.number();
+    this.failed = from.number();
+    this.latency.load(from);
+    this.#starts.load(from);
   }
 
   /** 0..1; 0 where there were no requests */

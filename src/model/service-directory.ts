@@ -1,3 +1,4 @@
+import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { servicesMax as defaultServicesMax } from "./limits.ts";
 import type { ServiceIdentity } from "./service-identity.ts";
 
@@ -36,13 +37,24 @@ const unknownMark = "\u0002";
  */
 export const rawNaming: NodeNaming = {
   version: 0,
-  nameOf: (identity) => serviceKey(identity.name, identity.namespace, identity.environment),
+  nameOf: keyOf,
   nameOfPeer: ({ name, namespace, host, port, form }) => {
     if (form === "service") return serviceKey(name, namespace, "");
     return host === "" ? name : separator + [form, name, host, port].join(separator);
   },
   nameOfUnknownPeer: (caller) => unknownMark + caller,
 };
+
+type NamedService = Pick<ServiceIdentity, "name" | "namespace" | "environment">;
+
+interface SeenService {
+  readonly namespaces: Set<string>;
+  readonly environments: Set<string>;
+}
+
+function keyOf({ name, namespace, environment }: NamedService): string {
+  return serviceKey(name, namespace, environment);
+}
 
 function serviceKey(name: string, namespace: string, environment: string): string {
   return namespace === "" && environment === "" ? name : [name, namespace, environment].join(separator);
@@ -58,9 +70,9 @@ function serviceKey(name: string, namespace: string, environment: string): strin
 export class ServiceDirectory implements NodeNaming {
   /** services and peers that a window tells apart */
   readonly servicesMax: number;
-  readonly #services = new Map<string, { namespaces: Set<string>; environments: Set<string> }>();
+  readonly #services = new Map<string, SeenService>();
   /** address -> the only service seen there, null = several services share it */
-  readonly #byAddress = new Map<string, ServiceIdentity | null>();
+  readonly #byAddress = new Map<string, NamedService | null>();
   /** name -> host -> ports */
   readonly #peers = new Map<string, Map<string, Set<string>>>();
   #version = 0;
@@ -78,26 +90,11 @@ export class ServiceDirectory implements NodeNaming {
 
   observe(identity: ServiceIdentity): void {
     const { name, namespace, environment, addresses } = identity;
-    let seen = this.#services.get(name);
-    if (seen === undefined) {
-      if (this.#services.size >= this.servicesMax) return;
-      seen = { namespaces: new Set(), environments: new Set() };
-      this.#services.set(name, seen);
-      this.#version += 1;
-    }
+    const seen = this.#seen(name);
+    if (seen === null) return;
     this.#addTo(seen.namespaces, namespace);
     this.#addTo(seen.environments, environment);
-    for (const address of addresses) {
-      const known = this.#byAddress.get(address);
-      if (known === undefined) {
-        if (this.#byAddress.size >= this.servicesMax * 10) return;
-        this.#byAddress.set(address, identity);
-        this.#version += 1;
-      } else if (known !== null && rawNaming.nameOf(known) !== rawNaming.nameOf(identity)) {
-        this.#byAddress.set(address, null);
-        this.#version += 1;
-      }
-    }
+    for (const address of addresses) this.#observeAddress(address, identity);
   }
 
   observePeer({ name, host, port, form }: PeerIdentity): void {
@@ -118,7 +115,73 @@ export class ServiceDirectory implements NodeNaming {
     if (ports.size < this.servicesMax) this.#addTo(ports, port);
   }
 
-  nameOf({ name, namespace, environment }: ServiceIdentity): string {
+  save(out: SnapshotWriter): void {
+    out.map(this.#services, (name, { namespaces, environments }) => {
+      out.text(name);
+      out.texts([...namespaces]);
+      out.texts([...environments]);
+    });
+    out.map(this.#byAddress, (address, identity) => {
+      out.text(address);
+      out.optional(identity, ({ name, namespace, environment }) => out.texts([name, namespace, environment]));
+    });
+    out.map(this.#peers, (name, hosts) => {
+      out.text(name);
+      out.map(hosts, (host, ports) => {
+        out.text(host);
+        out.texts([...ports]);
+      });
+    });
+  }
+
+  /** Observes all that another one has seen. */
+  load(from: SnapshotReader): void {
+    for (let left = from.number(); left > 0; left -= 1) {
+      const seen = this.#seen(from.text());
+      for (const namespace of from.texts()) if (seen !== null) this.#addTo(seen.namespaces, namespace);
+      for (const environment of from.texts()) if (seen !== null) this.#addTo(seen.environments, environment);
+    }
+    for (let left = from.number(); left > 0; left -= 1) {
+      const address = from.text();
+      const texts = from.optional(() => from.texts());
+      const [name = "", namespace = "", environment = ""] = texts ?? [];
+      this.#observeAddress(address, texts === null ? null : { name, namespace, environment });
+    }
+    for (let left = from.number(); left > 0; left -= 1) {
+      const name = from.text();
+      for (let hosts = from.number(); hosts > 0; hosts -= 1) {
+        const host = from.text();
+        for (const port of ["", ...from.texts()])
+          this.observePeer({ name, namespace: "", host, port, form: "server" });
+      }
+    }
+  }
+
+  /** null = there is no room for it */
+  #seen(name: string): SeenService | null {
+    const known = this.#services.get(name);
+    if (known !== undefined) return known;
+    if (this.#services.size >= this.servicesMax) return null;
+    const seen = { namespaces: new Set<string>(), environments: new Set<string>() };
+    this.#services.set(name, seen);
+    this.#version += 1;
+    return seen;
+  }
+
+  /** `identity` = who runs there; null = several do */
+  #observeAddress(address: string, identity: NamedService | null): void {
+    const known = this.#byAddress.get(address);
+    if (known === undefined) {
+      if (this.#byAddress.size >= this.servicesMax * 10) return;
+      this.#byAddress.set(address, identity);
+      this.#version += 1;
+    } else if (known !== null && (identity === null || keyOf(known) !== keyOf(identity))) {
+      this.#byAddress.set(address, null);
+      this.#version += 1;
+    }
+  }
+
+  nameOf({ name, namespace, environment }: NamedService): string {
     return this.#serviceName(name, namespace, environment);
   }
 
@@ -168,7 +231,7 @@ export class ServiceDirectory implements NodeNaming {
     return seen.environments.size > 1 && environment !== "" ? `${spaced}@${environment}` : spaced;
   }
 
-  #serviceAt(host: string): ServiceIdentity | null {
+  #serviceAt(host: string): NamedService | null {
     const known = this.#byAddress.get(host);
     if (known !== undefined) return known;
     // within a Kubernetes cluster `cart.shop.svc.cluster.local` is the service `cart`

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { createEngine } from "../../src/engine/engine.ts";
-import type { TraceReportOptions } from "../../src/engine/ports.ts";
+import type { RestoredBody, TraceReportOptions } from "../../src/engine/ports.ts";
+import type { TraceId } from "../../src/model/ids.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
 import { decodeBody } from "../../src/otlp/decode-body.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
@@ -284,6 +285,41 @@ test("who sends faster than traces are folded waits until as many are folded as 
   checkCount(server, "folded_traces_total", 20);
 });
 
+test("who sends while what an earlier process has left is folded does not wait for that", async () => {
+  const textOf = (first: number): string =>
+    Array.from({ length: 10 }, (_, i) => `web GET / 0..9ms server trace=${first + i}`).join("\n");
+  const earlier = live();
+  await earlier.send(textOf(1));
+  let isRead = (): void => {};
+  const reading = new Promise<void>((resolve) => {
+    isRead = resolve;
+  });
+  const store = Object.assign(earlier.store, {
+    async *restore(): AsyncGenerator<RestoredBody> {
+      const { decoded } = decodeBody("traces", "protobuf", encodeTraces(rowsOf(tableOf(textOf(1)))));
+      yield { decoded, arrivalTime: notationStart as UnixNanos };
+      await reading;
+    },
+  });
+  const server = live({}, {}, store);
+  server.engine.start();
+  await expect.poll(() => server.engine.stats()["restored_bodies_total"]).toBe(1);
+  server.clock.nowMs += 60_000;
+  await server.send(textOf(11));
+  checkCount(server, "slowed_bodies_total", 0);
+
+  isRead();
+  await expect.poll(() => server.engine.stats()["restoring"]).toBe(0);
+  await server.wait(60_000);
+  await server.send(textOf(21));
+  checkCount(server, "folded_traces_total", 20);
+  checkCount(server, "slowed_bodies_total", 0);
+  server.clock.nowMs += 60_000;
+  await server.send(textOf(31));
+  checkCount(server, "slowed_bodies_total", 1);
+  await server.engine.stop();
+});
+
 test("late spans of a trace whose first spans had to go leave what it added as it is", async () => {
   const server = live({}, { bytesMax: 1 });
   const [root, call, entry] = rowsOf(tableOf(checkout));
@@ -332,6 +368,32 @@ test("stopping folds what is open and refuses what is new", async () => {
   await server.engine.stop();
   checkCount(server, "folded_traces_total", 1);
   await expect(server.send(checkout)).rejects.toMatchObject({ code: "shutting_down" });
+});
+
+test("stopping waits for a fold that is still reading", async () => {
+  const store = createMemoryStore();
+  let isRead = (): void => {};
+  const reading = new Promise<void>((resolve) => {
+    isRead = resolve;
+  });
+  const readForAnalysis = store.readForAnalysis.bind(store);
+  Object.assign(store, {
+    readForAnalysis: async (traceId: TraceId) => {
+      await reading;
+      return readForAnalysis(traceId);
+    },
+  });
+  const server = live({}, {}, store);
+  await server.send(checkout);
+  const folding = server.wait(5_000);
+  const order: string[] = [];
+  const stopping = server.engine.stop().then(() => order.push("stopped"));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  order.push("read");
+  isRead();
+  await Promise.all([folding, stopping]);
+  expect(order).toEqual(["read", "stopped"]);
+  checkCount(server, "folded_traces_total", 1);
 });
 
 test("a store that fails is not taken for success, and gives its room back", async () => {
