@@ -51,7 +51,7 @@ const table = {
     type: { kind: "text", placeholder: "HOST" },
     default: "127.0.0.1",
     sentence:
-      "Address to listen on; 0.0.0.0 lets other machines in, and only auth_tokens, auth_basic or tls_client_ca_file ask who they are.",
+      "Address to listen on; 0.0.0.0 lets other machines in, and only auth_… settings or tls_client_ca_file ask who they are.",
     commands: ["serve"],
   },
   grpc_port: {
@@ -128,7 +128,8 @@ const table = {
   tls_reload_interval: {
     type: { kind: "duration", minMs: 50, maxMs: 86_400_000 },
     default: "10s",
-    sentence: "How often the TLS files are looked at; new ones serve the connections that come then.",
+    sentence:
+      "How often the TLS files and auth_tokens_file are looked at; new certificates serve the connections that come then, new tokens the next request.",
     commands: ["serve"],
   },
   auth_tokens: {
@@ -139,10 +140,32 @@ const table = {
     commands: ["serve"],
     isSecret: true,
   },
+  auth_ingest_tokens: {
+    type: { kind: "list", placeholder: "TOKEN" },
+    default: null,
+    sentence:
+      "The same for those who only send telemetry: with one of these nothing can be asked. Where no other token is set, nobody can ask.",
+    commands: ["serve"],
+    isSecret: true,
+  },
+  auth_query_tokens: {
+    type: { kind: "list", placeholder: "TOKEN" },
+    default: null,
+    sentence: "The same for those who only ask: with one of these no telemetry can be sent.",
+    commands: ["serve"],
+    isSecret: true,
+  },
+  auth_tokens_file: {
+    type: file,
+    default: null,
+    sentence:
+      "A file of further tokens, one a line, as ROLE TOKEN with ingest, query or all for ROLE, or the token alone for all; lines with a # in front are comments. It is read again when it changes (tls_reload_interval).",
+    commands: ["serve"],
+  },
   auth_basic: {
     type: { kind: "list", placeholder: "USER:PASSWORD" },
     default: null,
-    sentence: "The same for clients that know user names and passwords only, such as browsers.",
+    sentence: "Like auth_tokens for clients that know user names and passwords only, such as browsers.",
     commands: ["serve"],
     isSecret: true,
   },

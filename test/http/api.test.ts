@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { createCredentialCheck } from "../../src/http/access-credentials.ts";
 import { type ApiOptions, loopbackHosts } from "../../src/http/api.ts";
 import { routes } from "../../src/http/api-routes.ts";
 import { openApiDocument } from "../../src/http/openapi.ts";
 import type { SpanTable } from "../../src/model/span-table.ts";
 import { decodeBody } from "../../src/otlp/decode-body.ts";
+import { checkOf } from "../credentials.ts";
 import { hugeTrace } from "../huge-trace.ts";
 import { rowsOf } from "../notation.ts";
 import { type Answer, type ApiClient, startApi } from "./api-server.ts";
@@ -337,7 +337,7 @@ describe("OpenAPI", () => {
   ])(
     "where callers have to show %s, the document says so, and every address does so",
     async (_, asked, alternatives) => {
-      const credentials = createCredentialCheck(asked);
+      const credentials = checkOf(asked);
       const api = await startApi(shop, { credentials, allowedHosts: loopbackHosts([]) });
       const authorization = asked.basic.length > 0 ? `Basic ${btoa("ann:pass")}` : "Bearer t0ken";
       const document = (await api.get("/openapi.json", { headers: { authorization } })).json() as OpenApi;
@@ -361,7 +361,7 @@ describe("OpenAPI", () => {
 
   test("a server that asks for certificates says so, beside what else it asks for", () => {
     const tls = { asksClients: true, current: () => ({}), onChange: () => {} };
-    const credentials = createCredentialCheck({ tokens: ["t0ken"], basic: ["ann:pass"], header: null });
+    const credentials = checkOf({ tokens: ["t0ken"], basic: ["ann:pass"] });
     const securityOf = (access: Pick<ApiOptions, "credentials" | "tls">): unknown =>
       (openApiDocument(routes, { version: "1", ...access }) as unknown as OpenApi).paths["/metrics"]!["get"]!
         .security;
