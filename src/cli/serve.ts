@@ -246,6 +246,8 @@ function engineLimits(settings: SettingValues) {
     incidentLookMs: settings.incident_look,
     incidentQuietMs: settings.incident_quiet,
     incidentsMax: settings.incidents,
+    // what it was about has gone then, but for the traces that it keeps
+    ...(settings.memory ? {} : { incidentAgeMsMax: settings.trace_retention }),
     drainMsMax,
   };
 }

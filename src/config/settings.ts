@@ -302,7 +302,7 @@ const table = {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "32MiB",
     sentence:
-      "Memory for traces that show what incidents are about: they stay when all else of their time has gone. When it is full, the oldest go.",
+      "Room for traces that show what incidents are about, in memory with --memory, else on disk: they stay when all else of their time has gone. When it is full, the oldest go.",
     commands: ["serve"],
   },
   ingest_memory: {
@@ -435,7 +435,8 @@ const table = {
   incidents: {
     type: { kind: "integer", min: 1, max: 10_000 },
     default: "200",
-    sentence: "Incidents that are kept with their report; the oldest that is over goes first.",
+    sentence:
+      "Incidents that are kept with their report, on disk for as long as trace_retention says; the oldest that is over goes first.",
     commands: ["serve"],
   },
   trace: {

@@ -5,7 +5,7 @@ import type { JsonSchema } from "./api-schemas.ts";
 
 /** A parameter of a route. What a request may say and what OpenAPI says of it come from the same entry. */
 export interface Parameter {
-  readonly in: "path" | "query" | "body";
+  readonly in: "path" | "query" | "header" | "body";
   readonly type: ParameterType;
   readonly description: string;
   /** as a client would write it; null = may be left out and then is null */
@@ -28,6 +28,11 @@ export function inPath<const Type extends ParameterType>(type: Type, description
 /** A query parameter that may be left out, and is null then. */
 export function optional<const Type extends ParameterType>(type: Type, description: string) {
   return { in: "query", type, description, default: null } as const;
+}
+
+/** A header, its name in lower case; it may be left out, and is null then. */
+export function inHeader<const Type extends ParameterType>(type: Type, description: string) {
+  return { in: "header", type, description, default: null } as const;
 }
 
 /** A field of the JSON object that a request brings; it may be left out, and is null then. */
@@ -67,7 +72,9 @@ interface ValueByKind {
 export type ParameterValues<Table extends ParameterTable> = {
   readonly [Name in keyof Table]:
     | ValueOf<Table[Name]["type"]>
-    | (Table[Name] extends { readonly in: "query" | "body"; readonly default: null } ? null : never);
+    | (Table[Name] extends { readonly in: "query" | "header" | "body"; readonly default: null }
+        ? null
+        : never);
 };
 
 type ValueOf<Type extends ParameterType> = Type extends { kind: "choice"; values: readonly (infer Choice)[] }
@@ -80,6 +87,8 @@ type ValueOf<Type extends ParameterType> = Type extends { kind: "choice"; values
 export interface GivenValues {
   readonly path: ReadonlyMap<string, string>;
   readonly query: URLSearchParams;
+  /** by its lower-case name */
+  readonly header: { readonly get: (name: string) => string | undefined };
   readonly body: ReadonlyMap<string, string>;
 }
 
@@ -183,7 +192,7 @@ function expectationOf(type: ParameterType): string {
   }
 }
 
-/** The parameters of path and query as OpenAPI writes them. */
+/** The parameters of path, query and headers as OpenAPI writes them. */
 export function parameterObjects(table: ParameterTable): readonly JsonSchema[] {
   return Object.entries(table)
     .filter(([, parameter]) => parameter.in !== "body")

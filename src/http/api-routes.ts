@@ -10,7 +10,15 @@ import type {
 } from "../analysis/report.ts";
 import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
-import type { Clock, EngineStats, Incident, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
+import type {
+  Clock,
+  EngineStats,
+  Incident,
+  IncidentEvent,
+  QueryPort,
+  TimeWindow,
+  TraceSummary,
+} from "../engine/ports.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { resolveTime, type TimePoint } from "../model/time-point.ts";
@@ -22,6 +30,7 @@ import { homePage } from "./api-page.ts";
 import {
   inBody,
   inBodyWithDefault,
+  inHeader,
   inPath,
   optional,
   type ParameterTable,
@@ -470,8 +479,15 @@ const incidentRoute = route({
 const eventsRoute = route({
   path: "/api/v1/events",
   operationId: "streamEvents",
-  summary: "Server-sent events: what happens to incidents, from now on",
-  parameters: { lang: language },
+  summary:
+    "Server-sent events: what happens to incidents, from now on, or since the last event that a client has seen",
+  parameters: {
+    lang: language,
+    "last-event-id": inHeader(
+      { kind: "text" },
+      "the id of the last event that was seen, as browsers send it when they connect again: first comes what has happened since, also while the server was down, with each incident as it is now; of several updates of one incident only the last",
+    ),
+  },
   answer: {
     description:
       "events opened, updated, merged and closed; the data of each is an incident as the list shows it",
@@ -479,15 +495,10 @@ const eventsRoute = route({
     schema: { type: "string" },
   },
   errors: ["bad_request"],
-  handle: async ({ lang }, { query }) => ({
-    mediaType: eventStream,
-    body: (write) =>
-      query.onIncident(({ kind, incident }) =>
-        write(
-          `event: ${kind}\nid: ${incident.id}/${incident.version}\ndata: ${writeJson(incidentJson(incident, lang))}\n\n`,
-        ),
-      ),
-  }),
+  handle: async ({ lang, "last-event-id": lastId }, { query }) => {
+    const seen = lastId === null ? null : numberOfEvent(lastId);
+    return { mediaType: eventStream, body: (write) => tellEvents(query, { lang, seen, write }) };
+  },
 });
 
 const metricsRoute = route({
@@ -572,6 +583,34 @@ function route<const Table extends ParameterTable>(
   },
 ): Route {
   return definition as unknown as Route;
+}
+
+/** Writes what has happened since the event of a number (null = nothing), and then what happens. */
+function tellEvents(
+  query: QueryPort,
+  {
+    lang,
+    seen,
+    write,
+  }: { readonly lang: Language; readonly seen: number | null; readonly write: (text: string) => void },
+): () => void {
+  let last = seen ?? 0;
+  const tell = ({ kind, number, incident }: IncidentEvent): void => {
+    // one that is being kept is known already and told in a moment
+    if (number <= last) return;
+    last = number;
+    const id = `${incident.id}/${incident.version}/${number}`;
+    write(`event: ${kind}\nid: ${id}\ndata: ${writeJson(incidentJson(incident, lang))}\n\n`);
+  };
+  const end = query.onIncident(tell);
+  if (seen !== null) for (const event of query.incidentEventsAfter(seen)) tell(event);
+  return end;
+}
+
+/** Of the id of an event; null = it is none of ours, so nothing is known of what was seen. */
+function numberOfEvent(id: string): number | null {
+  const [, number] = /^[^/]+\/\d+\/(\d{1,15})$/.exec(id) ?? [];
+  return number === undefined ? null : Number(number);
 }
 
 /** Alive = the process answers; ready = telemetry is taken. */

@@ -63,7 +63,8 @@ async function handle(request: IncomingMessage, options: ApiOptions, asked: Aske
   if (route.isOpen !== true) checkCaller(request, options);
   checkMethod(request, route);
   const body = route.method === "POST" ? fieldsOf(await readJson(request)) : noFields;
-  const values = readParameters(route.parameters, { path, query: url.searchParams, body });
+  const header = { get: (name: string) => [request.headers[name]].flat()[0] };
+  const values = readParameters(route.parameters, { path, query: url.searchParams, header, body });
   return await route.handle(values, options, request.headers.accept ?? "");
 }
 

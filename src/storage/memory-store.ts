@@ -1,5 +1,6 @@
 import type {
   Decoded,
+  KeptIncident,
   ReceivedBody,
   StoreStats,
   TelemetryStore,
@@ -11,6 +12,7 @@ import { type TraceId, wordsOfHex } from "../model/ids.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { RowRef } from "../trace/trace.ts";
 import { BodyIndex } from "./body-index.ts";
+import { KeptInMemory } from "./kept-traces.ts";
 import { SummaryColumns, searchSummaries } from "./summary-columns.ts";
 import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "./trace-reader.ts";
 
@@ -19,6 +21,8 @@ export interface MemoryStoreLimits extends ReaderLimits {
   readonly bytesMax: number;
   /** Distinct traces; above it the oldest bodies go until enough traces are gone. */
   readonly tracesMax: number;
+  /** Traces that stay when their bodies go; those that were kept longest go first. */
+  readonly keptBytesMax: number;
 }
 
 export const defaultMemoryStoreLimits: MemoryStoreLimits = {
@@ -49,7 +53,7 @@ class MemoryStore implements TelemetryStore {
 
   constructor(limits: MemoryStoreLimits) {
     this.#limits = limits;
-    this.#reader = new TraceReader(limits);
+    this.#reader = new TraceReader(limits, new KeptInMemory(limits.keptBytesMax));
   }
 
   append(received: ReceivedBody, decoded: Decoded): Promise<void> {
@@ -66,7 +70,20 @@ class MemoryStore implements TelemetryStore {
   }
 
   async keepTraces(traceIds: readonly TraceId[]): Promise<void> {
-    for (const traceId of traceIds) this.#reader.kept.put(traceId, await this.readTrace(traceId));
+    for (const traceId of traceIds) await this.#reader.kept.put(traceId, await this.readTrace(traceId));
+  }
+
+  // What an earlier process knew is gone, as all that this one knows will be.
+  keptIncidents(): readonly KeptIncident[] {
+    return [];
+  }
+
+  keepIncident(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  forgetIncident(): Promise<void> {
+    return Promise.resolve();
   }
 
   putSummary(summary: TraceSummary): Promise<void> {
@@ -94,6 +111,8 @@ class MemoryStore implements TelemetryStore {
       keptTraces: kept.size,
       keptBytes: kept.bytes,
       evictedKeptTraces: kept.evicted,
+      evictedIncidents: 0,
+      lostFiles: 0,
       lostBodies: 0,
       lostItems: 0,
       lostBytes: 0,

@@ -1,25 +1,7 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { IncidentReport } from "../../src/analysis/report.ts";
-import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { type RunningServer, runCommand, startServer } from "../cli/run-hypocenter.ts";
-import { notationStart, rowsOf, tableOf } from "../notation.ts";
-
-const minutes = 16;
-const requestsPerMinute = 30;
-
-/** Sixteen minutes that end now; in the last one most requests fail in the cart. */
-function requests(): string {
-  const nowMs = Date.now() - Number(notationStart / 1_000_000n);
-  return Array.from({ length: minutes * requestsPerMinute }, (_, i) => {
-    const at = nowMs - (minutes - i / requestsPerMinute) * 60_000;
-    const times = (start: number, end: number): string => `${at + start}..${at + end}ms`;
-    const failed = i >= (minutes - 1) * requestsPerMinute && i % 5 > 0 ? "error" : "";
-    return `
-web GET /cart ${times(0, 40 + (i % 4))} server ${failed} trace=${i + 1}
-  web GET ${times(5, 30)} client ${failed} server.address=cart
-    cart GET /items ${times(8, 25)} server ${failed}`;
-  }).join("\n");
-}
+import { sendTrouble } from "./trouble.ts";
 
 let server: RunningServer;
 let at: readonly string[];
@@ -29,12 +11,7 @@ beforeAll(async () => {
   at = ["--server", `http://${server.api}`];
   const none = await runCommand(["query", "latest", ...at]);
   expect([none.exitCode, none.stderr]).toEqual([4, expect.stringContaining("There is no incident")]);
-  const answer = await fetch(`http://${server.http}/v1/traces`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: tracesToJson(rowsOf(tableOf(requests()))),
-  });
-  expect(answer.status).toBe(200);
+  await sendTrouble(server);
   await vi.waitFor(() => expect(server.stderr()).toContain("incident 2"), { timeout: 20_000 });
 }, 60_000);
 afterAll(() => server.stop());

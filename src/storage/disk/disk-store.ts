@@ -7,6 +7,7 @@ import { OperationError } from "../../engine/errors/operation-error.ts";
 import {
   type Clock,
   type Decoded,
+  type KeptIncident,
   type ReceivedBody,
   type RestoredBody,
   type Signal,
@@ -23,6 +24,8 @@ import type { RowRef } from "../../trace/trace.ts";
 import { BodyIndex } from "../body-index.ts";
 import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "../trace-reader.ts";
 import { lockFolder, type Unlock } from "./directory-lock.ts";
+import { IncidentFiles } from "./incident-files.ts";
+import { KeptTraceFiles } from "./kept-trace-files.ts";
 import { type LogFiles, nodeFiles } from "./log-files.ts";
 import { Losses } from "./losses.ts";
 import type { RecordHead } from "./record.ts";
@@ -51,6 +54,8 @@ export interface DiskStoreOptions extends ReaderLimits {
   /** whether an append waits until the disk has it */
   readonly syncs: boolean;
   readonly retention: Readonly<Record<Signal, Retention>>;
+  /** disk for traces that incidents keep when their segments go; those that were kept longest go first */
+  readonly keptBytesMax: number;
   /** bytes of the disk that are left free; the oldest goes for them, then nothing is taken */
   readonly freeBytesMin: number;
   /** bytes of the newest spans that a start reads again; of metrics and of log records a quarter of it */
@@ -74,6 +79,8 @@ const segmentBytesMin = 256 * 1024;
 /** A retention is kept to within so many parts of it: whole segments go. */
 const segmentsOfRetention = 16;
 const lookMs = 1_000;
+/** Of incidents with their reports: some hundred times as many as are kept as a rule. Those that were written longest ago go. */
+const incidentBytesMax = 64 * 1024 * 1024;
 /** How long a stop waits for the index of the last segment. */
 const closeMsMax = 500;
 /** Traces that came back after their segment's summaries were written, and are being folded again. */
@@ -97,7 +104,11 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<Telemetr
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     unlock = await lockFolder(folder);
-    const store = new DiskStore(options, unlock);
+    const { files = nodeFiles, clock, onNotice, keptBytesMax } = options;
+    const small = { folder, files, clock, onNotice };
+    const kept = await KeptTraceFiles.open({ ...small, bytesMax: keptBytesMax });
+    const incidents = await IncidentFiles.open({ ...small, bytesMax: incidentBytesMax });
+    const store = new DiskStore(options, { unlock, kept, incidents });
     await store.open();
     return store;
   } catch (error) {
@@ -115,9 +126,17 @@ function unusable(folder: string, cause: Error): OperationError {
   );
 }
 
+interface DiskStoreParts {
+  readonly unlock: Unlock;
+  readonly kept: KeptTraceFiles;
+  readonly incidents: IncidentFiles;
+}
+
 class DiskStore implements TelemetryStore {
   readonly #options: DiskStoreOptions;
   readonly #unlock: Unlock;
+  readonly #kept: KeptTraceFiles;
+  readonly #incidents: IncidentFiles;
   readonly #reader: TraceReader;
   readonly #losses: Losses;
   readonly #logs = new Map<Signal, SegmentedLog>();
@@ -142,11 +161,13 @@ class DiskStore implements TelemetryStore {
   #evictedBodies = 0;
   #evictedTraces = 0;
 
-  constructor(options: DiskStoreOptions, unlock: Unlock) {
+  constructor(options: DiskStoreOptions, { unlock, kept, incidents }: DiskStoreParts) {
     const { sealer, onNotice, files = nodeFiles } = options;
     this.#options = options;
     this.#unlock = unlock;
-    this.#reader = new TraceReader(options);
+    this.#kept = kept;
+    this.#incidents = incidents;
+    this.#reader = new TraceReader(options, kept);
     this.#losses = new Losses(onNotice);
     this.#sealed = new SealedSegments({ files, sealer, losses: this.#losses, onNotice });
     this.#runs = new SummaryRuns({ files, sealer, onNotice });
@@ -186,7 +207,22 @@ class DiskStore implements TelemetryStore {
   }
 
   async keepTraces(traceIds: readonly TraceId[]): Promise<void> {
-    for (const traceId of traceIds) this.#reader.kept.put(traceId, await this.readTrace(traceId));
+    for (const traceId of traceIds) {
+      const rows = await this.readTrace(traceId);
+      await this.#tryOnDisk(() => this.#kept.put(traceId, rows));
+    }
+  }
+
+  keptIncidents(): readonly KeptIncident[] {
+    return this.#incidents.left;
+  }
+
+  keepIncident(kept: KeptIncident): Promise<void> {
+    return this.#tryOnDisk(() => this.#incidents.keep(kept));
+  }
+
+  forgetIncident(id: string): Promise<void> {
+    return this.#tryOnDisk(() => this.#incidents.forget(id));
   }
 
   async putSummary(summary: TraceSummary): Promise<void> {
@@ -228,7 +264,7 @@ class DiskStore implements TelemetryStore {
   stats(): StoreStats {
     const logs = [...this.#logs.values()];
     const segments = logs.flatMap((log) => log.segments);
-    const { kept } = this.#reader;
+    const kept = this.#kept;
     const { records, items, bytes, tailBytes } = this.#losses.total;
     return {
       bodies: segments.reduce((sum, segment) => sum + segment.records, 0),
@@ -239,6 +275,8 @@ class DiskStore implements TelemetryStore {
       keptTraces: kept.size,
       keptBytes: kept.bytes,
       evictedKeptTraces: kept.evicted,
+      evictedIncidents: this.#incidents.evicted,
+      lostFiles: kept.lost + this.#incidents.lost,
       lostBodies: records,
       lostItems: items,
       lostBytes: bytes,
@@ -260,6 +298,8 @@ class DiskStore implements TelemetryStore {
     this.#isClosing = true;
     for (const log of this.#logs.values()) await log.close();
     await this.#sealed.close();
+    await this.#incidents.close();
+    await this.#kept.close();
     this.#reader.clear();
     await this.#unlock();
   }
@@ -355,7 +395,16 @@ class DiskStore implements TelemetryStore {
     void this.#look();
   }
 
-  /** Indexes and summaries cannot be written: they are tried again with the next look. */
+  /** What an incident is about must not fail for a disk that does. */
+  async #tryOnDisk(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#noteTrouble(error as Error);
+    }
+  }
+
+  /** What stands beside the log cannot be written: it is tried again with the next look. */
   #noteTrouble(error: Error): void {
     if (!isFileError(error)) this.#options.onFault(error);
     else if (!this.#isTroubled)
@@ -373,6 +422,7 @@ class DiskStore implements TelemetryStore {
       try {
         await this.#retain();
         await this.#sealClosed();
+        await this.#incidents.retry();
         this.#isTroubled = false;
       } catch (fault) {
         if (!this.#isClosing) this.#noteTrouble(fault as Error);
@@ -393,6 +443,7 @@ class DiskStore implements TelemetryStore {
       while (log.bytes > bytesMax || (log.segments[0]?.changedMs ?? firstMs) < firstMs)
         if (!(await this.#dropOldest(log))) break;
     }
+    await this.#kept.removeBefore(unixMsOf(clock) - retention.traces.ageMsMax);
     for (;;) {
       const { bavail, bsize } = await statfs(folder);
       this.#freeBytes = bavail * bsize;

@@ -323,7 +323,8 @@ function parseName(name: string) {
   };
 }
 
-function tooNew(name: string): OperationError {
+/** A file of the folder that a later version has written. */
+export function tooNew(name: string): OperationError {
   return new OperationError(
     "bad_configuration",
     `The data folder holds ${name}, which a newer hypocenter wrote`,
