@@ -135,6 +135,7 @@ function parameterRow(name: string, parameter: Parameter): string {
 function valueWord(type: Parameter["type"]): string {
   if (type.kind === "choice") return type.values.join(" or ");
   if (type.kind === "integer" || type.kind === "number") return `${type.kind}, ${type.min} to ${type.max}`;
+  if (type.kind === "pairs") return `key=value, up to ${type.countMax} times`;
   return type.kind.replace("_", " ");
 }
 

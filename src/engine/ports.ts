@@ -52,6 +52,8 @@ export interface TraceQuery {
   readonly operation?: string;
   readonly status?: "error" | "ok";
   readonly minDurationNanos?: number;
+  /** all of them on one span or its resource, the values as text */
+  readonly attributes?: readonly AttributeFilter[];
   readonly from?: UnixNanos;
   readonly to?: UnixNanos;
   readonly limit: number;
@@ -59,10 +61,17 @@ export interface TraceQuery {
   readonly cursor?: string;
 }
 
+export interface AttributeFilter {
+  readonly key: string;
+  readonly text: string;
+}
+
 export interface TracePage {
   readonly summaries: readonly TraceSummary[];
-  /** how many match in all */
+  /** how many match in all of what was searched */
   readonly total: number;
+  /** only what is found at this time or later was searched; null = everything. Then the cursor goes on with what is older. */
+  readonly searchedFrom: UnixNanos | null;
   /** null on the last page */
   readonly cursor: string | null;
 }

@@ -14,6 +14,8 @@ export interface Parameter {
 
 type ParameterType =
   | { readonly kind: "text" }
+  /** `key=value`, as often as it is given */
+  | { readonly kind: "pairs"; readonly countMax: number }
   | { readonly kind: "trace_id" }
   | { readonly kind: "time" }
   | { readonly kind: "choice"; readonly values: readonly string[] }
@@ -60,8 +62,15 @@ export function withDefault<const Type extends ParameterType>(
 
 export type ParameterTable = Readonly<Record<string, Parameter>>;
 
+/** A key and a value, as `key=value` gives them. */
+interface Pair {
+  readonly key: string;
+  readonly text: string;
+}
+
 interface ValueByKind {
   readonly text: string;
+  readonly pairs: readonly Pair[];
   readonly trace_id: TraceId;
   readonly time: TimePoint;
   readonly integer: number;
@@ -100,10 +109,14 @@ export function readParameters<Table extends ParameterTable>(
   for (const place of ["query", "body"] as const)
     for (const name of given[place].keys()) checkName(name, place, table);
   for (const name of given.query.keys())
-    if (given.query.getAll(name).length > 1)
+    if (given.query.getAll(name).length > 1 && table[name]?.type.kind !== "pairs")
       throw new OperationError("bad_request", `Parameter "${name}" is given twice`);
   const values: Record<string, unknown> = {};
   for (const [name, parameter] of Object.entries(table)) {
+    if (parameter.type.kind === "pairs") {
+      values[name] = readPairs(name, given.query.getAll(name), parameter.type.countMax);
+      continue;
+    }
     const text = given[parameter.in].get(name) ?? parameter.default;
     values[name] = text === null ? null : readValue(name, parameter.type, text);
   }
@@ -144,6 +157,14 @@ export function fieldsOf(body: string): ReadonlyMap<string, string> {
   return fields;
 }
 
+/** null = none was given */
+function readPairs(name: string, texts: readonly string[], countMax: number): readonly Pair[] | null {
+  if (texts.length > countMax)
+    throw new OperationError("bad_request", `Parameter "${name}" is given more than ${countMax} times`);
+  const pairs = texts.map((text) => readValue(name, { kind: "pairs", countMax }, text) as Pair);
+  return pairs.length === 0 ? null : pairs;
+}
+
 function readValue(name: string, type: ParameterType, text: string): unknown {
   const value = parse(type, text);
   if (value !== null) return value;
@@ -154,8 +175,12 @@ function readValue(name: string, type: ParameterType, text: string): unknown {
   );
 }
 
-function parse(type: ParameterType, text: string): string | number | TimePoint | null {
+function parse(type: ParameterType, text: string): string | number | TimePoint | Pair | null {
   switch (type.kind) {
+    case "pairs": {
+      const at = text.indexOf("=");
+      return at <= 0 ? null : { key: text.slice(0, at), text: text.slice(at + 1) };
+    }
     case "text":
       return text === "" ? null : text;
     case "trace_id":
@@ -179,6 +204,8 @@ function expectationOf(type: ParameterType): string {
   switch (type.kind) {
     case "text":
       return "a text that is not empty";
+    case "pairs":
+      return "key=value";
     case "trace_id":
       return "16 or 32 hex digits that are not all zero";
     case "time":
@@ -231,6 +258,13 @@ function schemaOf(type: ParameterType): JsonSchema {
   switch (type.kind) {
     case "text":
       return { type: "string", minLength: 1 };
+    case "pairs":
+      return {
+        type: "array",
+        items: { type: "string", pattern: "^[^=]+=" },
+        minItems: 1,
+        maxItems: type.countMax,
+      };
     case "trace_id":
       return { type: "string", pattern: "^([0-9a-fA-F]{16}|[0-9a-fA-F]{32})$" };
     case "time":

@@ -242,6 +242,10 @@ const tracesRoute = route({
       { kind: "number", min: 0, max: 1e12 },
       "only traces that took at least this long",
     ),
+    attribute: optional(
+      { kind: "pairs", countMax: 8 },
+      "only traces of which a span, or its resource, has an attribute of exactly this value, as in http.route=/cart; may be given several times: then one span has all of them. Numbers, true and false are compared as text, lists as in [a, b], bytes as hex digits",
+    ),
     from,
     to,
     limit: withDefault({ kind: "integer", min: 1, max: 1000 }, "50", "summaries in one answer"),
@@ -250,7 +254,7 @@ const tracesRoute = route({
   answer: { description: "one page", mediaType: json, schema: schemaReference("TracePage") },
   errors: ["bad_request"],
   handle: async (values, { query, clock }) => {
-    const { service, operation, status, min_duration_ms: minDurationMs, limit, cursor } = values;
+    const { service, operation, status, min_duration_ms: minDurationMs, attribute, limit, cursor } = values;
     const window = windowOf(values, clock);
     const page = await query.searchTraces({
       limit,
@@ -258,13 +262,22 @@ const tracesRoute = route({
       ...(operation === null ? {} : { operation }),
       ...(status === null ? {} : { status }),
       ...(minDurationMs === null ? {} : { minDurationNanos: Math.round(minDurationMs * NANOS_PER_MS) }),
+      ...(attribute === null ? {} : { attributes: attribute }),
       ...(values.from === null || window === null ? {} : { from: window.from }),
       ...(values.to === null || window === null ? {} : { to: window.to }),
       ...(cursor === null ? {} : { cursor }),
     });
     const traces = page.summaries.map(summaryJson);
-    const { total, cursor: next, pending } = page;
-    return jsonAnswer({ traces, total, truncated: next !== null, cursor: next, pending });
+    const { total, searchedFrom, cursor: next, pending } = page;
+    return jsonAnswer({
+      traces,
+      total,
+      complete: searchedFrom === null,
+      searched_from: searchedFrom === null ? null : formatTime(searchedFrom),
+      truncated: next !== null,
+      cursor: next,
+      pending,
+    });
   },
 });
 

@@ -1,4 +1,6 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type {
+  AttributeFilter,
   Decoded,
   KeptIncident,
   ReceivedBody,
@@ -11,8 +13,10 @@ import type {
 import { type TraceId, wordsOfHex } from "../model/ids.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { RowRef } from "../trace/trace.ts";
+import { type BlockSource, latestMsOf, searchBlocks, tracesIn } from "./attribute-search.ts";
 import { BodyIndex } from "./body-index.ts";
 import { KeptInMemory } from "./kept-traces.ts";
+import { MatchCache } from "./match-cache.ts";
 import { SummaryColumns, searchSummaries } from "./summary-columns.ts";
 import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "./trace-reader.ts";
 
@@ -41,11 +45,17 @@ export function createMemoryStore(limits: MemoryStoreLimits = defaultMemoryStore
   return new MemoryStore(limits);
 }
 
+interface KeptBody extends PlainBody {
+  /** see `SearchBlock` */
+  readonly latestMs: number;
+}
+
 class MemoryStore implements TelemetryStore {
   readonly #limits: MemoryStoreLimits;
-  readonly #index = new BodyIndex<PlainBody>();
+  readonly #index = new BodyIndex<KeptBody>();
   readonly #summaries = new SummaryColumns(this.#index.traceIds);
   readonly #reader: TraceReader;
+  readonly #matches = new MatchCache();
   #endSequence = 0;
   #bytes = 0;
   #evictedBodies = 0;
@@ -93,7 +103,26 @@ class MemoryStore implements TelemetryStore {
   }
 
   async search(query: TraceQuery): Promise<TracePage> {
-    return searchSummaries(query, [this.#summaries]);
+    const { attributes = [] } = query;
+    if (attributes.length === 0) return searchSummaries(query, [this.#summaries]);
+    const read = this.#summaries.reader(query);
+    return searchBlocks(query, {
+      sources: Array.from(this.#index.bodies(), ({ sequence, source }) =>
+        this.#blockOf(sequence, source, attributes),
+      ),
+      summaryOf: (traceId) => Promise.resolve(read(this.#index.traceIds.find(wordsOfHex(traceId), 0))),
+      monotonicMs: () => performance.now(),
+    });
+  }
+
+  #blockOf(sequence: number, body: KeptBody, sought: readonly AttributeFilter[]): BlockSource {
+    const { latestMs } = body;
+    const read = async (): Promise<readonly TraceId[]> => {
+      await nextTurn();
+      return tracesIn(body, sought);
+    };
+    const block = { latestMs, read: () => this.#matches.matches(sought, String(sequence), read) };
+    return { latestMs, open: () => Promise.resolve([block]) };
   }
 
   async *restore(): AsyncGenerator<never> {
@@ -136,7 +165,7 @@ class MemoryStore implements TelemetryStore {
   }
 
   #keep({ encoding, body: received }: ReceivedBody, table: SpanTable): void {
-    const plain = { encoding, body: ownBytes(received) };
+    const plain = { encoding, body: ownBytes(received), latestMs: latestMsOf(table) };
     const body = this.#index.add(this.#endSequence++, plain, table);
     this.#bytes += body.indexBytes + plain.body.length;
     this.#reader.noteDecoded(body.sequence, table);

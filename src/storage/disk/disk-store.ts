@@ -1,10 +1,11 @@
 import { mkdir, statfs } from "node:fs/promises";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import { gzipSync, gzip as gzipThen } from "node:zlib";
+import { gunzip as gunzipThen, gzipSync, gzip as gzipThen } from "node:zlib";
 import { assert } from "../../base/assert.ts";
 import { OperationError } from "../../engine/errors/operation-error.ts";
 import {
+  type AttributeFilter,
   type Clock,
   type Decoded,
   type KeptIncident,
@@ -21,14 +22,18 @@ import {
 import { type TraceId, wordsOfHex } from "../../model/ids.ts";
 import type { SpanTable } from "../../model/span-table.ts";
 import type { RowRef } from "../../trace/trace.ts";
+import { searchBlocks, tracesIn } from "../attribute-search.ts";
 import { BodyIndex } from "../body-index.ts";
+import { MatchCache } from "../match-cache.ts";
 import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "../trace-reader.ts";
+import type { BlockRange } from "./attribute-blocks.ts";
+import { AttributeFiles } from "./attribute-files.ts";
 import { lockFolder, type Unlock } from "./directory-lock.ts";
 import { IncidentFiles } from "./incident-files.ts";
 import { KeptTraceFiles } from "./kept-trace-files.ts";
 import { type LogFiles, nodeFiles } from "./log-files.ts";
 import { Losses } from "./losses.ts";
-import type { RecordHead } from "./record.ts";
+import { headBytes, type RecordHead, type StoredRecord } from "./record.ts";
 import { restoredBodies } from "./restore.ts";
 import { SealedSegments } from "./sealed-segments.ts";
 import { isZlibError, plainBodyOf, type Sealer } from "./sealing.ts";
@@ -90,6 +95,7 @@ const bodiesPerTurn = 100;
 /** Smaller bodies are packed at once: a thread would take longer to be asked. */
 const smallBodyBytes = 4 * 1024;
 const gzipLater = promisify(gzipThen);
+const gunzipLater = promisify(gunzipThen);
 /** Higher levels take twice the time to save a tenth. */
 const packing = { level: 1 };
 
@@ -144,6 +150,8 @@ class DiskStore implements TelemetryStore {
   readonly #index = new BodyIndex<Place>();
   readonly #sealed: SealedSegments;
   readonly #runs: SummaryRuns;
+  readonly #attributes: AttributeFiles;
+  readonly #matches = new MatchCache();
   /** traces that were read for the analysis and of which a closed run of summaries may know */
   readonly #returning = new Set<TraceId>();
   /** when all was read again that was to be, monotonic milliseconds; null = it is being read */
@@ -171,6 +179,7 @@ class DiskStore implements TelemetryStore {
     this.#losses = new Losses(onNotice);
     this.#sealed = new SealedSegments({ files, sealer, losses: this.#losses, onNotice });
     this.#runs = new SummaryRuns({ files, sealer, onNotice });
+    this.#attributes = new AttributeFiles({ files, sealer, onNotice });
   }
 
   async open(): Promise<void> {
@@ -181,6 +190,8 @@ class DiskStore implements TelemetryStore {
       await this.#sealed.open(segment);
       if (!(await this.#runs.find(segment))) this.#runs.begin(segment);
     }
+    // where they have to be made, those of the newest are asked for first
+    for (const segment of segments.toReversed()) await this.#attributes.open(segment);
     await this.#look();
     this.#timer = setInterval(() => void this.#look(), lookMs);
     this.#timer.unref();
@@ -192,7 +203,11 @@ class DiskStore implements TelemetryStore {
     const entry = { encoding, isGzip: true, stored: gzip, plainBytes: body.length, items: itemsOf(decoded) };
     const place = await this.#log(signal).append(entry);
     this.#noteWorks();
-    if (decoded.signal === "traces") this.#noteSpans(place, decoded.table);
+    if (decoded.signal !== "traces") return;
+    const { table } = decoded;
+    this.#noteSpans(place, table);
+    const range = { start: place.offset, end: place.offset + headBytes + gzip.length };
+    this.#attributes.note(place.segment, { ...range, encoding, plain: body, table });
   }
 
   async readTrace(traceId: TraceId): Promise<readonly RowRef[]> {
@@ -240,7 +255,50 @@ class DiskStore implements TelemetryStore {
   }
 
   search(query: TraceQuery): Promise<TracePage> {
-    return this.#runs.search(query);
+    return (query.attributes ?? []).length === 0 ? this.#runs.search(query) : this.#searchBlocks(query);
+  }
+
+  #searchBlocks(query: TraceQuery): Promise<TracePage> {
+    const { attributes: sought = [] } = query;
+    const find = this.#runs.finder(query);
+    const sources = this.#attributes.segments(sought).map(({ segment, latestMs, blocks }) => ({
+      latestMs,
+      open: async () =>
+        (await blocks()).map((range) => ({
+          latestMs: range.latestMs,
+          read: () => this.#tracesIn(segment, range, sought),
+        })),
+    }));
+    return searchBlocks(query, {
+      sources,
+      summaryOf: (traceId) => find(traceId, this.#segmentsWith(traceId)),
+      monotonicMs: () => performance.now(),
+    });
+  }
+
+  /** The traces of some records of a segment of which a span has all that is sought. */
+  #tracesIn(
+    segment: Segment,
+    { start, end }: BlockRange,
+    sought: readonly AttributeFilter[],
+  ): Promise<readonly TraceId[]> {
+    return this.#matches.matches(sought, `${segment.number} ${start} ${end}`, async () => {
+      const found = new Set<TraceId>();
+      for (const record of await this.#log("traces").readRange(segment, start, end)) {
+        const plain = await plainLater(record);
+        if (plain === null) this.#sealed.noteDamage(segment);
+        else for (const traceId of tracesIn(plain, sought)) found.add(traceId);
+      }
+      return [...found];
+    });
+  }
+
+  /** Numbers of the segments that may hold spans of a trace, the newest first. */
+  #segmentsWith(traceId: TraceId): readonly number[] {
+    const words = wordsOfHex(traceId);
+    const older = this.#sealed.candidates(traceHash(words, 0)).map(({ segment }) => segment.number);
+    const newer = this.#index.find(words).map(({ body }) => body.source.segment.number);
+    return [...new Set([...older, ...newer])].sort((a, b) => b - a);
   }
 
   async *restore(): AsyncGenerator<RestoredBody> {
@@ -298,6 +356,7 @@ class DiskStore implements TelemetryStore {
     this.#isClosing = true;
     for (const log of this.#logs.values()) await log.close();
     await this.#sealed.close();
+    await this.#attributes.close();
     await this.#incidents.close();
     await this.#kept.close();
     this.#reader.clear();
@@ -469,6 +528,7 @@ class DiskStore implements TelemetryStore {
     if (segment.signal !== "traces") return true;
     this.#evictedTraces += this.#runs.countOf(segment);
     await this.#sealed.drop(segment);
+    await this.#attributes.drop(segment);
     await this.#runs.drop(segment);
     await this.#forgetBodies();
     return true;
@@ -477,8 +537,10 @@ class DiskStore implements TelemetryStore {
   async #sealClosed(): Promise<void> {
     const { segments } = this.#log("traces");
     this.#sealed.retry();
+    this.#attributes.retry();
     for (const segment of segments) {
       if (segment.isOpen || segment.isGone || this.#sealed.has(segment)) continue;
+      await this.#attributes.seal(segment);
       await this.#sealed.seal(segment);
       await this.#forgetBodies();
     }
@@ -528,6 +590,21 @@ async function packed(body: Uint8Array): Promise<Uint8Array> {
 function plainOf({ head, body }: { readonly head: RecordHead; readonly body: Buffer }): PlainBody | null {
   try {
     return { encoding: head.encoding, body: plainBodyOf(head, body) };
+  } catch (error) {
+    if (isZlibError(error)) return null;
+    throw error;
+  }
+}
+
+/** The same of a large body, unpacked in another thread. */
+async function plainLater(record: StoredRecord): Promise<PlainBody | null> {
+  const { head, body } = record;
+  if (!head.isGzip || body.length < smallBodyBytes) return plainOf(record);
+  try {
+    return {
+      encoding: head.encoding,
+      body: await gunzipLater(body, { maxOutputLength: Math.max(1, head.plainBytes) }),
+    };
   } catch (error) {
     if (isZlibError(error)) return null;
     throw error;

@@ -384,6 +384,13 @@ test("R20: what version 1 of the format has written is read", async () => {
   const { store, notices } = await openStore(folder, { retention, restoreAgeMsMax: kept.ageMsMax });
   expect([await namesOf(store, 1), await namesOf(store, 2)]).toEqual(["A", "B C"]);
   expect(await found(store)).toEqual([2, 1]);
+  for (const [text, total] of [
+    ["web", 2],
+    ["we", 0],
+  ] as const)
+    expect(await store.search({ limit: 9, attributes: [{ key: "service.name", text }] })).toMatchObject({
+      total,
+    });
   const restored = [];
   for await (const { decoded, arrivalTime } of store.restore()) restored.push([decoded.signal, arrivalTime]);
   const arrivalTime = 1_700_000_000_000_000_000n;
