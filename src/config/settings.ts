@@ -502,14 +502,51 @@ const table = {
   from: {
     type: time,
     default: null,
-    sentence: "Only traces that start at or after this time.",
-    commands: files,
+    sentence: "Only traces that start at or after this time; of query, with traces.",
+    commands: [...files, "query"],
   },
   to: {
     type: time,
     default: null,
-    sentence: "Only traces that start at or before this time.",
-    commands: files,
+    sentence: "Only traces that start at or before this time; of query, with traces.",
+    commands: [...files, "query"],
+  },
+  attribute: {
+    type: { kind: "list", placeholder: "KEY=VALUE" },
+    default: null,
+    sentence:
+      "With query traces: only those of which a span, or its resource, has an attribute of exactly this value; may be given more than once: then one span has all of them.",
+    commands: ["query"],
+  },
+  service: {
+    type: { kind: "text", placeholder: "SERVICE" },
+    default: null,
+    sentence: "With query traces: only those in which this service takes part.",
+    commands: ["query"],
+  },
+  operation: {
+    type: { kind: "text", placeholder: "NAME" },
+    default: null,
+    sentence: "With query traces: only those whose root span has this operation.",
+    commands: ["query"],
+  },
+  status: {
+    type: { kind: "choice", values: ["error", "ok"] },
+    default: null,
+    sentence: "With query traces: only those in which a span failed, or none did.",
+    commands: ["query"],
+  },
+  min_duration: {
+    type: { kind: "duration", minMs: 0, maxMs: 30 * 86_400_000 },
+    default: null,
+    sentence: "With query traces: only those that took at least this long.",
+    commands: ["query"],
+  },
+  limit: {
+    type: { kind: "integer", min: 1, max: 1_000 },
+    default: "50",
+    sentence: "With query traces: how many are listed, the newest first.",
+    commands: ["query"],
   },
   replay_to: {
     type: { kind: "text", placeholder: "URL" },

@@ -50,3 +50,25 @@ test("a browser opens the page that the server names at its terminal", async () 
   expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
   expect(await page.text()).toMatch(/^<!doctype html>[\s\S]*incident \d{8}T\d{4}-1/);
 });
+
+test("a person searches traces by attributes and all else, and takes an id from the list", async () => {
+  const search = (...words: readonly string[]) => runCommand(["query", "traces", ...at, ...words]);
+  const calls = ["--attribute", "server.address=cart"];
+  const failed = await search(...calls, "--status", "error", "--format", "human", "--limit", "5");
+  expect(failed).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(failed.stdout).toMatch(/5 traces[\s\S]*web\s+GET \/cart/);
+  const [id = ""] = /[0-9a-f]{32}/.exec(failed.stdout) ?? [];
+  expect((await runCommand(["query", id, ...at])).exitCode).toBe(0);
+  const all = JSON.parse((await search(...calls, "--limit", "1000", "--from", "now-1h")).stdout) as {
+    readonly traces: readonly { readonly trace_id: string }[];
+  };
+  expect(all).toMatchObject({ complete: true, truncated: false, searched_from: null });
+  expect(new Set(all.traces.map((trace) => trace.trace_id)).size).toBe(480);
+  const none = await search(...calls, "--attribute", "server.address=web", "--format", "human");
+  expect(none.stdout).toContain("no trace is like that");
+  expect((await search("--min-duration", "1h", "--format", "json")).stdout).toContain('"traces": []');
+  const wrong = await search("--attribute", "server.address");
+  expect([wrong.exitCode, wrong.stderr]).toEqual([2, expect.stringContaining("key=value")]);
+  const misplaced = await runCommand(["query", id, ...at, ...calls]);
+  expect([misplaced.exitCode, misplaced.stderr]).toEqual([2, expect.stringContaining("query traces")]);
+}, 60_000);

@@ -134,7 +134,7 @@ function expectedIds(sent: readonly Made[], query: TraceQuery): readonly TraceId
 }
 
 const keys = ["http.route", "user.id", "n", "flag"];
-const value: fc.Arbitrary<AnyValue> = fc.oneof(
+const anyValue: fc.Arbitrary<AnyValue> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.constantFrom("/cart", "/items", "1", "true", "", "1.5", "é=ü", "x".repeat(200), "0a"),
@@ -147,7 +147,7 @@ const value: fc.Arbitrary<AnyValue> = fc.oneof(
     arbitrary: fc.constantFrom<AnyValue>(null, Uint8Array.of(10), ["a", 1n], new Map([["a", "b"]])),
   },
 );
-const entry = fc.tuple(fc.constantFrom(...keys), value);
+const entry = fc.tuple(fc.constantFrom(...keys), anyValue);
 const entries = fc.uniqueArray(entry, { maxLength: 3, selector: ([key]) => key });
 const span: fc.Arbitrary<Made> = fc.record({
   trace: fc.integer({ min: 1, max: 12 }),
