@@ -21,6 +21,21 @@ const grpcShare = 0.1;
 /** every so many batches, the id of one trace is remembered to be asked for */
 const batchesPerQuestion = 20;
 const searches = ["", "?status=error", "?service=orders", "?min_duration_ms=100"];
+/** each is asked once: what was read for a search is remembered */
+const rareAttributes = Array.from({ length: 40 }, (_, i) => `app.user.id=user-${(i * 1_237) % 50_000}`);
+const absentAttributes = Array.from({ length: 20 }, (_, i) => `app.user.id=nobody-${i}`);
+const commonAttributes = [
+  "http.route=/api/cart",
+  "http.request.method=POST",
+  "http.response.status_code=200",
+  "db.collection.name=orders",
+  "rpc.method=GetCart",
+  "messaging.destination.name=orders",
+  "app.is_premium=true",
+  "thread.id=7",
+  "service.name=payment",
+  "k8s.node.name=gke-pool-1-2",
+];
 
 /** A real server process that keeps everything on disk: what that costs, how much room it takes, how fast it is found again. */
 export async function benchStore({ isQuick, storedSpans }: BenchOptions): Promise<readonly Row[]> {
@@ -45,6 +60,11 @@ export async function benchStore({ isQuick, storedSpans }: BenchOptions): Promis
       Array.from({ length: 40 }, (_, i) => searches[i % searches.length] as string),
       (query) => ask(`http://${addresses.api}/api/v1/traces${query}`, { agent }),
     );
+    const byAttribute = async (attributes: readonly string[]): Promise<AttributeTimes> =>
+      timesOfSearches(attributes, `http://${addresses.api}/api/v1/traces?attribute=`, agent);
+    const common = await byAttribute(commonAttributes);
+    const rare = await byAttribute(rareAttributes);
+    const absent = await byAttribute(absentAttributes);
     const grpcSpans = spans * grpcShare;
     const beforeGrpc = await run.usage();
     await sendByGrpc(grpcSpans, addresses.grpc);
@@ -90,6 +110,16 @@ export async function benchStore({ isQuick, storedSpans }: BenchOptions): Promis
         bar: "p99 <= 10 ms",
       },
       { subject: `search, ${count} spans on disk`, ...percentiles(found), bar: "p99 <= 200 ms" },
+      ...[
+        { subject: "of many traces", found: common },
+        { subject: "of about twenty traces", found: rare },
+        { subject: "of none", found: absent },
+      ].map(({ subject, found: { ms, complete } }) => ({
+        subject: `search by an attribute ${subject}, ${count} spans on disk`,
+        ...percentiles(ms),
+        bar: "p99 <= 200 ms",
+        note: `${ms.length} over HTTP, each asked once; ${complete} of them looked at everything`,
+      })),
       {
         subject: `serve, from start to ready, ${count} spans on disk`,
         result: `${wholeNumber(readyMs)} ms`,
@@ -139,6 +169,25 @@ async function sendAll(
     batches += 1;
   }
   return traceIds;
+}
+
+interface AttributeTimes {
+  readonly ms: readonly number[];
+  /** how many said that everything was searched */
+  readonly complete: number;
+}
+
+async function timesOfSearches(
+  attributes: readonly string[],
+  address: string,
+  agent: Agent,
+): Promise<AttributeTimes> {
+  let complete = 0;
+  const ms = await times(attributes, async (attribute) => {
+    const answer = await ask(address + encodeURIComponent(attribute), { agent });
+    if ((JSON.parse(answer) as { readonly complete: boolean }).complete) complete += 1;
+  });
+  return { ms, complete };
 }
 
 async function times<T>(

@@ -120,20 +120,24 @@ export const commands: Readonly<Record<CommandName, Command>> = {
     load: async () => (await import("./doctor.ts")).doctor,
   },
   query: {
-    summary: "fetch the report of a trace or an incident from a running server",
+    summary: "fetch the report of a trace or an incident from a running server, or search its traces",
     operands: "ID",
     operandsMin: 1,
     operandsMax: 1,
     formats: ["human", "json", "markdown", "mermaid", "dot", "html"],
     about: [
       "ID is a trace id of 16 or 32 hex digits, in any case; or an incident that the server noticed, as `query incidents`",
-      "lists them (20260501T1205-1), or latest for the newest one.",
+      "lists them (20260501T1205-1), or latest for the newest one; or traces, for a list of those that are searched for.",
     ],
     examples: [
       { line: "hypocenter query 4bf92f3577b34da6a3ce929d0e0e4736", says: "from the server on this machine" },
       {
         line: "hypocenter query 4bf92f3577b34da6a3ce929d0e0e4736 --server http://tracing:4320 --format markdown",
         says: "from another one, to paste into an incident",
+      },
+      {
+        line: "hypocenter query traces --attribute user.id=4711 --status error --from now-1h",
+        says: "traces in which a request of this user failed, the newest first",
       },
       { line: "hypocenter query incidents", says: "what the server noticed by itself, the newest first" },
       {

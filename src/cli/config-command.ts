@@ -8,7 +8,7 @@ export async function config(run: CommandRun): Promise<number> {
   if (run.settings.check) {
     // Values that are not valid have ended the command before it came here; files are looked into now.
     const access = await openAccess(run.settings, (message) => note(run, message));
-    access.tls?.close();
+    access.close();
     await writeResult(
       run,
       run.format === "json" ? writeJson({ valid: true }) : "The configuration is valid.",

@@ -84,8 +84,9 @@ function httpApiPage(): string {
     'Errors have a fitting status and the body `{"error":{"code":"…","message":"…","hint":"…"}}`. A server on a loopback address only',
     "answers requests for `localhost`, `127.0.0.1`, `[::1]` and the names in `--allowed-hosts`. There are no CORS headers.",
     "",
-    "Where `auth_tokens`, `auth_basic` or `tls_client_ca_file` is set, everything but the health checks answers 401 `unauthenticated` to",
-    "those who do not show what is asked for. With `tls_cert_file` the address is https.",
+    "Where an `auth_…` setting or `tls_client_ca_file` is set, everything but the health checks answers 401 `unauthenticated` to",
+    "those who do not show what is asked for, and 403 `forbidden` to a token that may only send telemetry. With `tls_cert_file` the",
+    "address is https.",
     "",
     ...routes.flatMap(routeLines),
   ].join("\n");
@@ -134,6 +135,7 @@ function parameterRow(name: string, parameter: Parameter): string {
 function valueWord(type: Parameter["type"]): string {
   if (type.kind === "choice") return type.values.join(" or ");
   if (type.kind === "integer" || type.kind === "number") return `${type.kind}, ${type.min} to ${type.max}`;
+  if (type.kind === "pairs") return `key=value, up to ${type.countMax} times`;
   return type.kind.replace("_", " ");
 }
 

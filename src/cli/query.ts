@@ -1,29 +1,37 @@
 import type { IncidentReport, StructuralReport, TraceReport } from "../analysis/report.ts";
+import { flagOf } from "../config/settings.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
 import { parseTraceId, type TraceId } from "../model/ids.ts";
+import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
+import { resolveTime, type TimePoint } from "../model/time-point.ts";
 import { parseJsonOrdered } from "../wire/parse-json-ordered.ts";
 import { openServer } from "./ask-server.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
 import { exitCodeOf } from "./fail-on.ts";
-import { type IncidentList, printableOf } from "./render/printable.ts";
+import { type IncidentList, printableOf, type TraceList, type TraceSummaryJson } from "./render/printable.ts";
 import { renderResult } from "./render-report.ts";
 
-/** `hypocenter query`: the report of a trace or an incident as a running server gives it, or the list of its incidents. */
+/** `hypocenter query`: the report of a trace or an incident as a running server gives it, or the list of its incidents or traces. */
 export async function query(run: CommandRun): Promise<number> {
   const [word = ""] = run.operands;
   const id = parseTraceId(word);
+  if (word === tracesWord) return await listTraces(run);
+  checkSearchSettings(run);
   if (id !== null) return await queryTrace(run, id);
   if (word !== listWord && word !== latestWord && !incidentId.test(word))
     throw new OperationError(
       "bad_trace_id",
       `"${word}" is no trace id and no incident`,
-      `Expected 16 or 32 hex digits, an incident such as 20260501T1205-1, ${latestWord} or ${listWord}.`,
+      `Expected 16 or 32 hex digits, an incident such as 20260501T1205-1, ${latestWord}, ${listWord} or ${tracesWord}.`,
     );
   checkIncidentSettings(run);
   return await (word === listWord ? listIncidents(run) : queryIncident(run, word));
 }
 
 const listWord = "incidents";
+const tracesWord = "traces";
+/** A search of old telemetry takes the server many steps. */
+const searchMsMax = 60_000;
 const latestWord = "latest";
 const incidentId = /^\d{8}T\d{4}-\d{1,9}$/;
 
@@ -51,6 +59,60 @@ async function listIncidents(run: CommandRun): Promise<number> {
   const list = JSON.parse(await ask(run, `/api/v1/incidents?lang=${run.settings.lang}`)) as IncidentList;
   await writeResult(run, renderResult(run, { kind: "incidents", list }));
   return 0;
+}
+
+/** The server answers with what it could look at in a while: it is asked again until there are enough, or all was looked at. */
+async function listTraces(run: CommandRun): Promise<number> {
+  checkIncidentSettings(run);
+  const { limit } = run.settings;
+  const parameters = searchParameters(run.settings);
+  const server = await openServer(run.settings);
+  const traces: TraceSummaryJson[] = [];
+  const endMs = performance.now() + searchMsMax;
+  let page: TraceList;
+  try {
+    do {
+      parameters.set("limit", String(limit - traces.length));
+      page = JSON.parse(await server.ask(`/api/v1/traces?${parameters.toString()}`)) as TraceList;
+      traces.push(...page.traces);
+      if (page.cursor !== null) parameters.set("cursor", page.cursor);
+    } while (page.cursor !== null && traces.length < limit && performance.now() < endMs);
+  } finally {
+    server.close();
+  }
+  if (page.searched_from !== null && traces.length < limit)
+    note(run, `Searched back to ${page.searched_from}: ask again with --to for what is older.`);
+  await writeResult(run, renderResult(run, { kind: "traces", list: { ...page, traces } }));
+  return 0;
+}
+
+function searchParameters(settings: CommandRun["settings"]): URLSearchParams {
+  const now = (BigInt(Date.now()) * BigInt(NANOS_PER_MS)) as UnixNanos;
+  const timeText = (point: TimePoint | null): string | null =>
+    point === null ? null : formatTime(resolveTime(point, now));
+  const given = {
+    service: settings.service,
+    operation: settings.operation,
+    status: settings.status,
+    min_duration_ms: settings.min_duration === null ? null : String(settings.min_duration),
+    from: timeText(settings.from),
+    to: timeText(settings.to),
+  };
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(given)) if (value !== null) parameters.set(name, value);
+  for (const attribute of settings.attribute ?? []) parameters.append("attribute", attribute);
+  return parameters;
+}
+
+function checkSearchSettings({ settings }: CommandRun): void {
+  const names = ["service", "operation", "status", "min_duration", "attribute", "from", "to"] as const;
+  const given = names.filter((name) => settings[name] !== null).map((name) => `--${flagOf(name)}`);
+  if (given.length === 0) return;
+  throw new OperationError(
+    "usage",
+    `${given.join(", ")} searches traces`,
+    "Write: hypocenter query traces …",
+  );
 }
 
 function checkIncidentSettings({ settings }: CommandRun): void {

@@ -58,6 +58,7 @@ function plainOf(printable: Printable): unknown {
     case "incident":
       return printable.report;
     case "incidents":
+    case "traces":
       return printable.list;
     case "doctor":
       return printable.doctor;

@@ -66,7 +66,7 @@ export async function serve(run: CommandRun): Promise<number> {
   note(run, `${signal}: finishing what is under way; once more ends at once`);
   await stopService(service, engine, store);
   await own?.stop();
-  access.tls?.close();
+  access.close();
   const { ingested_spans_total: spans = 0, open_traces: open = 0 } = engine.stats();
   note(run, `ended; ${spans} spans were taken in, ${open} traces were left unfinished`, {
     fields: { spans, open_traces: open },
@@ -246,6 +246,8 @@ function engineLimits(settings: SettingValues) {
     incidentLookMs: settings.incident_look,
     incidentQuietMs: settings.incident_quiet,
     incidentsMax: settings.incidents,
+    // what it was about has gone then, but for the traces that it keeps
+    ...(settings.memory ? {} : { incidentAgeMsMax: settings.trace_retention }),
     drainMsMax,
   };
 }
@@ -272,9 +274,13 @@ async function announce(run: CommandRun, service: Service, access: ServerAccess)
 function warnOfOpenness(run: CommandRun, { tls, credentials }: ServerAccess): void {
   const reached = `Warning: ${run.settings.host} can be reached from other machines, and`;
   if (credentials === null && tls?.asksClients !== true)
-    note(run, `${reached} nothing here asks who they are (see auth_tokens and tls_client_ca_file).`, {
-      level: "warn",
-    });
+    note(
+      run,
+      `${reached} nothing here asks who they are (see auth_tokens, auth_ingest_tokens and tls_client_ca_file).`,
+      {
+        level: "warn",
+      },
+    );
   else if (tls === null)
     note(run, `${reached} secrets travel unencrypted (see tls_cert_file).`, { level: "warn" });
 }

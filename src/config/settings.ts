@@ -51,7 +51,7 @@ const table = {
     type: { kind: "text", placeholder: "HOST" },
     default: "127.0.0.1",
     sentence:
-      "Address to listen on; 0.0.0.0 lets other machines in, and only auth_tokens, auth_basic or tls_client_ca_file ask who they are.",
+      "Address to listen on; 0.0.0.0 lets other machines in, and only auth_… settings or tls_client_ca_file ask who they are.",
     commands: ["serve"],
   },
   grpc_port: {
@@ -128,7 +128,8 @@ const table = {
   tls_reload_interval: {
     type: { kind: "duration", minMs: 50, maxMs: 86_400_000 },
     default: "10s",
-    sentence: "How often the TLS files are looked at; new ones serve the connections that come then.",
+    sentence:
+      "How often the TLS files and auth_tokens_file are looked at; new certificates serve the connections that come then, new tokens the next request.",
     commands: ["serve"],
   },
   auth_tokens: {
@@ -139,10 +140,32 @@ const table = {
     commands: ["serve"],
     isSecret: true,
   },
+  auth_ingest_tokens: {
+    type: { kind: "list", placeholder: "TOKEN" },
+    default: null,
+    sentence:
+      "The same for those who only send telemetry: with one of these nothing can be asked. Where no other token is set, nobody can ask.",
+    commands: ["serve"],
+    isSecret: true,
+  },
+  auth_query_tokens: {
+    type: { kind: "list", placeholder: "TOKEN" },
+    default: null,
+    sentence: "The same for those who only ask: with one of these no telemetry can be sent.",
+    commands: ["serve"],
+    isSecret: true,
+  },
+  auth_tokens_file: {
+    type: file,
+    default: null,
+    sentence:
+      "A file of further tokens, one a line, as ROLE TOKEN with ingest, query or all for ROLE, or the token alone for all; lines with a # in front are comments. It is read again when it changes (tls_reload_interval).",
+    commands: ["serve"],
+  },
   auth_basic: {
     type: { kind: "list", placeholder: "USER:PASSWORD" },
     default: null,
-    sentence: "The same for clients that know user names and passwords only, such as browsers.",
+    sentence: "Like auth_tokens for clients that know user names and passwords only, such as browsers.",
     commands: ["serve"],
     isSecret: true,
   },
@@ -279,7 +302,7 @@ const table = {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "32MiB",
     sentence:
-      "Memory for traces that show what incidents are about: they stay when all else of their time has gone. When it is full, the oldest go.",
+      "Room for traces that show what incidents are about, in memory with --memory, else on disk: they stay when all else of their time has gone. When it is full, the oldest go.",
     commands: ["serve"],
   },
   ingest_memory: {
@@ -412,7 +435,8 @@ const table = {
   incidents: {
     type: { kind: "integer", min: 1, max: 10_000 },
     default: "200",
-    sentence: "Incidents that are kept with their report; the oldest that is over goes first.",
+    sentence:
+      "Incidents that are kept with their report, on disk for as long as trace_retention says; the oldest that is over goes first.",
     commands: ["serve"],
   },
   trace: {
@@ -478,14 +502,51 @@ const table = {
   from: {
     type: time,
     default: null,
-    sentence: "Only traces that start at or after this time.",
-    commands: files,
+    sentence: "Only traces that start at or after this time; of query, with traces.",
+    commands: [...files, "query"],
   },
   to: {
     type: time,
     default: null,
-    sentence: "Only traces that start at or before this time.",
-    commands: files,
+    sentence: "Only traces that start at or before this time; of query, with traces.",
+    commands: [...files, "query"],
+  },
+  attribute: {
+    type: { kind: "list", placeholder: "KEY=VALUE" },
+    default: null,
+    sentence:
+      "With query traces: only those of which a span, or its resource, has an attribute of exactly this value; may be given more than once: then one span has all of them.",
+    commands: ["query"],
+  },
+  service: {
+    type: { kind: "text", placeholder: "SERVICE" },
+    default: null,
+    sentence: "With query traces: only those in which this service takes part.",
+    commands: ["query"],
+  },
+  operation: {
+    type: { kind: "text", placeholder: "NAME" },
+    default: null,
+    sentence: "With query traces: only those whose root span has this operation.",
+    commands: ["query"],
+  },
+  status: {
+    type: { kind: "choice", values: ["error", "ok"] },
+    default: null,
+    sentence: "With query traces: only those in which a span failed, or none did.",
+    commands: ["query"],
+  },
+  min_duration: {
+    type: { kind: "duration", minMs: 0, maxMs: 30 * 86_400_000 },
+    default: null,
+    sentence: "With query traces: only those that took at least this long.",
+    commands: ["query"],
+  },
+  limit: {
+    type: { kind: "integer", min: 1, max: 1_000 },
+    default: "50",
+    sentence: "With query traces: how many are listed, the newest first.",
+    commands: ["query"],
   },
   replay_to: {
     type: { kind: "text", placeholder: "URL" },

@@ -262,6 +262,10 @@ class LiveEngine implements Engine {
     return this.#incidents.subscribe(listener);
   }
 
+  incidentEventsAfter(number: number): readonly IncidentEvent[] {
+    return this.#incidents.eventsAfter(number);
+  }
+
   async doctor(window: TimeWindow | null, { language, tracesMax }: DoctorOptions): Promise<DoctorAnswer> {
     await this.#foldForQuery();
     const rollup = new DoctorRollup();
@@ -304,6 +308,8 @@ class LiveEngine implements Engine {
       store_kept_traces: store.keptTraces,
       store_kept_bytes: store.keptBytes,
       store_evicted_kept_traces_total: store.evictedKeptTraces,
+      store_evicted_incidents_total: store.evictedIncidents,
+      store_lost_files: store.lostFiles,
       store_lost_bodies: store.lostBodies,
       store_lost_items: store.lostItems,
       store_lost_bytes: store.lostBytes,

@@ -3,7 +3,14 @@ import { type Anomaly, findAnomalies, groupAnomalies } from "../analysis/anomali
 import type { Language } from "../analysis/report.ts";
 import type { Scope } from "../analysis/scope.ts";
 import { parseTraceId } from "../model/ids.ts";
-import { minuteOf, NANOS_PER_MS, parseTime, startOfMinute, type UnixNanos } from "../model/time.ts";
+import {
+  minuteOf,
+  NANOS_PER_MINUTE,
+  NANOS_PER_MS,
+  parseTime,
+  startOfMinute,
+  type UnixNanos,
+} from "../model/time.ts";
 import type { FoldedTraces } from "./folded-traces.ts";
 import type { EngineLimits } from "./limits.ts";
 import type { Clock, EngineStats, Incident, IncidentEvent, TelemetryStore, TimeWindow } from "./ports.ts";
@@ -30,10 +37,20 @@ const earlierMinutesMax = 2;
 
 const languages: readonly Language[] = ["en", "ko"];
 
+/**
+ * One that an earlier process has left open goes on under its name if something is worse again within the quiet time, counted
+ * from the first look after the start: while nobody looked it was neither seen nor missed. After longer than what looks
+ * compare with, what is found is something else: it is closed then, with the time at which it was last seen.
+ */
+const resumedMinutesMax = usualMinutes;
+
 interface Known {
   incident: Incident;
   readonly firstWorse: number;
-  lastSeenMs: number;
+  /** when anything was worse for the last time: of the time that a stop took, only the date knows */
+  lastSeen: UnixNanos;
+  /** null = by an earlier process, and nobody has looked since */
+  lastSeenMs: number | null;
   reportedMs: number;
 }
 
@@ -68,8 +85,8 @@ interface Look {
 export interface IncidentsOptions {
   readonly folded: FoldedTraces;
   readonly windows: Windows;
-  /** where traces are kept that show what went wrong */
-  readonly store: Pick<TelemetryStore, "keepTraces">;
+  /** where incidents are kept, and traces that show what went wrong */
+  readonly store: Pick<TelemetryStore, "keepTraces" | "keptIncidents" | "keepIncident" | "forgetIncident">;
   readonly clock: Clock;
   readonly limits: EngineLimits;
 }
@@ -93,6 +110,8 @@ export class Incidents {
   readonly #listeners = new Set<(event: IncidentEvent) => void>();
   /** by service */
   readonly #doubts = new Map<string, Doubt>();
+  /** of the last event */
+  #number = 0;
   #isLooking = false;
   #lookedMs: number | null = null;
   readonly #counts = {
@@ -112,6 +131,10 @@ export class Incidents {
     this.#store = store;
     this.#clock = clock;
     this.#limits = limits;
+    for (const { incident, firstWorse, lastSeen } of store.keptIncidents()) {
+      this.#known.set(incident.id, { incident, firstWorse, lastSeen, lastSeenMs: null, reportedMs: 0 });
+      this.#number = Math.max(this.#number, ...incident.told.map(({ number }) => number));
+    }
   }
 
   /** Since the last look came to its end; null = there was none. */
@@ -134,6 +157,14 @@ export class Incidents {
     return () => this.#listeners.delete(listener);
   }
 
+  /** In order. */
+  eventsAfter(number: number): readonly IncidentEvent[] {
+    const events = [...this.#known.values()].flatMap(({ incident }) =>
+      incident.told.map((change) => ({ ...change, incident })),
+    );
+    return events.filter((event) => event.number > number).sort((a, b) => a.number - b.number);
+  }
+
   stats(): EngineStats {
     const open = [...this.#known.values()].filter(({ incident }) => incident.status === "open");
     const { lookSeconds } = this;
@@ -148,17 +179,30 @@ export class Incidents {
     try {
       this.#counts.incident_looks_total += 1;
       const now = minuteOf(this.#clock.unixNanos());
+      await this.#takeUp();
       for (const [service, { firstWorse }] of this.#doubts)
         if (now - firstWorse > doubtMinutesMax) this.#doubts.delete(service);
       const recent = this.#scopeOf(now - recentMinutes + 1, now);
       const usual = this.#usualPieces(now);
       const groups = groupAnomalies(findAnomalies({ recent, usual }), recent);
       for (const group of groups) await this.#follow(group, { recent, usual, now });
-      for (const known of this.#known.values()) this.#settle(known);
-      this.#forgetOldest();
+      for (const known of this.#known.values()) await this.#settle(known);
+      await this.#forgetOldest();
       this.#lookedMs = this.#clock.monotonicMs();
     } finally {
       this.#isLooking = false;
+    }
+  }
+
+  /** Incidents that an earlier process has left are ours from the first look on. */
+  async #takeUp(): Promise<void> {
+    const resumedMax = BigInt(resumedMinutesMax * NANOS_PER_MINUTE);
+    const nowMs = this.#clock.monotonicMs();
+    for (const known of this.#known.values()) {
+      if (known.lastSeenMs !== null) continue;
+      known.lastSeenMs = known.reportedMs = nowMs;
+      const isOpen = known.incident.status === "open";
+      if (isOpen && this.#clock.unixNanos() - known.lastSeen > resumedMax) await this.#close(known);
     }
   }
 
@@ -209,15 +253,17 @@ export class Incidents {
     }
     for (const other of others) {
       for (const service of other.incident.services) services.add(service);
-      this.#change(other, { status: "merged", end: this.#clock.unixNanos(), mergedInto: first.incident.id });
       this.#counts.incidents_merged_total += 1;
-      this.#tell("merged", other.incident);
+      const end = this.#clock.unixNanos();
+      await this.#tell(other, "merged", { status: "merged", end, mergedInto: first.incident.id });
     }
-    first.lastSeenMs = this.#clock.monotonicMs();
+    const nowMs = this.#clock.monotonicMs();
+    first.lastSeenMs = nowMs;
+    first.lastSeen = this.#clock.unixNanos();
     const all = [...new Set([...first.incident.services, ...services])].sort();
     const isWider = all.length > first.incident.services.length;
     if (isWider) this.#change(first, { services: all });
-    if (isWider || first.lastSeenMs - first.reportedMs >= reportEveryMs) await this.#report(first);
+    if (isWider || nowMs - first.reportedMs >= reportEveryMs) await this.#report(first);
   }
 
   /**
@@ -256,12 +302,14 @@ export class Incidents {
       version: 1,
       mergedInto: null,
       services: [...services].sort(),
+      told: [],
     };
     const nowMs = this.#clock.monotonicMs();
-    this.#known.set(incident.id, { incident, firstWorse, lastSeenMs: nowMs, reportedMs: nowMs });
+    const known = { incident, firstWorse, lastSeen: now, lastSeenMs: nowMs, reportedMs: nowMs };
+    this.#known.set(incident.id, known);
     this.#counts.incidents_opened_total += 1;
     this.#counts.incident_detection_delay_ms_total += delayMs;
-    this.#tell("opened", incident);
+    await this.#tell(known, "opened", {});
   }
 
   /** The first minute that was worse by itself; where each has too few requests to tell, the first one that was looked at. */
@@ -313,10 +361,12 @@ export class Incidents {
     const found = await this.#reportsOf({ ...incident, firstWorse });
     known.reportedMs = this.#clock.monotonicMs();
     // What is over is no reason to forget what it was.
-    if (found === null) return;
+    if (found === null) {
+      await this.#keep(known);
+      return;
+    }
     const delayMs = Number(incident.detected - found.start) / NANOS_PER_MS;
-    this.#change(known, { ...found, delayMs, version: incident.version + 1 });
-    this.#tell("updated", known.incident);
+    await this.#tell(known, "updated", { ...found, delayMs, version: incident.version + 1 });
   }
 
   /**
@@ -349,22 +399,34 @@ export class Incidents {
   }
 
   /** Closes what has been quiet for long enough. */
-  #settle(known: Known): void {
-    if (known.incident.status !== "open") return;
-    if (this.#clock.monotonicMs() - known.lastSeenMs < this.#limits.incidentQuietMs) return;
-    const quietNanos =
-      BigInt(Math.round(this.#clock.monotonicMs() - known.lastSeenMs)) * BigInt(NANOS_PER_MS);
-    this.#change(known, { status: "closed", end: (this.#clock.unixNanos() - quietNanos) as UnixNanos });
+  async #settle(known: Known): Promise<void> {
+    if (known.incident.status !== "open" || known.lastSeenMs === null) return;
+    if (this.#clock.monotonicMs() - known.lastSeenMs >= this.#limits.incidentQuietMs)
+      await this.#close(known);
+  }
+
+  async #close(known: Known): Promise<void> {
     this.#counts.incidents_closed_total += 1;
-    this.#tell("closed", known.incident);
+    await this.#tell(known, "closed", { status: "closed", end: known.lastSeen });
   }
 
   #change(known: Known, change: Partial<Incident>): void {
     known.incident = { ...known.incident, ...change, updated: this.#clock.unixNanos() };
   }
 
-  #tell(kind: IncidentEvent["kind"], incident: Incident): void {
-    for (const listener of this.#listeners) listener({ kind, incident });
+  /** What was told is known after a crash too: it is kept first. */
+  async #tell(known: Known, kind: IncidentEvent["kind"], change: Partial<Incident>): Promise<void> {
+    // By the date, for the last number that an earlier process has told may not have reached the disk.
+    const number = Math.max(this.#number + 1, Number(this.#clock.unixNanos() / BigInt(NANOS_PER_MS)));
+    this.#number = number;
+    const before = known.incident.told.filter((each) => each.kind !== kind);
+    this.#change(known, { ...change, told: [...before, { kind, number }] });
+    await this.#keep(known);
+    for (const listener of this.#listeners) listener({ kind, number, incident: known.incident });
+  }
+
+  #keep({ incident, firstWorse, lastSeen }: Known): Promise<void> {
+    return this.#store.keepIncident({ incident, firstWorse, lastSeen });
   }
 
   /** The time of its detection, and a number, for there may be several of one minute. */
@@ -376,10 +438,15 @@ export class Incidents {
     }
   }
 
-  #forgetOldest(): void {
+  async #forgetOldest(): Promise<void> {
+    const { incidentsMax, incidentAgeMsMax } = this.#limits;
+    const nowMs = Number(this.#clock.unixNanos()) / NANOS_PER_MS;
     for (const [id, { incident }] of this.#known) {
-      if (this.#known.size <= this.#limits.incidentsMax) return;
-      if (incident.status !== "open") this.#known.delete(id);
+      if (incident.status === "open") continue;
+      const isOld = nowMs - Number(incident.end ?? incident.updated) / NANOS_PER_MS > incidentAgeMsMax;
+      if (!isOld && this.#known.size <= incidentsMax) continue;
+      this.#known.delete(id);
+      await this.#store.forgetIncident(id);
     }
   }
 }

@@ -37,6 +37,8 @@ export interface EngineLimits extends ComparedMinutesLimits {
   readonly incidentQuietMs: number;
   /** Incidents that are kept with their report; the oldest that is over goes first. */
   readonly incidentsMax: number;
+  /** Incidents that were over so long ago go too. */
+  readonly incidentAgeMsMax: number;
   /** Waiting traces that one search or graph request folds before it answers; the rest follow in their own time. */
   readonly foldOnQueryMax: number;
   /** Work that takes long gives way to others after this long. */
@@ -67,6 +69,7 @@ export const defaultEngineLimits: EngineLimits = {
   incidentLookMs: 10_000,
   incidentQuietMs: 180_000,
   incidentsMax: 200,
+  incidentAgeMsMax: Number.POSITIVE_INFINITY,
   foldOnQueryMax: 2_000,
   sliceMs: 10,
   drainMsMax: 4_000,

@@ -52,6 +52,8 @@ export interface TraceQuery {
   readonly operation?: string;
   readonly status?: "error" | "ok";
   readonly minDurationNanos?: number;
+  /** all of them on one span or its resource, the values as text */
+  readonly attributes?: readonly AttributeFilter[];
   readonly from?: UnixNanos;
   readonly to?: UnixNanos;
   readonly limit: number;
@@ -59,10 +61,17 @@ export interface TraceQuery {
   readonly cursor?: string;
 }
 
+export interface AttributeFilter {
+  readonly key: string;
+  readonly text: string;
+}
+
 export interface TracePage {
   readonly summaries: readonly TraceSummary[];
-  /** how many match in all */
+  /** how many match in all of what was searched */
   readonly total: number;
+  /** only what is found at this time or later was searched; null = everything. Then the cursor goes on with what is older. */
+  readonly searchedFrom: UnixNanos | null;
   /** null on the last page */
   readonly cursor: string | null;
 }
@@ -86,6 +95,11 @@ export interface TelemetryStore {
   readForAnalysis(traceId: TraceId): Promise<readonly RowRef[]>;
   /** Keeps what there is of some traces, so that they can be read when all else of their time is gone; bounded, see `StoreStats`. */
   keepTraces(traceIds: readonly TraceId[]): Promise<void>;
+  /** Incidents that an earlier process has left, in the order in which they were detected. */
+  keptIncidents(): readonly KeptIncident[];
+  /** Keeps an incident beyond the end of the process, in place of what was kept of it. Where that fails it is tried again, and said. */
+  keepIncident(kept: KeptIncident): Promise<void>;
+  forgetIncident(id: string): Promise<void>;
   /** Makes a trace findable, or replaces what was known of it. */
   putSummary(summary: TraceSummary): Promise<void>;
   search(query: TraceQuery): Promise<TracePage>;
@@ -114,6 +128,10 @@ export interface StoreStats {
   readonly keptTraces: number;
   readonly keptBytes: number;
   readonly evictedKeptTraces: number;
+  /** incidents that had to go from the disk, for there were too many bytes of them */
+  readonly evictedIncidents: number;
+  /** incidents and kept traces that disks have damaged */
+  readonly lostFiles: number;
   /** what disks have damaged: bodies and the spans, points or log records in them, bytes, and bytes of those at the ends of files */
   readonly lostBodies: number;
   readonly lostItems: number;
@@ -191,13 +209,32 @@ export interface Incident {
   readonly mergedInto: string | null;
   /** services of which operations fared worse, sorted */
   readonly services: readonly string[];
+  /** what has happened to it, of each kind the last */
+  readonly told: readonly ToldChange[];
   /** the last one of each language */
   readonly reports: ReadonlyMap<Language, WindowReport>;
 }
 
-export interface IncidentEvent {
-  readonly kind: "opened" | "updated" | "merged" | "closed";
+type IncidentChange = "opened" | "updated" | "merged" | "closed";
+
+/** The last time that something of a kind happened to an incident. */
+interface ToldChange {
+  readonly kind: IncidentChange;
+  /** grows with everything that happens to any incident, also over restarts */
+  readonly number: number;
+}
+
+export interface IncidentEvent extends ToldChange {
   readonly incident: Incident;
+}
+
+/** An incident as it outlives the process, with what is needed to go on with it. */
+export interface KeptIncident {
+  readonly incident: Incident;
+  /** the first minute that was worse by itself */
+  readonly firstWorse: number;
+  /** when anything was seen to be worse for the last time, to a minute or so */
+  readonly lastSeen: UnixNanos;
 }
 
 export interface TraceAnalysis {
@@ -252,6 +289,11 @@ export interface QueryPort {
   lag(): AnalysisLag;
   /** Calls back with what happens to incidents from now on; the answer ends that. */
   onIncident(listener: (event: IncidentEvent) => void): () => void;
+  /**
+   * What has happened to incidents that are kept since the event of that number, with each as it is now; of several of one kind to
+   * one incident only the last.
+   */
+  incidentEventsAfter(number: number): readonly IncidentEvent[];
   /** Reads a bounded number of traces for this answer: what is wrong with the instrumentation costs nothing until asked. */
   doctor(window: TimeWindow | null, options: DoctorOptions): Promise<DoctorAnswer>;
   stats(): EngineStats;

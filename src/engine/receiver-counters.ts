@@ -18,6 +18,8 @@ export class ReceiverCounters {
     oversize_requests_total: 0,
     unsupported_requests_total: 0,
     unauthenticated_requests_total: 0,
+    /** of callers who are known and may not send */
+    forbidden_requests_total: 0,
     refused_requests_total: 0,
     /** of clients that hold more than their share */
     throttled_requests_total: 0,
@@ -62,6 +64,7 @@ export type ReceiverCount =
   | "oversize_requests_total"
   | "unsupported_requests_total"
   | "unauthenticated_requests_total"
+  | "forbidden_requests_total"
   | "refused_requests_total"
   | "throttled_requests_total"
   | "aborted_requests_total"

@@ -6,7 +6,7 @@ import {
   Reservation,
   type UnpackedBody,
 } from "../compression/request-body.ts";
-import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
+import { type CredentialCheck, lackOf, type TlsIdentity } from "../engine/access.ts";
 import { defaultConnectionsMax, type Listener, type ListenOptions } from "../engine/listener.ts";
 import { type Signal, signals } from "../engine/ports.ts";
 import { grpcServices, profilesService } from "../otlp/grpc-services.ts";
@@ -72,8 +72,9 @@ interface Call {
   readonly health: GrpcHealth;
   readonly method: Method | undefined;
   readonly isHealth: boolean;
-  /** who calls: the name that credentials gave it, or its address; null = a stranger */
-  readonly client: string | null;
+  /** who calls: the name that credentials gave it, or its address */
+  readonly client: string;
+  readonly admission: "admitted" | "stranger" | "forbidden";
 }
 
 type Method = { readonly kind: "export"; readonly signal: Signal } | { readonly kind: "check" | "watch" };
@@ -89,12 +90,16 @@ function asked(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   { credentials = null }: GrpcReceiverOptions,
-): Pick<Call, "method" | "isHealth" | "client"> {
+): Pick<Call, "method" | "isHealth" | "client" | "admission"> {
   const method = methods.get(headers[":path"] ?? "");
   const isHealth = method !== undefined && method.kind !== "export";
-  const name =
-    credentials === null || isHealth ? "" : credentials.clientOf((header) => headerOf(headers, header));
-  return { method, isHealth, client: name === "" ? (stream.session?.socket.remoteAddress ?? "") : name };
+  const address = stream.session?.socket.remoteAddress ?? "";
+  const shared = { method, isHealth };
+  if (credentials === null || isHealth) return { ...shared, client: address, admission: "admitted" };
+  const caller = credentials.callerOf((header) => headerOf(headers, header));
+  if (caller === null) return { ...shared, client: address, admission: "stranger" };
+  const admission = caller.roles.includes("ingest") ? "admitted" : "forbidden";
+  return { ...shared, client: caller.client || address, admission };
 }
 
 /** Never rejects: what is received is always answered, and its room given back. */
@@ -103,7 +108,7 @@ async function serve(call: Call): Promise<void> {
   // That the client has gone shows in what it leaves behind, a message cut off.
   stream.on("error", () => {});
   const budget = call.isHealth ? call.health.budget : options.budget;
-  const reservation = new Reservation(budget, call.client ?? "");
+  const reservation = new Reservation(budget, call.client);
   try {
     const answer = await answerOf(call, reservation);
     if (answer instanceof Uint8Array) sendMessage(stream, answer);
@@ -120,7 +125,8 @@ async function answerOf(call: Call, reservation: Reservation): Promise<Uint8Arra
   const { stream, headers, options, health, method, isHealth } = call;
   if (!isHealth) options.counters.count("requests_total");
   if (!isGrpc(headers)) return refuseOtherProtocol(call);
-  if (call.client === null) return strangerFailure(options);
+  if (call.admission === "stranger") return strangerFailure(options);
+  if (call.admission === "forbidden") return forbiddenFailure(options);
   if (method === undefined) return unsupported(absenceOf(headers[":path"] ?? ""), options);
   const refusal = method.kind === "export" ? signalRefusal(method.signal, options) : null;
   if (refusal !== null) return unsupported(refusal, options);
@@ -160,6 +166,12 @@ function strangerFailure({ credentials, counters }: GrpcReceiverOptions): GrpcFa
   counters.count("unauthenticated_requests_total");
   const message = `no credentials that this server knows. ${credentials?.hint ?? ""}`;
   return { code: rpcCode.unauthenticated, message };
+}
+
+function forbiddenFailure({ counters }: GrpcReceiverOptions): GrpcFailure {
+  counters.count("forbidden_requests_total");
+  const { message, hint } = lackOf("ingest");
+  return { code: rpcCode.permissionDenied, message: `${message}. ${hint}` };
 }
 
 function refuseOtherProtocol({ stream, options }: Call): null {
@@ -205,7 +217,7 @@ async function exported(
   call: Call,
 ): Promise<Uint8Array | GrpcFailure> {
   const received = { signal, encoding: "protobuf", ...unpacked } as const;
-  const receipt = await receiveExport(call.options, received, call.client ?? "");
+  const receipt = await receiveExport(call.options, received, call.client);
   switch (receipt.kind) {
     case "accepted":
       return exportResponse(signal, "protobuf", receipt.rejected, receipt.message);

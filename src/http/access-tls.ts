@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import type { TlsIdentity } from "../engine/access.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
+import { watchFiles } from "./watch-files.ts";
 
 /** The files of a server's identity, all in PEM form. */
 export interface TlsFiles {
@@ -20,47 +21,34 @@ export interface WatchedTlsIdentity extends TlsIdentity {
 }
 
 /**
- * Reads the files, and looks at them again every `reloadMs`: what is new is used for the connections that come then. New
- * files that are not usable are reported, and the old identity stays. Compared by content, because times of files and
- * events of folders miss what happens behind links (as Kubernetes and certbot replace them). Rejects with `bad_configuration`.
+ * Reads the files, and looks at them again every `reloadMs`: what is new is used for the connections that come then (see
+ * `watchFiles`). Rejects with `bad_configuration`.
  */
 export async function watchTlsFiles(
   files: TlsFiles,
   { reloadMs, report }: { readonly reloadMs: number; readonly report: (message: string) => void },
 ): Promise<WatchedTlsIdentity> {
   const listeners: ((identity: SecureContextOptions) => void)[] = [];
-  let read = await readFiles(files);
-  let identity = identityOf(read, files, report);
-  let isLooking = false;
-  let lastComplaint = "";
-  const look = async (): Promise<void> => {
-    try {
-      const now = await readFiles(files);
-      if (!isEqual(now, read)) {
-        identity = identityOf(now, files, report);
-        read = now;
-        for (const use of listeners) use(identity);
-        report("TLS certificates were read anew.");
-      }
-      lastComplaint = "";
-    } catch (error) {
-      const complaint = error instanceof Error ? error.message : String(error);
-      if (complaint !== lastComplaint) report(`${complaint}; the TLS certificates read before stay in use.`);
-      lastComplaint = complaint;
-    }
-    isLooking = false;
-  };
-  const timer = setInterval(() => {
-    if (isLooking) return;
-    isLooking = true;
-    void look();
-  }, reloadMs);
-  timer.unref();
+  const first = await readFiles(files);
+  let identity = identityOf(first, files, report);
+  const close = watchFiles({
+    first,
+    read: () => readFiles(files),
+    isEqual,
+    use: (read) => {
+      identity = identityOf(read, files, report);
+      for (const use of listeners) use(identity);
+    },
+    everyMs: reloadMs,
+    report,
+    saysNew: "TLS certificates were read anew.",
+    saysKept: "the TLS certificates read before stay in use.",
+  });
   return {
     asksClients: files.clientCaFile !== null,
     current: () => identity,
     onChange: (use) => listeners.push(use),
-    close: () => clearInterval(timer),
+    close,
   };
 }
 

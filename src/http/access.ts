@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { TLSSocket } from "node:tls";
-import type { CredentialCheck } from "../engine/access.ts";
+import { type Caller, type CredentialCheck, lackOf } from "../engine/access.ts";
 import type { Encoding } from "../engine/ports.ts";
 import type { ReceiverCounters } from "../engine/receiver-counters.ts";
 import { rpcCode, statusBody } from "../otlp/responses.ts";
@@ -16,7 +16,7 @@ export interface OtlpAccess {
   readonly counters: ReceiverCounters;
 }
 
-/** Stands before an OTLP/HTTP handler: preflights of browsers end here, and so do requests without credentials, unread. */
+/** Stands before an OTLP/HTTP handler: preflights of browsers end here, and so do requests of those who may not send, unread. */
 export function guardOtlp(
   handler: OtlpHttpHandler,
   { cors, credentials, counters }: OtlpAccess,
@@ -33,19 +33,25 @@ export function guardOtlp(
       refuseOrigin(request, response);
       return;
     }
-    const client = credentials === null ? "" : clientOf(credentials, request);
-    if (client !== null) handler(request, response, client);
-    else if (credentials !== null) {
-      counters.count("requests_total");
-      counters.count("unauthenticated_requests_total");
-      refuseStranger(request, response, credentials);
+    if (credentials === null) {
+      handler(request, response);
+      return;
     }
+    const caller = callerOf(credentials, request);
+    if (caller?.roles.includes("ingest") === true) {
+      handler(request, response, caller.client);
+      return;
+    }
+    counters.count("requests_total");
+    counters.count(caller === null ? "unauthenticated_requests_total" : "forbidden_requests_total");
+    if (caller === null) refuseStranger(request, response, credentials);
+    else refuseCaller(request, response);
   };
 }
 
 /** Who sends a request, by the credentials that it shows; null = a stranger. */
-export function clientOf(credentials: CredentialCheck, { headers }: IncomingMessage): string | null {
-  return credentials.clientOf((name) => {
+export function callerOf(credentials: CredentialCheck, { headers }: IncomingMessage): Caller | null {
+  return credentials.callerOf((name) => {
     const value = headers[name];
     return typeof value === "string" ? value : value?.[0];
   });
@@ -71,6 +77,12 @@ function refuseStranger(
   const encoding = encodingOf(request.headers["content-type"]) ?? "json";
   const message = `no credentials that this server knows. ${hint}`;
   refuse(response, 401, encoding, statusBody(encoding, rpcCode.unauthenticated, message));
+}
+
+function refuseCaller(request: IncomingMessage, response: ServerResponse): void {
+  const encoding = encodingOf(request.headers["content-type"]) ?? "json";
+  const { message, hint } = lackOf("ingest");
+  refuse(response, 403, encoding, statusBody(encoding, rpcCode.permissionDenied, `${message}. ${hint}`));
 }
 
 function refuse(response: ServerResponse, status: number, encoding: Encoding, body: Uint8Array): void {

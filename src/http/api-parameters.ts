@@ -5,7 +5,7 @@ import type { JsonSchema } from "./api-schemas.ts";
 
 /** A parameter of a route. What a request may say and what OpenAPI says of it come from the same entry. */
 export interface Parameter {
-  readonly in: "path" | "query" | "body";
+  readonly in: "path" | "query" | "header" | "body";
   readonly type: ParameterType;
   readonly description: string;
   /** as a client would write it; null = may be left out and then is null */
@@ -14,6 +14,8 @@ export interface Parameter {
 
 type ParameterType =
   | { readonly kind: "text" }
+  /** `key=value`, as often as it is given */
+  | { readonly kind: "pairs"; readonly countMax: number }
   | { readonly kind: "trace_id" }
   | { readonly kind: "time" }
   | { readonly kind: "choice"; readonly values: readonly string[] }
@@ -28,6 +30,11 @@ export function inPath<const Type extends ParameterType>(type: Type, description
 /** A query parameter that may be left out, and is null then. */
 export function optional<const Type extends ParameterType>(type: Type, description: string) {
   return { in: "query", type, description, default: null } as const;
+}
+
+/** A header, its name in lower case; it may be left out, and is null then. */
+export function inHeader<const Type extends ParameterType>(type: Type, description: string) {
+  return { in: "header", type, description, default: null } as const;
 }
 
 /** A field of the JSON object that a request brings; it may be left out, and is null then. */
@@ -55,8 +62,15 @@ export function withDefault<const Type extends ParameterType>(
 
 export type ParameterTable = Readonly<Record<string, Parameter>>;
 
+/** A key and a value, as `key=value` gives them. */
+interface Pair {
+  readonly key: string;
+  readonly text: string;
+}
+
 interface ValueByKind {
   readonly text: string;
+  readonly pairs: readonly Pair[];
   readonly trace_id: TraceId;
   readonly time: TimePoint;
   readonly integer: number;
@@ -67,7 +81,9 @@ interface ValueByKind {
 export type ParameterValues<Table extends ParameterTable> = {
   readonly [Name in keyof Table]:
     | ValueOf<Table[Name]["type"]>
-    | (Table[Name] extends { readonly in: "query" | "body"; readonly default: null } ? null : never);
+    | (Table[Name] extends { readonly in: "query" | "header" | "body"; readonly default: null }
+        ? null
+        : never);
 };
 
 type ValueOf<Type extends ParameterType> = Type extends { kind: "choice"; values: readonly (infer Choice)[] }
@@ -80,6 +96,8 @@ type ValueOf<Type extends ParameterType> = Type extends { kind: "choice"; values
 export interface GivenValues {
   readonly path: ReadonlyMap<string, string>;
   readonly query: URLSearchParams;
+  /** by its lower-case name */
+  readonly header: { readonly get: (name: string) => string | undefined };
   readonly body: ReadonlyMap<string, string>;
 }
 
@@ -91,10 +109,14 @@ export function readParameters<Table extends ParameterTable>(
   for (const place of ["query", "body"] as const)
     for (const name of given[place].keys()) checkName(name, place, table);
   for (const name of given.query.keys())
-    if (given.query.getAll(name).length > 1)
+    if (given.query.getAll(name).length > 1 && table[name]?.type.kind !== "pairs")
       throw new OperationError("bad_request", `Parameter "${name}" is given twice`);
   const values: Record<string, unknown> = {};
   for (const [name, parameter] of Object.entries(table)) {
+    if (parameter.type.kind === "pairs") {
+      values[name] = readPairs(name, given.query.getAll(name), parameter.type.countMax);
+      continue;
+    }
     const text = given[parameter.in].get(name) ?? parameter.default;
     values[name] = text === null ? null : readValue(name, parameter.type, text);
   }
@@ -135,6 +157,14 @@ export function fieldsOf(body: string): ReadonlyMap<string, string> {
   return fields;
 }
 
+/** null = none was given */
+function readPairs(name: string, texts: readonly string[], countMax: number): readonly Pair[] | null {
+  if (texts.length > countMax)
+    throw new OperationError("bad_request", `Parameter "${name}" is given more than ${countMax} times`);
+  const pairs = texts.map((text) => readValue(name, { kind: "pairs", countMax }, text) as Pair);
+  return pairs.length === 0 ? null : pairs;
+}
+
 function readValue(name: string, type: ParameterType, text: string): unknown {
   const value = parse(type, text);
   if (value !== null) return value;
@@ -145,8 +175,12 @@ function readValue(name: string, type: ParameterType, text: string): unknown {
   );
 }
 
-function parse(type: ParameterType, text: string): string | number | TimePoint | null {
+function parse(type: ParameterType, text: string): string | number | TimePoint | Pair | null {
   switch (type.kind) {
+    case "pairs": {
+      const at = text.indexOf("=");
+      return at <= 0 ? null : { key: text.slice(0, at), text: text.slice(at + 1) };
+    }
     case "text":
       return text === "" ? null : text;
     case "trace_id":
@@ -170,6 +204,8 @@ function expectationOf(type: ParameterType): string {
   switch (type.kind) {
     case "text":
       return "a text that is not empty";
+    case "pairs":
+      return "key=value";
     case "trace_id":
       return "16 or 32 hex digits that are not all zero";
     case "time":
@@ -183,7 +219,7 @@ function expectationOf(type: ParameterType): string {
   }
 }
 
-/** The parameters of path and query as OpenAPI writes them. */
+/** The parameters of path, query and headers as OpenAPI writes them. */
 export function parameterObjects(table: ParameterTable): readonly JsonSchema[] {
   return Object.entries(table)
     .filter(([, parameter]) => parameter.in !== "body")
@@ -222,6 +258,13 @@ function schemaOf(type: ParameterType): JsonSchema {
   switch (type.kind) {
     case "text":
       return { type: "string", minLength: 1 };
+    case "pairs":
+      return {
+        type: "array",
+        items: { type: "string", pattern: "^[^=]+=" },
+        minItems: 1,
+        maxItems: type.countMax,
+      };
     case "trace_id":
       return { type: "string", pattern: "^([0-9a-fA-F]{16}|[0-9a-fA-F]{32})$" };
     case "time":

@@ -10,7 +10,15 @@ import type {
 } from "../analysis/report.ts";
 import type { CredentialCheck, TlsIdentity } from "../engine/access.ts";
 import { type ErrorCode, OperationError } from "../engine/errors/operation-error.ts";
-import type { Clock, EngineStats, Incident, QueryPort, TimeWindow, TraceSummary } from "../engine/ports.ts";
+import type {
+  Clock,
+  EngineStats,
+  Incident,
+  IncidentEvent,
+  QueryPort,
+  TimeWindow,
+  TraceSummary,
+} from "../engine/ports.ts";
 import { doctorSpansMax, doctorTracesMax } from "../model/limits.ts";
 import { formatTime, NANOS_PER_MS, type UnixNanos } from "../model/time.ts";
 import { resolveTime, type TimePoint } from "../model/time-point.ts";
@@ -22,6 +30,7 @@ import { homePage } from "./api-page.ts";
 import {
   inBody,
   inBodyWithDefault,
+  inHeader,
   inPath,
   optional,
   type ParameterTable,
@@ -233,6 +242,10 @@ const tracesRoute = route({
       { kind: "number", min: 0, max: 1e12 },
       "only traces that took at least this long",
     ),
+    attribute: optional(
+      { kind: "pairs", countMax: 8 },
+      "only traces of which a span, or its resource, has an attribute of exactly this value, as in http.route=/cart; may be given several times: then one span has all of them. Numbers, true and false are compared as text, lists as in [a, b], bytes as hex digits",
+    ),
     from,
     to,
     limit: withDefault({ kind: "integer", min: 1, max: 1000 }, "50", "summaries in one answer"),
@@ -241,7 +254,7 @@ const tracesRoute = route({
   answer: { description: "one page", mediaType: json, schema: schemaReference("TracePage") },
   errors: ["bad_request"],
   handle: async (values, { query, clock }) => {
-    const { service, operation, status, min_duration_ms: minDurationMs, limit, cursor } = values;
+    const { service, operation, status, min_duration_ms: minDurationMs, attribute, limit, cursor } = values;
     const window = windowOf(values, clock);
     const page = await query.searchTraces({
       limit,
@@ -249,13 +262,22 @@ const tracesRoute = route({
       ...(operation === null ? {} : { operation }),
       ...(status === null ? {} : { status }),
       ...(minDurationMs === null ? {} : { minDurationNanos: Math.round(minDurationMs * NANOS_PER_MS) }),
+      ...(attribute === null ? {} : { attributes: attribute }),
       ...(values.from === null || window === null ? {} : { from: window.from }),
       ...(values.to === null || window === null ? {} : { to: window.to }),
       ...(cursor === null ? {} : { cursor }),
     });
     const traces = page.summaries.map(summaryJson);
-    const { total, cursor: next, pending } = page;
-    return jsonAnswer({ traces, total, truncated: next !== null, cursor: next, pending });
+    const { total, searchedFrom, cursor: next, pending } = page;
+    return jsonAnswer({
+      traces,
+      total,
+      complete: searchedFrom === null,
+      searched_from: searchedFrom === null ? null : formatTime(searchedFrom),
+      truncated: next !== null,
+      cursor: next,
+      pending,
+    });
   },
 });
 
@@ -470,8 +492,15 @@ const incidentRoute = route({
 const eventsRoute = route({
   path: "/api/v1/events",
   operationId: "streamEvents",
-  summary: "Server-sent events: what happens to incidents, from now on",
-  parameters: { lang: language },
+  summary:
+    "Server-sent events: what happens to incidents, from now on, or since the last event that a client has seen",
+  parameters: {
+    lang: language,
+    "last-event-id": inHeader(
+      { kind: "text" },
+      "the id of the last event that was seen, as browsers send it when they connect again: first comes what has happened since, also while the server was down, with each incident as it is now; of several updates of one incident only the last",
+    ),
+  },
   answer: {
     description:
       "events opened, updated, merged and closed; the data of each is an incident as the list shows it",
@@ -479,15 +508,10 @@ const eventsRoute = route({
     schema: { type: "string" },
   },
   errors: ["bad_request"],
-  handle: async ({ lang }, { query }) => ({
-    mediaType: eventStream,
-    body: (write) =>
-      query.onIncident(({ kind, incident }) =>
-        write(
-          `event: ${kind}\nid: ${incident.id}/${incident.version}\ndata: ${writeJson(incidentJson(incident, lang))}\n\n`,
-        ),
-      ),
-  }),
+  handle: async ({ lang, "last-event-id": lastId }, { query }) => {
+    const seen = lastId === null ? null : numberOfEvent(lastId);
+    return { mediaType: eventStream, body: (write) => tellEvents(query, { lang, seen, write }) };
+  },
 });
 
 const metricsRoute = route({
@@ -572,6 +596,34 @@ function route<const Table extends ParameterTable>(
   },
 ): Route {
   return definition as unknown as Route;
+}
+
+/** Writes what has happened since the event of a number (null = nothing), and then what happens. */
+function tellEvents(
+  query: QueryPort,
+  {
+    lang,
+    seen,
+    write,
+  }: { readonly lang: Language; readonly seen: number | null; readonly write: (text: string) => void },
+): () => void {
+  let last = seen ?? 0;
+  const tell = ({ kind, number, incident }: IncidentEvent): void => {
+    // one that is being kept is known already and told in a moment
+    if (number <= last) return;
+    last = number;
+    const id = `${incident.id}/${incident.version}/${number}`;
+    write(`event: ${kind}\nid: ${id}\ndata: ${writeJson(incidentJson(incident, lang))}\n\n`);
+  };
+  const end = query.onIncident(tell);
+  if (seen !== null) for (const event of query.incidentEventsAfter(seen)) tell(event);
+  return end;
+}
+
+/** Of the id of an event; null = it is none of ours, so nothing is known of what was seen. */
+function numberOfEvent(id: string): number | null {
+  const [, number] = /^[^/]+\/\d+\/(\d{1,15})$/.exec(id) ?? [];
+  return number === undefined ? null : Number(number);
 }
 
 /** Alive = the process answers; ready = telemetry is taken. */

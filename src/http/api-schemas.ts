@@ -379,8 +379,17 @@ export const schemas = {
   }),
   TracePage: object({
     traces: listOf(reference("TraceSummary")),
-    total: count,
-    truncated: { ...flag, description: "there are more; ask again with the cursor" },
+    total: { ...count, description: "how many there are of what was searched" },
+    complete: {
+      ...flag,
+      description:
+        "everything was searched; a search by attribute ends when its page is full, or after a while",
+    },
+    searched_from: {
+      ...orNull(time),
+      description: "where it is not complete: what is found since then was searched",
+    },
+    truncated: { ...flag, description: "there are more, or may be; ask again with the cursor" },
     cursor: orNull(text),
     pending: { ...count, description: "traces that have arrived and are not searched yet" },
   }),

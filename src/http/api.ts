@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline, Readable } from "node:stream";
+import { lackOf } from "../engine/access.ts";
 import { type ErrorCode, errorCatalogue, OperationError } from "../engine/errors/operation-error.ts";
 import type { WorkObserver } from "../engine/own-work.ts";
 import { writeJson } from "../wire/write-json.ts";
-import { clientOf, showsCertificate } from "./access.ts";
+import { callerOf, showsCertificate } from "./access.ts";
 import { fieldsOf, readParameters } from "./api-parameters.ts";
 import { type ApiAnswer, type ApiSources, type Route, routes, type Stream } from "./api-routes.ts";
 import type { HttpHandler } from "./server.ts";
@@ -62,7 +63,8 @@ async function handle(request: IncomingMessage, options: ApiOptions, asked: Aske
   if (route.isOpen !== true) checkCaller(request, options);
   checkMethod(request, route);
   const body = route.method === "POST" ? fieldsOf(await readJson(request)) : noFields;
-  const values = readParameters(route.parameters, { path, query: url.searchParams, body });
+  const header = { get: (name: string) => [request.headers[name]].flat()[0] };
+  const values = readParameters(route.parameters, { path, query: url.searchParams, header, body });
   return await route.handle(values, options, request.headers.accept ?? "");
 }
 
@@ -125,12 +127,16 @@ function checkCaller(request: IncomingMessage, { credentials = null, tls = null 
       "This server asks clients for a certificate that it trusts",
       "With hypocenter query: --client-cert-file FILE --client-key-file FILE",
     );
-  if (credentials !== null && clientOf(credentials, request) === null)
+  if (credentials === null) return;
+  const caller = callerOf(credentials, request);
+  if (caller === null)
     throw new OperationError(
       "unauthenticated",
       "No credentials that this server knows",
       `${credentials.hint} With hypocenter query: --header "authorization=Bearer TOKEN"`,
     );
+  const { message, hint } = lackOf("query");
+  if (!caller.roles.includes("query")) throw new OperationError("forbidden", message, hint);
 }
 
 function urlOf(target: string): URL {

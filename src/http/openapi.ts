@@ -57,7 +57,7 @@ function operationObject(route: Route, alternatives: readonly SecurityRequiremen
   const security = isOpen === true ? [] : alternatives;
   const errors: readonly ErrorCode[] = [
     ...route.errors,
-    ...(security.length > 0 ? (["unauthenticated"] as const) : []),
+    ...(security.length > 0 ? (["unauthenticated", "forbidden"] as const) : []),
     "host_not_allowed",
   ];
   const responses: Record<string, unknown> = {

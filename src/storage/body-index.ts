@@ -102,6 +102,11 @@ export class BodyIndex<Source> {
     return this.#bodies.get(this.#postings.sequence(this.#lastPosting[entry] as number));
   }
 
+  /** All of them, oldest first. */
+  bodies(): Iterable<IndexedBody<Source>> {
+    return this.#bodies.values();
+  }
+
   oldest(): IndexedBody<Source> | undefined {
     const [first] = this.#bodies.values();
     return first;

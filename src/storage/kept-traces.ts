@@ -4,7 +4,21 @@ import { encodeTraces } from "../otlp/encode-traces.ts";
 import type { RowRef } from "../trace/trace.ts";
 
 /** Some traces in full, as OTLP of their own, bounded by bytes; the one that was put longest ago goes first. */
-export class KeptTraces {
+export interface KeptTraces {
+  /** traces, and bytes of them as they are kept */
+  readonly size: number;
+  readonly bytes: number;
+  /** Traces that had to go, and those that found no room at all. */
+  readonly evicted: number;
+  has(traceId: TraceId): boolean;
+  /** `rows` = all of the trace; without any it is left as it is. */
+  put(traceId: TraceId, rows: readonly RowRef[]): Promise<void>;
+  /** None where it is not kept, or can no longer be read. */
+  read(traceId: TraceId): Promise<readonly RowRef[]>;
+}
+
+/** Kept in memory. */
+export class KeptInMemory implements KeptTraces {
   readonly #bytesMax: number;
   readonly #bodies = new Map<TraceId, Uint8Array>();
   #bytes = 0;
@@ -20,15 +34,25 @@ export class KeptTraces {
   get bytes(): number {
     return this.#bytes;
   }
-  /** Traces that had to go, and those that found no room at all. */
   get evicted(): number {
     return this.#evicted;
   }
 
-  /** `rows` = all of the trace; without any it is left as it is. */
-  put(traceId: TraceId, rows: readonly RowRef[]): void {
-    if (rows.length === 0) return;
-    const body = encodeTraces(rows);
+  has(traceId: TraceId): boolean {
+    return this.#bodies.has(traceId);
+  }
+
+  put(traceId: TraceId, rows: readonly RowRef[]): Promise<void> {
+    if (rows.length > 0) this.#put(traceId, encodeTraces(rows));
+    return Promise.resolve();
+  }
+
+  read(traceId: TraceId): Promise<readonly RowRef[]> {
+    const body = this.#bodies.get(traceId);
+    return Promise.resolve(body === undefined ? [] : rowsIn(body));
+  }
+
+  #put(traceId: TraceId, body: Uint8Array): void {
     this.#remove(traceId);
     this.#bodies.set(traceId, body);
     this.#bytes += body.length;
@@ -39,20 +63,14 @@ export class KeptTraces {
     }
   }
 
-  read(traceId: TraceId): readonly RowRef[] {
-    const body = this.#bodies.get(traceId);
-    if (body === undefined) return [];
-    const { table } = decodeSpans("protobuf", body);
-    return Array.from({ length: table.rowCount }, (_, row) => ({ table, row }));
-  }
-
-  clear(): void {
-    this.#bodies.clear();
-    this.#bytes = 0;
-  }
-
   #remove(traceId: TraceId): void {
     this.#bytes -= this.#bodies.get(traceId)?.length ?? 0;
     this.#bodies.delete(traceId);
   }
+}
+
+/** The rows of a kept body. */
+export function rowsIn(body: Uint8Array): readonly RowRef[] {
+  const { table } = decodeSpans("protobuf", body);
+  return Array.from({ length: table.rowCount }, (_, row) => ({ table, row }));
 }

@@ -1,5 +1,8 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type {
+  AttributeFilter,
   Decoded,
+  KeptIncident,
   ReceivedBody,
   StoreStats,
   TelemetryStore,
@@ -10,7 +13,10 @@ import type {
 import { type TraceId, wordsOfHex } from "../model/ids.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { RowRef } from "../trace/trace.ts";
+import { type BlockSource, latestMsOf, searchBlocks, tracesIn } from "./attribute-search.ts";
 import { BodyIndex } from "./body-index.ts";
+import { KeptInMemory } from "./kept-traces.ts";
+import { MatchCache } from "./match-cache.ts";
 import { SummaryColumns, searchSummaries } from "./summary-columns.ts";
 import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "./trace-reader.ts";
 
@@ -19,6 +25,8 @@ export interface MemoryStoreLimits extends ReaderLimits {
   readonly bytesMax: number;
   /** Distinct traces; above it the oldest bodies go until enough traces are gone. */
   readonly tracesMax: number;
+  /** Traces that stay when their bodies go; those that were kept longest go first. */
+  readonly keptBytesMax: number;
 }
 
 export const defaultMemoryStoreLimits: MemoryStoreLimits = {
@@ -37,11 +45,17 @@ export function createMemoryStore(limits: MemoryStoreLimits = defaultMemoryStore
   return new MemoryStore(limits);
 }
 
+interface KeptBody extends PlainBody {
+  /** see `SearchBlock` */
+  readonly latestMs: number;
+}
+
 class MemoryStore implements TelemetryStore {
   readonly #limits: MemoryStoreLimits;
-  readonly #index = new BodyIndex<PlainBody>();
+  readonly #index = new BodyIndex<KeptBody>();
   readonly #summaries = new SummaryColumns(this.#index.traceIds);
   readonly #reader: TraceReader;
+  readonly #matches = new MatchCache();
   #endSequence = 0;
   #bytes = 0;
   #evictedBodies = 0;
@@ -49,7 +63,7 @@ class MemoryStore implements TelemetryStore {
 
   constructor(limits: MemoryStoreLimits) {
     this.#limits = limits;
-    this.#reader = new TraceReader(limits);
+    this.#reader = new TraceReader(limits, new KeptInMemory(limits.keptBytesMax));
   }
 
   append(received: ReceivedBody, decoded: Decoded): Promise<void> {
@@ -66,7 +80,20 @@ class MemoryStore implements TelemetryStore {
   }
 
   async keepTraces(traceIds: readonly TraceId[]): Promise<void> {
-    for (const traceId of traceIds) this.#reader.kept.put(traceId, await this.readTrace(traceId));
+    for (const traceId of traceIds) await this.#reader.kept.put(traceId, await this.readTrace(traceId));
+  }
+
+  // What an earlier process knew is gone, as all that this one knows will be.
+  keptIncidents(): readonly KeptIncident[] {
+    return [];
+  }
+
+  keepIncident(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  forgetIncident(): Promise<void> {
+    return Promise.resolve();
   }
 
   putSummary(summary: TraceSummary): Promise<void> {
@@ -76,7 +103,26 @@ class MemoryStore implements TelemetryStore {
   }
 
   async search(query: TraceQuery): Promise<TracePage> {
-    return searchSummaries(query, [this.#summaries]);
+    const { attributes = [] } = query;
+    if (attributes.length === 0) return searchSummaries(query, [this.#summaries]);
+    const read = this.#summaries.reader(query);
+    return searchBlocks(query, {
+      sources: Array.from(this.#index.bodies(), ({ sequence, source }) =>
+        this.#blockOf(sequence, source, attributes),
+      ),
+      summaryOf: (traceId) => Promise.resolve(read(this.#index.traceIds.find(wordsOfHex(traceId), 0))),
+      monotonicMs: () => performance.now(),
+    });
+  }
+
+  #blockOf(sequence: number, body: KeptBody, sought: readonly AttributeFilter[]): BlockSource {
+    const { latestMs } = body;
+    const read = async (): Promise<readonly TraceId[]> => {
+      await nextTurn();
+      return tracesIn(body, sought);
+    };
+    const block = { latestMs, read: () => this.#matches.matches(sought, String(sequence), read) };
+    return { latestMs, open: () => Promise.resolve([block]) };
   }
 
   async *restore(): AsyncGenerator<never> {
@@ -94,6 +140,8 @@ class MemoryStore implements TelemetryStore {
       keptTraces: kept.size,
       keptBytes: kept.bytes,
       evictedKeptTraces: kept.evicted,
+      evictedIncidents: 0,
+      lostFiles: 0,
       lostBodies: 0,
       lostItems: 0,
       lostBytes: 0,
@@ -117,7 +165,7 @@ class MemoryStore implements TelemetryStore {
   }
 
   #keep({ encoding, body: received }: ReceivedBody, table: SpanTable): void {
-    const plain = { encoding, body: ownBytes(received) };
+    const plain = { encoding, body: ownBytes(received), latestMs: latestMsOf(table) };
     const body = this.#index.add(this.#endSequence++, plain, table);
     this.#bytes += body.indexBytes + plain.body.length;
     this.#reader.noteDecoded(body.sequence, table);

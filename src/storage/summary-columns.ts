@@ -60,8 +60,18 @@ export function pageOf(query: TraceQuery, findings: readonly Finding[]): TracePa
   return {
     summaries,
     total: findings.reduce((sum, { total }) => sum + total, 0),
+    searchedFrom: null,
     cursor: last === undefined || later <= summaries.length ? null : `${last.indexTime}-${last.traceId}`,
   };
+}
+
+/** Whether a trace comes behind a place where a page ended. */
+export function isBehind(
+  { indexTime, traceId }: Pick<TraceSummary, "indexTime" | "traceId">,
+  { high, low, words }: Place,
+): boolean {
+  const time = nanosFromWords(high, low);
+  return indexTime === time ? compareWords(wordsOfHex(traceId), words) > 0 : indexTime < time;
 }
 
 function compareSummaries(a: TraceSummary, b: TraceSummary): number {
@@ -177,6 +187,12 @@ export class SummaryColumns {
       page.offer(entry);
     }
     return { summaries: page.take().map((entry) => this.#read(entry)), total, later };
+  }
+
+  /** Reads one summary after the other; null = there is none, or it is not what the query asks for. */
+  reader(query: TraceQuery): (entry: number) => TraceSummary | null {
+    const matches = this.#matcher(query);
+    return (entry) => (this.#isKnown[entry] === 1 && matches(entry) ? this.#read(entry) : null);
   }
 
   #matcher(query: TraceQuery): (entry: number) => boolean {

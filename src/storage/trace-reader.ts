@@ -9,7 +9,7 @@ import { decodeOneTrace } from "../otlp/protobuf-traces.ts";
 import type { RowRef } from "../trace/trace.ts";
 import type { BodyOfTrace } from "./body-index.ts";
 import { DecodedCache } from "./decoded-cache.ts";
-import { KeptTraces } from "./kept-traces.ts";
+import type { KeptTraces } from "./kept-traces.ts";
 
 /** One of the bodies that hold a trace. */
 export interface TracePart {
@@ -30,8 +30,6 @@ export interface PlainBody {
 export interface ReaderLimits {
   /** Decoded bodies kept at hand; the least recently read goes first. */
   readonly decodedBytesMax: number;
-  /** Traces that stay when their bodies go; those that were kept longest go first. */
-  readonly keptBytesMax: number;
 }
 
 /** Bytes decoded before others get a turn. */
@@ -47,10 +45,11 @@ export class TraceReader {
   readonly #whole: DecodedCache;
   readonly kept: KeptTraces;
 
-  constructor({ decodedBytesMax, keptBytesMax }: ReaderLimits) {
+  /** `kept` = traces that stay when their bodies go */
+  constructor({ decodedBytesMax }: ReaderLimits, kept: KeptTraces) {
     this.#tables = new DecodedCache(decodedBytesMax * analysedShare);
     this.#whole = new DecodedCache(decodedBytesMax * (1 - analysedShare));
-    this.kept = new KeptTraces(keptBytesMax);
+    this.kept = kept;
   }
 
   /** Spans have come in; they are read again when their trace is folded. */
@@ -76,12 +75,12 @@ export class TraceReader {
   clear(): void {
     this.#tables.clear();
     this.#whole.clear();
-    this.kept.clear();
   }
 
   async #read(traceId: TraceId, parts: readonly TracePart[], reading: Reading): Promise<readonly RowRef[]> {
     const rows = await this.#readParts(traceId, parts, reading);
-    const kept = this.kept.read(traceId);
+    if (!this.kept.has(traceId)) return rows;
+    const kept = await this.kept.read(traceId);
     return kept.length > rows.length ? kept : rows;
   }
 

@@ -15,6 +15,7 @@ const incident: Incident = {
   version: 1,
   mergedInto: "4",
   services: ["cart"],
+  told: [],
   reports: new Map([["ko", { verdict: "장바구니 실패." } as WindowReport]]),
 };
 
@@ -24,5 +25,7 @@ test.each<readonly [IncidentEvent["kind"], string | null]>([
   ["merged", "incident 17 is part of incident 4"],
   ["closed", "incident 17 is over"],
 ])("what is said of an incident that is %s", (kind, line) => {
-  expect(incidentLine({ kind, incident }, { server: "http://127.0.0.1:4320", language: "ko" })).toBe(line);
+  expect(
+    incidentLine({ kind, number: 1, incident }, { server: "http://127.0.0.1:4320", language: "ko" }),
+  ).toBe(line);
 });

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readStatus } from "../../src/formats/otlp-target.ts";
-import { createCredentialCheck } from "../../src/http/access-credentials.ts";
 import { runInProcess } from "../cli/in-process.ts";
 import { type RunningServer, startServer } from "../cli/run-hypocenter.ts";
+import { checkOf } from "../credentials.ts";
 import { type Answered, ask, callGrpc, grpcClient, sendSpan } from "./ask.ts";
 
 const good = { authorization: "Bearer t0ken-one" };
@@ -166,12 +166,12 @@ test("C-82 a token is admitted exactly if it is one of the list, whatever it loo
   });
   fc.assert(
     fc.property(fc.array(token, { minLength: 1, maxLength: 5 }), token, fc.nat(4), (tokens, other, place) => {
-      const check = createCredentialCheck({ tokens, basic: [], header: "x-api-key" })!;
+      const check = checkOf({ tokens, header: "x-api-key" })!;
       for (const tried of [other, tokens[place % tokens.length]!]) {
         const isKnown = tokens.includes(tried);
-        const client = check.clientOf((name) => (name === "authorization" ? `Bearer ${tried}` : undefined));
-        expect(client !== null).toBe(isKnown);
-        expect(check.clientOf((name) => (name === "x-api-key" ? tried : undefined))).toBe(client);
+        const caller = check.callerOf((name) => (name === "authorization" ? `Bearer ${tried}` : undefined));
+        expect(caller !== null).toBe(isKnown);
+        expect(check.callerOf((name) => (name === "x-api-key" ? tried : undefined))).toEqual(caller);
       }
     }),
   );

@@ -8,9 +8,9 @@ import type { Transport } from "../../src/engine/own-work.ts";
 import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
 import { startGrpcReceiver } from "../../src/grpc/grpc-receiver.ts";
 import { guardOtlp } from "../../src/http/access.ts";
-import { createCredentialCheck } from "../../src/http/access-credentials.ts";
 import { createOtlpHttpHandler } from "../../src/http/otlp-handler.ts";
 import { listenHttp } from "../../src/http/server.ts";
+import { checkOf } from "../credentials.ts";
 import { exportPaths, framed } from "./grpc-server.ts";
 import { retrySecondsIn } from "./transports.ts";
 
@@ -47,7 +47,7 @@ function optionsOf(transport: Transport, isClosed: boolean) {
     budget: new ByteBudget(budgetBytes, 0.5),
     counters,
     bodyBytesMax: budgetBytes,
-    credentials: isClosed ? createCredentialCheck({ tokens, basic: [], header: null }) : null,
+    credentials: isClosed ? checkOf({ tokens }) : null,
     onFault: (fault: unknown) => expect(fault).toBeUndefined(),
     throttled: () => counters.stats()[`otlp_${transport}_throttled_requests_total`],
   };

@@ -1,25 +1,7 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { IncidentReport } from "../../src/analysis/report.ts";
-import { tracesToJson } from "../../src/otlp/json-write.ts";
 import { type RunningServer, runCommand, startServer } from "../cli/run-hypocenter.ts";
-import { notationStart, rowsOf, tableOf } from "../notation.ts";
-
-const minutes = 16;
-const requestsPerMinute = 30;
-
-/** Sixteen minutes that end now; in the last one most requests fail in the cart. */
-function requests(): string {
-  const nowMs = Date.now() - Number(notationStart / 1_000_000n);
-  return Array.from({ length: minutes * requestsPerMinute }, (_, i) => {
-    const at = nowMs - (minutes - i / requestsPerMinute) * 60_000;
-    const times = (start: number, end: number): string => `${at + start}..${at + end}ms`;
-    const failed = i >= (minutes - 1) * requestsPerMinute && i % 5 > 0 ? "error" : "";
-    return `
-web GET /cart ${times(0, 40 + (i % 4))} server ${failed} trace=${i + 1}
-  web GET ${times(5, 30)} client ${failed} server.address=cart
-    cart GET /items ${times(8, 25)} server ${failed}`;
-  }).join("\n");
-}
+import { sendTrouble } from "./trouble.ts";
 
 let server: RunningServer;
 let at: readonly string[];
@@ -29,12 +11,7 @@ beforeAll(async () => {
   at = ["--server", `http://${server.api}`];
   const none = await runCommand(["query", "latest", ...at]);
   expect([none.exitCode, none.stderr]).toEqual([4, expect.stringContaining("There is no incident")]);
-  const answer = await fetch(`http://${server.http}/v1/traces`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: tracesToJson(rowsOf(tableOf(requests()))),
-  });
-  expect(answer.status).toBe(200);
+  await sendTrouble(server);
   await vi.waitFor(() => expect(server.stderr()).toContain("incident 2"), { timeout: 20_000 });
 }, 60_000);
 afterAll(() => server.stop());
@@ -73,3 +50,25 @@ test("a browser opens the page that the server names at its terminal", async () 
   expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
   expect(await page.text()).toMatch(/^<!doctype html>[\s\S]*incident \d{8}T\d{4}-1/);
 });
+
+test("a person searches traces by attributes and all else, and takes an id from the list", async () => {
+  const search = (...words: readonly string[]) => runCommand(["query", "traces", ...at, ...words]);
+  const calls = ["--attribute", "server.address=cart"];
+  const failed = await search(...calls, "--status", "error", "--format", "human", "--limit", "5");
+  expect(failed).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(failed.stdout).toMatch(/5 traces[\s\S]*web\s+GET \/cart/);
+  const [id = ""] = /[0-9a-f]{32}/.exec(failed.stdout) ?? [];
+  expect((await runCommand(["query", id, ...at])).exitCode).toBe(0);
+  const all = JSON.parse((await search(...calls, "--limit", "1000", "--from", "now-1h")).stdout) as {
+    readonly traces: readonly { readonly trace_id: string }[];
+  };
+  expect(all).toMatchObject({ complete: true, truncated: false, searched_from: null });
+  expect(new Set(all.traces.map((trace) => trace.trace_id)).size).toBe(480);
+  const none = await search(...calls, "--attribute", "server.address=web", "--format", "human");
+  expect(none.stdout).toContain("no trace is like that");
+  expect((await search("--min-duration", "1h", "--format", "json")).stdout).toContain('"traces": []');
+  const wrong = await search("--attribute", "server.address");
+  expect([wrong.exitCode, wrong.stderr]).toEqual([2, expect.stringContaining("key=value")]);
+  const misplaced = await runCommand(["query", id, ...at, ...calls]);
+  expect([misplaced.exitCode, misplaced.stderr]).toEqual([2, expect.stringContaining("query traces")]);
+}, 60_000);

@@ -7,12 +7,12 @@ import type { Clock } from "../../src/engine/ports.ts";
 import { ReceiverCounters } from "../../src/engine/receiver-counters.ts";
 import { startGrpcReceiver } from "../../src/grpc/grpc-receiver.ts";
 import { guardOtlp } from "../../src/http/access.ts";
-import { createCredentialCheck } from "../../src/http/access-credentials.ts";
 import { createOtlpHttpHandler } from "../../src/http/otlp-handler.ts";
 import { listenHttp } from "../../src/http/server.ts";
 import type { UnixNanos } from "../../src/model/time.ts";
 import { createMemoryStore } from "../../src/storage/memory-store.ts";
 import { runInProcess } from "../cli/in-process.ts";
+import { checkOf } from "../credentials.ts";
 import { serveApi } from "../http/api-server.ts";
 
 const clock: Clock = {
@@ -27,7 +27,7 @@ async function startServer(tokens: readonly string[] = []) {
   };
   const store = createMemoryStore();
   const engine = createEngine({ store, clock, onFault });
-  const credentials = createCredentialCheck({ tokens, basic: [], header: null });
+  const credentials = checkOf({ tokens });
   const receiving = { ingest: engine, budget: new ByteBudget(1 << 24), bodyBytesMax: 1 << 24, onFault };
   const counters = new ReceiverCounters("http");
   const receiver = createOtlpHttpHandler({ ...receiving, counters });

@@ -18,6 +18,11 @@ export interface Traffic {
 /** How many traces each server was sent: what it finds must not depend on the tests before. */
 const tracesSent = new WeakMap<Live, number>();
 
+/** What one server is sent next goes on where another one ended. */
+export function takeOver(before: Live, after: Live): void {
+  tracesSent.set(after, tracesSent.get(before) ?? 0);
+}
+
 /** A number that no trace of this server has had. */
 function nextNumber(live: Live): number {
   const number = (tracesSent.get(live) ?? 0) + 1;

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { createCredentialCheck } from "../../src/http/access-credentials.ts";
 import { type ApiOptions, loopbackHosts } from "../../src/http/api.ts";
 import { routes } from "../../src/http/api-routes.ts";
 import { openApiDocument } from "../../src/http/openapi.ts";
 import type { SpanTable } from "../../src/model/span-table.ts";
 import { decodeBody } from "../../src/otlp/decode-body.ts";
+import { checkOf } from "../credentials.ts";
 import { hugeTrace } from "../huge-trace.ts";
 import { rowsOf } from "../notation.ts";
 import { type Answer, type ApiClient, startApi } from "./api-server.ts";
@@ -192,6 +192,41 @@ test("metrics are Prometheus text", async () => {
     expect(line).toMatch(/^(# TYPE [a-z0-9_]+ (counter|gauge)|[a-z0-9_]+(\{[^}]*\})? -?[0-9.e+-]+)$/);
 });
 
+test("search by attributes: equality of texts, all of them on one span or its resource, several at once", async () => {
+  const api = await startApi(`
+    web       GET /cart   0..90ms  server trace=1 http.route=/cart shop.user=ann
+      cart    GET /items 10..80ms  server trace=1 http.route=/items shop.note=a=b
+    web       GET /cart   0..50ms  server trace=2 http.route=/cart shop.user=bob`);
+  const found = async (...attributes: readonly string[]): Promise<unknown> => {
+    const query = attributes.map((each) => `attribute=${encodeURIComponent(each)}`).join("&");
+    const answer = (await api.get(`/api/v1/traces?${query}`)).json() as {
+      readonly traces: readonly { readonly trace_id: string }[];
+    };
+    expect(answer).toMatchObject({ complete: true, searched_from: null, truncated: false });
+    expect(answer).toMatchObject({ total: answer.traces.length });
+    return answer.traces.map(({ trace_id: id }) => id.slice(-1)).sort();
+  };
+  expect(await found("http.route=/cart")).toEqual(["1", "2"]);
+  expect(await found("shop.user=ann")).toEqual(["1"]);
+  expect(await found("http.route=/cart", "shop.user=bob")).toEqual(["2"]);
+  // of one trace, but not of one span
+  expect(await found("http.route=/items", "shop.user=ann")).toEqual([]);
+  expect(await found("service.name=cart", "shop.note=a=b")).toEqual(["1"]);
+  expect(await found("shop.user=an")).toEqual([]);
+  expect(await found("shop.user=")).toEqual([]);
+  const narrower = await api.get("/api/v1/traces?attribute=http.route%3D/cart&min_duration_ms=60");
+  expect(narrower.json()).toMatchObject({ total: 1, traces: [{ duration_ms: 90 }] });
+  for (const wrong of ["http.route", "=x"])
+    checkError(
+      await api.get(`/api/v1/traces?attribute=${encodeURIComponent(wrong)}`),
+      400,
+      "bad_request",
+      /attribute/,
+    );
+  const many = Array.from({ length: 9 }, (_, i) => `attribute=a=${i}`).join("&");
+  checkError(await api.get(`/api/v1/traces?${many}`), 400, "bad_request", /more than 8 times/);
+});
+
 test("health is told apart: alive, and ready", async () => {
   const api = await startApi(shop, { isReady: () => false });
   expect((await api.get("/livez")).status).toBe(200);
@@ -337,7 +372,7 @@ describe("OpenAPI", () => {
   ])(
     "where callers have to show %s, the document says so, and every address does so",
     async (_, asked, alternatives) => {
-      const credentials = createCredentialCheck(asked);
+      const credentials = checkOf(asked);
       const api = await startApi(shop, { credentials, allowedHosts: loopbackHosts([]) });
       const authorization = asked.basic.length > 0 ? `Basic ${btoa("ann:pass")}` : "Bearer t0ken";
       const document = (await api.get("/openapi.json", { headers: { authorization } })).json() as OpenApi;
@@ -361,7 +396,7 @@ describe("OpenAPI", () => {
 
   test("a server that asks for certificates says so, beside what else it asks for", () => {
     const tls = { asksClients: true, current: () => ({}), onChange: () => {} };
-    const credentials = createCredentialCheck({ tokens: ["t0ken"], basic: ["ann:pass"], header: null });
+    const credentials = checkOf({ tokens: ["t0ken"], basic: ["ann:pass"] });
     const securityOf = (access: Pick<ApiOptions, "credentials" | "tls">): unknown =>
       (openApiDocument(routes, { version: "1", ...access }) as unknown as OpenApi).paths["/metrics"]!["get"]!
         .security;

@@ -21,6 +21,7 @@ import {
   servicesDocument,
   structuralDocument,
   traceDocument,
+  tracesDocument,
   windowDocument,
 } from "./report-documents.ts";
 
@@ -31,6 +32,7 @@ export type Printable =
   | { readonly kind: "structural"; readonly report: StructuralReport }
   | { readonly kind: "incident"; readonly report: IncidentReport }
   | { readonly kind: "incidents"; readonly list: IncidentList }
+  | { readonly kind: "traces"; readonly list: TraceList }
   | { readonly kind: "graph"; readonly graph: GraphJson }
   | { readonly kind: "services"; readonly services: readonly ServiceJson[] }
   | { readonly kind: "doctor"; readonly doctor: DoctorReport }
@@ -39,6 +41,26 @@ export type Printable =
 /** What a server noticed by itself, the newest first. */
 export interface IncidentList {
   readonly incidents: readonly IncidentJson[];
+}
+
+/** A trace as a search shows it. */
+export interface TraceSummaryJson {
+  readonly trace_id: string;
+  readonly root_service: string;
+  readonly root_operation: string;
+  readonly start: string;
+  readonly duration_ms: number;
+  readonly span_count: number;
+  readonly error_count: number;
+  readonly services: readonly string[];
+}
+
+/** What a search found, the newest first. */
+export interface TraceList {
+  readonly traces: readonly TraceSummaryJson[];
+  /** where not everything was searched: since when it was; null = everything */
+  readonly searched_from: string | null;
+  readonly cursor: string | null;
 }
 
 /** A report of a trace, by what it holds: the structural one leaves the evidence out. */
@@ -59,6 +81,8 @@ export function documentOf(printable: Printable, language: Language): ReportDocu
       return incidentDocument(printable.report, language);
     case "incidents":
       return incidentsDocument(printable.list.incidents, language);
+    case "traces":
+      return tracesDocument(printable.list.traces, language);
     case "structural":
       return structuralDocument(printable.report, language);
     case "graph":

@@ -15,6 +15,7 @@ import type { Block, Outcome, ReportDocument, Section } from "./document.ts";
 import { counted, listed, milliseconds, moment, rangeText, rowCountMax } from "./figures.ts";
 import { graphPicture, structuralPicture, traceHighlight, windowHighlight } from "./graph-picture.ts";
 import { type LabelKey, label } from "./labels.ts";
+import type { TraceSummaryJson } from "./printable.ts";
 import {
   adviceItems,
   blastText,
@@ -194,6 +195,46 @@ export function incidentsDocument(incidents: readonly IncidentJson[], language: 
           ],
           note: incident.verdict,
         })),
+      }),
+    ]),
+  };
+}
+
+/** What a search found, the newest first. */
+export function tracesDocument(traces: readonly TraceSummaryJson[], language: Language): ReportDocument {
+  return {
+    language,
+    title: label("traces_title", language),
+    verdict: {
+      outcome: "fine",
+      sentence:
+        traces.length === 0
+          ? label("traces_none", language)
+          : counted(traces.length, "one_trace", "traces_count", language),
+      facts: [],
+    },
+    sections: present([
+      section("traces_title", language, {
+        kind: "table",
+        columns: columns(language, ["began", "service", "operation"], ["took", "span_count", "failed_spans"]),
+        rows: limited(
+          traces,
+          language,
+          (trace) => ({
+            outcome: trace.error_count > 0 ? "failed" : "fine",
+            cells: [
+              moment(trace.start),
+              trace.root_service,
+              trace.root_operation,
+              formatDuration(trace.duration_ms * 1e6),
+              formatCount(trace.span_count),
+              formatCount(trace.error_count),
+            ],
+            // a column would be cut
+            note: trace.trace_id,
+          }),
+          traces.length,
+        ),
       }),
     ]),
   };

@@ -11,6 +11,7 @@ export const errorCatalogue = {
   not_found: { exitCode: 4, status: 404 },
   method_not_allowed: { exitCode: 2, status: 405 },
   unauthenticated: { exitCode: 2, status: 401 },
+  forbidden: { exitCode: 2, status: 403 },
   host_not_allowed: { exitCode: 2, status: 421 },
   no_temporary_space: { exitCode: 3, status: 507 },
   body_too_large: { exitCode: 3, status: 413 },

@@ -1,12 +1,14 @@
 import { mkdir, statfs } from "node:fs/promises";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import { gzipSync, gzip as gzipThen } from "node:zlib";
+import { gunzip as gunzipThen, gzipSync, gzip as gzipThen } from "node:zlib";
 import { assert } from "../../base/assert.ts";
 import { OperationError } from "../../engine/errors/operation-error.ts";
 import {
+  type AttributeFilter,
   type Clock,
   type Decoded,
+  type KeptIncident,
   type ReceivedBody,
   type RestoredBody,
   type Signal,
@@ -20,12 +22,18 @@ import {
 import { type TraceId, wordsOfHex } from "../../model/ids.ts";
 import type { SpanTable } from "../../model/span-table.ts";
 import type { RowRef } from "../../trace/trace.ts";
+import { searchBlocks, tracesIn } from "../attribute-search.ts";
 import { BodyIndex } from "../body-index.ts";
+import { MatchCache } from "../match-cache.ts";
 import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "../trace-reader.ts";
+import type { BlockRange } from "./attribute-blocks.ts";
+import { AttributeFiles } from "./attribute-files.ts";
 import { lockFolder, type Unlock } from "./directory-lock.ts";
+import { IncidentFiles } from "./incident-files.ts";
+import { KeptTraceFiles } from "./kept-trace-files.ts";
 import { type LogFiles, nodeFiles } from "./log-files.ts";
 import { Losses } from "./losses.ts";
-import type { RecordHead } from "./record.ts";
+import { headBytes, type RecordHead, type StoredRecord } from "./record.ts";
 import { restoredBodies } from "./restore.ts";
 import { SealedSegments } from "./sealed-segments.ts";
 import { isZlibError, plainBodyOf, type Sealer } from "./sealing.ts";
@@ -51,6 +59,8 @@ export interface DiskStoreOptions extends ReaderLimits {
   /** whether an append waits until the disk has it */
   readonly syncs: boolean;
   readonly retention: Readonly<Record<Signal, Retention>>;
+  /** disk for traces that incidents keep when their segments go; those that were kept longest go first */
+  readonly keptBytesMax: number;
   /** bytes of the disk that are left free; the oldest goes for them, then nothing is taken */
   readonly freeBytesMin: number;
   /** bytes of the newest spans that a start reads again; of metrics and of log records a quarter of it */
@@ -74,6 +84,8 @@ const segmentBytesMin = 256 * 1024;
 /** A retention is kept to within so many parts of it: whole segments go. */
 const segmentsOfRetention = 16;
 const lookMs = 1_000;
+/** Of incidents with their reports: some hundred times as many as are kept as a rule. Those that were written longest ago go. */
+const incidentBytesMax = 64 * 1024 * 1024;
 /** How long a stop waits for the index of the last segment. */
 const closeMsMax = 500;
 /** Traces that came back after their segment's summaries were written, and are being folded again. */
@@ -83,6 +95,7 @@ const bodiesPerTurn = 100;
 /** Smaller bodies are packed at once: a thread would take longer to be asked. */
 const smallBodyBytes = 4 * 1024;
 const gzipLater = promisify(gzipThen);
+const gunzipLater = promisify(gunzipThen);
 /** Higher levels take twice the time to save a tenth. */
 const packing = { level: 1 };
 
@@ -97,7 +110,11 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<Telemetr
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     unlock = await lockFolder(folder);
-    const store = new DiskStore(options, unlock);
+    const { files = nodeFiles, clock, onNotice, keptBytesMax } = options;
+    const small = { folder, files, clock, onNotice };
+    const kept = await KeptTraceFiles.open({ ...small, bytesMax: keptBytesMax });
+    const incidents = await IncidentFiles.open({ ...small, bytesMax: incidentBytesMax });
+    const store = new DiskStore(options, { unlock, kept, incidents });
     await store.open();
     return store;
   } catch (error) {
@@ -115,9 +132,17 @@ function unusable(folder: string, cause: Error): OperationError {
   );
 }
 
+interface DiskStoreParts {
+  readonly unlock: Unlock;
+  readonly kept: KeptTraceFiles;
+  readonly incidents: IncidentFiles;
+}
+
 class DiskStore implements TelemetryStore {
   readonly #options: DiskStoreOptions;
   readonly #unlock: Unlock;
+  readonly #kept: KeptTraceFiles;
+  readonly #incidents: IncidentFiles;
   readonly #reader: TraceReader;
   readonly #losses: Losses;
   readonly #logs = new Map<Signal, SegmentedLog>();
@@ -125,6 +150,8 @@ class DiskStore implements TelemetryStore {
   readonly #index = new BodyIndex<Place>();
   readonly #sealed: SealedSegments;
   readonly #runs: SummaryRuns;
+  readonly #attributes: AttributeFiles;
+  readonly #matches = new MatchCache();
   /** traces that were read for the analysis and of which a closed run of summaries may know */
   readonly #returning = new Set<TraceId>();
   /** when all was read again that was to be, monotonic milliseconds; null = it is being read */
@@ -142,14 +169,17 @@ class DiskStore implements TelemetryStore {
   #evictedBodies = 0;
   #evictedTraces = 0;
 
-  constructor(options: DiskStoreOptions, unlock: Unlock) {
+  constructor(options: DiskStoreOptions, { unlock, kept, incidents }: DiskStoreParts) {
     const { sealer, onNotice, files = nodeFiles } = options;
     this.#options = options;
     this.#unlock = unlock;
-    this.#reader = new TraceReader(options);
+    this.#kept = kept;
+    this.#incidents = incidents;
+    this.#reader = new TraceReader(options, kept);
     this.#losses = new Losses(onNotice);
     this.#sealed = new SealedSegments({ files, sealer, losses: this.#losses, onNotice });
     this.#runs = new SummaryRuns({ files, sealer, onNotice });
+    this.#attributes = new AttributeFiles({ files, sealer, onNotice });
   }
 
   async open(): Promise<void> {
@@ -160,6 +190,8 @@ class DiskStore implements TelemetryStore {
       await this.#sealed.open(segment);
       if (!(await this.#runs.find(segment))) this.#runs.begin(segment);
     }
+    // where they have to be made, those of the newest are asked for first
+    for (const segment of segments.toReversed()) await this.#attributes.open(segment);
     await this.#look();
     this.#timer = setInterval(() => void this.#look(), lookMs);
     this.#timer.unref();
@@ -171,7 +203,11 @@ class DiskStore implements TelemetryStore {
     const entry = { encoding, isGzip: true, stored: gzip, plainBytes: body.length, items: itemsOf(decoded) };
     const place = await this.#log(signal).append(entry);
     this.#noteWorks();
-    if (decoded.signal === "traces") this.#noteSpans(place, decoded.table);
+    if (decoded.signal !== "traces") return;
+    const { table } = decoded;
+    this.#noteSpans(place, table);
+    const range = { start: place.offset, end: place.offset + headBytes + gzip.length };
+    this.#attributes.note(place.segment, { ...range, encoding, plain: body, table });
   }
 
   async readTrace(traceId: TraceId): Promise<readonly RowRef[]> {
@@ -186,7 +222,22 @@ class DiskStore implements TelemetryStore {
   }
 
   async keepTraces(traceIds: readonly TraceId[]): Promise<void> {
-    for (const traceId of traceIds) this.#reader.kept.put(traceId, await this.readTrace(traceId));
+    for (const traceId of traceIds) {
+      const rows = await this.readTrace(traceId);
+      await this.#tryOnDisk(() => this.#kept.put(traceId, rows));
+    }
+  }
+
+  keptIncidents(): readonly KeptIncident[] {
+    return this.#incidents.left;
+  }
+
+  keepIncident(kept: KeptIncident): Promise<void> {
+    return this.#tryOnDisk(() => this.#incidents.keep(kept));
+  }
+
+  forgetIncident(id: string): Promise<void> {
+    return this.#tryOnDisk(() => this.#incidents.forget(id));
   }
 
   async putSummary(summary: TraceSummary): Promise<void> {
@@ -204,7 +255,50 @@ class DiskStore implements TelemetryStore {
   }
 
   search(query: TraceQuery): Promise<TracePage> {
-    return this.#runs.search(query);
+    return (query.attributes ?? []).length === 0 ? this.#runs.search(query) : this.#searchBlocks(query);
+  }
+
+  #searchBlocks(query: TraceQuery): Promise<TracePage> {
+    const { attributes: sought = [] } = query;
+    const find = this.#runs.finder(query);
+    const sources = this.#attributes.segments(sought).map(({ segment, latestMs, blocks }) => ({
+      latestMs,
+      open: async () =>
+        (await blocks()).map((range) => ({
+          latestMs: range.latestMs,
+          read: () => this.#tracesIn(segment, range, sought),
+        })),
+    }));
+    return searchBlocks(query, {
+      sources,
+      summaryOf: (traceId) => find(traceId, this.#segmentsWith(traceId)),
+      monotonicMs: () => performance.now(),
+    });
+  }
+
+  /** The traces of some records of a segment of which a span has all that is sought. */
+  #tracesIn(
+    segment: Segment,
+    { start, end }: BlockRange,
+    sought: readonly AttributeFilter[],
+  ): Promise<readonly TraceId[]> {
+    return this.#matches.matches(sought, `${segment.number} ${start} ${end}`, async () => {
+      const found = new Set<TraceId>();
+      for (const record of await this.#log("traces").readRange(segment, start, end)) {
+        const plain = await plainLater(record);
+        if (plain === null) this.#sealed.noteDamage(segment);
+        else for (const traceId of tracesIn(plain, sought)) found.add(traceId);
+      }
+      return [...found];
+    });
+  }
+
+  /** Numbers of the segments that may hold spans of a trace, the newest first. */
+  #segmentsWith(traceId: TraceId): readonly number[] {
+    const words = wordsOfHex(traceId);
+    const older = this.#sealed.candidates(traceHash(words, 0)).map(({ segment }) => segment.number);
+    const newer = this.#index.find(words).map(({ body }) => body.source.segment.number);
+    return [...new Set([...older, ...newer])].sort((a, b) => b - a);
   }
 
   async *restore(): AsyncGenerator<RestoredBody> {
@@ -228,7 +322,7 @@ class DiskStore implements TelemetryStore {
   stats(): StoreStats {
     const logs = [...this.#logs.values()];
     const segments = logs.flatMap((log) => log.segments);
-    const { kept } = this.#reader;
+    const kept = this.#kept;
     const { records, items, bytes, tailBytes } = this.#losses.total;
     return {
       bodies: segments.reduce((sum, segment) => sum + segment.records, 0),
@@ -239,6 +333,8 @@ class DiskStore implements TelemetryStore {
       keptTraces: kept.size,
       keptBytes: kept.bytes,
       evictedKeptTraces: kept.evicted,
+      evictedIncidents: this.#incidents.evicted,
+      lostFiles: kept.lost + this.#incidents.lost,
       lostBodies: records,
       lostItems: items,
       lostBytes: bytes,
@@ -260,6 +356,9 @@ class DiskStore implements TelemetryStore {
     this.#isClosing = true;
     for (const log of this.#logs.values()) await log.close();
     await this.#sealed.close();
+    await this.#attributes.close();
+    await this.#incidents.close();
+    await this.#kept.close();
     this.#reader.clear();
     await this.#unlock();
   }
@@ -355,7 +454,16 @@ class DiskStore implements TelemetryStore {
     void this.#look();
   }
 
-  /** Indexes and summaries cannot be written: they are tried again with the next look. */
+  /** What an incident is about must not fail for a disk that does. */
+  async #tryOnDisk(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#noteTrouble(error as Error);
+    }
+  }
+
+  /** What stands beside the log cannot be written: it is tried again with the next look. */
   #noteTrouble(error: Error): void {
     if (!isFileError(error)) this.#options.onFault(error);
     else if (!this.#isTroubled)
@@ -373,6 +481,7 @@ class DiskStore implements TelemetryStore {
       try {
         await this.#retain();
         await this.#sealClosed();
+        await this.#incidents.retry();
         this.#isTroubled = false;
       } catch (fault) {
         if (!this.#isClosing) this.#noteTrouble(fault as Error);
@@ -393,6 +502,7 @@ class DiskStore implements TelemetryStore {
       while (log.bytes > bytesMax || (log.segments[0]?.changedMs ?? firstMs) < firstMs)
         if (!(await this.#dropOldest(log))) break;
     }
+    await this.#kept.removeBefore(unixMsOf(clock) - retention.traces.ageMsMax);
     for (;;) {
       const { bavail, bsize } = await statfs(folder);
       this.#freeBytes = bavail * bsize;
@@ -418,6 +528,7 @@ class DiskStore implements TelemetryStore {
     if (segment.signal !== "traces") return true;
     this.#evictedTraces += this.#runs.countOf(segment);
     await this.#sealed.drop(segment);
+    await this.#attributes.drop(segment);
     await this.#runs.drop(segment);
     await this.#forgetBodies();
     return true;
@@ -426,8 +537,10 @@ class DiskStore implements TelemetryStore {
   async #sealClosed(): Promise<void> {
     const { segments } = this.#log("traces");
     this.#sealed.retry();
+    this.#attributes.retry();
     for (const segment of segments) {
       if (segment.isOpen || segment.isGone || this.#sealed.has(segment)) continue;
+      await this.#attributes.seal(segment);
       await this.#sealed.seal(segment);
       await this.#forgetBodies();
     }
@@ -477,6 +590,21 @@ async function packed(body: Uint8Array): Promise<Uint8Array> {
 function plainOf({ head, body }: { readonly head: RecordHead; readonly body: Buffer }): PlainBody | null {
   try {
     return { encoding: head.encoding, body: plainBodyOf(head, body) };
+  } catch (error) {
+    if (isZlibError(error)) return null;
+    throw error;
+  }
+}
+
+/** The same of a large body, unpacked in another thread. */
+async function plainLater(record: StoredRecord): Promise<PlainBody | null> {
+  const { head, body } = record;
+  if (!head.isGzip || body.length < smallBodyBytes) return plainOf(record);
+  try {
+    return {
+      encoding: head.encoding,
+      body: await gunzipLater(body, { maxOutputLength: Math.max(1, head.plainBytes) }),
+    };
   } catch (error) {
     if (isZlibError(error)) return null;
     throw error;

@@ -1,4 +1,4 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** A file of the log: written at its end, read anywhere. */
@@ -18,6 +18,8 @@ export interface LogFiles {
   /** An empty file that is still there after a power failure. */
   create(path: string): Promise<LogFile>;
   open(path: string): Promise<LogFile>;
+  /** Gives a file the name of another one, which goes; so it is after a power failure too. */
+  replace(from: string, to: string): Promise<void>;
 }
 
 export const nodeFiles: LogFiles = {
@@ -30,6 +32,10 @@ export const nodeFiles: LogFiles = {
     return file;
   },
   open: async (path) => new NodeFile(await open(path, "r")),
+  replace: async (from, to) => {
+    await rename(from, to);
+    await syncFolder(dirname(to));
+  },
 };
 
 class NodeFile implements LogFile {

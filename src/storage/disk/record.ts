@@ -72,6 +72,20 @@ export interface StoredRecord {
   readonly body: Buffer;
 }
 
+/** The whole records in some bytes of a segment, whatever stands between them. */
+export function* wholeRecords(bytes: Buffer, mark: number): Generator<StoredRecord> {
+  const markBytes = Buffer.alloc(4);
+  markBytes.writeUInt32LE(mark);
+  for (let at = bytes.indexOf(markBytes); at >= 0; ) {
+    const head = readHead(bytes, at, mark);
+    const end = head === null ? at : at + headBytes + head.storedBytes;
+    const body = head === null ? null : bytes.subarray(at + headBytes, end);
+    const isGood = head !== null && body !== null && isWhole(head, body);
+    if (isGood) yield { offset: at, head, body };
+    at = bytes.indexOf(markBytes, isGood ? end : at + 1);
+  }
+}
+
 /** What of a segment cannot be read any more. */
 export interface Loss {
   readonly records: number;

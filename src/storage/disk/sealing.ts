@@ -4,12 +4,13 @@ import { SpanTable } from "../../model/span-table.ts";
 import { MalformedBodyError } from "../../model/telemetry.ts";
 import { decodeSpans } from "../../otlp/decode-body.ts";
 import type { SummaryData } from "../summary-columns.ts";
-import { type Loss, noLoss, type RecordHead, SegmentScanner } from "./record.ts";
+import { type AttributeBlocks, BlockBuilder, writeAttributeFile } from "./attribute-blocks.ts";
+import { headBytes, type Loss, noLoss, type RecordHead, SegmentScanner } from "./record.ts";
 import { writeSummaryFile } from "./summary-file.ts";
 import { type IndexCounts, traceHash, writeTraceIndex } from "./trace-index.ts";
 
 /** Work on a closed segment that takes long: it is done beside the thread that answers requests. */
-export type SealingTask = IndexTask | SummariesTask;
+export type SealingTask = IndexTask | SummariesTask | AttributesTask;
 
 export interface IndexTask {
   readonly kind: "index";
@@ -29,6 +30,14 @@ interface SummariesTask {
   readonly returned: Uint32Array;
 }
 
+interface AttributesTask {
+  readonly kind: "attributes";
+  readonly path: string;
+  readonly segment: { readonly path: string; readonly mark: number; readonly bytes: number };
+  /** what was noted of the segment while it was written; null = it has to be read for it */
+  readonly known: AttributeBlocks | null;
+}
+
 /** What of the segment could not be read. */
 export interface SealingResult {
   readonly loss: Loss;
@@ -43,6 +52,10 @@ export interface Sealer {
 export function runSealingTask(task: SealingTask): SealingResult {
   if (task.kind === "summaries") {
     writeWhole(task.path, writeSummaryFile(task.summaries, task.returned));
+    return { loss: noLoss };
+  }
+  if (task.kind === "attributes") {
+    writeWhole(task.path, writeAttributeFile(task.known ?? readBlocks(task), task.segment.bytes));
     return { loss: noLoss };
   }
   const { entries, loss, ...counts } =
@@ -66,6 +79,31 @@ export function plainBodyOf(head: RecordHead, stored: Buffer): Uint8Array {
   if (!head.isGzip) return stored;
   const room = Math.max(1, head.plainBytes);
   return gunzipSync(stored, { maxOutputLength: room, chunkSize: Math.max(64, room + 1) });
+}
+
+/** What attributes there are in a segment; what of it is damaged is told by its index. */
+function readBlocks({ segment: { path, mark } }: AttributesTask): AttributeBlocks {
+  const fd = openSync(path, "r");
+  try {
+    const scanner = new SegmentScanner(fd, fstatSync(fd).size, mark);
+    const builder = new BlockBuilder();
+    for (let record = scanner.next(); record !== null; record = scanner.next()) {
+      const { offset, head, body } = record;
+      const table = new SpanTable(512, noAttributes);
+      let plain: Uint8Array | null = null;
+      try {
+        plain = plainBodyOf(head, body);
+        decodeSpans(head.encoding, plain, table);
+      } catch (error) {
+        if (!(error instanceof MalformedBodyError) && !isZlibError(error)) throw error;
+      }
+      const range = { start: offset, end: offset + headBytes + head.storedBytes };
+      builder.add({ ...range, encoding: head.encoding, plain, table });
+    }
+    return builder.take();
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Which traces of a segment are in which of its records. */

@@ -7,7 +7,15 @@ import { OperationError } from "../../engine/errors/operation-error.ts";
 import type { Clock, Encoding, Signal } from "../../engine/ports.ts";
 import { NANOS_PER_MS } from "../../model/time.ts";
 import type { LogFile, LogFiles } from "./log-files.ts";
-import { headBytes, isWhole, type RecordHead, readHead, writeHead } from "./record.ts";
+import {
+  headBytes,
+  isWhole,
+  type RecordHead,
+  readHead,
+  type StoredRecord,
+  wholeRecords,
+  writeHead,
+} from "./record.ts";
 
 export interface LogOptions {
   readonly folder: string;
@@ -157,6 +165,22 @@ export class SegmentedLog {
     }
   }
 
+  /** All whole records between two offsets; none where the segment is gone. */
+  async readRange(segment: Segment, start: number, end: number): Promise<readonly StoredRecord[]> {
+    let bytes: Buffer;
+    try {
+      segment.file ??= this.#options.files.open(segment.path);
+      bytes = await (await segment.file).read(start, end - start);
+    } catch (error) {
+      if (isFileError(error)) return [];
+      throw error;
+    }
+    return [...wholeRecords(bytes, segment.mark)].map((record) => ({
+      ...record,
+      offset: start + record.offset,
+    }));
+  }
+
   /** Removes the oldest segment that is closed; null = there is none. */
   async dropOldest(): Promise<Segment | null> {
     const [oldest] = this.#segments;
@@ -292,16 +316,17 @@ async function closeFile(segment: Segment): Promise<void> {
 const readAheadBytes = 64 * 1024;
 
 /** The other files about a segment stand beside it. */
-export function besides({ path }: Segment, kind: "index" | "summaries"): string {
+export function besides({ path }: Segment, kind: "index" | "summaries" | "attributes"): string {
   return path.replace(/log$/, kind);
 }
 
 /** Removes files about segments that are gone, and what a crash has left half written. */
 export async function removeLeftovers(folder: string, segments: readonly Segment[]): Promise<void> {
-  const wanted = new Set(segments.flatMap((s) => [besides(s, "index"), besides(s, "summaries")]));
+  const kinds = ["index", "summaries", "attributes"] as const;
+  const wanted = new Set(segments.flatMap((segment) => kinds.map((kind) => besides(segment, kind))));
   for (const name of await readdir(folder)) {
     const path = join(folder, name);
-    if (/\.(index|summaries)(\.new)?$/.test(name) && !wanted.has(path))
+    if (/\.(index|summaries|attributes)(\.new)?$/.test(name) && !wanted.has(path))
       await unlink(path).catch(ignoreMissing);
   }
 }
@@ -323,7 +348,8 @@ function parseName(name: string) {
   };
 }
 
-function tooNew(name: string): OperationError {
+/** A file of the folder that a later version has written. */
+export function tooNew(name: string): OperationError {
   return new OperationError(
     "bad_configuration",
     `The data folder holds ${name}, which a newer hypocenter wrote`,

@@ -1,5 +1,6 @@
 import { stat, unlink } from "node:fs/promises";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { mapEntry } from "../../base/map-entry.ts";
 import type { TracePage, TraceQuery, TraceSummary } from "../../engine/ports.ts";
 import { TraceIdTable } from "../../engine/trace-id-table.ts";
 import { type TraceId, wordsOfHex } from "../../model/ids.ts";
@@ -32,6 +33,18 @@ interface ClosedRun {
   readonly front: SummaryFileFront;
 }
 
+/** A run whose traces can be looked up one by one. */
+interface FoundRun {
+  readonly ids: TraceIdTable;
+  readonly columns: SummaryColumns;
+}
+
+/** Answers what is known of a trace that may be in the runs of some segments, the likeliest first. */
+export type SummaryFinder = (traceId: TraceId, segments: readonly number[]) => Promise<TraceSummary | null>;
+
+/** Closed runs that are held to look traces up in them: some megabytes each. */
+const heldRunsMax = 4;
+
 interface SpanCounts {
   readonly ids: TraceIdTable;
   readonly spanCount: Uint32Array;
@@ -58,6 +71,8 @@ export class SummaryRuns {
 
   /** of closed runs, while an earlier process's traces are folded again: how many spans each trace had */
   readonly #spanCounts = new Map<number, SpanCounts>();
+  /** closed runs that were looked into lately, the least recently first */
+  readonly #held = new Map<number, FoundRun>();
   /** segments whose run turned out to be damaged */
   readonly #damaged = new Set<number>();
 
@@ -151,6 +166,7 @@ export class SummaryRuns {
     const path = this.#closed.get(number)?.path;
     this.#open.delete(number);
     this.#closed.delete(number);
+    this.#held.delete(number);
     for (const [traceId, run] of this.#returned) if (run === number) this.#returned.delete(traceId);
     if (path !== undefined) await unlink(path).catch(ignoreMissing);
   }
@@ -173,6 +189,39 @@ export class SummaryRuns {
       await nextTurn();
     }
     return pageOf(query, findings);
+  }
+
+  /** Looks traces up, of those that are what else a query asks for. */
+  finder(query: TraceQuery): SummaryFinder {
+    const readers = new Map<FoundRun, ReturnType<SummaryColumns["reader"]>>();
+    return async (traceId, segments) => {
+      const words = wordsOfHex(traceId);
+      const returned = this.#returned.get(traceId);
+      for (const number of returned === undefined ? segments : [returned, ...segments]) {
+        const run = this.#open.get(number) ?? (await this.#hold(number));
+        const entry = run?.ids.find(words, 0) ?? -1;
+        if (run === null || entry < 0) continue;
+        return mapEntry(readers, run, () => run.columns.reader(query))(entry);
+      }
+      return null;
+    };
+  }
+
+  async #hold(number: number): Promise<FoundRun | null> {
+    let held = this.#held.get(number);
+    if (held === undefined) {
+      const run = this.#closed.get(number);
+      const summaries = run === undefined ? null : await this.#read(run);
+      if (summaries === null) return null;
+      held = { ids: idsIn(summaries), columns: SummaryColumns.of(summaries) };
+    }
+    this.#held.delete(number);
+    this.#held.set(number, held);
+    for (const oldest of this.#held.keys()) {
+      if (this.#held.size <= heldRunsMax) break;
+      this.#held.delete(oldest);
+    }
+    return held;
   }
 
   async #close(run: OpenRun): Promise<void> {
@@ -203,9 +252,7 @@ export class SummaryRuns {
     const run = this.#closed.get(number);
     const summaries = run === undefined ? null : await this.#read(run);
     if (summaries === null) return undefined;
-    const ids = new TraceIdTable();
-    for (let at = 0; at < summaries.ids.length; at += 4) ids.add(summaries.ids, at);
-    const counts = { ids, spanCount: summaries.spanCount };
+    const counts = { ids: idsIn(summaries), spanCount: summaries.spanCount };
     this.#spanCounts.set(number, counts);
     return counts;
   }
@@ -246,4 +293,11 @@ export class SummaryRuns {
     for (const traceId of traces)
       this.#returned.set(traceId, Math.max(number, this.#returned.get(traceId) ?? 0));
   }
+}
+
+/** The ids of summaries by their places. */
+function idsIn({ ids: words }: SummaryData): TraceIdTable {
+  const ids = new TraceIdTable();
+  for (let at = 0; at < words.length; at += 4) ids.add(words, at);
+  return ids;
 }

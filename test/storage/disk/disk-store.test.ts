@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import type { TelemetryStore, TraceSummary } from "../../../src/engine/ports.ts";
+import type { Language } from "../../../src/analysis/report.ts";
+import type { Printable } from "../../../src/cli/render/printable.ts";
+import { plainStyle, renderPrintable } from "../../../src/cli/render-report.ts";
+import type { Incident, TelemetryStore, TraceSummary } from "../../../src/engine/ports.ts";
 import type { TraceId } from "../../../src/model/ids.ts";
 import { meaningfulAttributes } from "../../../src/model/semconv.ts";
 import { Span } from "../../../src/model/span.ts";
@@ -367,6 +370,10 @@ test("where less is free than the reserve, nothing is taken and everything is an
   expect(await namesOf(store, 1)).toBe("A");
 });
 
+function reportOf({ reports }: Incident, language: Language): Printable {
+  return { kind: "window", report: reports.get(language)! };
+}
+
 test("R20: what version 1 of the format has written is read", async () => {
   const folder = temporaryFolder();
   cpSync("test/storage/disk/format-1", folder, { recursive: true });
@@ -377,10 +384,27 @@ test("R20: what version 1 of the format has written is read", async () => {
   const { store, notices } = await openStore(folder, { retention, restoreAgeMsMax: kept.ageMsMax });
   expect([await namesOf(store, 1), await namesOf(store, 2)]).toEqual(["A", "B C"]);
   expect(await found(store)).toEqual([2, 1]);
+  for (const [text, total] of [
+    ["web", 2],
+    ["we", 0],
+  ] as const)
+    expect(await store.search({ limit: 9, attributes: [{ key: "service.name", text }] })).toMatchObject({
+      total,
+    });
   const restored = [];
   for await (const { decoded, arrivalTime } of store.restore()) restored.push([decoded.signal, arrivalTime]);
   const arrivalTime = 1_700_000_000_000_000_000n;
   expect(restored).toEqual(["traces", "traces", "metrics", "logs"].map((signal) => [signal, arrivalTime]));
+  const [incident] = store.keptIncidents().map((each) => each.incident);
+  expect(incident).toMatchObject({ status: "closed", services: ["cart", "web"], told: { length: 3 } });
+  // What a later version asks of a report has to be there, or to be added when it is read.
+  for (const language of ["en", "ko"] as const)
+    for (const format of ["human", "markdown", "html", "mermaid", "dot"] as const)
+      expect(
+        renderPrintable(reportOf(incident!, language), { format, language, style: plainStyle }),
+      ).toContain("cart");
+  const [traceId] = incident!.reports.get("en")!.exemplar_trace_ids;
+  expect(await store.readTrace(traceId as TraceId)).toHaveLength(4);
   // Nothing of it had to be made anew.
   expect(readdirSync(folder).filter((name) => name !== "lock")).toEqual(before);
   expect([store.stats().bodies, notices]).toEqual([2, []]);

@@ -86,6 +86,7 @@ export function failingFiles(faults: Faults): LogFiles {
   return {
     create: async (path) => wrap(await nodeFiles.create(path)),
     open: async (path) => wrap(await nodeFiles.open(path)),
+    replace: (from, to) => nodeFiles.replace(from, to),
   };
 }
 
