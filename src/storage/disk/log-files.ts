@@ -32,6 +32,8 @@ export const nodeFiles: LogFiles = {
   open: async (path) => new NodeFile(await open(path, "r")),
 };
 
+const trustedBytes = 1024 * 1024;
+
 class NodeFile implements LogFile {
   readonly #handle: FileHandle;
 
@@ -59,10 +61,12 @@ class NodeFile implements LogFile {
   }
 
   async read(at: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(length);
+    // Who asks for so much may have been told a length by a damaged file.
+    const { size } = length > trustedBytes ? await this.#handle.stat() : { size: at + length };
+    const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - at)));
     let filled = 0;
-    while (filled < length) {
-      const { bytesRead } = await this.#handle.read(bytes, filled, length - filled, at + filled);
+    while (filled < bytes.length) {
+      const { bytesRead } = await this.#handle.read(bytes, filled, bytes.length - filled, at + filled);
       if (bytesRead === 0) break;
       filled += bytesRead;
     }

@@ -5,17 +5,28 @@ import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { TelemetryStore, TraceSummary } from "../../../src/engine/ports.ts";
-import type { TraceId } from "../../../src/model/ids.ts";
+import { type TraceId, wordsOfHex } from "../../../src/model/ids.ts";
 import { meaningfulAttributes } from "../../../src/model/semconv.ts";
 import { Span } from "../../../src/model/span.ts";
 import type { UnixNanos } from "../../../src/model/time.ts";
 import { decodeBody, newTableFor } from "../../../src/otlp/decode-body.ts";
 import { encodeTraces } from "../../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../../src/otlp/json-write.ts";
+import { headBytes } from "../../../src/storage/disk/record.ts";
+import { traceHash, writeTraceIndex } from "../../../src/storage/disk/trace-index.ts";
 import type { RowRef } from "../../../src/trace/trace.ts";
 import { rowsOf, tableOf } from "../../notation.ts";
 import { runs } from "../../runs.ts";
-import { clockAt, diskError, eventually, type Faults, failingFiles, temporaryFolder } from "./log-folder.ts";
+import {
+  clockAt,
+  diskError,
+  entryOf,
+  eventually,
+  type Faults,
+  failingFiles,
+  openLog,
+  temporaryFolder,
+} from "./log-folder.ts";
 import { openStore, smallSegments } from "./open-store.ts";
 
 async function send(
@@ -384,6 +395,28 @@ test("R20: what version 1 of the format has written is read", async () => {
   // Nothing of it had to be made anew.
   expect(readdirSync(folder).filter((name) => name !== "lock")).toEqual(before);
   expect([store.stats().bodies, notices]).toEqual([2, []]);
+});
+
+test("a body that a later version can no longer decode costs its own spans, and hides none of the others of its trace", async () => {
+  const folder = temporaryFolder();
+  const first = await openStore(folder);
+  await send(first.store, "web A 0..9ms trace=1");
+  await first.close();
+  // Its checksums are right.
+  const log = await openLog(folder);
+  for (const encoding of ["protobuf", "json"] as const)
+    await log.append({ ...entryOf("{ no telemetry"), encoding });
+  await log.close();
+  const foreign = readdirSync(folder).filter((name) => name.endsWith(".log"))[1] ?? "";
+  const hash = traceHash(wordsOfHex(idOf(1)), 0);
+  const entries = Uint32Array.of(0, hash, headBytes + 14, hash);
+  const counts = { records: 2, items: 2, bytes: 2 * (headBytes + 14) };
+  writeFileSync(join(folder, foreign.replace("log", "index")), writeTraceIndex(entries, counts));
+  const second = await openStore(folder);
+  expect(await namesOf(second.store, 1)).toBe("A");
+  expect(await restore(second.store)).toBe(1);
+  await second.close();
+  expect(second.faults).toEqual([]);
 });
 
 test("R19: a folder has one writer", async () => {
