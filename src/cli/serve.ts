@@ -29,9 +29,6 @@ const receiverGraceMs = 1_000;
 const drainMsMax = 2_500;
 const apiGraceMs = 500;
 
-/** How late a trace may be folded without its summary being written twice. */
-const foldingMsMax = 30_000;
-
 /** `hypocenter serve`: store, engine, receivers and API in one process, until a signal ends it. */
 export async function serve(run: CommandRun): Promise<number> {
   const faults = faultLog(run);
@@ -94,7 +91,7 @@ async function openStore(run: CommandRun, onFault: (fault: unknown) => void): Pr
       logs: { ageMsMax: settings.log_retention, bytesMax: settings.log_disk },
     },
     freeBytesMin: settings.disk_reserve,
-    foldedAfterMs: settings.trace_open + settings.trace_idle + foldingMsMax,
+    foldedAfterMs: settings.trace_open + settings.trace_idle + settings.summary_delay,
     restoreBytesMax: settings.restart_read,
     restoreAgeMsMax: settings.history,
     clock,

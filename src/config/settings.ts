@@ -257,6 +257,13 @@ const table = {
       "How much of the newest spans a start reads again in the background, as they are on disk, to know graph, metrics and open traces; of metrics and of log records a quarter.",
     commands: ["serve"],
   },
+  summary_delay: {
+    type: { kind: "duration", minMs: 0, maxMs: 3_600_000 },
+    default: "30s",
+    sentence:
+      "How long after its traces came to rest what search shows of a closed file of spans is written beside it; what joins later is written twice.",
+    commands: ["serve"],
+  },
   store_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "512MiB",

@@ -1,104 +1,197 @@
-import { randomBytes } from "node:crypto";
+import { closeSync, openSync, readdirSync, readSync, statSync, watch } from "node:fs";
 import { Agent } from "node:http";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { gzipSync } from "node:zlib";
 import { afterAll, expect, test } from "vitest";
-import { encodeTraces } from "../../src/otlp/encode-traces.ts";
+import { headBytes, readHead } from "../../src/storage/disk/record.ts";
 import { type RunningServer, startServer } from "../cli/run-hypocenter.ts";
 import { ask } from "../conformance/ask.ts";
-import { rowsOf, tableOf } from "../notation.ts";
+import { Random } from "../fuzz/mutate.ts";
 import { runs } from "../runs.ts";
-import { temporaryFolder } from "../storage/disk/log-folder.ts";
+import { eventually, temporaryFolder } from "../storage/disk/log-folder.ts";
+import { Ledger, type Sent } from "./ledger.ts";
+import { progress, seed } from "./progress.ts";
 
 const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 afterAll(() => agent.destroy());
 
-/** Segments of 6 MiB: they are closed and sealed while senders go on. */
-const place = (folder: string): readonly string[] => [
-  "--data",
-  folder,
-  "--trace-disk",
-  "96MiB",
-  "--disk-reserve",
-  "0MiB",
-];
-const killsOfOneFolder = 8;
+const killsCount = runs(20);
+const killsOfOneFolder = 10;
 const senders = 6;
 
-interface Ledger {
-  /** traces that the server has acknowledged */
-  readonly acknowledged: Set<number>;
-  /** those that it has not, because it was killed: they are sent again */
-  readonly open: number[];
-  next: number;
+/** Segments are a sixteenth of the room: closed, sealed and, in the smaller folder, removed while senders go on. */
+const rooms = { kept: "128MiB", dropped: "4MiB" } as const;
+type Room = keyof typeof rooms;
+
+function place(folder: string, room: Room): readonly string[] {
+  const soon = ["--trace-idle", "100ms", "--trace-open", "1s", "--summary-delay", "0s"];
+  return ["--data", folder, "--trace-disk", rooms[room], "--disk-reserve", "0MiB", ...soon];
 }
+
+/** What a server is about when it is killed: what shows in its folder at that moment. */
+const aims = {
+  anything: null,
+  "a new segment": /^traces-.*\.log$/,
+  "an index being written": /\.index\.new$/,
+  "summaries being written": /\.summaries\.new$/,
+  "something being removed": /\.(log|index|summaries)$/,
+} as const;
+type Aim = keyof typeof aims;
 
 test(
-  "R4: however often a server is killed while it takes spans in, none that it acknowledged is lost, and none counts twice",
+  `R4: a server is killed ${killsCount} times while it takes spans in, begins, seals and removes segments: nothing that it acknowledged is lost, nothing counts twice`,
   async () => {
-    for (let folders = 0; folders < runs(2); folders += 1) {
+    const random = new Random(seed);
+    const say = progress("kills");
+    const hits = new Map<Aim, number>();
+    const sum = { kills: 0, spans: 0, checked: 0 };
+    while (sum.kills < killsCount) {
+      const room: Room = random.below(2) === 0 ? "kept" : "dropped";
       const folder = temporaryFolder();
-      const ledger: Ledger = { acknowledged: new Set(), open: [], next: 1 };
-      for (let kill = 0; kill < killsOfOneFolder; kill += 1) {
-        const server = await startServer(place(folder));
-        const sending = Array.from({ length: senders }, () => sendUntilKilled(server, ledger));
-        await pause(20 + Math.random() * 700);
+      const ledger = new Ledger(agent);
+      for (let kill = 0; kill < killsOfOneFolder && sum.kills < killsCount; kill += 1) {
+        const server = await startServer(place(folder, room));
+        const sending = Array.from({ length: senders }, () => ledger.sendUntilGone(server));
+        const aim = random.of(Object.keys(aims) as Aim[]);
+        if (await isAbout(folder, aim, random)) hits.set(aim, (hits.get(aim) ?? 0) + 1);
         await server.stop("SIGKILL");
         await Promise.all(sending);
+        expect(server.stderr()).not.toContain("a fault inside");
+        sum.kills += 1;
+        say(figuresOf(sum, hits));
       }
-      expect(ledger.acknowledged.size).toBeGreaterThan(50);
-      const server = await startServer(place(folder));
-      for (const trace of ledger.open.splice(0))
-        if (await send(server, trace)) ledger.acknowledged.add(trace);
-      await checkAllThere(server, ledger);
-      expect(server.stderr()).not.toMatch(/fault/);
+      const server = await startServer(place(folder, room));
+      await expect.poll(() => ledger.sendOpen(server), eventually).toBe(0);
+      sum.spans += ledger.sent.length;
+      sum.checked += await checkAllThere(server, ledger.sent, folder, room);
       expect((await server.stop()).exitCode).toBe(0);
+      expect(server.stderr()).not.toContain("a fault inside");
     }
+    // what retention has removed is a part of half of them
+    expect(sum.checked).toBeGreaterThan(sum.spans / 4);
+    say(figuresOf(sum, hits), true);
   },
-  runs(60) * 10_000,
+  120_000 + killsCount * 20_000,
 );
 
-async function sendUntilKilled(server: RunningServer, ledger: Ledger): Promise<void> {
-  for (;;) {
-    const trace = ledger.open.pop() ?? ledger.next++;
-    if (!(await send(server, trace))) {
-      ledger.open.push(trace);
-      return;
-    }
-    ledger.acknowledged.add(trace);
-  }
+function figuresOf(
+  { kills, spans, checked }: { readonly kills: number; readonly spans: number; readonly checked: number },
+  hits: ReadonlyMap<Aim, number>,
+): string {
+  const aimed = [...hits].map(([aim, count]) => `${count} at ${aim}`).sort();
+  return `${kills} (${aimed.join(", ")}); ${spans} spans acknowledged, ${checked} of them not removed since, 0 lost, 0 doubled`;
 }
 
-/** Some large, some small, some packed by the sender. false = it was not acknowledged */
-async function send({ http }: RunningServer, trace: number): Promise<boolean> {
-  const note = randomBytes(trace % 3 === 0 ? 60_000 : 500).toString("base64url");
-  const body = encodeTraces(rowsOf(tableOf(`web span-${trace} 0..9ms trace=${trace} note=${note}`)));
-  const type = { "content-type": "application/x-protobuf" };
-  const isPacked = trace % 2 === 0;
-  const headers = isPacked ? { ...type, "content-encoding": "gzip" } : type;
-  try {
-    const answer = await ask(`http://${http}/v1/traces`, {
-      method: "POST",
-      headers,
-      agent,
-      body: isPacked ? gzipSync(body) : body,
+const waitMsMax = 4_000;
+
+/** Resolves when the folder shows what is aimed at, with false where it does not in time. */
+async function isAbout(folder: string, aim: Aim, random: Random): Promise<boolean> {
+  const pattern = aims[aim];
+  await pause(20 + random.below(pattern === null ? 700 : 200));
+  if (pattern === null) return true;
+  const known = new Set(readdirSync(folder));
+  const isRemoval = aim === "something being removed";
+  return new Promise((resolve) => {
+    const watcher = watch(folder);
+    const end = (isSeen: boolean): void => {
+      clearTimeout(late);
+      watcher.close();
+      resolve(isSeen);
+    };
+    const late = setTimeout(() => end(false), waitMsMax);
+    watcher.on("change", (kind, name) => {
+      const file = name.toString();
+      if (kind === "rename" && pattern.test(file) && known.has(file) === isRemoval) end(true);
     });
-    return answer.status === 200;
-  } catch {
-    // The server is gone.
-    return false;
-  }
+  });
 }
 
-async function checkAllThere({ api }: RunningServer, { acknowledged }: Ledger): Promise<void> {
-  const lost: number[] = [];
-  for (const trace of acknowledged) {
-    const id = trace.toString(16).padStart(32, "0");
-    const { status, body } = await ask(`http://${api}/api/v1/traces/${id}`, { agent });
-    if (status !== 200 || !body.toString().includes(`"span-${trace}"`)) lost.push(trace);
-    if (trace % 10 !== 0) continue;
-    const report = await ask(`http://${api}/api/v1/traces/${id}/analysis`, { agent });
-    expect(JSON.parse(report.body.toString())).toMatchObject({ trace: { span_count: 1 } });
+/** Answers how many spans must still be there; each of them is read and counts once. */
+async function checkAllThere(
+  { api }: RunningServer,
+  sent: readonly Sent[],
+  folder: string,
+  room: Room,
+): Promise<number> {
+  const get = async (path: string): Promise<string> =>
+    (await ask(`http://${api}${path}`, { agent })).body.toString();
+  await expect
+    .poll(() => get("/metrics"), eventually)
+    .toMatch(/^hypocenter_open_traces 0$[\s\S]*^hypocenter_restoring 0$/m);
+  const logs = readdirSync(folder)
+    .filter((name) => /^traces-.*\.log$/.test(name))
+    .sort();
+  const keptSinceMs = room === "kept" ? 0 : arrivalMsOf(folder, logs);
+  const due = sent.filter(({ acknowledgedFrom }) => (acknowledgedFrom ?? 0) > keptSinceMs);
+  const traces = new Map<number, Sent[]>();
+  for (const each of due) traces.set(each.trace, [...(traces.get(each.trace) ?? []), each]);
+
+  const found = await searched(get);
+  const wrong: string[] = [];
+  const queue = [...traces];
+  const check = async (): Promise<void> => {
+    for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+      const [trace, parts] = next;
+      const text = await get(`/api/v1/traces/${idOf(trace)}`);
+      const copies = (part: number): number => text.split(`"span-${trace}-${part}"`).length - 1;
+      // What was sent again is kept as often as it came, and counts once.
+      const isThere = parts.every(({ part, attempts }) => copies(part) >= 1 && copies(part) <= attempts);
+      const count = Math.min(1, copies(1)) + Math.min(1, copies(2));
+      if (isThere && found.get(trace)?.join() === String(count)) continue;
+      const counts = `${copies(1)} and ${copies(2)} of ${parts.map(({ part, attempts }) => `${part} sent ${attempts} times`).join()}`;
+      wrong.push(`${trace}: read ${counts}, found ${found.get(trace)?.join(" and ")}`);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, check));
+  expect(wrong).toEqual([]);
+  if (room === "dropped") checkRetention(folder, logs);
+  return due.length;
+}
+
+/** All traces that a search finds, by number: the counts of spans of each time that it is found. */
+async function searched(
+  get: (path: string) => Promise<string>,
+): Promise<ReadonlyMap<number, readonly number[]>> {
+  const found = new Map<number, number[]>();
+  for (let cursor: string | null = ""; cursor !== null; ) {
+    const page: Page = JSON.parse(
+      await get(`/api/v1/traces?limit=1000${cursor === "" ? "" : `&cursor=${cursor}`}`),
+    ) as Page;
+    for (const { trace_id: id, span_count: count } of page.traces) {
+      const trace = Number.parseInt(id, 16);
+      found.set(trace, [...(found.get(trace) ?? []), count]);
+    }
+    cursor = page.cursor;
   }
-  expect(lost).toEqual([]);
+  return found;
+}
+
+interface Page {
+  readonly traces: readonly { readonly trace_id: string; readonly span_count: number }[];
+  readonly cursor: string | null;
+}
+
+/** When the first record of the oldest segment with any came: what was sent after that is not removed. */
+function arrivalMsOf(folder: string, logs: readonly string[]): number {
+  for (const name of logs) {
+    const bytes = Buffer.alloc(headBytes);
+    const fd = openSync(join(folder, name), "r");
+    readSync(fd, bytes, 0, headBytes, 0);
+    closeSync(fd);
+    const head = readHead(bytes, 0, Number.parseInt(name.slice(20, 28), 16));
+    if (head !== null) return Number(head.arrivalTime / 1_000_000n);
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+/** No more is removed than has to be: a segment or two less than the room. */
+function checkRetention(folder: string, logs: readonly string[]): void {
+  const bytes = logs.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  const isFull = !logs.some((name) => name.startsWith("traces-000000000001-"));
+  expect(bytes).toBeLessThan(6 << 20);
+  if (isFull) expect(bytes).toBeGreaterThan(3 << 20);
+}
+
+function idOf(trace: number): string {
+  return trace.toString(16).padStart(32, "0");
 }

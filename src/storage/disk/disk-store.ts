@@ -1,4 +1,4 @@
-import { mkdir, statfs } from "node:fs/promises";
+import { mkdir, statfs, unlink } from "node:fs/promises";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { gzipSync, gzip as gzipThen } from "node:zlib";
@@ -30,11 +30,13 @@ import { restoredBodies } from "./restore.ts";
 import { SealedSegments } from "./sealed-segments.ts";
 import { isZlibError, plainBodyOf, type Sealer } from "./sealing.ts";
 import {
+  ignoreMissing,
   isFileError,
   type Place,
   removeLeftovers,
   type Segment,
   SegmentedLog,
+  setOthersAside,
   unixMsOf,
 } from "./segmented-log.ts";
 import { SummaryRuns } from "./summary-runs.ts";
@@ -76,8 +78,6 @@ const segmentsOfRetention = 16;
 const lookMs = 1_000;
 /** How long a stop waits for the index of the last segment. */
 const closeMsMax = 500;
-/** Traces that came back after their segment's summaries were written, and are being folded again. */
-const returningMax = 10_000;
 /** Bodies that are forgotten at once when their segment has its index. */
 const bodiesPerTurn = 100;
 /** Smaller bodies are packed at once: a thread would take longer to be asked. */
@@ -96,6 +96,8 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<Telemetr
   let unlock: Unlock | null = null;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const [path, aside] of await setOthersAside(folder))
+      options.onNotice(`${path} is no file: it is called ${aside} now`);
     unlock = await lockFolder(folder);
     const store = new DiskStore(options, unlock);
     await store.open();
@@ -125,8 +127,6 @@ class DiskStore implements TelemetryStore {
   readonly #index = new BodyIndex<Place>();
   readonly #sealed: SealedSegments;
   readonly #runs: SummaryRuns;
-  /** traces that were read for the analysis and of which a closed run of summaries may know */
-  readonly #returning = new Set<TraceId>();
   /** when all was read again that was to be, monotonic milliseconds; null = it is being read */
   #restoredMs: number | null = null;
   #isFailing = false;
@@ -155,7 +155,11 @@ class DiskStore implements TelemetryStore {
   async open(): Promise<void> {
     for (const signal of signals) this.#logs.set(signal, await this.#openLog(signal));
     const { segments } = this.#log("traces");
-    await removeLeftovers(this.#options.folder, segments);
+    for (const path of await removeLeftovers(this.#options.folder, segments)) {
+      // An index is removed before its segment: whoever removed this segment was not us.
+      if (path.endsWith(".index")) this.#losses.noteMissing(path, await this.#sealed.countsIn(path));
+      await unlink(path).catch(ignoreMissing);
+    }
     for (const segment of segments) {
       await this.#sealed.open(segment);
       if (!(await this.#runs.find(segment))) this.#runs.begin(segment);
@@ -179,10 +183,7 @@ class DiskStore implements TelemetryStore {
   }
 
   async readForAnalysis(traceId: TraceId): Promise<readonly RowRef[]> {
-    const parts = await this.#parts(traceId);
-    const isKnown = parts.map(({ segment }) => this.#runs.isClosed(segment.number));
-    if (isKnown.includes(true) && isKnown.at(-1) === false) this.#noteReturning(traceId);
-    return this.#reader.readForAnalysis(traceId, parts);
+    return this.#reader.readForAnalysis(traceId, await this.#parts(traceId));
   }
 
   async keepTraces(traceIds: readonly TraceId[]): Promise<void> {
@@ -190,11 +191,13 @@ class DiskStore implements TelemetryStore {
   }
 
   async putSummary(summary: TraceSummary): Promise<void> {
-    const hasReturned = this.#returning.delete(summary.traceId);
-    const segment = this.#newestWith(summary.traceId);
+    const words = wordsOfHex(summary.traceId);
+    const hash = traceHash(words, 0);
+    const inMemory = this.#index.newest(words)?.source.segment;
+    const segment = inMemory ?? (await this.#newestSealedWith(hash));
     if (segment === null) return;
     if (!this.#runs.isClosed(segment.number)) {
-      this.#runs.put(summary, segment, hasReturned);
+      this.#runs.put(summary, segment, this.#mayBeInOlderRun(hash, segment));
       return;
     }
     // It is folded again after a start, or so late that the summaries of its segment were written without it.
@@ -297,15 +300,6 @@ class DiskStore implements TelemetryStore {
     this.#reader.noteDecoded(sequence, table);
   }
 
-  #noteReturning(traceId: TraceId): void {
-    this.#returning.add(traceId);
-    if (this.#returning.size <= returningMax) return;
-    for (const oldest of this.#returning) {
-      this.#returning.delete(oldest);
-      break;
-    }
-  }
-
   async #parts(traceId: TraceId): Promise<readonly PartOnDisk[]> {
     const words = wordsOfHex(traceId);
     const hash = traceHash(words, 0);
@@ -332,12 +326,18 @@ class DiskStore implements TelemetryStore {
     return { sequence: sequenceOf(place), segment, rows, isCostly: true, read };
   }
 
-  /** The newest segment that holds spans of a trace. */
-  #newestWith(traceId: TraceId): Segment | null {
-    const words = wordsOfHex(traceId);
-    const body = this.#index.newest(words);
-    if (body !== undefined) return body.source.segment;
-    return this.#sealed.candidates(traceHash(words, 0)).at(-1)?.segment ?? null;
+  /** The newest sealed segment that holds a trace: filters alone name some that do not, and all whose index is still being made. */
+  async #newestSealedWith(hash: number): Promise<Segment | null> {
+    for (const sealed of this.#sealed.candidates(hash).toReversed())
+      if ((await this.#sealed.find(sealed, hash)).length > 0) return sealed.segment;
+    return null;
+  }
+
+  /** Whether a file of summaries may have a trace that is put into the run of this segment. */
+  #mayBeInOlderRun(hash: number, { number }: Segment): boolean {
+    return this.#sealed
+      .candidates(hash)
+      .some(({ segment }) => segment.number < number && this.#runs.isClosed(segment.number));
   }
 
   #noteWorks(): void {
@@ -415,11 +415,13 @@ class DiskStore implements TelemetryStore {
     const segment = await log.dropOldest();
     if (segment === null) return false;
     this.#evictedBodies += segment.records;
-    if (segment.signal !== "traces") return true;
-    this.#evictedTraces += this.#runs.countOf(segment);
-    await this.#sealed.drop(segment);
-    await this.#runs.drop(segment);
-    await this.#forgetBodies();
+    if (segment.signal === "traces") {
+      this.#evictedTraces += this.#runs.countOf(segment);
+      await this.#sealed.drop(segment);
+      await this.#runs.drop(segment);
+      await this.#forgetBodies();
+    }
+    await log.removeFile(segment);
     return true;
   }
 

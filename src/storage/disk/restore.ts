@@ -7,7 +7,7 @@ import { decodeBody, newTableFor } from "../../otlp/decode-body.ts";
 import type { Losses } from "./losses.ts";
 import { SegmentScanner, type StoredRecord } from "./record.ts";
 import { isZlibError, plainBodyOf } from "./sealing.ts";
-import type { Place, Segment } from "./segmented-log.ts";
+import { isFileError, type Place, type Segment } from "./segmented-log.ts";
 
 export interface RestoreLimits {
   /** the newest segments that have no more than this together are read */
@@ -26,19 +26,31 @@ export async function* restoredBodies(
 ): AsyncGenerator<RestoredBody & { readonly place: Place }> {
   for (const segment of newestOf(segments, limits)) {
     if (segment.isGone) continue;
-    const fd = openSync(segment.path, "r");
     try {
-      const scanner = new SegmentScanner(fd, fstatSync(fd).size, segment.mark);
-      for (let record = scanner.next(); record !== null; record = scanner.next()) {
-        const decoded = decode(segment, record);
-        const { head, offset } = record;
-        if (decoded !== null) yield { decoded, arrivalTime: head.arrivalTime, place: { segment, offset } };
-        await nextTurn();
-      }
-      limits.losses.note(segment, scanner.loss);
-    } finally {
-      closeSync(fd);
+      yield* bodiesOf(segment, limits.losses);
+    } catch (error) {
+      if (!isFileError(error)) throw error;
+      limits.losses.noteUnreadable(segment, error);
     }
+  }
+}
+
+async function* bodiesOf(
+  segment: Segment,
+  losses: Losses,
+): AsyncGenerator<RestoredBody & { readonly place: Place }> {
+  const fd = openSync(segment.path, "r");
+  try {
+    const scanner = new SegmentScanner(fd, fstatSync(fd).size, segment.mark);
+    for (let record = scanner.next(); record !== null; record = scanner.next()) {
+      const decoded = decode(segment, record);
+      const { head, offset } = record;
+      if (decoded !== null) yield { decoded, arrivalTime: head.arrivalTime, place: { segment, offset } };
+      await nextTurn();
+    }
+    losses.note(segment, scanner.loss);
+  } finally {
+    closeSync(fd);
   }
 }
 
