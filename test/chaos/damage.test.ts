@@ -119,20 +119,20 @@ async function check(after: ReadonlyMap<string, FileAfter>, what: string): Promi
     await expect.poll(() => lossIn(first.store), { ...eventually, interval: 5 }).toEqual(lossOf(expected));
     await checkSearch(first.store, expected);
     await append(first.store, "web new 0..9ms trace=77");
-    await close(first);
+    await closeWell(first);
     for (const [name, content] of after)
       if (/^traces-.*log$/.test(name) && (content === "folder" || content === "link"))
         expect(first.notices.join("\n")).toContain(`${name} is no file`);
     const second = await openStoreFor(folder);
     expect([what, await spansIn(second.store)]).toEqual([what, [...expected.names, "new"].sort()]);
-    await close(second);
+    await closeWell(second);
     return expected;
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-async function close({ close, faults }: OpenedStore): Promise<void> {
+async function closeWell({ close, faults }: OpenedStore): Promise<void> {
   await close();
   expect(faults).toEqual([]);
 }

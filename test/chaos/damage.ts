@@ -148,8 +148,11 @@ export function damaged(bytes: Buffer, kind: (typeof damageKinds)[number], rando
     case "foreign":
       for (let i = 0; i < copy.length; i += 1) copy[i] = random.below(256);
       return copy;
-    default:
+    case "folder":
+    case "link":
       return kind;
+    default:
+      return kind satisfies never;
   }
 }
 
