@@ -65,6 +65,8 @@ export class History {
     this.#itemsSinceLook += items;
     if (minute >= this.#first && !this.isAhead(minute)) this.#minutes.add(minute);
     if (this.#minutes.size > this.#limits.minutesMax) this.#drop(1);
+    // The clock may have been set back: what was newest then must not make all that comes old.
+    if (this.#newest > now) this.#newest = now - 1;
     const isNewer = minute > this.#newest && minute <= now;
     if (isNewer) this.#newest = minute;
     if (isNewer || this.#itemsSinceLook >= itemsBetweenLooks) this.#look();

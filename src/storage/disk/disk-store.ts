@@ -30,6 +30,7 @@ import { restoredBodies } from "./restore.ts";
 import { SealedSegments } from "./sealed-segments.ts";
 import { isZlibError, plainBodyOf, type Sealer } from "./sealing.ts";
 import {
+  ageMsOf,
   ignoreMissing,
   isFileError,
   type Place,
@@ -37,7 +38,6 @@ import {
   type Segment,
   SegmentedLog,
   setOthersAside,
-  unixMsOf,
 } from "./segmented-log.ts";
 import { SummaryRuns } from "./summary-runs.ts";
 import { traceHash } from "./trace-index.ts";
@@ -75,6 +75,8 @@ const segmentBytesMax = 64 * 1024 * 1024;
 const segmentBytesMin = 256 * 1024;
 /** A retention is kept to within so many parts of it: whole segments go. */
 const segmentsOfRetention = 16;
+/** Nothing of an earlier process goes by its age so soon after a start, or a sixteenth of the retention: clocks are often set then. */
+const settleMsMax = 600_000;
 const lookMs = 1_000;
 /** How long a stop waits for the index of the last segment. */
 const closeMsMax = 500;
@@ -129,6 +131,7 @@ class DiskStore implements TelemetryStore {
   readonly #runs: SummaryRuns;
   /** when all was read again that was to be, monotonic milliseconds; null = it is being read */
   #restoredMs: number | null = null;
+  readonly #openedMs: number;
   #isFailing = false;
   #isTroubled = false;
   #isClosing = false;
@@ -146,6 +149,7 @@ class DiskStore implements TelemetryStore {
     const { sealer, onNotice, files = nodeFiles } = options;
     this.#options = options;
     this.#unlock = unlock;
+    this.#openedMs = options.clock.monotonicMs();
     this.#reader = new TraceReader(options);
     this.#losses = new Losses(onNotice);
     this.#sealed = new SealedSegments({ files, sealer, losses: this.#losses, onNotice });
@@ -196,11 +200,11 @@ class DiskStore implements TelemetryStore {
     const inMemory = this.#index.newest(words)?.source.segment;
     const segment = inMemory ?? (await this.#newestSealedWith(hash));
     if (segment === null) return;
-    if (!this.#runs.isClosed(segment.number)) {
+    if (!this.#runs.isClosed(segment.number) && !this.#runs.countsLater(summary.traceId, segment)) {
       this.#runs.put(summary, segment, this.#mayBeInOlderRun(hash, segment));
       return;
     }
-    // It is folded again after a start, or so late that the summaries of its segment were written without it.
+    // It is folded again after a start, or so late that the summaries of its segment were written, now or before, without it.
     if (this.#restoredMs === null && (await this.#runs.holds(summary, segment))) return;
     const newest = this.#log("traces").segments.at(-1);
     if (newest !== undefined && !this.#runs.isClosed(newest.number)) this.#runs.put(summary, newest, true);
@@ -212,13 +216,12 @@ class DiskStore implements TelemetryStore {
 
   async *restore(): AsyncGenerator<RestoredBody> {
     const { restoreBytesMax, restoreAgeMsMax, clock } = this.#options;
-    const sinceMs = unixMsOf(clock) - restoreAgeMsMax;
     for (const signal of signals) {
       const isTraces = signal === "traces";
       const bytesMax = isTraces ? restoreBytesMax : restoreBytesMax / 4;
       const isWanted = ({ number }: Segment): boolean => isTraces && !this.#runs.isClosed(number);
       const segments = this.#log(signal).segments.filter(({ isOld }) => isOld);
-      const limits = { bytesMax, sinceMs, isWanted, losses: this.#losses };
+      const limits = { bytesMax, ageMsMax: restoreAgeMsMax, clock, isWanted, losses: this.#losses };
       for await (const { place, decoded, arrivalTime } of restoredBodies(segments, limits)) {
         if (decoded.signal === "traces") this.#reader.noteDecoded(sequenceOf(place), decoded.table);
         yield { decoded, arrivalTime };
@@ -388,10 +391,12 @@ class DiskStore implements TelemetryStore {
     for (const signal of signals) {
       const log = this.#log(signal);
       const { bytesMax, ageMsMax } = retention[signal];
-      const firstMs = unixMsOf(clock) - ageMsMax;
-      if ((log.segments.at(-1)?.changedMs ?? firstMs) < firstMs) log.closeSegment();
-      while (log.bytes > bytesMax || (log.segments[0]?.changedMs ?? firstMs) < firstMs)
-        if (!(await this.#dropOldest(log))) break;
+      const settleMs = Math.min(settleMsMax, ageMsMax / segmentsOfRetention);
+      const isSettled = clock.monotonicMs() - this.#openedMs >= settleMs;
+      const isOver = (segment: Segment | undefined): boolean =>
+        segment !== undefined && (isSettled || !segment.isOld) && ageMsOf(segment, clock) > ageMsMax;
+      if (isOver(log.segments.at(-1))) log.closeSegment();
+      while (log.bytes > bytesMax || isOver(log.segments[0])) if (!(await this.#dropOldest(log))) break;
     }
     for (;;) {
       const { bavail, bsize } = await statfs(folder);
@@ -406,8 +411,11 @@ class DiskStore implements TelemetryStore {
   /** The newest segment of each signal stays: there is nothing that could take its place. */
   async #dropOldestOfAll(): Promise<boolean> {
     const droppable = [...this.#logs.values()].filter(({ segments }) => segments.length > 1);
-    const ages = droppable.map(({ segments }) => segments[0]?.changedMs ?? Number.POSITIVE_INFINITY);
-    const oldest = droppable[ages.indexOf(Math.min(...ages))];
+    const { clock } = this.#options;
+    const ages = droppable.map(({ segments: [oldest] }) =>
+      oldest === undefined ? 0 : ageMsOf(oldest, clock),
+    );
+    const oldest = droppable[ages.indexOf(Math.max(...ages))];
     return oldest !== undefined && this.#dropOldest(oldest);
   }
 

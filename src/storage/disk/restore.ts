@@ -1,19 +1,20 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { RestoredBody } from "../../engine/ports.ts";
+import type { Clock, RestoredBody } from "../../engine/ports.ts";
 import { meaningfulAttributes } from "../../model/semconv.ts";
 import { MalformedBodyError } from "../../model/telemetry.ts";
 import { decodeBody, newTableFor } from "../../otlp/decode-body.ts";
 import type { Losses } from "./losses.ts";
 import { SegmentScanner, type StoredRecord } from "./record.ts";
 import { isZlibError, plainBodyOf } from "./sealing.ts";
-import { isFileError, type Place, type Segment } from "./segmented-log.ts";
+import { ageMsOf, isFileError, type Place, type Segment } from "./segmented-log.ts";
 
 export interface RestoreLimits {
   /** the newest segments that have no more than this together are read */
   readonly bytesMax: number;
-  /** and were written to since then */
-  readonly sinceMs: number;
+  /** and were written to so lately, by the clock */
+  readonly ageMsMax: number;
+  readonly clock: Clock;
   /** these are read in any case */
   readonly isWanted: (segment: Segment) => boolean;
   readonly losses: Losses;
@@ -56,13 +57,13 @@ async function* bodiesOf(
 
 function newestOf(
   segments: readonly Segment[],
-  { bytesMax, sinceMs, isWanted }: RestoreLimits,
+  { bytesMax, ageMsMax, clock, isWanted }: RestoreLimits,
 ): readonly Segment[] {
   let bytes = 0;
   const chosen: Segment[] = [];
   for (const segment of segments.toReversed()) {
     bytes += segment.bytes;
-    const isNewest = bytes <= bytesMax && segment.changedMs >= sinceMs;
+    const isNewest = bytes <= bytesMax && ageMsOf(segment, clock) <= ageMsMax;
     if (isNewest || isWanted(segment)) chosen.push(segment);
   }
   return chosen.reverse();

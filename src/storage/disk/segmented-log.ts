@@ -48,6 +48,8 @@ export interface Segment {
   items: number;
   /** when it was last written to, Unix milliseconds */
   changedMs: number;
+  /** the same in monotonic milliseconds; of an earlier process's reckoned from the wall clock as it was at the start */
+  writtenMs: number;
   /** when it was begun and when it took its last, monotonic milliseconds; 0 = in an earlier process */
   readonly openedMs: number;
   closedMs: number;
@@ -115,7 +117,9 @@ export class SegmentedLog {
       if (version > formatVersion) throw tooNew(name);
       const path = join(options.folder, name);
       const { size, mtimeMs } = await stat(path);
-      const times = { changedMs: mtimeMs, openedMs: 0, closedMs: 0 };
+      const agoMs = Math.max(0, unixMsOf(options.clock) - mtimeMs);
+      const writtenMs = options.clock.monotonicMs() - agoMs;
+      const times = { changedMs: mtimeMs, writtenMs, openedMs: 0, closedMs: 0 };
       const counts = { bytes: size, records: 0, items: 0 };
       const state = { file: null, isOpen: false, isOld: true, isTrusted: false, isGone: false };
       segments.push({ signal, mark, number: i + 1, ...counts, ...times, ...state, path });
@@ -254,7 +258,8 @@ export class SegmentedLog {
       this.#syncs.count += 1;
       this.#syncs.ms += clock.monotonicMs() - startMs;
     }
-    Object.assign(segment, { bytes: offset, records, items, changedMs: unixMsOf(clock) });
+    const written = { changedMs: unixMsOf(clock), writtenMs: clock.monotonicMs() };
+    Object.assign(segment, { bytes: offset, records, items, ...written });
     return places;
   }
 
@@ -273,7 +278,8 @@ export class SegmentedLog {
     const path = join(folder, nameOf(signal, this.#nextInName++, mark));
     const file = await files.create(path);
     const counts = { bytes: 0, records: 0, items: 0 };
-    const times = { changedMs: unixMsOf(clock), openedMs: clock.monotonicMs(), closedMs: 0 };
+    const nowMs = clock.monotonicMs();
+    const times = { changedMs: unixMsOf(clock), writtenMs: nowMs, openedMs: nowMs, closedMs: 0 };
     const segment = { signal, number, mark, path, ...counts, ...times };
     const state = { isOpen: true, isOld: false, isTrusted: true, isGone: false };
     const opened: Segment = { ...segment, ...state, file: Promise.resolve(file) };
@@ -290,8 +296,17 @@ export class SegmentedLog {
   }
 }
 
+/**
+ * How long ago a segment was last written to, milliseconds, never more than it is: wall clocks jump. What this process wrote is as
+ * old as the monotonic clock says; what an earlier one wrote as the wall clock said at the start, or says now, whichever is less.
+ */
+export function ageMsOf({ isOld, changedMs, writtenMs }: Segment, clock: Clock): number {
+  const elapsedMs = clock.monotonicMs() - writtenMs;
+  return isOld ? Math.min(elapsedMs, unixMsOf(clock) - changedMs) : elapsedMs;
+}
+
 /** Unix milliseconds, as files have them. */
-export function unixMsOf(clock: Clock): number {
+function unixMsOf(clock: Clock): number {
   return Number(clock.unixNanos() / BigInt(NANOS_PER_MS));
 }
 
