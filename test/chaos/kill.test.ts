@@ -16,6 +16,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 afterAll(() => agent.destroy());
 
 const killsCount = runs(20);
+const endsCount = runs(1);
 const killsOfOneFolder = 10;
 const senders = 6;
 
@@ -72,6 +73,29 @@ test(
     say(figuresOf(sum, hits), true);
   },
   120_000 + killsCount * 20_000,
+);
+
+test(
+  "R15: a server that is asked to end while it takes spans in ends well and in time, and what it acknowledged is there when it is back",
+  async () => {
+    const random = new Random(seed);
+    for (let end = 0; end < endsCount; end += 1) {
+      const folder = temporaryFolder();
+      const ledger = new Ledger(agent);
+      const first = await startServer(place(folder, "kept"));
+      const sending = Array.from({ length: senders }, () => ledger.sendUntilGone(first));
+      await pause(100 + random.below(900));
+      const { exitCode, tookMs } = await first.stop("SIGTERM");
+      await Promise.all(sending);
+      expect([exitCode, tookMs < 5_000]).toEqual([0, true]);
+      const second = await startServer(place(folder, "kept"));
+      await expect.poll(() => ledger.sendOpen(second), eventually).toBe(0);
+      expect(await checkAllThere(second, ledger.sent, folder, "kept")).toBeGreaterThan(senders);
+      expect((await second.stop()).exitCode).toBe(0);
+      expect(first.stderr() + second.stderr()).not.toContain("a fault inside");
+    }
+  },
+  60_000 + endsCount * 10_000,
 );
 
 function figuresOf(
