@@ -46,6 +46,14 @@ export class KeptTraces {
     return Array.from({ length: table.rowCount }, (_, row) => ({ table, row }));
   }
 
+  /** The older half goes. */
+  giveBack(): void {
+    for (const oldest of [...this.#bodies.keys()].slice(0, Math.ceil(this.#bodies.size / 2))) {
+      this.#remove(oldest);
+      this.#evicted += 1;
+    }
+  }
+
   clear(): void {
     this.#bodies.clear();
     this.#bytes = 0;

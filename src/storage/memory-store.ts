@@ -37,6 +37,9 @@ export function createMemoryStore(limits: MemoryStoreLimits = defaultMemoryStore
   return new MemoryStore(limits);
 }
 
+/** Of all bodies, one part goes at a time when the process has too little memory. */
+const partsGivenBack = 8;
+
 class MemoryStore implements TelemetryStore {
   readonly #limits: MemoryStoreLimits;
   readonly #index = new BodyIndex<PlainBody>();
@@ -81,6 +84,14 @@ class MemoryStore implements TelemetryStore {
 
   async *restore(): AsyncGenerator<never> {
     // What an earlier process had is gone.
+  }
+
+  giveBack(all: boolean): void {
+    this.#reader.forgetDecoded();
+    if (!all) return;
+    this.#reader.kept.giveBack();
+    const bytesMax = this.#bytes - this.#bytes / partsGivenBack;
+    while (this.#bytes > bytesMax && this.#index.size > 1) this.#evictOldest();
   }
 
   stats(): StoreStats {

@@ -74,9 +74,14 @@ export class TraceReader {
     return this.#read(traceId, parts, { tables: this.#tables, attributes: meaningfulAttributes });
   }
 
-  clear(): void {
+  /** Decoded bodies go: they are decoded again when asked for. */
+  forgetDecoded(): void {
     this.#tables.clear();
     this.#whole.clear();
+  }
+
+  clear(): void {
+    this.forgetDecoded();
     this.kept.clear();
   }
 

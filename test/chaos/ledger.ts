@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Agent } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import type { RunningServer } from "../cli/run-hypocenter.ts";
@@ -22,14 +23,13 @@ export class Ledger {
   /** those that are to be sent again */
   readonly #open: Sent[] = [];
   #next = 0;
-  readonly #agent: Agent;
+  readonly agent: Agent;
+  /** what servers have answered */
+  readonly statuses = new Map<number, number>();
+  slowestMs = 0;
 
   constructor(agent: Agent) {
-    this.#agent = agent;
-  }
-
-  get acknowledgedCount(): number {
-    return this.sent.reduce((sum, { acknowledgedFrom }) => sum + (acknowledgedFrom === null ? 0 : 1), 0);
+    this.agent = agent;
   }
 
   /** Sends one request after the other until the server is gone. */
@@ -39,6 +39,16 @@ export class Ledger {
       if (await this.#send(server, request)) continue;
       this.#open.push(request);
       return;
+    }
+  }
+
+  /** Sends one request after the other; what is refused comes again a little later. */
+  async sendWhile(server: RunningServer, isWanted: () => boolean): Promise<void> {
+    while (isWanted()) {
+      const request = this.#open.pop() ?? this.#begin();
+      if (await this.#send(server, request)) continue;
+      this.#open.push(request);
+      await pause(100);
     }
   }
 
@@ -57,7 +67,7 @@ export class Ledger {
     const at = this.#next++;
     // Both parts of a trace may be far from each other, and in either order.
     const block = Math.floor(at / 200) * 100;
-    const trace = block + (at % 100) + 1;
+    const trace = 1_000 + block + (at % 100);
     const part = Math.floor(at / 100) % 2 === trace % 2 ? 1 : 2;
     const request: Sent = { trace, part, acknowledgedFrom: null, attempts: 0 };
     this.sent.push(request);
@@ -80,9 +90,11 @@ export class Ledger {
       const { status } = await ask(`http://${http}/v1/traces`, {
         method: "POST",
         headers,
-        agent: this.#agent,
+        agent: this.agent,
         body: isPacked ? gzipSync(body) : body,
       });
+      this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
+      this.slowestMs = Math.max(this.slowestMs, Date.now() - from);
       if (status !== 200) return false;
       request.acknowledgedFrom = from;
       return true;

@@ -231,6 +231,11 @@ class DiskStore implements TelemetryStore {
     this.#runs.forgetSpanCounts();
   }
 
+  giveBack(all: boolean): void {
+    this.#reader.forgetDecoded();
+    if (all) this.#reader.kept.giveBack();
+  }
+
   stats(): StoreStats {
     const logs = [...this.#logs.values()];
     const segments = logs.flatMap((log) => log.segments);

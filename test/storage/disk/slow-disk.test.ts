@@ -10,7 +10,8 @@ import { openStore } from "./open-store.ts";
 /** A receiver, an engine and a store on a disk that does what the test says; senders are answered within a fifth of a second. */
 async function serverOn(disk: Faults) {
   const opened = await openStore(temporaryFolder(), { syncs: true, files: failingFiles(disk) });
-  const { engine, wait, faults } = live({}, {}, opened.store);
+  const world = live({}, {}, opened.store);
+  const { engine, faults } = world;
   const server = await otlpServer({ ingest: engine, acknowledgeMsMax: 200, maxSockets: 50 });
   onTestFinished(() => server.close());
   const send = async (trace: number) => {
@@ -23,7 +24,7 @@ async function serverOn(disk: Faults) {
     return [status, headers["retry-after"] ?? null] as const;
   };
   const checkCountedOnce = async (traces: readonly number[]): Promise<void> => {
-    await wait(60_000);
+    await world.wait(60_000);
     const { summaries } = await engine.searchTraces({ limit: 500 });
     const counts = summaries.map(({ traceId, spanCount }) => [Number.parseInt(traceId, 16), spanCount]);
     expect(counts.sort(([a = 0], [b = 0]) => a - b)).toEqual(traces.map((trace) => [trace, 1]));
