@@ -2,8 +2,8 @@ import { readdirSync, statSync, watch } from "node:fs";
 import { Agent } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, expect, test } from "vitest";
-import { startServer } from "../cli/run-hypocenter.ts";
+import { afterAll, expect, onTestFinished, test } from "vitest";
+import { type RunningServer, startServer } from "../cli/run-hypocenter.ts";
 import { Random } from "../fuzz/mutate.ts";
 import { runs } from "../runs.ts";
 import { eventually, temporaryFolder } from "../storage/disk/log-folder.ts";
@@ -50,7 +50,7 @@ test(
       const folder = temporaryFolder();
       const ledger = new Ledger(agent);
       for (let kill = 0; kill < killsOfOneFolder && sum.kills < killsCount; kill += 1) {
-        const server = await startServer(place(folder, room));
+        const server = await serverOn(place(folder, room));
         const sending = Array.from({ length: senders }, () => ledger.sendUntilGone(server));
         const aim = random.of(Object.keys(aims) as Aim[]);
         if (await isAbout(folder, aim, random)) hits.set(aim, (hits.get(aim) ?? 0) + 1);
@@ -60,7 +60,7 @@ test(
         sum.kills += 1;
         say(figuresOf(sum, hits));
       }
-      const server = await startServer(place(folder, room));
+      const server = await serverOn(place(folder, room));
       await expect.poll(() => ledger.sendOpen(server), eventually).toBe(0);
       sum.spans += ledger.sent.length;
       sum.checked += await checkLedger(server, ledger, folder);
@@ -82,13 +82,13 @@ test(
     for (let end = 0; end < endsCount; end += 1) {
       const folder = temporaryFolder();
       const ledger = new Ledger(agent);
-      const first = await startServer(place(folder, "kept"));
+      const first = await serverOn(place(folder, "kept"));
       const sending = Array.from({ length: senders }, () => ledger.sendUntilGone(first));
       await pause(100 + random.below(900));
       const { exitCode, tookMs } = await first.stop("SIGTERM");
       await Promise.all(sending);
       expect([exitCode, tookMs < 5_000]).toEqual([0, true]);
-      const second = await startServer(place(folder, "kept"));
+      const second = await serverOn(place(folder, "kept"));
       await expect.poll(() => ledger.sendOpen(second), eventually).toBe(0);
       expect(await checkLedger(second, ledger, folder)).toBeGreaterThan(senders);
       expect((await second.stop()).exitCode).toBe(0);
@@ -104,6 +104,13 @@ function figuresOf(
 ): string {
   const aimed = [...hits].map(([aim, count]) => `${count} at ${aim}`).sort();
   return `${kills} (${aimed.join(", ")}); ${spans} spans acknowledged, ${checked} of them not removed since, 0 lost, 0 doubled`;
+}
+
+/** A server that ends with the test at the latest. */
+async function serverOn(words: readonly string[]): Promise<RunningServer> {
+  const server = await startServer(words);
+  onTestFinished(() => void server.process.kill("SIGKILL"));
+  return server;
 }
 
 const waitMsMax = 4_000;
