@@ -20,6 +20,7 @@ import type { SelfTraces } from "../telemetry/self-traces.ts";
 import { writeJson } from "../wire/write-json.ts";
 import { type CommandRun, note, writeResult } from "./command.ts";
 import { incidentLine } from "./incident-line.ts";
+import { processMemory } from "./process-memory.ts";
 import { plainStyle, renderPrintable } from "./render-report.ts";
 import { openAccess, type ServerAccess } from "./server-access.ts";
 import { version } from "./version.ts";
@@ -29,29 +30,32 @@ const receiverGraceMs = 1_000;
 const drainMsMax = 2_500;
 const apiGraceMs = 500;
 
-/** How late a trace may be folded without its summary being written twice. */
-const foldingMsMax = 30_000;
-
 /** `hypocenter serve`: store, engine, receivers and API in one process, until a signal ends it. */
 export async function serve(run: CommandRun): Promise<number> {
   const faults = faultLog(run);
   const access = await openAccess(run.settings, (message) => note(run, message));
   const own = await openSelfTraces(run);
-  const store = await openStore(run, faults);
+  const room = memoryRoom(run.settings);
+  const store = await openStore(run, room, faults);
   const engine = createEngine({
     store,
     clock,
-    limits: engineLimits(run.settings),
+    limits: engineLimits(run.settings, room),
     onFault: faults,
     observer: own?.observer,
+    memory: processMemory(),
   });
   const asked = endRequest();
-  const service = await startService(run, { engine, access, own, onFault: faults }).catch(
-    async (error: unknown) => {
-      await store.close();
-      throw error;
-    },
-  );
+  const service = await startService(run, {
+    engine,
+    access,
+    own,
+    ingest: room.ingest,
+    onFault: faults,
+  }).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
   const scheme = access.tls === null ? "http" : "https";
   const told = { server: `${scheme}://${service.api.address}`, language: run.settings.lang };
   engine.onIncident((event) => {
@@ -74,14 +78,33 @@ export async function serve(run: CommandRun): Promise<number> {
   return 0;
 }
 
+/** How much each part may hold, so that all of them together are about what the whole may. */
+function memoryRoom(settings: SettingValues) {
+  const { memory_limit: all } = settings;
+  return {
+    ingest: Math.min(settings.ingest_memory, all / 4),
+    store: Math.min(settings.store_memory, all / 4),
+    decoded: Math.min(settings.decoded_memory, all / 5),
+    kept: Math.min(settings.kept_memory, all / 16),
+    history: Math.min(settings.history_memory, all / 3),
+    knownTraces: Math.min(settings.known_traces, Math.floor(all / 1024)),
+  };
+}
+
+type MemoryRoom = ReturnType<typeof memoryRoom>;
+
 /** Where telemetry is kept. */
-async function openStore(run: CommandRun, onFault: (fault: unknown) => void): Promise<TelemetryStore> {
+async function openStore(
+  run: CommandRun,
+  { decoded, kept, store }: MemoryRoom,
+  onFault: (fault: unknown) => void,
+): Promise<TelemetryStore> {
   const { settings } = run;
-  const room = { decodedBytesMax: settings.decoded_memory, keptBytesMax: settings.kept_memory };
+  const room = { decodedBytesMax: decoded, keptBytesMax: kept };
   if (settings.memory)
     return createMemoryStore({
       ...room,
-      bytesMax: settings.store_memory,
+      bytesMax: store,
       tracesMax: settings.store_traces,
     });
   return openDiskStore({
@@ -94,7 +117,7 @@ async function openStore(run: CommandRun, onFault: (fault: unknown) => void): Pr
       logs: { ageMsMax: settings.log_retention, bytesMax: settings.log_disk },
     },
     freeBytesMin: settings.disk_reserve,
-    foldedAfterMs: settings.trace_open + settings.trace_idle + foldingMsMax,
+    foldedAfterMs: settings.trace_open + settings.trace_idle + settings.summary_delay,
     restoreBytesMax: settings.restart_read,
     restoreAgeMsMax: settings.history,
     clock,
@@ -123,18 +146,23 @@ async function startService(
     engine,
     access,
     own,
+    ingest,
     onFault,
   }: {
     readonly engine: Engine;
     readonly access: ServerAccess;
     readonly own: SelfTraces | null;
+    /** bytes of requests that are being received */
+    readonly ingest: number;
     readonly onFault: (fault: unknown) => void;
   },
 ): Promise<Service> {
   const { settings } = run;
   const { tls, credentials, cors } = access;
-  const { host, request_size: bodyBytesMax } = settings;
-  const budget = new ByteBudget(settings.ingest_memory, settings.client_share / 100);
+  const { host } = settings;
+  // What never fits is refused for good.
+  const bodyBytesMax = Math.min(settings.request_size, ingest);
+  const budget = new ByteBudget(ingest, settings.client_share / 100, () => engine.isFull);
   const counters = { http: new ReceiverCounters("http"), grpc: new ReceiverCounters("grpc") };
   const taken = signals.filter((signal) => settings.signals.includes(signal));
   const onOddity = (message: string): void => note(run, message, { level: "warn" });
@@ -226,7 +254,7 @@ function addressesOf(service: Service | null) {
   };
 }
 
-function engineLimits(settings: SettingValues) {
+function engineLimits(settings: SettingValues, { history, ingest, knownTraces }: MemoryRoom) {
   return {
     traceSpansMax: settings.trace_spans,
     servicesMax: settings.services,
@@ -235,10 +263,11 @@ function engineLimits(settings: SettingValues) {
     idleMs: settings.trace_idle,
     openAgeMsMax: settings.trace_open,
     openTracesMax: settings.open_traces,
-    traceStatesMax: settings.known_traces,
+    traceStatesMax: knownTraces,
     minutesMax: Math.ceil(settings.history / 60_000),
-    historyBytesMax: settings.history_memory,
-    ingestBytesMax: settings.ingest_memory,
+    historyBytesMax: history,
+    ingestBytesMax: ingest,
+    memoryBytesMax: settings.memory_limit,
     minuteVisitsMax: settings.minute_visits,
     minuteLogLinesMax: settings.minute_log_lines,
     metricPointsMax: settings.metric_points,

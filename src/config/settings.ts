@@ -280,6 +280,20 @@ const table = {
       "How much of the newest spans a start reads again in the background, as they are on disk, to know graph, metrics and open traces; of metrics and of log records a quarter.",
     commands: ["serve"],
   },
+  summary_delay: {
+    type: { kind: "duration", minMs: 0, maxMs: 3_600_000 },
+    default: "30s",
+    sentence:
+      "How long after its traces came to rest what search shows of a closed file of spans is written beside it; what joins later is written twice.",
+    commands: ["serve"],
+  },
+  memory_limit: {
+    type: { kind: "size", minBytes: 2 ** 25, maxBytes: 2 ** 40 },
+    default: "512MiB",
+    sentence:
+      "Memory for all of the server, heap and buffers (the process takes some 100 MiB beside it). From four fifths of it on it gives back what it can: decoded spans, then the oldest minutes and kept traces; above it senders are asked to wait. It bounds the settings of single parts: history_memory to a third, ingest_memory and store_memory to a quarter each, decoded_memory to a fifth, kept_memory to a sixteenth, known_traces to one for each KiB.",
+    commands: ["serve"],
+  },
   store_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "512MiB",

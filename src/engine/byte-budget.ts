@@ -8,12 +8,15 @@
 export class ByteBudget {
   readonly #max: number;
   readonly #clientShare: number;
+  readonly #isShut: () => boolean;
   readonly #clients = new Map<string, ClientUse>();
   #used = 0;
 
-  constructor(max: number, clientShare = 1) {
+  /** `isShut` = whether nothing fits now, whatever is free */
+  constructor(max: number, clientShare = 1, isShut: () => boolean = () => false) {
     this.#max = max;
     this.#clientShare = clientShare;
+    this.#isShut = isShut;
   }
 
   get used(): number {
@@ -22,7 +25,7 @@ export class ByteBudget {
 
   /** Whether the bytes fit; they are held then until they are given back. */
   take(bytes: number): boolean {
-    if (this.#used + bytes > this.#max) return false;
+    if (this.#used + bytes > this.#max || this.#isShut()) return false;
     this.#used += bytes;
     return true;
   }

@@ -23,6 +23,7 @@ import { OperationError, unknownEpisode } from "./errors/operation-error.ts";
 import { FoldedTraces } from "./folded-traces.ts";
 import { Incidents } from "./incidents.ts";
 import { defaultEngineLimits, type EngineLimits } from "./limits.ts";
+import { MemoryGuard, type ProcessMemory } from "./memory-guard.ts";
 import type { WorkObserver } from "./own-work.ts";
 import type {
   AnalysisLag,
@@ -56,10 +57,14 @@ export interface EngineOptions {
   readonly onFault: (fault: unknown) => void;
   /** absent = nobody wants to know */
   readonly observer?: WorkObserver | undefined;
+  /** absent = the process may have as much memory as it wants */
+  readonly memory?: ProcessMemory;
 }
 
 /** Takes telemetry in, keeps graph and metrics up to date with the traces that have come to rest, and answers questions. */
 export interface Engine extends IngestPort, QueryPort {
+  /** Whether the process holds so much memory that nothing is taken in until it holds less. */
+  readonly isFull: boolean;
   /** Begins to fold traces in the background, those first that an earlier process has left. */
   start(): void;
   /** Folds every trace that is due by now. */
@@ -90,7 +95,9 @@ class LiveEngine implements Engine {
   readonly #windows: Windows;
   readonly #incidents: Incidents;
   #timer: NodeJS.Timeout | null = null;
+  readonly #memory: MemoryGuard | null;
   #lookTimer: NodeJS.Timeout | null = null;
+  #memoryTimer: NodeJS.Timeout | null = null;
   #isFolding = false;
   #isStopping = false;
   /** what is still open stays so */
@@ -120,7 +127,7 @@ class LiveEngine implements Engine {
     window_reports_total: 0,
   };
 
-  constructor({ store, clock, limits, onFault, observer }: EngineOptions) {
+  constructor({ store, clock, limits, onFault, observer, memory }: EngineOptions) {
     this.#store = store;
     this.#clock = clock;
     const asked = { ...defaultEngineLimits, ...limits };
@@ -132,6 +139,24 @@ class LiveEngine implements Engine {
     this.#windows = new Windows(this.#folded);
     const shared = { folded: this.#folded, windows: this.#windows };
     this.#incidents = new Incidents({ ...shared, store, clock, limits: this.#limits });
+    this.#memory = memory === undefined ? null : this.#guard(memory);
+  }
+
+  #guard(memory: ProcessMemory): MemoryGuard {
+    const giveBackCaches = (): void => {
+      this.#folded.giveBackWindows();
+      this.#store.giveBack(false);
+    };
+    const giveBackMore = (): void => {
+      this.#folded.giveBackMinutes();
+      this.#store.giveBack(true);
+    };
+    const { memoryBytesMax: bytesMax } = this.#limits;
+    return new MemoryGuard({ bytesMax, memory, clock: this.#clock, reliefs: [giveBackCaches, giveBackMore] });
+  }
+
+  get isFull(): boolean {
+    return this.#memory?.isFull === true;
   }
 
   async ingest(received: ReceivedBody, decoded: Decoded): Promise<void> {
@@ -299,6 +324,7 @@ class LiveEngine implements Engine {
       ...this.#counts,
       ...this.#folded.stats(),
       ...this.#incidents.stats(),
+      ...this.#memory?.stats(),
       ingest_in_flight_bytes: this.#ingestBytes,
       store_bodies: store.bodies,
       store_bytes: store.bytes,
@@ -329,6 +355,8 @@ class LiveEngine implements Engine {
     this.#timer.unref();
     this.#lookTimer = setInterval(() => void this.lookForIncidents(), this.#limits.incidentLookMs);
     this.#lookTimer.unref();
+    this.#memoryTimer = setInterval(() => this.#memory?.look(), this.#limits.memoryLookMs);
+    this.#memoryTimer.unref();
   }
 
   /** Makes graph and metrics again of what an earlier process has left. Never rejects. */
@@ -365,8 +393,8 @@ class LiveEngine implements Engine {
   }
 
   async lookForIncidents(): Promise<void> {
-    // What was usual is not known before.
-    if (this.#isRestoring) return;
+    // What was usual is not known before; and a look takes memory, so that it comes after taking telemetry in.
+    if (this.#isRestoring || this.#memory?.isTight === true) return;
     try {
       await this.#foldForQuery();
       await this.#incidents.look();
@@ -390,8 +418,9 @@ class LiveEngine implements Engine {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    for (const timer of [this.#timer, this.#lookTimer]) if (timer !== null) clearInterval(timer);
-    this.#timer = this.#lookTimer = null;
+    for (const timer of [this.#timer, this.#lookTimer, this.#memoryTimer])
+      if (timer !== null) clearInterval(timer);
+    this.#timer = this.#lookTimer = this.#memoryTimer = null;
     const end = this.#clock.monotonicMs() + this.#limits.drainMsMax;
     await this.#foldInSlices(Number.POSITIVE_INFINITY, () =>
       this.#clock.monotonicMs() > end ? -1 : this.#folded.nextOpen(),
@@ -408,6 +437,7 @@ class LiveEngine implements Engine {
       throw new OperationError("shutting_down", "the server is shutting down", "Send it again later.");
     }
     const hasRoom =
+      !this.isFull &&
       this.#ingestBytes + bytes <= Math.max(this.#limits.ingestBytesMax, bytes) &&
       this.#folded.openCount <= this.#limits.openTracesMax;
     if (hasRoom) return;

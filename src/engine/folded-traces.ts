@@ -106,9 +106,21 @@ export class FoldedTraces {
     return traces;
   }
 
+  /** Windows that are kept ready go. */
+  giveBackWindows(): void {
+    this.#windows.clear();
+  }
+
+  /** The oldest minutes go. */
+  giveBackMinutes(): void {
+    const first = this.#history.giveBack();
+    if (first !== null) this.#windows.dropBefore(first);
+  }
+
   get directory(): ServiceDirectory {
     return this.#rollup.directory;
   }
+
   /** Traces that wait to be folded. */
   get openCount(): number {
     return this.#states.openCount;

@@ -13,6 +13,9 @@ const exactMinutesWhenShort = 2;
 /** Spans or points added between two looks at the memory: with hostile names they take about 1 KB each. */
 const itemsBetweenLooks = 50_000;
 
+/** Of all minutes, one part goes at a time when the process has too little memory. */
+const partsGivenBack = 8;
+
 /** Sums by the minute. */
 export interface MinuteSums {
   /** Makes the minutes before one take as little room as they can, and answers what all take in memory, roughly. */
@@ -65,9 +68,27 @@ export class History {
     this.#itemsSinceLook += items;
     if (minute >= this.#first && !this.isAhead(minute)) this.#minutes.add(minute);
     if (this.#minutes.size > this.#limits.minutesMax) this.#drop(1);
+    // The clock may have been set back: what was newest then must not make all that comes old.
+    if (this.#newest > now) this.#newest = now - 1;
     const isNewer = minute > this.#newest && minute <= now;
     if (isNewer) this.#newest = minute;
     if (isNewer || this.#itemsSinceLook >= itemsBetweenLooks) this.#look();
+    return this.#first > firstBefore ? this.#first : null;
+  }
+
+  /**
+   * A part of the minutes goes, the oldest first, and the last one where there is no other: the rest of it is not counted then.
+   * Answers the first minute that is left, null where none can go.
+   */
+  giveBack(): number | null {
+    const firstBefore = this.#first;
+    const [last] = this.#minutes;
+    if (this.#minutes.size === 1 && last !== undefined) {
+      this.#minutes.clear();
+      this.#dropped += 1;
+      this.#dropBefore(last + 1);
+    } else this.#drop(Math.ceil(this.#minutes.size / partsGivenBack));
+    this.#bytes = this.#compact(exactMinutesWhenShort);
     return this.#first > firstBefore ? this.#first : null;
   }
 
@@ -93,7 +114,11 @@ export class History {
     const goes = Math.min(count, minutes.length - 1);
     for (const minute of minutes.slice(0, goes)) this.#minutes.delete(minute);
     this.#dropped += goes;
-    this.#first = minutes[goes] ?? this.#first;
-    for (const sums of this.#sums) sums.dropBefore(this.#first);
+    this.#dropBefore(minutes[goes] ?? this.#first);
+  }
+
+  #dropBefore(first: number): void {
+    this.#first = first;
+    for (const sums of this.#sums) sums.dropBefore(first);
   }
 }

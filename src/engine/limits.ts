@@ -23,6 +23,8 @@ export interface EngineLimits extends ComparedMinutesLimits {
   readonly minutesMax: number;
   /** What they may take in memory, roughly; above it the oldest minutes go, counted. */
   readonly historyBytesMax: number;
+  /** Heap and buffers of the whole process; from four fifths of it on things are given back, above it senders are asked to wait. */
+  readonly memoryBytesMax: number;
   /** When folding is this late, senders wait for their acknowledgement until as many traces are folded as they brought, and some more. */
   readonly lateMsMax: number;
   /** Bytes handed over and not yet safe in the store; above it senders are asked to wait. */
@@ -31,6 +33,8 @@ export interface EngineLimits extends ComparedMinutesLimits {
   readonly windowCacheMax: number;
   /** How old a kept window may be while new traces keep coming in; one that lacks the asked trace is never used. */
   readonly windowAgeMsMax: number;
+  /** How often the server looks how much memory it holds. */
+  readonly memoryLookMs: number;
   /** How often the server looks whether something has gone wrong. */
   readonly incidentLookMs: number;
   /** An incident is over when nothing has been worse than usual for this long. */
@@ -58,6 +62,7 @@ export const defaultEngineLimits: EngineLimits = {
   traceStatesMax: 1_000_000,
   minutesMax: 360,
   historyBytesMax: 512 * 1024 * 1024,
+  memoryBytesMax: 512 * 1024 * 1024,
   lateMsMax: 1_000,
   ingestBytesMax: 256 * 1024 * 1024,
   windowCacheMax: 32,
@@ -66,6 +71,7 @@ export const defaultEngineLimits: EngineLimits = {
   minuteLogLinesMax: 5_000,
   metricPointsMax: 1_000_000,
   windowVisitsMax: 10_000,
+  memoryLookMs: 200,
   incidentLookMs: 10_000,
   incidentQuietMs: 180_000,
   incidentsMax: 200,

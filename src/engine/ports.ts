@@ -108,6 +108,8 @@ export interface TelemetryStore {
    * be read once, after the start, while new things arrive; what the bodies hold can be read by trace from the beginning.
    */
   restore(): AsyncIterable<RestoredBody>;
+  /** Gives memory back: what can be made again, and with `all` also a part of what cannot, the oldest first. */
+  giveBack(all: boolean): void;
   /** What is held and what had to go, for metrics. */
   stats(): StoreStats;
   close(): Promise<void>;

@@ -61,6 +61,11 @@ export class WindowCache<Window> {
     this.changeAll();
   }
 
+  /** Forgets the windows that are kept ready. */
+  clear(): void {
+    this.#kept.clear();
+  }
+
   /** The window of the range. `atLeast` = the number of a change that must be in it. */
   get(range: MinuteRange, nowMs: number, atLeast: number): Window {
     const key = `${range.from}:${range.to}`;

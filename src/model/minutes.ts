@@ -62,7 +62,8 @@ export class Minutes<Cell> {
     this.#weights = weights;
     for (const minute of this.#cells.keys())
       if (minute >= weights.oldBefore && minute < oldBefore) weights.used.add(minute);
-    weights.oldBefore = Math.max(weights.oldBefore, oldBefore);
+    // It goes back where the clock does.
+    weights.oldBefore = oldBefore;
     for (const minute of weights.used) {
       const cell = this.#cells.get(minute);
       if (cell !== undefined) weights.bytes.set(minute, weigh(cell, minute < weights.oldBefore));
@@ -84,6 +85,8 @@ export class Minutes<Cell> {
         this.#weights?.bytes.delete(key);
       }
     this.#lastMinute = Number.NaN;
+    // it would keep what was dropped
+    this.#lastCell = undefined;
   }
 
   /** How many minutes have a cell. */

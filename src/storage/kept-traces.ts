@@ -63,6 +63,14 @@ export class KeptInMemory implements KeptTraces {
     }
   }
 
+  /** The older half goes. */
+  giveBack(): void {
+    for (const oldest of [...this.#bodies.keys()].slice(0, Math.ceil(this.#bodies.size / 2))) {
+      this.#remove(oldest);
+      this.#evicted += 1;
+    }
+  }
+
   #remove(traceId: TraceId): void {
     this.#bytes -= this.#bodies.get(traceId)?.length ?? 0;
     this.#bodies.delete(traceId);

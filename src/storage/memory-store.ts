@@ -50,10 +50,14 @@ interface KeptBody extends PlainBody {
   readonly latestMs: number;
 }
 
+/** Of all bodies, one part goes at a time when the process has too little memory. */
+const partsGivenBack = 8;
+
 class MemoryStore implements TelemetryStore {
   readonly #limits: MemoryStoreLimits;
   readonly #index = new BodyIndex<KeptBody>();
   readonly #summaries = new SummaryColumns(this.#index.traceIds);
+  readonly #kept: KeptInMemory;
   readonly #reader: TraceReader;
   readonly #matches = new MatchCache();
   #endSequence = 0;
@@ -63,7 +67,8 @@ class MemoryStore implements TelemetryStore {
 
   constructor(limits: MemoryStoreLimits) {
     this.#limits = limits;
-    this.#reader = new TraceReader(limits, new KeptInMemory(limits.keptBytesMax));
+    this.#kept = new KeptInMemory(limits.keptBytesMax);
+    this.#reader = new TraceReader(limits, this.#kept);
   }
 
   append(received: ReceivedBody, decoded: Decoded): Promise<void> {
@@ -80,7 +85,7 @@ class MemoryStore implements TelemetryStore {
   }
 
   async keepTraces(traceIds: readonly TraceId[]): Promise<void> {
-    for (const traceId of traceIds) await this.#reader.kept.put(traceId, await this.readTrace(traceId));
+    for (const traceId of traceIds) await this.#kept.put(traceId, await this.readTrace(traceId));
   }
 
   // What an earlier process knew is gone, as all that this one knows will be.
@@ -129,8 +134,16 @@ class MemoryStore implements TelemetryStore {
     // What an earlier process had is gone.
   }
 
+  giveBack(all: boolean): void {
+    this.#reader.forgetDecoded();
+    if (!all) return;
+    this.#kept.giveBack();
+    const bytesMax = this.#bytes - this.#bytes / partsGivenBack;
+    while (this.#bytes > bytesMax && this.#index.size > 1) this.#evictOldest();
+  }
+
   stats(): StoreStats {
-    const { kept } = this.#reader;
+    const kept = this.#kept;
     return {
       bodies: this.#index.size,
       bytes: this.#bytes,
@@ -153,7 +166,7 @@ class MemoryStore implements TelemetryStore {
   }
 
   close(): Promise<void> {
-    this.#reader.clear();
+    this.#reader.forgetDecoded();
     return Promise.resolve();
   }
 

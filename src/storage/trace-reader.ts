@@ -4,6 +4,7 @@ import type { AttributeNames } from "../model/attributes.ts";
 import { type TraceId, wordsOfHex } from "../model/ids.ts";
 import { meaningfulAttributes } from "../model/semconv.ts";
 import { SpanTable } from "../model/span-table.ts";
+import { MalformedBodyError } from "../model/telemetry.ts";
 import { decodeSpans, newTableFor } from "../otlp/decode-body.ts";
 import { decodeOneTrace } from "../otlp/protobuf-traces.ts";
 import type { RowRef } from "../trace/trace.ts";
@@ -72,7 +73,8 @@ export class TraceReader {
     return this.#read(traceId, parts, { tables: this.#tables, attributes: meaningfulAttributes });
   }
 
-  clear(): void {
+  /** Decoded bodies go: they are decoded again when asked for. */
+  forgetDecoded(): void {
     this.#tables.clear();
     this.#whole.clear();
   }
@@ -108,13 +110,16 @@ export class TraceReader {
         decodedBytes += body.length;
         if (encoding === "protobuf" && !(part.isCostly && isForAnalysis)) {
           own ??= new SpanTable(8, attributes);
-          const first = own.rowCount;
-          decodeOneTrace(body, own, words);
-          for (let row = first; row < own.rowCount; row += 1) rows.push({ table: own, row });
+          const shared = own;
+          const first = shared.rowCount;
+          if (!isReadable(() => decodeOneTrace(body, shared, words))) continue;
+          for (let row = first; row < shared.rowCount; row += 1) rows.push({ table: shared, row });
           continue;
         }
         // finding one trace in JSON takes nearly as long as reading all
-        table = decodeSpans(encoding, body, newTableFor(encoding, body, attributes)).table;
+        const whole = newTableFor(encoding, body, attributes);
+        if (!isReadable(() => decodeSpans(encoding, body, whole))) continue;
+        table = whole;
         tables.put(part.sequence, table);
       }
       if (part.rows === null) pushRowsOf(words, table, rows);
@@ -137,6 +142,17 @@ export class TraceReader {
 interface Reading {
   readonly tables: DecodedCache;
   readonly attributes: AttributeNames | null;
+}
+
+/** It was decoded when it came in; what a later version reads less of, or a disk has made of it, must not hide the rest of its traces. */
+function isReadable(decode: () => unknown): boolean {
+  try {
+    decode();
+    return true;
+  } catch (error) {
+    if (error instanceof MalformedBodyError) return false;
+    throw error;
+  }
 }
 
 function pushChain({ body, place }: BodyOfTrace<unknown>, table: SpanTable, rows: RowRef[]): void {

@@ -15,11 +15,13 @@ import type { RowRef } from "../../src/trace/trace.ts";
 import { notationStart, rowsOf, tableOf } from "../notation.ts";
 
 /** A clock that stands still until it is told to go on. */
-class FakeClock implements Clock {
+export class FakeClock implements Clock {
   nowMs = 1_000_000;
+  /** how far the wall clock was set forward */
+  jumpMs = 0;
 
   unixNanos(): UnixNanos {
-    return (notationStart + BigInt(Math.round(this.nowMs * 1e6))) as UnixNanos;
+    return (notationStart + BigInt(Math.round((this.nowMs + this.jumpMs) * 1e6))) as UnixNanos;
   }
   monotonicMs(): number {
     return this.nowMs;
@@ -42,8 +44,8 @@ export function live(
   limits: Partial<EngineLimits> = {},
   storeLimits: Partial<MemoryStoreLimits> = {},
   store = createMemoryStore({ ...defaultMemoryStoreLimits, ...storeLimits }),
+  clock = new FakeClock(),
 ): Live {
-  const clock = new FakeClock();
   const faults: unknown[] = [];
   const engine = createEngine({
     store,

@@ -9,6 +9,7 @@ import { collect, streamOf } from "../formats/sources.ts";
 import { otlpServer } from "../http/otlp-server.ts";
 import { rowsOf, tableOf } from "../notation.ts";
 import { messageType, oracleEncode, reorderFields } from "../otlp/protobuf-oracle.ts";
+import { bombs, lengthPrefix, spanWith } from "./bombs.ts";
 import { attribute, bothWays, json, protobuf, request, serviceName, spans } from "./both-ways.ts";
 import { cpuMsSince } from "./cpu-time.ts";
 
@@ -28,67 +29,7 @@ function field(tag: number, content: Uint8Array): Uint8Array {
   return Buffer.concat([lengthPrefix(tag, content.length), content]);
 }
 
-/** A value within a value, `levels` times, without a copy for each level. */
-function nestedValue(levels: number): Uint8Array {
-  const parts: Uint8Array[] = [Uint8Array.of(0x0a, 1, 0x78)];
-  let length = 3;
-  for (let i = 0; i < levels; i += 1) {
-    for (const tag of [0x0a, 0x2a]) {
-      const prefix = lengthPrefix(tag, length);
-      parts.push(prefix);
-      length += prefix.length;
-    }
-  }
-  return Buffer.concat(parts.reverse());
-}
-
-function lengthPrefix(tag: number, length: number): Uint8Array {
-  const bytes = [tag];
-  for (let rest = length; ; rest >>>= 7) {
-    bytes.push(rest > 0x7f ? (rest & 0x7f) | 0x80 : rest);
-    if (rest <= 0x7f) return Uint8Array.from(bytes);
-  }
-}
-
 const oneSpan = Buffer.from(encodeTraces(rows.slice(0, 1)));
-
-const bombs: readonly (readonly [what: string, body: ReturnType<typeof protobuf>])[] = [
-  ["200,000 values within each other, protobuf", protobuf(spanWith(nestedValue(200_000)))],
-  ["200,000 lists within each other, JSON", json(jsonBomb('{"arrayValue":{"values":[', "]}}", 200_000))],
-  [
-    "200,000 maps within each other, JSON",
-    json(jsonBomb('{"kvlistValue":{"values":[{"value":', "}]}}", 200_000)),
-  ],
-  [
-    "200,000 unknown arrays, JSON",
-    json(`{"resourceSpans":[],"x":${"[".repeat(200_000)}${"]".repeat(200_000)}}`),
-  ],
-  [
-    "10,000 groups within each other",
-    protobuf(Buffer.concat([new Uint8Array(10_000).fill(0x0b), new Uint8Array(10_000).fill(0x0c)])),
-  ],
-  ["a million unknown fields", protobuf(Buffer.alloc(2_000_000, Uint8Array.of(0x78, 0x01)))],
-];
-
-/** The first span again, with an attribute of this value. */
-function spanWith(value: Uint8Array): Uint8Array {
-  const keyValue = Buffer.concat([Uint8Array.of(0x0a, 1, 0x6b), lengthPrefix(0x12, value.length), value]);
-  const span = Buffer.concat([
-    Uint8Array.of(0x0a, 16, ...Array.from({ length: 16 }, () => 1)),
-    Uint8Array.of(0x12, 8, ...Array.from({ length: 8 }, () => 1)),
-    lengthPrefix(0x4a, keyValue.length),
-    keyValue,
-  ]);
-  const scope = Buffer.concat([lengthPrefix(0x12, span.length), span]);
-  const resource = Buffer.concat([lengthPrefix(0x12, scope.length), scope]);
-  return Buffer.concat([lengthPrefix(0x0a, resource.length), resource]);
-}
-
-function jsonBomb(open: string, close: string, levels: number): string {
-  const value = `${open.repeat(levels)}{}${close.repeat(levels)}`;
-  const marked = JSON.stringify(request([{ attributes: [attribute("k", { marker: 0 })] }]));
-  return marked.replace('{"marker":0}', value);
-}
 
 test.each(bombs)("P13: %s cost what their bytes cost", async (_, bomb) => {
   const server = await serve();

@@ -1,80 +1,249 @@
-import { Agent, request } from "node:http";
-import { gzipSync } from "node:zlib";
-import { expect, onTestFinished, test } from "vitest";
-import { encodeTraces } from "../../src/otlp/encode-traces.ts";
-import { otlpServer } from "../http/otlp-server.ts";
-import { rowsOf, tableOf } from "../notation.ts";
+import { Agent, request as plainRequest } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
+import { connect, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, expect, onTestFinished, test } from "vitest";
+import { checkLedger } from "../chaos/check-ledger.ts";
+import { Ledger } from "../chaos/ledger.ts";
+import { type RunningServer, startServer } from "../cli/run-hypocenter.ts";
+import { ask } from "../conformance/ask.ts";
+import { isThorough } from "../runs.ts";
+import { eventually, temporaryFolder } from "../storage/disk/log-folder.ts";
+import { bombs, packedBombs } from "./bombs.ts";
+import { request } from "./both-ways.ts";
 
-const normal = Buffer.from(
-  encodeTraces(rowsOf(tableOf("web GET / 0..9ms client\n  cart GET / 1..8ms server"))),
-);
-const levels = 50_000;
-const nested = `{"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":${'{"arrayValue":{"values":['.repeat(levels)}{}${"]}}".repeat(levels)}}]}}]}`;
+const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+afterAll(() => agent.destroy());
 
-const bombs: Readonly<
-  Record<string, { readonly headers: Readonly<Record<string, string>>; readonly body: Buffer }>
-> = {
-  "of 64 MB in gzip": {
-    headers: { "content-type": "application/x-protobuf", "content-encoding": "gzip" },
-    body: gzipSync(Buffer.alloc(64 << 20), { level: 1 }),
-  },
-  "of 50,000 levels": { headers: { "content-type": "application/json" }, body: Buffer.from(nested) },
-  "of 200,000 groups": {
-    headers: { "content-type": "application/x-protobuf" },
-    body: Buffer.alloc(200_000, 0x0b),
-  },
-};
+const MiB = 1 << 20;
+const types = { protobuf: "application/x-protobuf", json: "application/json" };
+const packed = packedBombs((isThorough ? 60 : 8) * MiB);
+const attackers = 50;
 
-/** Fifty of these would be 600 MB: the budget is what keeps many bombs at once from adding up. */
-const bodyBytesMax = 12 << 20;
+/** All that a hostile sender can put into one request, by name. */
+const allRequests: readonly (readonly [
+  name: string,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+])[] = [
+  ...bombs.map(([name, { encoding, bytes }]) => [name, { "content-type": types[encoding] }, bytes] as const),
+  ...Object.entries(packed).map(
+    ([name, { coding, body }]) =>
+      [name, { "content-type": types.protobuf, "content-encoding": coding }, body] as const,
+  ),
+];
 
-test.each(Object.keys(bombs))(
-  "P13, P16: fifty bombs %s at a time leave the load unharmed and memory flat",
-  async (name) => {
-    const { headers, body } = bombs[name] as (typeof bombs)[string];
-    const server = await otlpServer({ bodyBytesMax });
-    const agent = new Agent({ keepAlive: true, maxSockets: 60 });
-    onTestFinished(async () => {
-      agent.destroy();
-      await server.close();
-    });
-    const send = (sent: Buffer, as: Readonly<Record<string, string>>): Promise<number> =>
-      new Promise((resolve, reject) => {
-        const call = request(
-          `${server.url}/v1/traces`,
-          { method: "POST", headers: as, agent },
-          (response) => {
-            response.resume();
-            response.on("end", () => resolve(response.statusCode ?? 0));
-          },
-        );
-        call.on("error", reject);
-        call.end(sent);
-      });
-    const rssBefore = process.memoryUsage.rss();
-    let rssMost = 0;
-    const state = { isOver: false };
-    const answers: number[] = [];
-    let slowestMs = 0;
-    const load = (async () => {
-      while (!state.isOver) {
-        const startedAt = performance.now();
-        answers.push(await send(normal, { "content-type": "application/x-protobuf" }));
-        slowestMs = Math.max(slowestMs, performance.now() - startedAt);
-        rssMost = Math.max(rssMost, process.memoryUsage.rss());
-        server.handed.length = 0;
-      }
-    })();
-    const statuses = await Promise.all(Array.from({ length: 50 }, () => send(body, headers)));
-    state.isOver = true;
-    await load;
-    for (const status of statuses) expect([200, 400, 413, 503]).toContain(status);
-    expect(answers.length).toBeGreaterThan(0);
-    // under load a sender may be asked to come back; it is never refused for good
-    for (const status of answers) expect([200, 503]).toContain(status);
-    expect(slowestMs).toBeLessThan(10_000);
-    expect(rssMost - rssBefore).toBeLessThan(512 << 20);
-    expect(await send(normal, { "content-type": "application/x-protobuf" })).toBe(200);
-    expect([server.faults, server.budget.used]).toEqual([[], 0]);
-  },
-);
+/** A third of them while somebody waits. */
+const requests = allRequests.filter((_, i) => isThorough || i % 3 === 0);
+
+test("P13, P16: every bomb, fifty at a time over HTTP and gRPC, costs the load beside it nothing, and memory is flat", async () => {
+  const { server, attack, finish } = await serverUnderLoad();
+  const rounds = isThorough ? 3 : 1;
+  const peaks: number[] = [];
+  for (let round = 0; round < rounds; round += 1)
+    peaks.push(
+      await attack(async () => {
+        for (const [name, headers, body] of requests) {
+          const bombing = Array.from({ length: attackers }, () => bomb(server, headers, body));
+          for (const status of await Promise.all(bombing))
+            expect([name, [200, 400, 413, 429, 503]]).toEqual([name, expect.arrayContaining([status])]);
+        }
+        for (const { coding, body } of [packed["zeros in gzip"]!, packed["zeros in zstd"]!])
+          for (const code of await grpcBombs(server, coding, body)) expect(["3", "8", "14"]).toContain(code);
+      }),
+    );
+  expect(Math.max(...peaks)).toBeLessThan(1_024 * MiB);
+  expect(peaks.at(-1)).toBeLessThan(peaks[0]! + 128 * MiB);
+  await finish();
+}, 3_600_000);
+
+test("P17: hundreds of connections over which heads and bodies drip cost the load beside them nothing", async () => {
+  const { server, attack, finish } = await serverUnderLoad([
+    "--header-timeout",
+    "2s",
+    "--request-timeout",
+    "3s",
+  ]);
+  await attack(async () => {
+    const heads = Array.from({ length: 200 }, () =>
+      drip(server, "POST /v1/traces HTTP/1.1\r\nHost: x\r\nX-Slow: "),
+    );
+    const half =
+      "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n{";
+    const fitting = half.replace("1000000000", "60000000");
+    const bodies = Array.from({ length: 200 }, (_, i) => drip(server, i % 2 === 0 ? half : fitting));
+    await Promise.all([...heads, ...bodies]);
+  });
+  await finish();
+}, 120_000);
+
+test("R10: a sender that names a new service and a new operation every ten spans costs the load beside it nothing, and memory is flat", async () => {
+  const words = ["--history-memory", "48MiB", "--decoded-memory", "16MiB", "--services", "1000"];
+  const { server, attack, finish } = await serverUnderLoad(words);
+  const seconds = isThorough ? 180 : 6;
+  const peaks: number[] = [];
+  let named = 1;
+  for (let part = 0; part < 3; part += 1)
+    peaks.push(
+      await attack(async () => {
+        const end = Date.now() + (seconds * 1_000) / 3;
+        while (Date.now() < end) {
+          const body = JSON.stringify({
+            resourceSpans: Array.from({ length: 50 }, () => resourceOf(named++)),
+          });
+          const headers = { "content-type": types.json };
+          const { status } = await ask(`http://${server.http}/v1/traces`, { headers, body, agent });
+          expect([200, 503]).toContain(status);
+        }
+      }),
+    );
+  expect(named).toBeGreaterThan(500);
+  expect(peaks[2]).toBeLessThan(peaks[1]! + 96 * MiB);
+  const { body } = await ask(`http://${server.api}/api/v1/services?limit=1000`, { agent });
+  expect(body.toString()).toContain("__other__");
+  await finish();
+}, 600_000);
+
+/**
+ * A server on a disk that takes in normal telemetry, and is asked. `attack` does something besides and answers the most memory that
+ * the server had meanwhile; `finish` compares what is there with what was acknowledged.
+ */
+async function serverUnderLoad(words: readonly string[] = []) {
+  const folder = temporaryFolder();
+  const server = await startServer([
+    "--data",
+    folder,
+    "--disk-reserve",
+    "0MiB",
+    "--trace-idle",
+    "200ms",
+    ...words,
+  ]);
+  onTestFinished(() => void server.process.kill("SIGKILL"));
+  const ledger = new Ledger(agent);
+  const attack = async (hostile: () => Promise<void>): Promise<number> => {
+    let isOver = false;
+    const load = [1, 2].map(() => ledger.sendWhile(server, () => !isOver));
+    const asking = askWhile(server, () => !isOver);
+    const before = ledger.sent.length;
+    try {
+      await hostile();
+    } finally {
+      isOver = true;
+    }
+    await Promise.all(load);
+    expect(ledger.sent.length).toBeGreaterThan(before);
+    const memory = await asking;
+    for (const status of ledger.statuses.keys()) expect([200, 429, 503]).toContain(status);
+    expect(ledger.statuses.get(200) ?? 0).toBeGreaterThan(ledger.sent.length / 2);
+    expect(ledger.slowestMs).toBeLessThan(10_000);
+    if (isThorough)
+      console.log(
+        `${ledger.sent.length} sent, slowest ${ledger.slowestMs} ms, answers ${[...ledger.statuses].join(" ")}, at most ${memory >> 20} MiB`,
+      );
+    return memory;
+  };
+  const finish = async (): Promise<void> => {
+    await expect.poll(() => ledger.sendOpen(server), eventually).toBe(0);
+    await checkLedger(server, ledger, folder);
+    expect((await server.stop()).exitCode).toBe(0);
+    expect(server.stderr()).not.toContain("a fault inside");
+  };
+  return { server, attack, finish };
+}
+
+/** Asks all kinds of questions, one after the other; each is answered. Answers the most memory that the server says it has. */
+async function askWhile({ api }: RunningServer, isWanted: () => boolean): Promise<number> {
+  let most = 0;
+  while (isWanted()) {
+    for (const path of ["/readyz", "/api/v1/graph", "/api/v1/traces?limit=5", "/metrics"]) {
+      const { status, body } = await ask(`http://${api}${path}`, { agent });
+      expect([path, status]).toEqual([path, 200]);
+      if (path !== "/metrics") continue;
+      const [, bytes = "0"] = /^process_resident_memory_bytes (\d+)/m.exec(body.toString()) ?? [];
+      most = Math.max(most, Number(bytes));
+    }
+    await pause(50);
+  }
+  return most;
+}
+
+/** The status of the answer; 503 where the connection was ended instead of reading on. */
+function bomb(
+  { http }: RunningServer,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+): Promise<number> {
+  return new Promise((resolve) => {
+    const [host = "", port = ""] = http.split(":");
+    const call = plainRequest(
+      { host, port, path: "/v1/traces", method: "POST", headers, agent: false },
+      (answer) => {
+        answer.resume();
+        answer.on("end", () => resolve(answer.statusCode ?? 0));
+      },
+    );
+    call.on("error", () => resolve(503));
+    call.end(body);
+  });
+}
+
+/** The codes with which calls end. */
+async function grpcBombs({ grpc }: RunningServer, coding: string, body: Buffer): Promise<readonly string[]> {
+  const session = connectHttp2(`http://${grpc}`);
+  const frame = Buffer.alloc(5);
+  frame[0] = 1;
+  frame.writeUInt32BE(body.length, 1);
+  const calls = Array.from(
+    { length: attackers },
+    () =>
+      new Promise<string>((resolve, reject) => {
+        const stream = session.request({
+          ":method": "POST",
+          ":path": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+          "content-type": "application/grpc",
+          "grpc-encoding": coding,
+          te: "trailers",
+        });
+        let code = "";
+        const note = (headers: Readonly<Record<string, unknown>>): void => {
+          const told = headers["grpc-status"];
+          if (typeof told === "string") code = told;
+        };
+        stream.on("response", note);
+        stream.on("trailers", note);
+        stream.on("error", reject);
+        stream.on("close", () => resolve(code));
+        stream.resume();
+        stream.end(Buffer.concat([frame, body]));
+      }),
+  );
+  const codes = await Promise.all(calls);
+  session.close();
+  return codes;
+}
+
+/** Sends a byte now and then until the server ends the connection. */
+async function drip({ http }: RunningServer, start: string): Promise<void> {
+  const [host = "", port = ""] = http.split(":");
+  const socket: Socket = connect(Number(port), host);
+  const isClosed = new Promise<void>((resolve) => socket.on("close", () => resolve()));
+  socket.on("error", () => {});
+  socket.resume();
+  socket.write(start);
+  const dripping = setInterval(() => socket.write("x"), 100);
+  await isClosed;
+  clearInterval(dripping);
+}
+
+/** Ten spans of a service that nobody knows. */
+function resourceOf(number: number): unknown {
+  const spans = Array.from({ length: 10 }, (_, i) => ({
+    traceId: `f${(number * 10 + i).toString(16).padStart(31, "0")}`,
+    name: `GET /${number}`,
+    startTimeUnixNano: `${Date.now()}000000`,
+    endTimeUnixNano: `${Date.now() + 5}000000`,
+  }));
+  const name = [{ key: "service.name", value: { stringValue: `service-${number}` } }];
+  return (request(spans, name) as { readonly resourceSpans: readonly unknown[] }).resourceSpans[0];
+}

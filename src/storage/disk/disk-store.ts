@@ -1,4 +1,4 @@
-import { mkdir, statfs } from "node:fs/promises";
+import { mkdir, statfs, unlink } from "node:fs/promises";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { gunzip as gunzipThen, gzipSync, gzip as gzipThen } from "node:zlib";
@@ -38,11 +38,14 @@ import { restoredBodies } from "./restore.ts";
 import { SealedSegments } from "./sealed-segments.ts";
 import { isZlibError, plainBodyOf, type Sealer } from "./sealing.ts";
 import {
+  ageMsOf,
+  ignoreMissing,
   isFileError,
   type Place,
   removeLeftovers,
   type Segment,
   SegmentedLog,
+  setOthersAside,
   unixMsOf,
 } from "./segmented-log.ts";
 import { SummaryRuns } from "./summary-runs.ts";
@@ -83,13 +86,13 @@ const segmentBytesMax = 64 * 1024 * 1024;
 const segmentBytesMin = 256 * 1024;
 /** A retention is kept to within so many parts of it: whole segments go. */
 const segmentsOfRetention = 16;
+/** Nothing of an earlier process goes by its age so soon after a start, or a sixteenth of the retention: clocks are often set then. */
+const settleMsMax = 600_000;
 const lookMs = 1_000;
 /** Of incidents with their reports: some hundred times as many as are kept as a rule. Those that were written longest ago go. */
 const incidentBytesMax = 64 * 1024 * 1024;
 /** How long a stop waits for the index of the last segment. */
 const closeMsMax = 500;
-/** Traces that came back after their segment's summaries were written, and are being folded again. */
-const returningMax = 10_000;
 /** Bodies that are forgotten at once when their segment has its index. */
 const bodiesPerTurn = 100;
 /** Smaller bodies are packed at once: a thread would take longer to be asked. */
@@ -109,6 +112,8 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<Telemetr
   let unlock: Unlock | null = null;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const [path, aside] of await setOthersAside(folder))
+      options.onNotice(`${path} is no file: it is called ${aside} now`);
     unlock = await lockFolder(folder);
     const { files = nodeFiles, clock, onNotice, keptBytesMax } = options;
     const small = { folder, files, clock, onNotice };
@@ -152,10 +157,10 @@ class DiskStore implements TelemetryStore {
   readonly #runs: SummaryRuns;
   readonly #attributes: AttributeFiles;
   readonly #matches = new MatchCache();
-  /** traces that were read for the analysis and of which a closed run of summaries may know */
-  readonly #returning = new Set<TraceId>();
   /** when all was read again that was to be, monotonic milliseconds; null = it is being read */
   #restoredMs: number | null = null;
+  readonly #openedMs: number;
+  readonly #openedUnixMs: number;
   #isFailing = false;
   #isTroubled = false;
   #isClosing = false;
@@ -173,6 +178,8 @@ class DiskStore implements TelemetryStore {
     const { sealer, onNotice, files = nodeFiles } = options;
     this.#options = options;
     this.#unlock = unlock;
+    this.#openedMs = options.clock.monotonicMs();
+    this.#openedUnixMs = unixMsOf(options.clock);
     this.#kept = kept;
     this.#incidents = incidents;
     this.#reader = new TraceReader(options, kept);
@@ -185,7 +192,11 @@ class DiskStore implements TelemetryStore {
   async open(): Promise<void> {
     for (const signal of signals) this.#logs.set(signal, await this.#openLog(signal));
     const { segments } = this.#log("traces");
-    await removeLeftovers(this.#options.folder, segments);
+    for (const path of await removeLeftovers(this.#options.folder, segments)) {
+      // An index is removed before its segment: whoever removed this segment was not us.
+      if (path.endsWith(".index")) this.#losses.noteMissing(path, await this.#sealed.countsIn(path));
+      await unlink(path).catch(ignoreMissing);
+    }
     for (const segment of segments) {
       await this.#sealed.open(segment);
       if (!(await this.#runs.find(segment))) this.#runs.begin(segment);
@@ -215,10 +226,7 @@ class DiskStore implements TelemetryStore {
   }
 
   async readForAnalysis(traceId: TraceId): Promise<readonly RowRef[]> {
-    const parts = await this.#parts(traceId);
-    const isKnown = parts.map(({ segment }) => this.#runs.isClosed(segment.number));
-    if (isKnown.includes(true) && isKnown.at(-1) === false) this.#noteReturning(traceId);
-    return this.#reader.readForAnalysis(traceId, parts);
+    return this.#reader.readForAnalysis(traceId, await this.#parts(traceId));
   }
 
   async keepTraces(traceIds: readonly TraceId[]): Promise<void> {
@@ -241,14 +249,16 @@ class DiskStore implements TelemetryStore {
   }
 
   async putSummary(summary: TraceSummary): Promise<void> {
-    const hasReturned = this.#returning.delete(summary.traceId);
-    const segment = this.#newestWith(summary.traceId);
+    const words = wordsOfHex(summary.traceId);
+    const hash = traceHash(words, 0);
+    const inMemory = this.#index.newest(words)?.source.segment;
+    const segment = inMemory ?? (await this.#newestSealedWith(hash));
     if (segment === null) return;
-    if (!this.#runs.isClosed(segment.number)) {
-      this.#runs.put(summary, segment, hasReturned);
+    if (!this.#runs.isClosed(segment.number) && !this.#runs.countsLater(summary.traceId, segment)) {
+      this.#runs.put(summary, segment, this.#mayBeInOlderRun(hash, segment));
       return;
     }
-    // It is folded again after a start, or so late that the summaries of its segment were written without it.
+    // It is folded again after a start, or so late that the summaries of its segment were written, now or before, without it.
     if (this.#restoredMs === null && (await this.#runs.holds(summary, segment))) return;
     const newest = this.#log("traces").segments.at(-1);
     if (newest !== undefined && !this.#runs.isClosed(newest.number)) this.#runs.put(summary, newest, true);
@@ -303,13 +313,12 @@ class DiskStore implements TelemetryStore {
 
   async *restore(): AsyncGenerator<RestoredBody> {
     const { restoreBytesMax, restoreAgeMsMax, clock } = this.#options;
-    const sinceMs = unixMsOf(clock) - restoreAgeMsMax;
     for (const signal of signals) {
       const isTraces = signal === "traces";
       const bytesMax = isTraces ? restoreBytesMax : restoreBytesMax / 4;
       const isWanted = ({ number }: Segment): boolean => isTraces && !this.#runs.isClosed(number);
       const segments = this.#log(signal).segments.filter(({ isOld }) => isOld);
-      const limits = { bytesMax, sinceMs, isWanted, losses: this.#losses };
+      const limits = { bytesMax, ageMsMax: restoreAgeMsMax, clock, isWanted, losses: this.#losses };
       for await (const { place, decoded, arrivalTime } of restoredBodies(segments, limits)) {
         if (decoded.signal === "traces") this.#reader.noteDecoded(sequenceOf(place), decoded.table);
         yield { decoded, arrivalTime };
@@ -317,6 +326,10 @@ class DiskStore implements TelemetryStore {
     }
     this.#restoredMs = clock.monotonicMs();
     this.#runs.forgetSpanCounts();
+  }
+
+  giveBack(): void {
+    this.#reader.forgetDecoded();
   }
 
   stats(): StoreStats {
@@ -359,8 +372,14 @@ class DiskStore implements TelemetryStore {
     await this.#attributes.close();
     await this.#incidents.close();
     await this.#kept.close();
-    this.#reader.clear();
+    this.#reader.forgetDecoded();
     await this.#unlock();
+  }
+
+  /** Unix milliseconds, without what the wall clock has jumped ahead since the start. */
+  #unixMs(): number {
+    const { clock } = this.#options;
+    return Math.min(unixMsOf(clock), this.#openedUnixMs + clock.monotonicMs() - this.#openedMs);
   }
 
   #openLog(signal: Signal): Promise<SegmentedLog> {
@@ -396,15 +415,6 @@ class DiskStore implements TelemetryStore {
     this.#reader.noteDecoded(sequence, table);
   }
 
-  #noteReturning(traceId: TraceId): void {
-    this.#returning.add(traceId);
-    if (this.#returning.size <= returningMax) return;
-    for (const oldest of this.#returning) {
-      this.#returning.delete(oldest);
-      break;
-    }
-  }
-
   async #parts(traceId: TraceId): Promise<readonly PartOnDisk[]> {
     const words = wordsOfHex(traceId);
     const hash = traceHash(words, 0);
@@ -431,12 +441,18 @@ class DiskStore implements TelemetryStore {
     return { sequence: sequenceOf(place), segment, rows, isCostly: true, read };
   }
 
-  /** The newest segment that holds spans of a trace. */
-  #newestWith(traceId: TraceId): Segment | null {
-    const words = wordsOfHex(traceId);
-    const body = this.#index.newest(words);
-    if (body !== undefined) return body.source.segment;
-    return this.#sealed.candidates(traceHash(words, 0)).at(-1)?.segment ?? null;
+  /** The newest sealed segment that holds a trace: filters alone name some that do not, and all whose index is still being made. */
+  async #newestSealedWith(hash: number): Promise<Segment | null> {
+    for (const sealed of this.#sealed.candidates(hash).toReversed())
+      if ((await this.#sealed.find(sealed, hash)).length > 0) return sealed.segment;
+    return null;
+  }
+
+  /** Whether a file of summaries may have a trace that is put into the run of this segment. */
+  #mayBeInOlderRun(hash: number, { number }: Segment): boolean {
+    return this.#sealed
+      .candidates(hash)
+      .some(({ segment }) => segment.number < number && this.#runs.isClosed(segment.number));
   }
 
   #noteWorks(): void {
@@ -497,12 +513,14 @@ class DiskStore implements TelemetryStore {
     for (const signal of signals) {
       const log = this.#log(signal);
       const { bytesMax, ageMsMax } = retention[signal];
-      const firstMs = unixMsOf(clock) - ageMsMax;
-      if ((log.segments.at(-1)?.changedMs ?? firstMs) < firstMs) log.closeSegment();
-      while (log.bytes > bytesMax || (log.segments[0]?.changedMs ?? firstMs) < firstMs)
-        if (!(await this.#dropOldest(log))) break;
+      const settleMs = Math.min(settleMsMax, ageMsMax / segmentsOfRetention);
+      const isSettled = clock.monotonicMs() - this.#openedMs >= settleMs;
+      const isOver = (segment: Segment | undefined): boolean =>
+        segment !== undefined && (isSettled || !segment.isOld) && ageMsOf(segment, clock) > ageMsMax;
+      if (isOver(log.segments.at(-1))) log.closeSegment();
+      while (log.bytes > bytesMax || isOver(log.segments[0])) if (!(await this.#dropOldest(log))) break;
     }
-    await this.#kept.removeBefore(unixMsOf(clock) - retention.traces.ageMsMax);
+    await this.#kept.removeBefore(this.#unixMs() - retention.traces.ageMsMax);
     for (;;) {
       const { bavail, bsize } = await statfs(folder);
       this.#freeBytes = bavail * bsize;
@@ -516,8 +534,11 @@ class DiskStore implements TelemetryStore {
   /** The newest segment of each signal stays: there is nothing that could take its place. */
   async #dropOldestOfAll(): Promise<boolean> {
     const droppable = [...this.#logs.values()].filter(({ segments }) => segments.length > 1);
-    const ages = droppable.map(({ segments }) => segments[0]?.changedMs ?? Number.POSITIVE_INFINITY);
-    const oldest = droppable[ages.indexOf(Math.min(...ages))];
+    const { clock } = this.#options;
+    const ages = droppable.map(({ segments: [oldest] }) =>
+      oldest === undefined ? 0 : ageMsOf(oldest, clock),
+    );
+    const oldest = droppable[ages.indexOf(Math.max(...ages))];
     return oldest !== undefined && this.#dropOldest(oldest);
   }
 
@@ -525,12 +546,14 @@ class DiskStore implements TelemetryStore {
     const segment = await log.dropOldest();
     if (segment === null) return false;
     this.#evictedBodies += segment.records;
-    if (segment.signal !== "traces") return true;
-    this.#evictedTraces += this.#runs.countOf(segment);
-    await this.#sealed.drop(segment);
-    await this.#attributes.drop(segment);
-    await this.#runs.drop(segment);
-    await this.#forgetBodies();
+    if (segment.signal === "traces") {
+      this.#evictedTraces += this.#runs.countOf(segment);
+      await this.#sealed.drop(segment);
+      await this.#attributes.drop(segment);
+      await this.#runs.drop(segment);
+      await this.#forgetBodies();
+    }
+    await log.removeFile(segment);
     return true;
   }
 

@@ -38,6 +38,8 @@ export const nodeFiles: LogFiles = {
   },
 };
 
+const trustedBytes = 1024 * 1024;
+
 class NodeFile implements LogFile {
   readonly #handle: FileHandle;
 
@@ -65,10 +67,12 @@ class NodeFile implements LogFile {
   }
 
   async read(at: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(length);
+    // Who asks for so much may have been told a length by a damaged file.
+    const { size } = length > trustedBytes ? await this.#handle.stat() : { size: at + length };
+    const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - at)));
     let filled = 0;
-    while (filled < length) {
-      const { bytesRead } = await this.#handle.read(bytes, filled, length - filled, at + filled);
+    while (filled < bytes.length) {
+      const { bytesRead } = await this.#handle.read(bytes, filled, bytes.length - filled, at + filled);
       if (bytesRead === 0) break;
       filled += bytesRead;
     }

@@ -1,5 +1,6 @@
 import type { Loss } from "./record.ts";
 import type { Segment } from "./segmented-log.ts";
+import type { IndexCounts } from "./trace-index.ts";
 
 const itemNames = { traces: "spans", metrics: "metric data points", logs: "log records" } as const;
 
@@ -15,7 +16,7 @@ export class Losses {
   /** A whole segment was read. */
   note({ path, signal }: Segment, loss: Loss): void {
     const known = this.#bySegment.get(path);
-    if (loss.bytes === 0 || (known !== undefined && known.bytes >= loss.bytes)) return;
+    if (loss.bytes === 0 || (known !== undefined && !tellsMore(loss, known))) return;
     this.#bySegment.set(path, loss);
     const { records, items, bytes, tailBytes } = loss;
     const torn =
@@ -25,6 +26,21 @@ export class Losses {
     this.#onNotice(
       `${path} is damaged: ${records} requests with ${items} ${itemNames[signal]} cannot be read; ${bytes} bytes are left aside${torn}`,
     );
+  }
+
+  /** A whole segment is not there any more; `counts` = what its index, which is, says of it. */
+  noteMissing(indexPath: string, counts: IndexCounts | null): void {
+    if (counts === null || counts.records === 0) return;
+    const { records, items, bytes } = counts;
+    this.#bySegment.set(indexPath, { records, items, bytes, tailBytes: 0 });
+    this.#onNotice(
+      `the segment beside ${indexPath} is gone: ${records} requests with ${items} spans cannot be read`,
+    );
+  }
+
+  /** A segment cannot be read now; what of it is lost nobody knows. */
+  noteUnreadable({ path }: Segment, { message }: Error): void {
+    this.#onNotice(`${path} cannot be read; the next start tries again: ${message}`);
   }
 
   get total(): Loss {
@@ -37,4 +53,10 @@ export class Losses {
     }
     return total;
   }
+}
+
+/** An index may know of more lost requests than the same bytes alone. */
+function tellsMore(loss: Loss, known: Loss): boolean {
+  if (loss.records !== known.records) return loss.records > known.records;
+  return loss.bytes > known.bytes;
 }

@@ -1,19 +1,20 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { RestoredBody } from "../../engine/ports.ts";
+import type { Clock, RestoredBody } from "../../engine/ports.ts";
 import { meaningfulAttributes } from "../../model/semconv.ts";
 import { MalformedBodyError } from "../../model/telemetry.ts";
 import { decodeBody, newTableFor } from "../../otlp/decode-body.ts";
 import type { Losses } from "./losses.ts";
 import { SegmentScanner, type StoredRecord } from "./record.ts";
 import { isZlibError, plainBodyOf } from "./sealing.ts";
-import type { Place, Segment } from "./segmented-log.ts";
+import { ageMsOf, isFileError, type Place, type Segment } from "./segmented-log.ts";
 
 export interface RestoreLimits {
   /** the newest segments that have no more than this together are read */
   readonly bytesMax: number;
-  /** and were written to since then */
-  readonly sinceMs: number;
+  /** and were written to so lately, by the clock */
+  readonly ageMsMax: number;
+  readonly clock: Clock;
   /** these are read in any case */
   readonly isWanted: (segment: Segment) => boolean;
   readonly losses: Losses;
@@ -26,31 +27,43 @@ export async function* restoredBodies(
 ): AsyncGenerator<RestoredBody & { readonly place: Place }> {
   for (const segment of newestOf(segments, limits)) {
     if (segment.isGone) continue;
-    const fd = openSync(segment.path, "r");
     try {
-      const scanner = new SegmentScanner(fd, fstatSync(fd).size, segment.mark);
-      for (let record = scanner.next(); record !== null; record = scanner.next()) {
-        const decoded = decode(segment, record);
-        const { head, offset } = record;
-        if (decoded !== null) yield { decoded, arrivalTime: head.arrivalTime, place: { segment, offset } };
-        await nextTurn();
-      }
-      limits.losses.note(segment, scanner.loss);
-    } finally {
-      closeSync(fd);
+      yield* bodiesOf(segment, limits.losses);
+    } catch (error) {
+      if (!isFileError(error)) throw error;
+      limits.losses.noteUnreadable(segment, error);
     }
+  }
+}
+
+async function* bodiesOf(
+  segment: Segment,
+  losses: Losses,
+): AsyncGenerator<RestoredBody & { readonly place: Place }> {
+  const fd = openSync(segment.path, "r");
+  try {
+    const scanner = new SegmentScanner(fd, fstatSync(fd).size, segment.mark);
+    for (let record = scanner.next(); record !== null; record = scanner.next()) {
+      const decoded = decode(segment, record);
+      const { head, offset } = record;
+      if (decoded !== null) yield { decoded, arrivalTime: head.arrivalTime, place: { segment, offset } };
+      await nextTurn();
+    }
+    losses.note(segment, scanner.loss);
+  } finally {
+    closeSync(fd);
   }
 }
 
 function newestOf(
   segments: readonly Segment[],
-  { bytesMax, sinceMs, isWanted }: RestoreLimits,
+  { bytesMax, ageMsMax, clock, isWanted }: RestoreLimits,
 ): readonly Segment[] {
   let bytes = 0;
   const chosen: Segment[] = [];
   for (const segment of segments.toReversed()) {
     bytes += segment.bytes;
-    const isNewest = bytes <= bytesMax && segment.changedMs >= sinceMs;
+    const isNewest = bytes <= bytesMax && ageMsOf(segment, clock) <= ageMsMax;
     if (isNewest || isWanted(segment)) chosen.push(segment);
   }
   return chosen.reverse();

@@ -62,6 +62,13 @@ export class SealedSegments {
     if (index?.counts.bytes !== bytes) void this.#make(sealed);
   }
 
+  /** What an index says was in its segment; null = it is damaged. */
+  async countsIn(path: string): Promise<IndexCounts | null> {
+    const index = await this.#readAt(path);
+    await index?.close();
+    return index?.counts ?? null;
+  }
+
   has({ number }: Segment): boolean {
     return this.#sealed.has(number);
   }
@@ -230,13 +237,16 @@ export class SealedSegments {
 
   /** null = there is none, or it is damaged */
   async #read(segment: Segment): Promise<TraceIndex | null> {
+    const index = await this.#readAt(besides(segment, "index"));
+    if (index !== null) Object.assign(segment, { records: index.counts.records, items: index.counts.items });
+    return index;
+  }
+
+  async #readAt(path: string): Promise<TraceIndex | null> {
     let file: LogFile | null = null;
     try {
-      file = await this.#options.files.open(besides(segment, "index"));
-      const index = await TraceIndex.open(file);
-      const { records, items } = index.counts;
-      Object.assign(segment, { records, items });
-      return index;
+      file = await this.#options.files.open(path);
+      return await TraceIndex.open(file);
     } catch (error) {
       await file?.close();
       if (error instanceof IndexDamage || isFileError(error)) return null;

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdir, stat, unlink } from "node:fs/promises";
+import { readdir, rename, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
@@ -46,7 +46,7 @@ export interface LogEntry {
 /** A file of the log. */
 export interface Segment {
   readonly signal: Signal;
-  /** they are numbered as they are begun */
+  /** they are numbered from 1 as they are found at a start, in the order in which they were begun, and as they are begun then */
   readonly number: number;
   /** what each of its records begins with */
   readonly mark: number;
@@ -56,6 +56,8 @@ export interface Segment {
   items: number;
   /** when it was last written to, Unix milliseconds */
   changedMs: number;
+  /** the same in monotonic milliseconds; of an earlier process's reckoned from the wall clock as it was at the start */
+  writtenMs: number;
   /** when it was begun and when it took its last, monotonic milliseconds; 0 = in an earlier process */
   readonly openedMs: number;
   closedMs: number;
@@ -99,30 +101,38 @@ export class SegmentedLog {
   #waiting: Waiting[] = [];
   #flushing: Promise<void> | null = null;
   #nextNumber: number;
+  /** names are counted over all starts */
+  #nextInName: number;
   readonly #syncs = { count: 0, ms: 0 };
 
-  private constructor(options: LogOptions, segments: Segment[]) {
+  private constructor(options: LogOptions, segments: Segment[], lastInName: number) {
     this.#options = options;
     this.#segments = segments;
-    this.#nextNumber = (segments.at(-1)?.number ?? 0) + 1;
+    this.#nextNumber = segments.length + 1;
+    this.#nextInName = lastInName + 1;
   }
 
   /** The log of one signal in a folder, with what is there. */
   static async open(options: LogOptions): Promise<SegmentedLog> {
-    const segments: Segment[] = [];
-    for (const name of await readdir(options.folder)) {
+    const found = (await readdir(options.folder)).flatMap((name) => {
       const parsed = parseName(name);
-      if (parsed === null || parsed.signal !== options.signal) continue;
-      if (parsed.version > formatVersion) throw tooNew(name);
+      return parsed?.signal === options.signal ? [{ name, ...parsed }] : [];
+    });
+    // Of files that were copied here from elsewhere, some may have the same number.
+    found.sort((a, b) => a.inName - b.inName || (a.name < b.name ? -1 : 1));
+    const segments: Segment[] = [];
+    for (const [i, { name, signal, mark, version }] of found.entries()) {
+      if (version > formatVersion) throw tooNew(name);
       const path = join(options.folder, name);
       const { size, mtimeMs } = await stat(path);
-      const times = { changedMs: mtimeMs, openedMs: 0, closedMs: 0 };
+      const agoMs = Math.max(0, unixMsOf(options.clock) - mtimeMs);
+      const writtenMs = options.clock.monotonicMs() - agoMs;
+      const times = { changedMs: mtimeMs, writtenMs, openedMs: 0, closedMs: 0 };
       const counts = { bytes: size, records: 0, items: 0 };
       const state = { file: null, isOpen: false, isOld: true, isTrusted: false, isGone: false };
-      segments.push({ ...parsed, ...counts, ...times, ...state, path });
+      segments.push({ signal, mark, number: i + 1, ...counts, ...times, ...state, path });
     }
-    segments.sort((a, b) => a.number - b.number);
-    return new SegmentedLog(options, segments);
+    return new SegmentedLog(options, segments, found.at(-1)?.inName ?? 0);
   }
 
   get segments(): readonly Segment[] {
@@ -181,15 +191,22 @@ export class SegmentedLog {
     }));
   }
 
-  /** Removes the oldest segment that is closed; null = there is none. */
+  /**
+   * Forgets the oldest segment that is closed; null = there is none. Its file is the last thing that goes, see `removeFile`: what is
+   * beside one that is gone tells of a loss.
+   */
   async dropOldest(): Promise<Segment | null> {
     const [oldest] = this.#segments;
     if (oldest === undefined || oldest.isOpen) return null;
     this.#segments.shift();
     oldest.isGone = true;
     await closeFile(oldest);
-    await unlink(oldest.path).catch(ignoreMissing);
     return oldest;
+  }
+
+  /** Removes the file of a segment that was dropped. */
+  async removeFile({ path }: Segment): Promise<void> {
+    await unlink(path).catch(ignoreMissing);
   }
 
   /** The next append begins a new segment, unless one is under way. */
@@ -265,7 +282,8 @@ export class SegmentedLog {
       this.#syncs.count += 1;
       this.#syncs.ms += clock.monotonicMs() - startMs;
     }
-    Object.assign(segment, { bytes: offset, records, items, changedMs: unixMsOf(clock) });
+    const written = { changedMs: unixMsOf(clock), writtenMs: clock.monotonicMs() };
+    Object.assign(segment, { bytes: offset, records, items, ...written });
     return places;
   }
 
@@ -281,10 +299,11 @@ export class SegmentedLog {
     const { folder, signal, files } = this.#options;
     const number = this.#nextNumber++;
     const mark = randomBytes(4).readUInt32LE();
-    const path = join(folder, nameOf(signal, number, mark));
+    const path = join(folder, nameOf(signal, this.#nextInName++, mark));
     const file = await files.create(path);
     const counts = { bytes: 0, records: 0, items: 0 };
-    const times = { changedMs: unixMsOf(clock), openedMs: clock.monotonicMs(), closedMs: 0 };
+    const nowMs = clock.monotonicMs();
+    const times = { changedMs: unixMsOf(clock), writtenMs: nowMs, openedMs: nowMs, closedMs: 0 };
     const segment = { signal, number, mark, path, ...counts, ...times };
     const state = { isOpen: true, isOld: false, isTrusted: true, isGone: false };
     const opened: Segment = { ...segment, ...state, file: Promise.resolve(file) };
@@ -299,6 +318,15 @@ export class SegmentedLog {
     last.closedMs = this.#options.clock.monotonicMs();
     this.#options.onClosed(last);
   }
+}
+
+/**
+ * How long ago a segment was last written to, milliseconds, never more than it is: wall clocks jump. What this process wrote is as
+ * old as the monotonic clock says; what an earlier one wrote as the wall clock said at the start, or says now, whichever is less.
+ */
+export function ageMsOf({ isOld, changedMs, writtenMs }: Segment, clock: Clock): number {
+  const elapsedMs = clock.monotonicMs() - writtenMs;
+  return isOld ? Math.min(elapsedMs, unixMsOf(clock) - changedMs) : elapsedMs;
 }
 
 /** Unix milliseconds, as files have them. */
@@ -320,29 +348,55 @@ export function besides({ path }: Segment, kind: "index" | "summaries" | "attrib
   return path.replace(/log$/, kind);
 }
 
-/** Removes files about segments that are gone, and what a crash has left half written. */
-export async function removeLeftovers(folder: string, segments: readonly Segment[]): Promise<void> {
+/** Removes what a crash has left half written; answers the files about segments that are gone. */
+export async function removeLeftovers(
+  folder: string,
+  segments: readonly Segment[],
+): Promise<readonly string[]> {
   const kinds = ["index", "summaries", "attributes"] as const;
   const wanted = new Set(segments.flatMap((segment) => kinds.map((kind) => besides(segment, kind))));
+  const orphans: string[] = [];
   for (const name of await readdir(folder)) {
     const path = join(folder, name);
-    if (/\.(index|summaries|attributes)(\.new)?$/.test(name) && !wanted.has(path))
-      await unlink(path).catch(ignoreMissing);
+    if (/\.(index|summaries|attributes)\.new$/.test(name)) await unlink(path).catch(ignoreMissing);
+    else if (/\.(index|summaries|attributes)$/.test(name) && !wanted.has(path)) orphans.push(path);
   }
+  return orphans;
 }
 
-function nameOf(signal: Signal, number: number, mark: number): string {
+const ourNames =
+  /^((traces|metrics|logs)-\d{12,}-.*\.(log|index|summaries|attributes)(\.new)?|(incident|kept-trace)-[0-9A-Za-z-]+\.v\d+(\.new)?|lock)$/;
+
+/**
+ * Renames what bears one of our names and is no file (a folder, a pipe, a link to nowhere): it can neither be read nor
+ * replaced. Answers what it was called and is called now.
+ */
+export async function setOthersAside(folder: string): Promise<readonly (readonly [string, string])[]> {
+  const renamed: [string, string][] = [];
+  for (const name of await readdir(folder)) {
+    if (!ourNames.test(name)) continue;
+    const path = join(folder, name);
+    const state = await stat(path).catch(ignoreMissing);
+    if (state?.isFile() === true) continue;
+    const aside = `${path}.aside-${randomBytes(4).toString("hex")}`;
+    await rename(path, aside).catch(ignoreMissing);
+    renamed.push([path, aside]);
+  }
+  return renamed;
+}
+
+function nameOf(signal: Signal, inName: number, mark: number): string {
   const hex = mark.toString(16).padStart(8, "0");
-  return `${signal}-${String(number).padStart(12, "0")}-${hex}.v${formatVersion}.log`;
+  return `${signal}-${String(inName).padStart(12, "0")}-${hex}.v${formatVersion}.log`;
 }
 
 function parseName(name: string) {
-  const [, signal, number, mark, version] =
-    /^(traces|metrics|logs)-(\d{12})-([0-9a-f]{8})\.v(\d+)\.log$/.exec(name) ?? [];
+  const [, signal, inName, mark, version] =
+    /^(traces|metrics|logs)-(\d{12,})-([0-9a-f]{8})\.v(\d+)\.log$/.exec(name) ?? [];
   if (signal === undefined) return null;
   return {
     signal: signal as Signal,
-    number: Number(number),
+    inName: Number(inName),
     mark: Number.parseInt(mark ?? "", 16),
     version: Number(version),
   };

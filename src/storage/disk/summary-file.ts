@@ -73,7 +73,9 @@ export function readSummaryFront(front: Buffer): SummaryFileFront | null {
 
 /** The summaries behind the front of a file; null = damaged */
 export function readSummaries(bytes: Buffer, { count, columnsCrc }: SummaryFileFront): SummaryData | null {
-  if (crc32(bytes) !== columnsCrc) return null;
+  if (crc32(bytes) !== columnsCrc || count * columnsBytes > bytes.length) return null;
+  const texts = textsIn(bytes.subarray(count * columnsBytes));
+  if (texts === null) return null;
   // Columns want to begin at whole words of memory.
   const { buffer } = Uint8Array.from(bytes);
   let at = 0;
@@ -93,8 +95,22 @@ export function readSummaries(bytes: Buffer, { count, columnsCrc }: SummaryFileF
     rootService: words(1),
     rootOperation: words(1),
     services: words(1),
-    texts: JSON.parse(bytes.subarray(at).toString()) as readonly string[],
+    texts,
   };
+}
+
+/** Bytes that a trace takes in all columns. */
+const columnsBytes = 60;
+
+/** null = this is no list of texts */
+function textsIn(json: Buffer): readonly string[] | null {
+  try {
+    const texts: unknown = JSON.parse(json.toString());
+    return Array.isArray(texts) && texts.every((text) => typeof text === "string") ? texts : null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
 }
 
 function columnsOf(summaries: SummaryData): readonly (Uint32Array | Float64Array)[] {

@@ -107,6 +107,11 @@ export class SummaryRuns {
     );
   }
 
+  /** Whether a trace counts in the run of a later segment, where it was put when this one's was closed. */
+  countsLater(traceId: TraceId, { number }: Segment): boolean {
+    return (this.#returned.get(traceId) ?? 0) > number;
+  }
+
   /** Makes a trace findable, in the run of a segment that is not closed. `hasReturned` = a closed run may have it too. */
   put(summary: TraceSummary, segment: Segment, hasReturned: boolean): void {
     const words = wordsOfHex(summary.traceId);

@@ -1,4 +1,5 @@
 import { onTestFinished } from "vitest";
+import type { TelemetryStore } from "../../../src/engine/ports.ts";
 import { type DiskStoreOptions, openDiskStore } from "../../../src/storage/disk/disk-store.ts";
 import { runSealingTask, type Sealer } from "../../../src/storage/disk/sealing.ts";
 import { clockAt } from "./log-folder.ts";
@@ -12,8 +13,29 @@ const sealer: Sealer = {
   close: () => Promise.resolve(),
 };
 
+export interface OpenedStore {
+  readonly store: TelemetryStore;
+  readonly faults: readonly unknown[];
+  /** what it said */
+  readonly notices: readonly string[];
+  readonly close: () => Promise<void>;
+}
+
 /** A store in a folder, closed when the test ends, and what it said. */
-export async function openStore(folder: string, changes: Partial<DiskStoreOptions> = {}) {
+export async function openStore(
+  folder: string,
+  changes: Partial<DiskStoreOptions> = {},
+): Promise<OpenedStore> {
+  const opened = await openStoreFor(folder, changes);
+  onTestFinished(opened.close);
+  return opened;
+}
+
+/** The same, closed by whoever opens it. */
+export async function openStoreFor(
+  folder: string,
+  changes: Partial<DiskStoreOptions> = {},
+): Promise<OpenedStore> {
   const faults: unknown[] = [];
   const notices: string[] = [];
   const kept = { ageMsMax: 86_400_000, bytesMax: 2 ** 40 };
@@ -38,7 +60,6 @@ export async function openStore(folder: string, changes: Partial<DiskStoreOption
     if (!isClosed) await store.close();
     isClosed = true;
   };
-  onTestFinished(close);
   return { store, faults, notices, close };
 }
 

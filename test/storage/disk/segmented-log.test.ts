@@ -84,6 +84,7 @@ test("a full segment is closed when all its appends were told, and another one i
   const dropped = await log.dropOldest();
   expect(dropped).toBe(closed[0]);
   expect(await log.dropOldest()).toBeNull();
+  await log.removeFile(dropped as Segment);
   expect(readdirSync(folder)).toHaveLength(1);
   expect(await log.read({ segment: closed[0]!, offset: 0 })).toBeNull();
   await log.close();
