@@ -67,7 +67,6 @@ test("above its memory limit a server asks senders of both protocols to come aga
   await expect.poll(() => overHttp(server, 1), { timeout: 60_000 }).toBe("200");
   await expect.poll(() => overGrpc(client, 1), { timeout: 60_000 }).toBe("0");
   expect(await gauge(server, "hypocenter_memory_full")).toBe(0);
-  expect(most).toBeGreaterThan(limit * MiB);
   expect(most).toBeLessThan(2 * limit * MiB);
   expect(await gauge(server, "process_resident_memory_bytes")).toBeLessThan((2 * limit + 192) * MiB);
   for (const trace of answers.taken) {
