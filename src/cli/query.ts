@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { IncidentReport, StructuralReport, TraceReport } from "../analysis/report.ts";
 import { flagOf } from "../config/settings.ts";
 import { OperationError } from "../engine/errors/operation-error.ts";
@@ -32,6 +33,7 @@ const listWord = "incidents";
 const tracesWord = "traces";
 /** A search of old telemetry takes the server many steps. */
 const searchMsMax = 60_000;
+const stuckMs = 200;
 const latestWord = "latest";
 const incidentId = /^\d{8}T\d{4}-\d{1,9}$/;
 
@@ -70,8 +72,13 @@ async function listTraces(run: CommandRun): Promise<number> {
   const traces: TraceSummaryJson[] = [];
   const endMs = performance.now() + searchMsMax;
   let page: TraceList;
+  let cursorBefore: string | null = null;
   try {
     do {
+      // What it cannot look at yet, just after a start, it can in a moment.
+      const isStuck = parameters.get("cursor") === cursorBefore && cursorBefore !== null;
+      cursorBefore = parameters.get("cursor");
+      if (isStuck) await pause(stuckMs);
       parameters.set("limit", String(limit - traces.length));
       page = JSON.parse(await server.ask(`/api/v1/traces?${parameters.toString()}`)) as TraceList;
       traces.push(...page.traces);

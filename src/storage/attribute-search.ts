@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { AttributeFilter, TracePage, TraceQuery, TraceSummary } from "../engine/ports.ts";
 import { textOf } from "../model/attributes.ts";
 import { type TraceId, traceIdFromWords } from "../model/ids.ts";
@@ -12,8 +13,8 @@ import type { PlainBody } from "./trace-reader.ts";
 interface SearchBlock {
   /** no trace of these spans is found at a later time, Unix milliseconds */
   readonly latestMs: number;
-  /** The traces of which a span has all that is sought. */
-  read(): Promise<readonly TraceId[]>;
+  /** The traces of which a span has all that is sought; null = it cannot be told yet. */
+  read(): Promise<readonly TraceId[] | null>;
 }
 
 /** Blocks that are opened together, such as those of a segment. */
@@ -63,11 +64,18 @@ export async function searchBlocks(query: TraceQuery, search: BlockSearch): Prom
   for (let size = batchMin; ; size = Math.min(batchMax, size * 2)) {
     const batch = await blocks.take(size);
     const results = await Promise.all(batch.map((block) => block.read()));
-    for (const traceId of results.flat()) {
+    const unread = results.indexOf(null);
+    for (const traceId of results.flatMap((each) => each ?? [])) {
       if (seen.has(traceId)) continue;
       seen.add(traceId);
       const summary = await summaryOf(traceId);
       if (summary !== null) found.push(summary);
+    }
+    if (unread >= 0) {
+      // whoever asks again at once leaves others their turn
+      await nextTurn();
+      horizon = nanosOf(batch[unread]?.latestMs ?? 0);
+      break;
     }
     horizon = blocks.latest();
     if (horizon === null) break;
@@ -142,7 +150,7 @@ class BlockQueue {
   latest(): UnixNanos | null {
     const latestMs = Math.max(this.#open.at(-1)?.latestMs ?? 0, this.#closed.at(-1)?.latestMs ?? 0);
     if (this.#open.length === 0 && this.#closed.length === 0) return null;
-    return (BigInt(Math.ceil(latestMs)) * BigInt(NANOS_PER_MS)) as UnixNanos;
+    return nanosOf(latestMs);
   }
 
   async #openDue(): Promise<void> {
@@ -154,6 +162,10 @@ class BlockQueue {
       this.#open = [...this.#open, ...blocks].sort((a, b) => a.latestMs - b.latestMs);
     }
   }
+}
+
+function nanosOf(ms: number): UnixNanos {
+  return (BigInt(Math.ceil(ms)) * BigInt(NANOS_PER_MS)) as UnixNanos;
 }
 
 /** No trace with one of these spans is found at a later time than this, Unix milliseconds: it is found at its first start. */

@@ -22,6 +22,8 @@ interface Closed {
   /** null while it is made, and where it could not be made */
   front: AttributeFileFront | null;
   making: Promise<void> | null;
+  /** it was said that it cannot be made */
+  isTold: boolean;
 }
 
 export interface AttributeFilesOptions {
@@ -55,7 +57,7 @@ export class AttributeFiles {
   async open(segment: Segment): Promise<void> {
     const front = await this.#readFront(segment);
     const isWhole = front?.segmentBytes === segment.bytes;
-    const closed: Closed = { segment, front: isWhole ? front : null, making: null };
+    const closed: Closed = { segment, front: isWhole ? front : null, making: null, isTold: false };
     this.#closed.set(segment.number, closed);
     if (!isWhole) this.#make(closed);
   }
@@ -78,7 +80,7 @@ export class AttributeFiles {
     const front = await this.#readFront(segment);
     this.#open.delete(segment.number);
     if (segment.isGone) await unlink(besides(segment, "attributes")).catch(ignoreMissing);
-    else this.#closed.set(segment.number, { segment, front, making: null });
+    else this.#closed.set(segment.number, { segment, front, making: null, isTold: false });
   }
 
   /** Tries again what could not be made. */
@@ -100,11 +102,14 @@ export class AttributeFiles {
     for (const { making } of this.#closed.values()) await making;
   }
 
-  /** The segments as they are now: when the latest of their traces is found, and the blocks in which the sought may be. */
+  /**
+   * The segments as they are now: when the latest of their traces is found, and the blocks in which the sought may be; null = they
+   * are not known yet.
+   */
   segments(sought: readonly AttributeFilter[]): readonly {
     readonly segment: Segment;
     readonly latestMs: number;
-    readonly blocks: () => Promise<readonly BlockRange[]>;
+    readonly blocks: () => Promise<readonly BlockRange[] | null>;
   }[] {
     const hashes = sought.map(hashesOfSought);
     const open = [...this.#open.values()].map(({ segment, builder }) => {
@@ -123,12 +128,9 @@ export class AttributeFiles {
   async #blocksOf(
     closed: Closed,
     hashes: readonly (readonly number[] | null)[],
-  ): Promise<readonly BlockRange[]> {
+  ): Promise<readonly BlockRange[] | null> {
     const { segment, front } = closed;
-    if (front === null) {
-      await closed.making;
-      return closed.front === null || segment.isGone ? [] : this.#blocksOf(closed, hashes);
-    }
+    if (front === null) return segment.isGone ? [] : null;
     const filters = this.#filters.get(segment.number) ?? (await this.#readFilters(segment, front));
     if (filters !== null) {
       this.#keepFilters(segment.number, filters);
@@ -164,15 +166,20 @@ export class AttributeFiles {
         await this.#write(segment, null);
         closed.front = await this.#readFront(segment);
       } catch (error) {
-        if (!segment.isGone && !this.#isClosing)
-          this.#options.onNotice(
-            `${segment.path}: searches by attribute do not find its spans yet: ${(error as Error).message}`,
-          );
+        if (!segment.isGone && !this.#isClosing) this.#tellOf(closed, error as Error);
       }
       closed.making = null;
       if (segment.isGone) await unlink(besides(segment, "attributes")).catch(ignoreMissing);
     };
     closed.making ??= make();
+  }
+
+  #tellOf(closed: Closed, { message }: Error): void {
+    if (closed.isTold) return;
+    closed.isTold = true;
+    this.#options.onNotice(
+      `${closed.segment.path} cannot be looked through yet, and searches by attribute end before it: ${message}`,
+    );
   }
 
   async #write(segment: Segment, known: AttributeBlocks | null): Promise<void> {

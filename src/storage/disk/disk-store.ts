@@ -274,10 +274,10 @@ class DiskStore implements TelemetryStore {
     const sources = this.#attributes.segments(sought).map(({ segment, latestMs, blocks }) => ({
       latestMs,
       open: async () =>
-        (await blocks()).map((range) => ({
+        (await blocks())?.map((range) => ({
           latestMs: range.latestMs,
           read: () => this.#tracesIn(segment, range, sought),
-        })),
+        })) ?? [{ latestMs, read: () => Promise.resolve(null) }],
     }));
     return searchBlocks(query, {
       sources,
@@ -368,8 +368,9 @@ class DiskStore implements TelemetryStore {
     waiting.abort();
     this.#isClosing = true;
     for (const log of this.#logs.values()) await log.close();
+    const attributesClosed = this.#attributes.close();
     await this.#sealed.close();
-    await this.#attributes.close();
+    await attributesClosed;
     await this.#incidents.close();
     await this.#kept.close();
     this.#reader.forgetDecoded();
