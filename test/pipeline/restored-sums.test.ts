@@ -127,10 +127,10 @@ test("restored sums say what those say that they were taken of, whatever comes a
         sums.measure(first.metrics);
         sums.log(traces.flatMap((trace) => linesOf(trace)));
         if (isOld) {
-          const minute = minuteOf(notationStart as UnixNanos);
+          const nextMinute = minuteOf(notationStart as UnixNanos) + 1;
           for (const each of [sums.scope, sums.compared]) {
-            each.compact(minute + 1);
-            each.dropBefore(minute + 1);
+            each.compact(nextMinute);
+            each.dropBefore(nextMinute);
           }
         }
         const copy = sums.restored();
