@@ -7,7 +7,7 @@ const usableHeapShare = 0.85;
 
 /** The heap of this thread and the buffers outside it; `usableBytes` = how much the heap can be held to. */
 export function processMemory(): ProcessMemory & { readonly usableBytes: number } {
-  // Node shows it where it is asked for, or to a context that is made when V8 is.
+  // V8 hands its collector to contexts that are made when this is set.
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   return {
