@@ -35,7 +35,14 @@ export async function serve(run: CommandRun): Promise<number> {
   const faults = faultLog(run);
   const access = await openAccess(run.settings, (message) => note(run, message));
   const own = await openSelfTraces(run);
-  const room = memoryRoom(run.settings);
+  const memory = processMemory();
+  const room = memoryRoom(run.settings, memory.usableBytes);
+  if (room.all < run.settings.memory_limit)
+    note(
+      run,
+      `memory_limit is ${megabytes(room.all)}: Node's own limit allows no more. NODE_OPTIONS=--max-old-space-size=${megabytes(run.settings.memory_limit * 2, "")} would.`,
+      { level: "warn" },
+    );
   const store = await openStore(run, room, faults);
   const engine = createEngine({
     store,
@@ -43,7 +50,7 @@ export async function serve(run: CommandRun): Promise<number> {
     limits: engineLimits(run.settings, room),
     onFault: faults,
     observer: own?.observer,
-    memory: processMemory(),
+    memory,
   });
   const asked = endRequest();
   const service = await startService(run, {
@@ -79,9 +86,10 @@ export async function serve(run: CommandRun): Promise<number> {
 }
 
 /** How much each part may hold, so that all of them together are about what the whole may. */
-function memoryRoom(settings: SettingValues) {
-  const { memory_limit: all } = settings;
+function memoryRoom(settings: SettingValues, usableBytes: number) {
+  const all = Math.min(settings.memory_limit, usableBytes);
   return {
+    all,
     ingest: Math.min(settings.ingest_memory, all / 4),
     store: Math.min(settings.store_memory, all / 4),
     decoded: Math.min(settings.decoded_memory, all / 5),
@@ -89,6 +97,10 @@ function memoryRoom(settings: SettingValues) {
     history: Math.min(settings.history_memory, all / 3),
     knownTraces: Math.min(settings.known_traces, Math.floor(all / 1024)),
   };
+}
+
+function megabytes(bytes: number, unit = " MiB"): string {
+  return `${Math.floor(bytes / 2 ** 20)}${unit}`;
 }
 
 type MemoryRoom = ReturnType<typeof memoryRoom>;
@@ -254,7 +266,7 @@ function addressesOf(service: Service | null) {
   };
 }
 
-function engineLimits(settings: SettingValues, { history, ingest, knownTraces }: MemoryRoom) {
+function engineLimits(settings: SettingValues, { all, history, ingest, knownTraces }: MemoryRoom) {
   return {
     traceSpansMax: settings.trace_spans,
     servicesMax: settings.services,
@@ -267,7 +279,7 @@ function engineLimits(settings: SettingValues, { history, ingest, knownTraces }:
     minutesMax: Math.ceil(settings.history / 60_000),
     historyBytesMax: history,
     ingestBytesMax: ingest,
-    memoryBytesMax: settings.memory_limit,
+    memoryBytesMax: all,
     minuteVisitsMax: settings.minute_visits,
     minuteLogLinesMax: settings.minute_log_lines,
     metricPointsMax: settings.metric_points,

@@ -94,8 +94,8 @@ class LiveEngine implements Engine {
   readonly #folded: FoldedTraces;
   readonly #windows: Windows;
   readonly #incidents: Incidents;
-  #timer: NodeJS.Timeout | null = null;
   readonly #memory: MemoryGuard | null;
+  #timer: NodeJS.Timeout | null = null;
   #lookTimer: NodeJS.Timeout | null = null;
   #memoryTimer: NodeJS.Timeout | null = null;
   #isFolding = false;

@@ -78,12 +78,14 @@ export class History {
 
   /**
    * A part of the minutes goes, the oldest first, and the last one where there is no other: the rest of it is not counted then.
-   * Answers the first minute that is left, null where none can go.
+   * Answers the first minute that is left, null where none went.
    */
   giveBack(): number | null {
     const firstBefore = this.#first;
     const [last] = this.#minutes;
     if (this.#minutes.size === 1 && last !== undefined) {
+      // With one ahead of the clock all until then would be left out.
+      if (last > minuteOf(this.#clock.unixNanos())) return null;
       this.#minutes.clear();
       this.#dropped += 1;
       this.#dropBefore(last + 1);

@@ -42,7 +42,7 @@ export class MemoryGuard {
   /** how many of the reliefs the next round asks */
   #reliefCount = 1;
   #restUntilMs = Number.NEGATIVE_INFINITY;
-  readonly #counts = { memory_collections_total: 0, memory_reliefs_total: 0 };
+  readonly #counts = { memory_collections_total: 0, memory_reliefs_total: 0, memory_refusals_total: 0 };
 
   constructor(options: MemoryGuardOptions) {
     this.#options = options;
@@ -62,10 +62,12 @@ export class MemoryGuard {
     const { bytesMax, memory, clock } = this.#options;
     const tightBytes = bytesMax * tightShare;
     this.#usedBytes = memory.usedBytes();
+    const wasFull = this.#isFull;
     this.#isFull ||= this.#usedBytes > bytesMax;
     if (this.#usedBytes > tightBytes && clock.monotonicMs() >= this.#restUntilMs) this.#relieve(tightBytes);
     this.#isTight = this.#usedBytes > tightBytes;
     this.#isFull = this.#usedBytes > (this.#isFull ? bytesMax * resumeShare : bytesMax);
+    if (this.#isFull && !wasFull) this.#counts.memory_refusals_total += 1;
     if (!this.#isTight) this.#reliefCount = 1;
   }
 

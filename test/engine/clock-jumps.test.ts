@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { History } from "../../src/engine/history.ts";
 import { defaultEngineLimits } from "../../src/engine/limits.ts";
 import type { Clock, TelemetryStore } from "../../src/engine/ports.ts";
+import { Minutes } from "../../src/model/minutes.ts";
 import { minuteOf, type UnixNanos } from "../../src/model/time.ts";
 import { decodeBody } from "../../src/otlp/decode-body.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
@@ -146,4 +147,19 @@ test("after the clock went back by a day, what comes is not old: its minutes are
   history.noteAdded(now, 1);
   expect(compactedBefore).toHaveLength(2);
   expect(compactedBefore.at(-1)).toBeLessThan(now);
+});
+
+test("what was old while the clock was ahead is not old for ever", () => {
+  const minutes = new Minutes<object>(() => ({}));
+  for (const minute of [1, 2]) minutes.cellFor(minute);
+  const oldAt = (oldBefore: number): readonly boolean[] => {
+    const seen: boolean[] = [];
+    for (const minute of [1, 2]) minutes.cellFor(minute);
+    minutes.compact(oldBefore, (_, isOld) => seen.push(isOld));
+    return seen;
+  };
+  expect(oldAt(1_000)).toEqual([true, true]);
+  minutes.find(1);
+  minutes.find(2);
+  expect(oldAt(2)).toEqual([true, false]);
 });

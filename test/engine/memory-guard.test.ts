@@ -77,7 +77,12 @@ test("above the limit nothing is taken in, until there is a tenth of room again"
   memory.live = 79;
   lookAfter(10_000);
   expect([guard.isFull, guard.isTight]).toEqual([false, false]);
-  expect(guard.stats()).toMatchObject({ memory_limit_bytes: 100, memory_used_bytes: 79, memory_full: 0 });
+  expect(guard.stats()).toMatchObject({
+    memory_limit_bytes: 100,
+    memory_used_bytes: 79,
+    memory_full: 0,
+    memory_refusals_total: 1,
+  });
 });
 
 test("collecting takes a tenth of the time at most; more only while nothing is taken in", () => {

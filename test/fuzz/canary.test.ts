@@ -1,5 +1,9 @@
+import { readSync } from "node:fs";
 import { expect, test } from "vitest";
+import { headBytes, readHead, type StoredRecord } from "../../src/storage/disk/record.ts";
 import { fuzz, type Target } from "./fuzzer.ts";
+import { mark } from "./log-files.ts";
+import { logTarget } from "./log-target.ts";
 
 /** Reads `(length, text)` records, and forgets to look whether a length that is 0x7f fits. */
 const planted: Target = {
@@ -25,6 +29,31 @@ test("a planted bug is found, and the same seed finds it with the same input", a
   expect(find?.what).toContain("read past the end");
   const again = (await fuzz(planted, limits)).find;
   expect([again?.execution, again?.input]).toEqual([find?.execution, find?.input]);
+});
+
+test("a log reader that believes lengths without their checksums is found", async () => {
+  const believing = (fd: number, size: number) => {
+    const bytes = Buffer.alloc(size);
+    readSync(fd, bytes, 0, size, 0);
+    let at = 0;
+    return {
+      get loss() {
+        return { records: 0, items: 0, bytes: size - at, tailBytes: size - at };
+      },
+      next: (): StoredRecord | null => {
+        const head = readHead(bytes, at, mark);
+        const offset = at;
+        const end = offset + headBytes + (head?.storedBytes ?? 0);
+        if (head === null || end > size) return null;
+        at = end;
+        return { offset, head, body: bytes.subarray(offset + headBytes, end) };
+      },
+    };
+  };
+  const target = logTarget("believing", believing);
+  const { find } = await fuzz(target, { seed: 7, executionsMax: 10_000, seconds: 30 });
+  target.end();
+  expect(find?.what).toContain("a record was made up");
 });
 
 test("an input that takes longer than it may is a find", async () => {

@@ -67,6 +67,7 @@ test("above its memory limit a server asks senders of both protocols to come aga
   await expect.poll(() => overHttp(server, 1), { timeout: 60_000 }).toBe("200");
   await expect.poll(() => overGrpc(client, 1), { timeout: 60_000 }).toBe("0");
   expect(await gauge(server, "hypocenter_memory_full")).toBe(0);
+  expect(await gauge(server, "hypocenter_memory_refusals_total")).toBeGreaterThan(0);
   expect(most).toBeLessThan(2 * limit * MiB);
   expect(await gauge(server, "process_resident_memory_bytes")).toBeLessThan((2 * limit + 192) * MiB);
   for (const trace of answers.taken) {
@@ -75,6 +76,15 @@ test("above its memory limit a server asks senders of both protocols to come aga
   }
   expect(server.stderr()).not.toContain("a fault inside");
 }, 300_000);
+
+test("a limit that Node's own does not allow is lowered, and the way to raise it is told", async () => {
+  const server = await startServer(["--memory-limit", "1GiB"], { NODE_OPTIONS: "--max-old-space-size=100" });
+  onTestFinished(() => void server.process.kill("SIGKILL"));
+  const bytes = await gauge(server, "hypocenter_memory_limit_bytes");
+  expect(bytes).toBeGreaterThan(80 * MiB);
+  expect(bytes).toBeLessThan(200 * MiB);
+  expect(server.stderr()).toContain("--max-old-space-size=2048");
+});
 
 async function sendWhile(
   isWanted: () => boolean,

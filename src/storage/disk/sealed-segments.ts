@@ -143,7 +143,10 @@ export class SealedSegments {
     const group = this.#groups.get(groupOf(number));
     if (sealed !== undefined) group?.members.delete(sealed);
     if (group?.members.size === 0) this.#groups.delete(groupOf(number));
-    if (sealed !== undefined) await this.#forget(sealed);
+    if (sealed === undefined) return;
+    // An index that is being made must not outlive its segment.
+    await sealed.making;
+    await this.#forget(sealed);
   }
 
   /** What is being made is given up; the next start makes it. */

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdir, rename, stat, unlink } from "node:fs/promises";
+import { lstat, readdir, rename, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
@@ -377,7 +377,9 @@ export async function setOthersAside(folder: string): Promise<readonly (readonly
     if (!ourNames.test(name)) continue;
     const path = join(folder, name);
     const state = await stat(path).catch(ignoreMissing);
-    if (state?.isFile() === true) continue;
+    // A link to nowhere is there, though what it leads to is not.
+    const isThere = state !== undefined || (await lstat(path).catch(ignoreMissing)) !== undefined;
+    if (!isThere || state?.isFile() === true) continue;
     const aside = `${path}.aside-${randomBytes(4).toString("hex")}`;
     await rename(path, aside).catch(ignoreMissing);
     renamed.push([path, aside]);
