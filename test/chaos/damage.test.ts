@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import type { TelemetryStore } from "../../src/engine/ports.ts";
 import { Span } from "../../src/model/span.ts";
 import { type RunningServer, startServer } from "../cli/run-hypocenter.ts";
@@ -116,7 +116,11 @@ async function check(after: ReadonlyMap<string, FileAfter>, what: string): Promi
     const first = await openStoreFor(folder);
     await restoreInto(first.store);
     expect([what, await spansIn(first.store)]).toEqual([what, expected.names]);
-    await expect.poll(() => lossIn(first.store), { ...eventually, interval: 5 }).toEqual(lossOf(expected));
+    // not `expect.poll`, which would hold each store until the test ends
+    await vi.waitFor(() => expect(lossIn(first.store)).toEqual(lossOf(expected)), {
+      ...eventually,
+      interval: 5,
+    });
     // Summaries that turn out to be damaged are made anew by the next start.
     const found = await foundIn(first.store);
     await append(first.store, "web new 0..9ms trace=77");
