@@ -169,7 +169,7 @@ export class VisitRollup {
   #shares: FairShares;
   /** of all traces; null = not asked for since one came or went */
   #plain: PlainVisits | null = null;
-  readonly #joinsLogs: boolean;
+  #joinsLogs: boolean;
   readonly #onlySteps: boolean;
   readonly #traceVisitsMax: number;
 
@@ -270,6 +270,8 @@ export class VisitRollup {
     const words = new Uint32Array(this.#traces.length * traceWords);
     for (const [i, trace] of this.#traces.entries()) words.set(wordsOfTrace(trace), i * traceWords);
     out.column(words);
+    // rows of spans are there or not, whatever the new one was made for
+    out.flag(this.#joinsLogs);
     out.number(this.#visitCount);
     out.number(this.#omitted);
     for (const part of this.#parts()) part.save(out);
@@ -278,6 +280,7 @@ export class VisitRollup {
   load(from: SnapshotReader): void {
     const words = from.column(Uint32Array);
     for (let at = 0; at < words.length; at += traceWords) this.#traces.push(traceOfWords(words, at));
+    this.#joinsLogs = from.flag();
     this.#visitCount = from.number();
     this.#omitted = from.number();
     for (const part of this.#parts()) part.load(from);

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { ExactSum } from "../../src/base/exact-sum.ts";
+import { restored, snapshotOf } from "../../src/base/snapshot.ts";
 
 const factor = fc.oneof(fc.nat(5_000), fc.maxSafeNat());
 
@@ -10,7 +11,11 @@ test("sums of products are exact, small or large", () => {
       const [sum, other] = [new ExactSum(), new ExactSum()];
       for (const [a, b, c] of all) (a % 2 === 0 ? sum : other).addProduct(a, b, c);
       sum.addSum(other);
-      expect(sum.value).toBe(all.reduce((total, [a, b, c]) => total + BigInt(a) * BigInt(b) * BigInt(c), 0n));
+      const exact = all.reduce((total, [a, b, c]) => total + BigInt(a) * BigInt(b) * BigInt(c), 0n);
+      expect(sum.value).toBe(exact);
+      const copy = restored(new ExactSum(), snapshotOf(sum));
+      copy.addProduct(-7, 3);
+      expect(copy.value).toBe(exact - 21n);
     }),
   );
 });

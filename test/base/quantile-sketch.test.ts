@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { exactValuesMax, QuantileSketch } from "../../src/base/quantile-sketch.ts";
+import { restored, snapshotOf } from "../../src/base/snapshot.ts";
 
 const values = fc.array(fc.integer({ min: 0, max: 10_000_000_000 }), { minLength: 1, maxLength: 300 });
 const ranks = [0, 0.01, 0.5, 0.9, 0.99, 1];
@@ -39,6 +40,29 @@ test("neither order nor the way parts were added up shows", () => {
     }
   }
 });
+
+test.each([50, 300, 4_000, 6_000, 9_000])(
+  "a restored sketch of %i values goes on as the one that it was taken of",
+  (count) => {
+    const all = spreadValues(count);
+    for (const weight of [1, 2.5])
+      for (const isSealed of [false, true]) {
+        const sketch = new QuantileSketch();
+        for (const value of all) sketch.add(value, weight);
+        sketch.add(0, weight);
+        if (isSealed) sketch.seal();
+        const copy = restored(new QuantileSketch(), snapshotOf(sketch));
+        const answers = [sketch, copy].map((each) => {
+          const first = [each.count, each.weight, each.weightAbove(all[0]!), ...answersOf(each)];
+          for (const value of spreadValues(500)) each.add(value);
+          for (const value of all.slice(0, count / 2)) each.remove(value, weight);
+          const sum = QuantileSketch.sum([each, sketchOf(all)]);
+          return [first, each.count, each.weight, ...answersOf(each), ...answersOf(sum)];
+        });
+        expect(answers[1]).toEqual(answers[0]);
+      }
+  },
+);
 
 test("a value that was added and taken back was never there", () => {
   fc.assert(

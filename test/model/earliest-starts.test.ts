@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { restored, snapshotOf } from "../../src/base/snapshot.ts";
 import { EarliestStarts } from "../../src/model/earliest-starts.ts";
 import { earliestStartsMax } from "../../src/model/limits.ts";
 import type { MinuteTime } from "../../src/model/time.ts";
@@ -19,6 +20,24 @@ test("the earliest is right after any that were added are taken back, as long as
       expect(earliest.first).toEqual(left.length === 0 ? null : nanos(Math.min(...left)));
       for (const start of more) earliest.add(nanos(start));
       expect(earliest.first).toEqual(nanos(Math.min(...left, ...more)));
+    }),
+  );
+});
+
+test("restored ones go on as those that they were taken of, also where not all were kept", () => {
+  const times = fc.array(fc.nat(30), { maxLength: 30 });
+  fc.assert(
+    fc.property(times, times, times, (starts, gone, more) => {
+      const earliest = new EarliestStarts();
+      for (const start of starts) earliest.add(nanos(start));
+      const copy = restored(new EarliestStarts(), snapshotOf(earliest));
+      const answers = [earliest, copy].map((each) => {
+        for (const start of gone) each.remove(nanos(start));
+        const between = each.first;
+        for (const start of more) each.add(nanos(start));
+        return [between, each.first];
+      });
+      expect(answers[1]).toEqual(answers[0]);
     }),
   );
 });

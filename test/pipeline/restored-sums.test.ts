@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { analyzeWindow, WindowRollup } from "../../src/analysis/analyze-window.ts";
+import { analyzeWindow, WindowRollup, type WindowSums } from "../../src/analysis/analyze-window.ts";
 import { ComparedMinutes } from "../../src/analysis/compared-minutes.ts";
 import { graphJson } from "../../src/analysis/graph-json.ts";
 import { ScopeRollup } from "../../src/analysis/scope.ts";
@@ -78,10 +78,10 @@ class Sums {
   }
 
   /** Of the first minute, and of all. */
-  answers(): readonly string[] {
+  answers(): readonly unknown[] {
     const first = minuteOf(notationStart as UnixNanos);
-    const texts: string[] = [];
     const usual = this.window.window();
+    const answers: unknown[] = [partsOf(usual)];
     for (const to of [first, first + 4]) {
       const ends = { from: first, to };
       const start = notationStart as UnixNanos;
@@ -90,7 +90,9 @@ class Sums {
       const courses = this.compared.courses([{ from: 0n as UnixNanos, to: end }], scope);
       const sums = this.compared.window({ ...ends, scope }, courses);
       const steps = this.compared.steps(first, to, scope.directory);
-      texts.push(
+      answers.push(
+        partsOf(sums),
+        this.compared.forgottenPoints,
         ...[
           servicesJson(scope, "en"),
           graphJson(scope),
@@ -104,8 +106,27 @@ class Sums {
         ].map((answer) => writeJson(answer, { pretty: true })),
       );
     }
-    return texts;
+    return answers;
   }
+}
+
+/** What windows are compared by, without what is worked out when asked for. */
+function partsOf({ blame, visits, logLines, metrics }: WindowSums) {
+  const { attributesOf, visitOfSpan, ...columns } = visits!;
+  return {
+    blame: {
+      ...blame,
+      entries: [...blame.entries].map(([key, { cell, finished, meanNanos, varianceNanos2 }]) => {
+        const { requests, failed, firstStart } = cell;
+        return { key, requests, failed, firstStart, finished, meanNanos, varianceNanos2 };
+      }),
+    },
+    columns,
+    attributes: [...columns.visits.split].map((split) => attributesOf(split)),
+    visits: columns.traceIds.map((traceId) => visitOfSpan(traceId, "0000000000000001")),
+    logLines,
+    courses: metrics.courses,
+  };
 }
 
 const telemetries = fc.tuple(telemetry(), telemetry());
