@@ -136,7 +136,7 @@ async function serverUnderLoad(words: readonly string[] = []) {
     const memory = await asking;
     for (const status of ledger.statuses.keys()) expect([200, 429, 503]).toContain(status);
     expect(ledger.statuses.get(200) ?? 0).toBeGreaterThan(ledger.sent.length / 2);
-    expect(ledger.slowestMs).toBeLessThan(10_000);
+    expect(ledger.slowestMs).toBeLessThan(30_000);
     if (isThorough)
       console.log(
         `${ledger.sent.length} sent, slowest ${ledger.slowestMs} ms, answers ${[...ledger.statuses].join(" ")}, at most ${memory >> 20} MiB`,
