@@ -297,7 +297,8 @@ const table = {
   store_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "512MiB",
-    sentence: "With --memory: memory for spans as received; when it is full, the oldest go.",
+    sentence:
+      "With --memory: memory for spans as received; when it is full, the oldest go. memory_limit bounds it.",
     commands: ["serve"],
   },
   store_traces: {
@@ -309,7 +310,8 @@ const table = {
   decoded_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "256MiB",
-    sentence: "Memory for decoded spans kept at hand; what goes is decoded again when asked for.",
+    sentence:
+      "Memory for decoded spans kept at hand; what goes is decoded again when asked for. memory_limit bounds it.",
     commands: ["serve"],
   },
   kept_memory: {
@@ -322,7 +324,8 @@ const table = {
   ingest_memory: {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "256MiB",
-    sentence: "Memory for requests that are being received; above it senders are asked to wait.",
+    sentence:
+      "Memory for requests that are being received; above it senders are asked to wait. memory_limit bounds it, and it bounds request_size.",
     commands: ["serve"],
   },
   client_share: {
@@ -391,7 +394,8 @@ const table = {
   known_traces: {
     type: { kind: "integer", min: 1000, max: 100_000_000 },
     default: "1000000",
-    sentence: "Traces whose share in graph and metrics can still be corrected when late spans arrive.",
+    sentence:
+      "Traces whose share in graph and metrics can still be corrected when late spans arrive. memory_limit bounds it.",
     commands: ["serve"],
   },
   history: {
@@ -404,7 +408,7 @@ const table = {
     type: { kind: "size", minBytes: 2 ** 20, maxBytes: 2 ** 40 },
     default: "512MiB",
     sentence:
-      "Memory for graph, metrics and what windows are compared by, roughly; when it is full, the oldest minutes go.",
+      "Memory for graph, metrics and what windows are compared by, roughly; when it is full, the oldest minutes go. memory_limit bounds it.",
     commands: ["serve"],
   },
   minute_visits: {

@@ -67,14 +67,14 @@ export function logsIn(folder: string): readonly string[] {
     .sort();
 }
 
-/** All traces that a search finds, by number: the counts of spans of each time that it is found. */
+/** All traces of the ledger that a search finds, by number: the counts of spans of each time that it is found. */
 async function searched(
   get: (path: string) => Promise<string>,
 ): Promise<ReadonlyMap<number, readonly number[]>> {
   const found = new Map<number, number[]>();
   for (let cursor: string | null = ""; cursor !== null; ) {
     const page: Page = JSON.parse(
-      await get(`/api/v1/traces?limit=1000${cursor === "" ? "" : `&cursor=${cursor}`}`),
+      await get(`/api/v1/traces?service=web&limit=1000${cursor === "" ? "" : `&cursor=${cursor}`}`),
     ) as Page;
     for (const { trace_id: id, span_count: count } of page.traces) {
       const trace = Number.parseInt(id, 16);

@@ -7,7 +7,7 @@ import { checkLedger } from "../chaos/check-ledger.ts";
 import { Ledger } from "../chaos/ledger.ts";
 import { type RunningServer, startServer } from "../cli/run-hypocenter.ts";
 import { ask } from "../conformance/ask.ts";
-import { isThorough } from "../runs.ts";
+import { isThorough, runs } from "../runs.ts";
 import { eventually, temporaryFolder } from "../storage/disk/log-folder.ts";
 import { bombs, packedBombs } from "./bombs.ts";
 import { request } from "./both-ways.ts";
@@ -38,7 +38,7 @@ const requests = allRequests.filter((_, i) => isThorough || i % 3 === 0);
 
 test("P13, P16: every bomb, fifty at a time over HTTP and gRPC, costs the load beside it nothing, and memory is flat", async () => {
   const { server, attack, finish } = await serverUnderLoad();
-  const rounds = isThorough ? 3 : 1;
+  const rounds = Math.ceil(runs(1) / 20);
   const peaks: number[] = [];
   for (let round = 0; round < rounds; round += 1)
     peaks.push(
@@ -80,7 +80,7 @@ test("P17: hundreds of connections over which heads and bodies drip cost the loa
 test("R10: a sender that names a new service and a new operation every ten spans costs the load beside it nothing, and memory is flat", async () => {
   const words = ["--history-memory", "48MiB", "--decoded-memory", "16MiB", "--services", "1000"];
   const { server, attack, finish } = await serverUnderLoad(words);
-  const seconds = isThorough ? 180 : 6;
+  const seconds = Math.min(180, runs(12));
   const peaks: number[] = [];
   let named = 1;
   for (let part = 0; part < 3; part += 1)
@@ -136,7 +136,7 @@ async function serverUnderLoad(words: readonly string[] = []) {
     const memory = await asking;
     for (const status of ledger.statuses.keys()) expect([200, 429, 503]).toContain(status);
     expect(ledger.statuses.get(200) ?? 0).toBeGreaterThan(ledger.sent.length / 2);
-    expect(ledger.slowestMs).toBeLessThan(10_000);
+    expect(ledger.slowestMs).toBeLessThan(30_000);
     if (isThorough)
       console.log(
         `${ledger.sent.length} sent, slowest ${ledger.slowestMs} ms, answers ${[...ledger.statuses].join(" ")}, at most ${memory >> 20} MiB`,

@@ -68,8 +68,8 @@ test("above its memory limit a server asks senders of both protocols to come aga
   await expect.poll(() => overGrpc(client, 1), { timeout: 60_000 }).toBe("0");
   expect(await gauge(server, "hypocenter_memory_full")).toBe(0);
   expect(await gauge(server, "hypocenter_memory_refusals_total")).toBeGreaterThan(0);
-  expect(most).toBeLessThan(2 * limit * MiB);
-  expect(await gauge(server, "process_resident_memory_bytes")).toBeLessThan((2 * limit + 192) * MiB);
+  expect(most).toBeLessThan((limit + 64) * MiB);
+  expect(await gauge(server, "process_resident_memory_bytes")).toBeLessThan((limit + 256) * MiB);
   for (const trace of answers.taken) {
     const path = `/api/v1/traces/${trace.toString(16).padStart(32, "0")}`;
     expect([path, (await ask(`http://${server.api}${path}`, { agent })).status]).toEqual([path, 200]);
