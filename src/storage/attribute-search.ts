@@ -35,7 +35,7 @@ export interface BlockSearch {
 }
 
 /** A search ends after this long with what it has found: who asked is to have an answer in 200 ms. */
-const searchMsMax = 120;
+const searchMsMax = 100;
 /** Blocks that are read at once: few at first, for what is common is found in the first ones. */
 const batchMin = 2;
 const batchMax = 8;
