@@ -30,10 +30,12 @@ export interface BlockSearch {
   /** what is known of a trace, if that is what else the query asks for; null = it is not, or nothing is */
   readonly summaryOf: (traceId: TraceId) => Promise<TraceSummary | null>;
   readonly monotonicMs: () => number;
+  /** of one store */
+  readonly progress: SearchProgress;
 }
 
 /** A search ends after this long with what it has found: who asked is to have an answer in 200 ms. */
-const searchMsMax = 120;
+const searchMsMax = 100;
 /** Blocks that are read at once: few at first, for what is common is found in the first ones. */
 const batchMin = 2;
 const batchMax = 8;
@@ -53,13 +55,17 @@ const latestEverMs = 9_000_000_000_000;
  * Of a trace id that was used again after more than an hour, only the spans of its last use lie where it is found.
  */
 export async function searchBlocks(query: TraceQuery, search: BlockSearch): Promise<TracePage> {
-  const { monotonicMs, summaryOf } = search;
+  const { monotonicMs, summaryOf, progress } = search;
   const after = query.cursor === undefined ? null : parseCursor(query.cursor);
   const fromMs = query.from === undefined ? 0 : Number(query.from / BigInt(NANOS_PER_MS));
   const endMs = monotonicMs() + searchMsMax;
-  const blocks = new BlockQueue(search.sources, fromMs);
-  const seen = new Set<TraceId>();
-  const found: TraceSummary[] = [];
+  const before = progress.of(query);
+  const untilMs =
+    before === undefined ? Number.POSITIVE_INFINITY : Number(before.horizon / BigInt(NANOS_PER_MS));
+  const blocks = new BlockQueue(search.sources, { fromMs, untilMs });
+  const found = [...(before?.found ?? [])];
+  const seen = new Set(found.map(({ traceId }) => traceId));
+  let count = before?.count ?? 0;
   let horizon: UnixNanos | null = null;
   for (let size = batchMin; ; size = Math.min(batchMax, size * 2)) {
     const batch = await blocks.take(size);
@@ -69,7 +75,10 @@ export async function searchBlocks(query: TraceQuery, search: BlockSearch): Prom
       if (seen.has(traceId)) continue;
       seen.add(traceId);
       const summary = await summaryOf(traceId);
-      if (summary !== null) found.push(summary);
+      // what lies before the cursor was found by the search that is gone on with
+      if (summary === null || (before !== undefined && after !== null && !isBehind(summary, after))) continue;
+      found.push(summary);
+      count += 1;
     }
     if (unread >= 0) {
       // whoever asks again at once leaves others their turn
@@ -81,19 +90,83 @@ export async function searchBlocks(query: TraceQuery, search: BlockSearch): Prom
     if (horizon === null) break;
     if (countBehind(found, after, horizon) >= query.limit || monotonicMs() >= endMs) break;
   }
-  return pageUntil(query, found, horizon);
+  const page = pageUntil(query, { found, count, horizon: horizon ?? nothingLeft });
+  if (page.cursor !== null) {
+    const place = parseCursor(page.cursor);
+    const rest = found.filter((summary) => isBehind(summary, place));
+    progress.keep({ ...query, cursor: page.cursor }, { found: rest, count, horizon: horizon ?? nothingLeft });
+  }
+  return page;
 }
 
-/** What was found later than `horizon` (null = everything is looked at), as one page. */
-function pageUntil(query: TraceQuery, found: readonly TraceSummary[], horizon: UnixNanos | null): TracePage {
+/** How far a search has come. */
+interface Progress {
+  /** of what was found, what is not answered yet */
+  readonly found: readonly TraceSummary[];
+  /** how many were found */
+  readonly count: number;
+  /** what is not read yet is found no later than this */
+  readonly horizon: UnixNanos;
+}
+
+const nothingLeft = 0n as UnixNanos;
+
+/** Searches that may be gone on with, and traces that are held for each. */
+const searchesMax = 32;
+const heldMax = 20_000;
+
+/** How far searches have come, by the cursor that goes on with them: else each page would read again what those before it have read. */
+export class SearchProgress {
+  readonly #known = new Map<string, Progress>();
+
+  of(query: TraceQuery): Progress | undefined {
+    return query.cursor === undefined ? undefined : this.#known.get(nameOf(query));
+  }
+
+  keep(query: TraceQuery, progress: Progress): void {
+    const name = nameOf(query);
+    this.#known.delete(name);
+    if (progress.found.length <= heldMax) this.#known.set(name, progress);
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= searchesMax) break;
+      this.#known.delete(oldest);
+    }
+  }
+}
+
+function nameOf({
+  service,
+  operation,
+  status,
+  minDurationNanos,
+  attributes,
+  from,
+  to,
+  cursor,
+}: TraceQuery): string {
+  const sought = (attributes ?? []).map(({ key, text }) => [key, text]);
+  return JSON.stringify([
+    service,
+    operation,
+    status,
+    minDurationNanos,
+    sought,
+    String(from),
+    String(to),
+    cursor,
+  ]);
+}
+
+/** What was found later than the horizon, as one page. */
+function pageUntil(query: TraceQuery, { found, count, horizon }: Progress): TracePage {
   const after = query.cursor === undefined ? null : parseCursor(query.cursor);
-  const placed = found.filter(({ indexTime }) => horizon === null || indexTime > horizon);
+  const placed = found.filter(({ indexTime }) => indexTime > horizon);
   const behind = placed.filter((summary) => after === null || isBehind(summary, after));
   const page = pageOf(query, [
-    { summaries: behind, total: placed.length, later: behind.length },
+    { summaries: behind, total: count - found.length + placed.length, later: behind.length },
     { summaries: [], total: 0, later: 0 },
   ]);
-  if (horizon === null) return page;
+  if (horizon === nothingLeft) return page;
   return { ...page, cursor: cursorAt(query, page, horizon), searchedFrom: (horizon + 1n) as UnixNanos };
 }
 
@@ -123,15 +196,19 @@ function countBehind(
 /** Blocks of several sources, the latest first; a source is opened when its first block may have its turn. */
 class BlockQueue {
   readonly #closed: BlockSource[];
-  readonly #fromMs: number;
+  readonly #isWanted: (block: { readonly latestMs: number }) => boolean;
   /** the latest last */
   #open: SearchBlock[] = [];
 
-  constructor(sources: readonly BlockSource[], fromMs: number) {
+  /** Blocks of which no trace is found at `fromMs` or later are left out, and those that may have one later than `untilMs`. */
+  constructor(
+    sources: readonly BlockSource[],
+    { fromMs, untilMs }: { readonly fromMs: number; readonly untilMs: number },
+  ) {
     this.#closed = sources
       .filter(({ latestMs }) => latestMs >= fromMs)
       .sort((a, b) => a.latestMs - b.latestMs);
-    this.#fromMs = fromMs;
+    this.#isWanted = ({ latestMs }) => latestMs >= fromMs && latestMs <= untilMs;
   }
 
   async take(count: number): Promise<readonly SearchBlock[]> {
@@ -158,7 +235,7 @@ class BlockQueue {
       const next = this.#closed.at(-1);
       if (next === undefined || (this.#open.at(-1)?.latestMs ?? -1) > next.latestMs) return;
       this.#closed.pop();
-      const blocks = (await next.open()).filter(({ latestMs }) => latestMs >= this.#fromMs);
+      const blocks = (await next.open()).filter(this.#isWanted);
       this.#open = [...this.#open, ...blocks].sort((a, b) => a.latestMs - b.latestMs);
     }
   }

@@ -13,10 +13,9 @@ import type {
 import { type TraceId, wordsOfHex } from "../model/ids.ts";
 import type { SpanTable } from "../model/span-table.ts";
 import type { RowRef } from "../trace/trace.ts";
-import { type BlockSource, latestMsOf, searchBlocks, tracesIn } from "./attribute-search.ts";
+import { type BlockSource, latestMsOf, SearchProgress, searchBlocks, tracesIn } from "./attribute-search.ts";
 import { BodyIndex } from "./body-index.ts";
 import { KeptInMemory } from "./kept-traces.ts";
-import { MatchCache } from "./match-cache.ts";
 import { SummaryColumns, searchSummaries } from "./summary-columns.ts";
 import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "./trace-reader.ts";
 
@@ -59,7 +58,7 @@ class MemoryStore implements TelemetryStore {
   readonly #summaries = new SummaryColumns(this.#index.traceIds);
   readonly #kept: KeptInMemory;
   readonly #reader: TraceReader;
-  readonly #matches = new MatchCache();
+  readonly #searches = new SearchProgress();
   #endSequence = 0;
   #bytes = 0;
   #evictedBodies = 0;
@@ -112,21 +111,20 @@ class MemoryStore implements TelemetryStore {
     if (attributes.length === 0) return searchSummaries(query, [this.#summaries]);
     const read = this.#summaries.reader(query);
     return searchBlocks(query, {
-      sources: Array.from(this.#index.bodies(), ({ sequence, source }) =>
-        this.#blockOf(sequence, source, attributes),
-      ),
+      sources: Array.from(this.#index.bodies(), ({ source }) => this.#blockOf(source, attributes)),
       summaryOf: (traceId) => Promise.resolve(read(this.#index.traceIds.find(wordsOfHex(traceId), 0))),
       monotonicMs: () => performance.now(),
+      progress: this.#searches,
     });
   }
 
-  #blockOf(sequence: number, body: KeptBody, sought: readonly AttributeFilter[]): BlockSource {
+  #blockOf(body: KeptBody, sought: readonly AttributeFilter[]): BlockSource {
     const { latestMs } = body;
     const read = async (): Promise<readonly TraceId[]> => {
       await nextTurn();
       return tracesIn(body, sought);
     };
-    const block = { latestMs, read: () => this.#matches.matches(sought, String(sequence), read) };
+    const block = { latestMs, read };
     return { latestMs, open: () => Promise.resolve([block]) };
   }
 

@@ -20,7 +20,7 @@ import type { UnixNanos } from "../../src/model/time.ts";
 import { decodeBody, newTableFor } from "../../src/otlp/decode-body.ts";
 import { encodeTraces } from "../../src/otlp/encode-traces.ts";
 import { tracesToJson } from "../../src/otlp/json-write.ts";
-import { searchBlocks } from "../../src/storage/attribute-search.ts";
+import { SearchProgress, searchBlocks } from "../../src/storage/attribute-search.ts";
 import { createMemoryStore } from "../../src/storage/memory-store.ts";
 import type { RowRef } from "../../src/trace/trace.ts";
 import { runs } from "../runs.ts";
@@ -345,6 +345,7 @@ test("a search that runs out of time answers what lies in its place, says since 
     sources,
     summaryOf: (id: TraceId) => Promise.resolve(summary(Number(`0x${id}`))),
     monotonicMs: () => (nowMs += 200),
+    progress: new SearchProgress(),
   };
   const asked = { attributes: [{ key: "k", text: "v" }], limit: 10 };
   const idsOf = (page: TracePage): readonly number[] =>

@@ -22,9 +22,8 @@ import {
 import { type TraceId, wordsOfHex } from "../../model/ids.ts";
 import type { SpanTable } from "../../model/span-table.ts";
 import type { RowRef } from "../../trace/trace.ts";
-import { searchBlocks, tracesIn } from "../attribute-search.ts";
+import { SearchProgress, searchBlocks, tracesIn } from "../attribute-search.ts";
 import { BodyIndex } from "../body-index.ts";
-import { MatchCache } from "../match-cache.ts";
 import { type PlainBody, type ReaderLimits, type TracePart, TraceReader } from "../trace-reader.ts";
 import type { BlockRange } from "./attribute-blocks.ts";
 import { AttributeFiles } from "./attribute-files.ts";
@@ -156,7 +155,7 @@ class DiskStore implements TelemetryStore {
   readonly #sealed: SealedSegments;
   readonly #runs: SummaryRuns;
   readonly #attributes: AttributeFiles;
-  readonly #matches = new MatchCache();
+  readonly #searches = new SearchProgress();
   /** when all was read again that was to be, monotonic milliseconds; null = it is being read */
   #restoredMs: number | null = null;
   readonly #openedMs: number;
@@ -283,24 +282,23 @@ class DiskStore implements TelemetryStore {
       sources,
       summaryOf: (traceId) => find(traceId, this.#segmentsWith(traceId)),
       monotonicMs: () => performance.now(),
+      progress: this.#searches,
     });
   }
 
   /** The traces of some records of a segment of which a span has all that is sought. */
-  #tracesIn(
+  async #tracesIn(
     segment: Segment,
     { start, end }: BlockRange,
     sought: readonly AttributeFilter[],
   ): Promise<readonly TraceId[]> {
-    return this.#matches.matches(sought, `${segment.number} ${start} ${end}`, async () => {
-      const found = new Set<TraceId>();
-      for (const record of await this.#log("traces").readRange(segment, start, end)) {
-        const plain = await plainLater(record);
-        if (plain === null) this.#sealed.noteDamage(segment);
-        else for (const traceId of tracesIn(plain, sought)) found.add(traceId);
-      }
-      return [...found];
-    });
+    const found = new Set<TraceId>();
+    for (const record of await this.#log("traces").readRange(segment, start, end)) {
+      const plain = await plainLater(record);
+      if (plain === null) this.#sealed.noteDamage(segment);
+      else for (const traceId of tracesIn(plain, sought)) found.add(traceId);
+    }
+    return [...found];
   }
 
   /** Numbers of the segments that may hold spans of a trace, the newest first. */

@@ -43,7 +43,7 @@ interface FoundRun {
 export type SummaryFinder = (traceId: TraceId, segments: readonly number[]) => Promise<TraceSummary | null>;
 
 /** Closed runs that are held to look traces up in them: some megabytes each. */
-const heldRunsMax = 4;
+const heldRunsMax = 8;
 
 interface SpanCounts {
   readonly ids: TraceIdTable;
