@@ -266,6 +266,7 @@ const readsWallClock = [
   "http/api-metrics.ts",
   "cli/serve.ts",
   "cli/analyze-files.ts",
+  "cli/query.ts",
   "formats/replay.ts",
 ];
 
