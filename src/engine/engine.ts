@@ -105,9 +105,10 @@ class LiveEngine implements Engine {
   /** that have begun and not ended */
   #foldRuns = 0;
   #isRestoring = false;
-  /** folding is late because of what an earlier process has left */
+  /** some of what an earlier process has left waits to be folded */
   #isCatchingUp = false;
-  /** monotonic milliseconds */
+  /** When all of it had been read, and when something came in last, in monotonic milliseconds. */
+  #restoredMs = Number.NEGATIVE_INFINITY;
   #lastIngestMs = Number.NEGATIVE_INFINITY;
   #ingestBytes = 0;
   readonly #counts = {
@@ -381,6 +382,7 @@ class LiveEngine implements Engine {
       this.#counts.restore_faults_total += 1;
       this.#onFault(fault);
     }
+    this.#restoredMs = this.#clock.monotonicMs();
     this.#isRestoring = false;
   }
 
@@ -451,7 +453,10 @@ class LiveEngine implements Engine {
 
   /** Whether nobody who sends has made folding late: what an earlier process has left waits, and there is room for more. */
   #isWithoutFault(): boolean {
-    if (!this.#isRestoring && this.#folded.lateMs < this.#limits.lateMsMax) this.#isCatchingUp = false;
+    if (!this.#isCatchingUp) return false;
+    // All of that came before the end of reading, and is due when it has been silent for the idle time.
+    const nextDueMs = this.#clock.monotonicMs() - this.#folded.lateMs;
+    if (!this.#isRestoring && nextDueMs > this.#restoredMs + this.#limits.idleMs) this.#isCatchingUp = false;
     return this.#isCatchingUp && this.#folded.openCount < this.#limits.openTracesMax / 2;
   }
 
