@@ -1,4 +1,3 @@
-import type { SnapshotReader, SnapshotWriter } from "../base/snapshot.ts";
 import { BlameRollup } from "../cascade/blame.ts";
 import { LogRollup } from "../cascade/log-lines.ts";
 import { LogTemplates } from "../cascade/log-template.ts";
@@ -95,27 +94,6 @@ export class ComparedMinutes {
     this.#minutes.dropBefore(minute);
     this.#courses.dropBefore(startOfMinute(minute));
     for (const known of this.#coursePoints.keys()) if (known < minute) this.#coursePoints.delete(known);
-  }
-
-  /** Kinds of lines are known anew where minutes had different ones: only of very many kinds that shows. */
-  save(out: SnapshotWriter): void {
-    this.#templates.save(out);
-    this.#minutes.save(out, ({ blame, visits, logs }) => {
-      for (const part of [blame, visits, logs]) part.save(out);
-    });
-    this.#courses.save(out);
-    out.numberedCounts(this.#coursePoints);
-    out.number(this.#forgottenPoints);
-  }
-
-  load(from: SnapshotReader): void {
-    this.#templates.load(from);
-    this.#minutes.load(from, ({ blame, visits, logs }) => {
-      for (const part of [blame, visits, logs]) part.load(from);
-    });
-    this.#courses.load(from);
-    from.numberedCounts(this.#coursePoints);
-    this.#forgottenPoints = from.number();
   }
 
   /** All there is of some minutes. `courses` = of metrics, of the window and the time before it. */

@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { analyzeWindow, WindowRollup, type WindowSums } from "../../src/analysis/analyze-window.ts";
-import { ComparedMinutes } from "../../src/analysis/compared-minutes.ts";
 import { graphJson } from "../../src/analysis/graph-json.ts";
 import { ScopeRollup } from "../../src/analysis/scope.ts";
 import { servicesJson } from "../../src/analysis/services-json.ts";
@@ -13,7 +12,6 @@ import { minuteOf, type UnixNanos } from "../../src/model/time.ts";
 import { decodeLogsJson } from "../../src/otlp/json-logs.ts";
 import { decodeMetricsJson } from "../../src/otlp/json-metrics.ts";
 import { decodeTracesJson } from "../../src/otlp/json-traces.ts";
-import { callsOf } from "../../src/trace/extract-calls.ts";
 import type { Trace } from "../../src/trace/trace.ts";
 import { writeJson } from "../../src/wire/write-json.ts";
 import { notationStart, tableOf } from "../notation.ts";
@@ -28,23 +26,14 @@ function restored<T extends Saved>(made: T, saved: Saved): T {
   return takenOver(made, structuredClone(snapshotOf(saved)));
 }
 
-const limits = {
-  minuteVisitsMax: 12,
-  minuteLogLinesMax: 4,
-  metricPointsMax: 40,
-  windowVisitsMax: 20,
-};
-
 /** Everything that windows are compared by. */
 class Sums {
   scope = new ScopeRollup();
-  compared = new ComparedMinutes(limits);
   window = new WindowRollup({ visitsMax: 16 });
 
   restored(): Sums {
     const copy = new Sums();
     restored(copy.scope, this.scope);
-    restored(copy.compared, this.compared);
     restored(copy.window, this.window);
     return copy;
   }
@@ -57,24 +46,20 @@ class Sums {
   add(trace: Trace): void {
     this.scope.addTrace(trace);
     this.window.addTrace(trace);
-    this.compared.addTrace(trace, callsOf(trace));
   }
 
   remove(trace: Trace): void {
     this.scope.removeTrace(trace);
-    this.compared.removeTrace(trace);
   }
 
   measure(points: readonly MetricPoint[]): void {
     this.scope.addMetricPoints(points);
     this.window.addMetricPoints(points);
     this.window.addMetricCourses(points);
-    for (const point of points) this.compared.addMetricPoints(minuteOf(point.time), [point]);
   }
 
   log(records: readonly LogRecord[]): void {
     this.window.addLogRecords(records);
-    for (const record of records) this.compared.addLogRecords(minuteOf(record.time), [record]);
   }
 
   /** Of the first minute, and of all. */
@@ -82,26 +67,19 @@ class Sums {
     const first = minuteOf(notationStart as UnixNanos);
     const usual = this.window.window();
     const answers: unknown[] = [partsOf(usual)];
+    answers.push(writeJson(analyzeWindow(usual, usual, { language: "en" }), { pretty: true }));
     for (const to of [first, first + 4]) {
-      const ends = { from: first, to };
       const start = notationStart as UnixNanos;
       const end = (notationStart + BigInt((to - first) * 60_000_000_000)) as UnixNanos;
       const scope = this.scope.scope({ from: start, to: end });
-      const courses = this.compared.courses([{ from: 0n as UnixNanos, to: end }], scope);
-      const sums = this.compared.window({ ...ends, scope }, courses);
-      const steps = this.compared.steps(first, to, scope.directory);
       answers.push(
-        partsOf(sums),
-        this.compared.forgottenPoints,
         ...[
           servicesJson(scope, "en"),
           graphJson(scope),
           scope.red.services.map((service) => [service, scope.health.service(service)]),
           scope.red.services.flatMap((service) =>
-            ["op0", "op1", "op2"].map((operation) => steps.of(service, operation)),
+            ["op0", "op1", "op2"].map((operation) => scope.steps.of(service, operation)),
           ),
-          analyzeWindow(sums, usual, { language: "en" }),
-          analyzeWindow(usual, sums, { language: "en" }),
           scope.problems,
         ].map((answer) => writeJson(answer, { pretty: true })),
       );
@@ -149,10 +127,8 @@ test("restored sums say what those say that they were taken of, whatever comes a
         sums.log(traces.flatMap((trace) => linesOf(trace)));
         if (isOld) {
           const nextMinute = minuteOf(notationStart as UnixNanos) + 1;
-          for (const each of [sums.scope, sums.compared]) {
-            each.compact(nextMinute);
-            each.dropBefore(nextMinute);
-          }
+          sums.scope.compact(nextMinute);
+          sums.scope.dropBefore(nextMinute);
         }
         const copy = sums.restored();
         expect(copy.answers()).toEqual(sums.answers());
