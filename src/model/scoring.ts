@@ -337,8 +337,11 @@ export const hintConfidenceMax = 0.5;
 /** Facts of one signal that a candidate shows. */
 export const factsPerSignalMax = 3;
 
-/** Visits of a window that are kept, 80 MB with their calls (two million spans). Of more, traces are thinned, see `fairShare`, and counted. */
-export const visitsMax = 1_000_000;
+/**
+ * Visits of a window that are kept, 8 MB with their calls (200,000 spans): twenty times those of the windows that accuracy is
+ * measured on. Of more, traces are thinned, see `fairShare`, and counted.
+ */
+export const visitsMax = 100_000;
 /** Visits that say what requests do as a rule, where files are read: shares of steps need no more, and more takes longer to read. */
 export const stepVisitsMax = 200_000;
 /**
