@@ -167,6 +167,10 @@ export class VisitRollup {
   #visitCount = 0;
   #omitted = 0;
   #shares: FairShares;
+  /** some traces have to go that are still here */
+  #isThinned = false;
+  /** with so many traces, gone ones included, that is done */
+  #thinAt = 0;
   /** of all traces; null = not asked for since one came or went */
   #plain: PlainVisits | null = null;
   #joinsLogs: boolean;
@@ -225,11 +229,13 @@ export class VisitRollup {
       spans: this.#joinsLogs ? trace.spans.length : 0,
       isGone: false,
     });
-    if (this.#shares.add(chosen, visits)) this.#thinOut();
+    if (this.#shares.add(chosen, visits)) this.#isThinned = true;
+    if (this.#traces.length >= this.#thinAt) this.#thinOut();
   }
 
   /** Takes back a trace that was added; one that is not there was left out. */
   remove({ traceId, startTime }: Pick<Trace, "traceId" | "startTime">): void {
+    this.#thinOut();
     const kept = this.#traces.find(
       (trace) => trace.id === traceId && trace.startTime === startTime && !trace.isGone,
     );
@@ -243,6 +249,7 @@ export class VisitRollup {
 
   /** Takes back all traces that started before a minute. */
   dropBefore(minute: number): void {
+    this.#thinOut();
     const start = startOfMinute(minute);
     for (const trace of this.#traces) if (!trace.isGone && trace.startTime < start) this.#takeBack(trace);
     this.#retainFew();
@@ -266,6 +273,7 @@ export class VisitRollup {
   }
 
   save(out: SnapshotWriter): void {
+    this.#thinOut();
     if (!this.#traces.every(isThere)) this.#retain();
     const words = new Uint32Array(this.#traces.length * traceWords);
     for (const [i, trace] of this.#traces.entries()) words.set(wordsOfTrace(trace), i * traceWords);
@@ -332,6 +340,7 @@ export class VisitRollup {
   }
 
   #plainVisits(isChosen: (trace: KeptTrace) => boolean): PlainVisits {
+    this.#thinOut();
     const { plain, operation, shape } = valuesOf(this.#visits);
     const rows = new Int32Array(plain.length);
     const weights = new Float64Array(plain.length);
@@ -450,14 +459,20 @@ export class VisitRollup {
     return this.#steps.idOf(stepKinds.indexOf(kind), target);
   }
 
-  /** Lets the traces go that there is no room for. */
+  /**
+   * Lets the traces go that there is no room for. Shares fall many times until they are what they will be, so this waits until there are
+   * an eighth more traces, or somebody looks.
+   */
   #thinOut(): void {
+    if (!this.#isThinned) return;
+    this.#isThinned = false;
     for (const trace of this.#traces) {
       if (trace.isGone || this.#shares.keeps(trace)) continue;
       this.#letGo(trace);
       this.#omitted += 1;
     }
     this.#retainFew();
+    this.#thinAt = Math.ceil(this.#traces.length * 1.125);
   }
 
   #takeBack(trace: KeptTrace): void {
@@ -528,6 +543,7 @@ export class VisitRollup {
 
   /** Adds what another one holds of traces that this one keeps. */
   #absorb(other: VisitRollup): void {
+    other.#thinOut();
     const levels = this.#shares.levels();
     const { traces, numbers, visits, rows } = other.#chosen((trace) => {
       if (trace.isGone) return false;
@@ -605,6 +621,7 @@ export class VisitRollup {
 
   /** Everything that was added, by the names that reports use. */
   read(directory: ServiceDirectory): VisitSums {
+    this.#thinOut();
     if (!this.#traces.every(isThere)) this.#retain();
     const ranks = ranksOf(this.#traces);
     const nodes = this.#names.texts.map((key) => directory.nameOfKey(key));
