@@ -338,10 +338,10 @@ export const hintConfidenceMax = 0.5;
 export const factsPerSignalMax = 3;
 
 /**
- * Visits of a window that are kept, 8 MB with their calls (200,000 spans): twenty times those of the windows that accuracy is
- * measured on. Of more, traces are thinned, see `fairShare`, and counted.
+ * Visits of a window that are kept, 4 MB with their calls (100,000 spans): ten times those of the windows that accuracy is measured
+ * on. Of more, traces are thinned, see `fairShare`, and counted; what fails is counted in full.
  */
-export const visitsMax = 100_000;
+export const visitsMax = 50_000;
 /** Visits that say what requests do as a rule, where files are read: shares of steps need no more, and more takes longer to read. */
 export const stepVisitsMax = 200_000;
 /**
