@@ -92,7 +92,7 @@ function memoryRoom(settings: SettingValues, usableBytes: number) {
     all,
     ingest: Math.min(settings.ingest_memory, all / 4),
     store: Math.min(settings.store_memory, all / 4),
-    decoded: Math.min(settings.decoded_memory, all / 5),
+    decoded: Math.min(settings.decoded_memory, all * 0.3),
     kept: Math.min(settings.kept_memory, all / 16),
     history: Math.min(settings.history_memory, all / 3),
     knownTraces: Math.min(settings.known_traces, Math.floor(all / 1024)),

@@ -291,7 +291,7 @@ const table = {
     type: { kind: "size", minBytes: 2 ** 25, maxBytes: 2 ** 40 },
     default: "512MiB",
     sentence:
-      "Memory for all of the server, heap and buffers (the process takes some 100 MiB beside it). From four fifths of it on it gives back what it can: decoded spans, then the oldest minutes and kept traces; above it senders are asked to wait. It bounds the settings of single parts: history_memory to a third, ingest_memory and store_memory to a quarter each, decoded_memory to a fifth, kept_memory to a sixteenth, known_traces to one for each KiB.",
+      "Memory for all of the server, heap and buffers (the process takes some 100 MiB beside it). From four fifths of it on it gives back what it can: spans that were decoded for answers, then the oldest minutes and kept traces; above it senders are asked to wait. It bounds the settings of single parts: history_memory to a third, ingest_memory and store_memory to a quarter each, decoded_memory to three tenths, kept_memory to a sixteenth, known_traces to one for each KiB.",
     commands: ["serve"],
   },
   store_memory: {

@@ -133,7 +133,7 @@ class MemoryStore implements TelemetryStore {
   }
 
   giveBack(all: boolean): void {
-    this.#reader.forgetDecoded();
+    this.#reader.giveBack();
     if (!all) return;
     this.#kept.giveBack();
     const bytesMax = this.#bytes - this.#bytes / partsGivenBack;

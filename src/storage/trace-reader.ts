@@ -73,7 +73,11 @@ export class TraceReader {
     return this.#read(traceId, parts, { tables: this.#tables, attributes: meaningfulAttributes });
   }
 
-  /** Decoded bodies go: they are decoded again when asked for. */
+  /** Bodies that were decoded for answers go. Those that wait to be folded stay: they would be decoded again at once. */
+  giveBack(): void {
+    this.#whole.clear();
+  }
+
   forgetDecoded(): void {
     this.#tables.clear();
     this.#whole.clear();

@@ -92,6 +92,8 @@ const lookMs = 1_000;
 const incidentBytesMax = 64 * 1024 * 1024;
 /** How long a stop waits for the index of the last segment. */
 const closeMsMax = 500;
+/** Bodies are looked up in memory until so long after their segment was closed: most traces are folded by then. */
+const heldMs = 5_000;
 /** Bodies that are forgotten at once when their segment has its index. */
 const bodiesPerTurn = 100;
 /** Smaller bodies are packed at once: a thread would take longer to be asked. */
@@ -150,7 +152,7 @@ class DiskStore implements TelemetryStore {
   readonly #reader: TraceReader;
   readonly #losses: Losses;
   readonly #logs = new Map<Signal, SegmentedLog>();
-  /** of segments of spans that have no index on disk yet */
+  /** of segments of spans that have no index on disk yet, or only just */
   readonly #index = new BodyIndex<Place>();
   readonly #sealed: SealedSegments;
   readonly #runs: SummaryRuns;
@@ -172,6 +174,8 @@ class DiskStore implements TelemetryStore {
   #looking: Promise<void> | null = null;
   #evictedBodies = 0;
   #evictedTraces = 0;
+  /** number of the last segment whose bodies are forgotten, or being so */
+  #forgottenUpTo = 0;
 
   constructor(options: DiskStoreOptions, { unlock, kept, incidents }: DiskStoreParts) {
     const { sealer, onNotice, files = nodeFiles } = options;
@@ -327,7 +331,7 @@ class DiskStore implements TelemetryStore {
   }
 
   giveBack(): void {
-    this.#reader.forgetDecoded();
+    this.#reader.giveBack();
   }
 
   stats(): StoreStats {
@@ -417,11 +421,11 @@ class DiskStore implements TelemetryStore {
   async #parts(traceId: TraceId): Promise<readonly PartOnDisk[]> {
     const words = wordsOfHex(traceId);
     const hash = traceHash(words, 0);
-    // Segments are sealed while others have their turn: both are looked up before that, so that none is missed or read twice.
-    const candidates = this.#sealed.candidates(hash);
+    // Bodies are forgotten while others have their turn: both are looked up before that, so that none is missed or read twice.
+    const candidates = this.#sealed.candidates(hash).filter(({ segment }) => !this.#isHeld(segment));
     const parts: PartOnDisk[] = [];
     for (const rows of this.#index.find(words))
-      if (!this.#sealed.has(rows.body.source.segment)) parts.push(this.#part(rows.body.source, rows));
+      if (this.#isHeld(rows.body.source.segment)) parts.push(this.#part(rows.body.source, rows));
     if (candidates.length === 0) return parts;
     const older: PartOnDisk[] = [];
     for (const sealed of candidates)
@@ -564,8 +568,8 @@ class DiskStore implements TelemetryStore {
       if (segment.isOpen || segment.isGone || this.#sealed.has(segment)) continue;
       await this.#attributes.seal(segment);
       await this.#sealed.seal(segment);
-      await this.#forgetBodies();
     }
+    await this.#forgetBodies();
     if (this.#restoredMs === null) return;
     // Traces that ended in a segment are folded a while after it was closed, or read again.
     const { clock, foldedAfterMs } = this.#options;
@@ -576,17 +580,25 @@ class DiskStore implements TelemetryStore {
     await this.#runs.closeThose((segment) => done.has(segment));
   }
 
-  /** What is in an index on disk, or gone, is not needed in memory. */
+  /** What is in an index on disk, or gone, is not needed in memory once the last traces of its segment have been folded. */
   async #forgetBodies(): Promise<void> {
+    const heldSinceMs = this.#options.clock.monotonicMs() - heldMs;
     for (let count = 1; ; count += 1) {
       const oldest = this.#index.oldest();
       if (oldest === undefined) return;
       const { segment } = oldest.source;
-      if (!segment.isGone && !this.#sealed.has(segment)) return;
+      const isOver = this.#sealed.has(segment) && segment.closedMs <= heldSinceMs;
+      if (!segment.isGone && !isOver) return;
+      this.#forgottenUpTo = Math.max(this.#forgottenUpTo, segment.number);
       this.#index.removeOldest(() => {});
-      if (segment.isGone) this.#reader.noteGone(oldest.sequence);
+      this.#reader.noteGone(oldest.sequence);
       if (count % bodiesPerTurn === 0) await nextTurn();
     }
+  }
+
+  /** Whether all bodies of a segment are in the index in memory. */
+  #isHeld({ isOld, number }: Segment): boolean {
+    return !isOld && number > this.#forgottenUpTo;
   }
 }
 
