@@ -138,8 +138,10 @@ test("C-81 our own commands trust and show what they are told to", async () => {
     const distrust = await runInProcess([...send, ...identity]);
     expect(distrust).toMatchObject({ exitCode: 5, stderr: expect.stringContaining("--ca-file FILE") });
     const check = ["selfcheck", "--server", `https://${server.api}`, "--to", to, ...trust];
-    // 1 = it got through, and a busy machine was late
-    expect([0, 1]).toContain((await runInProcess([...check, ...identity])).exitCode);
+    // a busy machine may be later than the check allows, but not for ever
+    await expect
+      .poll(async () => (await runInProcess([...check, ...identity])).exitCode, { timeout: 60_000 })
+      .toBe(0);
     expect(await runInProcess(check)).toMatchObject({ exitCode: 2 });
   }
   await sendSpan(`https://${server.http}`, { ca: authority.caPem(), ...shows({ cert, key }) });

@@ -80,9 +80,8 @@ test("P17: hundreds of connections over which heads and bodies drip cost the loa
 test("R10: a sender that names a new service and a new operation every ten spans costs the load beside it nothing, and memory is flat", async () => {
   const words = ["--history-memory", "48MiB", "--decoded-memory", "16MiB", "--services", "1000"];
   const { server, attack, finish } = await serverUnderLoad(words);
-  const seconds = Math.min(180, runs(4));
+  const seconds = Math.min(180, runs(12));
   const peaks: number[] = [];
-  const answers: string[] = [];
   let named = 1;
   for (let part = 0; part < 3; part += 1)
     peaks.push(
@@ -96,18 +95,12 @@ test("R10: a sender that names a new service and a new operation every ten spans
           const { status } = await ask(`http://${server.http}/v1/traces`, { headers, body, agent });
           expect([200, 503]).toContain(status);
         }
-        answers.push(
-          (await ask(`http://${server.api}/api/v1/services?limit=1000`, { agent })).body.toString(),
-        );
       }),
     );
   expect(named).toBeGreaterThan(500);
-  // what `memory_limit` allows by itself, and what a process has beside it; when garbage is collected is up to V8
-  expect(Math.max(...peaks)).toBeLessThan((512 + 192) * MiB);
-  // unless minutes had to go to make room
-  const metrics = (await ask(`http://${server.api}/metrics`, { agent })).body.toString();
-  const hasGivenBack = !/^hypocenter_memory_reliefs_total 0$/m.test(metrics);
-  expect(hasGivenBack || answers.some((answer) => answer.includes("__other__"))).toBe(true);
+  expect(peaks[2]).toBeLessThan(peaks[1]! + 96 * MiB);
+  const { body } = await ask(`http://${server.api}/api/v1/services?limit=1000`, { agent });
+  expect(body.toString()).toContain("__other__");
   await finish();
 }, 600_000);
 

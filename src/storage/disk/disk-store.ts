@@ -83,6 +83,11 @@ export interface DiskStoreOptions extends ReaderLimits {
 
 const segmentBytesMax = 64 * 1024 * 1024;
 const segmentBytesMin = 256 * 1024;
+/**
+ * What an open segment has in memory grows with its traces, about 300 bytes each; bodies of tiny ones that are packed well would make a
+ * million of them, and as nothing goes before it is closed, senders would be refused for good.
+ */
+const segmentEntriesMax = 200_000;
 /** A retention is kept to within so many parts of it: whole segments go. */
 const segmentsOfRetention = 16;
 /** Nothing of an earlier process goes by its age so soon after a start, or a sixteenth of the retention: clocks are often set then. */
@@ -394,6 +399,7 @@ class DiskStore implements TelemetryStore {
       signal,
       segmentBytesMax: Math.max(segmentBytesMin, Math.min(segmentBytesMax, share)),
       segmentAgeMsMax: ageMsMax / segmentsOfRetention,
+      isFull: (segment) => this.#isFullOfTraces(segment),
       syncs,
       files,
       clock,
@@ -520,7 +526,8 @@ class DiskStore implements TelemetryStore {
       const isSettled = clock.monotonicMs() - this.#openedMs >= settleMs;
       const isOver = (segment: Segment | undefined): boolean =>
         segment !== undefined && (isSettled || !segment.isOld) && ageMsOf(segment, clock) > ageMsMax;
-      if (isOver(log.segments.at(-1))) log.closeSegment();
+      const last = log.segments.at(-1);
+      if (isOver(last) || (last !== undefined && this.#isFullOfTraces(last))) log.closeSegment();
       while (log.bytes > bytesMax || isOver(log.segments[0])) if (!(await this.#dropOldest(log))) break;
     }
     await this.#kept.removeBefore(this.#unixMs() - retention.traces.ageMsMax);
@@ -594,6 +601,10 @@ class DiskStore implements TelemetryStore {
       this.#reader.noteGone(oldest.sequence);
       if (count % bodiesPerTurn === 0) await nextTurn();
     }
+  }
+
+  #isFullOfTraces(segment: Segment): boolean {
+    return segment.signal === "traces" && this.#sealed.entryCountOf(segment) >= segmentEntriesMax;
   }
 
   /** Whether all bodies of a segment are in the index in memory. */

@@ -83,6 +83,11 @@ export class SealedSegments {
     entries.add(offset, hashes);
   }
 
+  /** How many traces the records of a segment hold that has no index yet, those of each counted by themselves. */
+  entryCountOf({ number }: Segment): number {
+    return this.#entries.get(number)?.count ?? 0;
+  }
+
   /** Makes the index of a segment that takes nothing more; until then it is not one of ours. Rejects where the disk does not take it. */
   async seal(segment: Segment): Promise<void> {
     const entries = this.#entries.get(segment.number)?.take() ?? new Uint32Array(0);

@@ -166,6 +166,10 @@ export class TraceEntries {
   #entries = new Uint32Array(1024);
   #length = 0;
 
+  get count(): number {
+    return this.#length / 2;
+  }
+
   /** The record at `offset` holds spans of traces with these hashes. */
   add(offset: number, hashes: Iterable<number>): void {
     for (const hash of hashes) this.#push(offset, hash);

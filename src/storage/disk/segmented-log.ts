@@ -23,6 +23,8 @@ export interface LogOptions {
   /** a segment that has reached this size or age is closed, and a new one begun */
   readonly segmentBytesMax: number;
   readonly segmentAgeMsMax: number;
+  /** whether one has to be closed for another reason */
+  readonly isFull: (segment: Segment) => boolean;
   /** whether an append waits until the disk has it */
   readonly syncs: boolean;
   readonly files: LogFiles;
@@ -288,10 +290,11 @@ export class SegmentedLog {
   }
 
   async #openSegment(): Promise<Segment> {
-    const { segmentBytesMax, segmentAgeMsMax, clock } = this.#options;
+    const { segmentBytesMax, segmentAgeMsMax, isFull, clock } = this.#options;
     const last = this.#segments.at(-1);
     if (last?.isOpen === true) {
-      if (last.bytes < segmentBytesMax && clock.monotonicMs() - last.openedMs < segmentAgeMsMax) return last;
+      const isYoung = clock.monotonicMs() - last.openedMs < segmentAgeMsMax;
+      if (last.bytes < segmentBytesMax && isYoung && !isFull(last)) return last;
       // Those who were just told where their bodies are have to note it first.
       await nextTurn();
       this.#close();

@@ -109,6 +109,23 @@ test("a trace is read from all bodies that hold it, in order of arrival, before 
   expect([...first.faults, ...second.faults, ...first.notices, ...second.notices]).toEqual([]);
 });
 
+test("a segment of very many tiny traces is closed by itself, so that what is held of them goes to disk", async () => {
+  const folder = temporaryFolder();
+  const { store, faults, notices } = await openStore(folder);
+  const traces = 101_000;
+  for (const first of [0, traces])
+    await send(
+      store,
+      Array.from({ length: traces }, (_, i) => `web A 0..9ms trace=${first + i + 1}`).join("\n"),
+    );
+  // nothing more comes
+  await expect
+    .poll(() => readdirSync(folder).filter((name) => name.endsWith(".index")).length, eventually)
+    .toBe(1);
+  for (const trace of [1, traces, traces * 2]) expect(await namesOf(store, trace)).toBe("A");
+  expect([...faults, ...notices]).toEqual([]);
+}, 60_000);
+
 test(
   "what can be read agrees with a plain list of bodies, over segments and restarts, with whatever index is lost",
   async () => {

@@ -26,6 +26,7 @@ export async function openLog(folder: string, changes: Partial<LogOptions> = {})
     signal: "traces",
     segmentBytesMax: 1 << 20,
     segmentAgeMsMax: 3_600_000,
+    isFull: () => false,
     syncs: true,
     files: nodeFiles,
     clock: clockAt(1n),

@@ -90,6 +90,13 @@ test("a full segment is closed when all its appends were told, and another one i
   await log.close();
 });
 
+test("a segment that its owner calls full is closed before the next append", async () => {
+  const log = await openLog(temporaryFolder(), { isFull: ({ items }) => items >= 2 });
+  for (const text of ["a", "b", "c"]) await log.append(entryOf(text));
+  expect(log.segments.map((segment) => scan(segment).texts)).toEqual([["a", "b"], ["c"]]);
+  await log.close();
+});
+
 test("a file is never continued: what comes after a restart goes to a new one", async () => {
   const folder = temporaryFolder();
   for (const text of ["a", "b"]) {
