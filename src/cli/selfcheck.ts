@@ -10,6 +10,7 @@ import { writeJson } from "../wire/write-json.ts";
 import { openServer, type ServerQueries } from "./ask-server.ts";
 import { readClientAccess } from "./client-access.ts";
 import { type CommandRun, writeResult } from "./command.ts";
+import { wrap } from "./render/text-width.ts";
 import { edgeDifference, firstCauseIn, traceDifferences } from "./selfcheck-compare.ts";
 import { type KnownEdge, type KnownTelemetry, type KnownTrace, knownTelemetry } from "./selfcheck-traces.ts";
 
@@ -52,7 +53,9 @@ export async function selfcheck(run: CommandRun): Promise<number> {
     const findings = accepted.ok ? [accepted, ...(await lookAtAll(server, telemetry, settings))] : [accepted];
     const ok = findings.every((finding) => finding.ok);
     const about = { ok, run: name, server: settings.server, version, sentTo: target, findings };
-    await writeResult(run, run.format === "json" ? writeJson(jsonOf(about)) : textOf(about));
+    const { isTTY, columns } = run.host.stdout;
+    const width = isTTY === true ? columns : undefined;
+    await writeResult(run, run.format === "json" ? writeJson(jsonOf(about)) : textOf(about, width));
     return ok ? 0 : 1;
   } finally {
     receiver.close();
@@ -318,14 +321,26 @@ const checkNames: Readonly<Record<Finding["check"], string>> = {
   root_cause: "root cause",
 };
 
-function textOf({ ok, run, server, version, findings }: Outcome): string {
+/** `width` = columns of a terminal; undefined where it is none: then each line is whole, for others to search. */
+function textOf({ ok, run, server, version, findings }: Outcome, width?: number): string {
   const lines = findings.flatMap((finding) => [
-    `${finding.ok ? "right" : "WRONG"}  ${checkNames[finding.check].padEnd(10)}  ${finding.subject}: ${finding.message}`,
-    ...(finding.hint === "" ? [] : [`       ${" ".repeat(10)}  ${finding.hint}`]),
+    ...below(
+      `${finding.ok ? "right" : "WRONG"}  ${checkNames[finding.check].padEnd(10)}  `,
+      `${finding.subject}: ${finding.message}`,
+      width,
+    ),
+    ...(finding.hint === "" ? [] : below(" ".repeat(19), finding.hint, width)),
   ]);
   const wrong = findings.filter((finding) => !finding.ok).length;
   const end = ok
     ? `All ${findings.length} checks are right.`
     : `${wrong} of ${findings.length} checks are wrong.`;
   return [`hypocenter ${version} at ${server}, run ${run}`, ...lines, end].join("\n");
+}
+
+/** A text behind `first`, wrapped below itself. */
+function below(first: string, text: string, width?: number): readonly string[] {
+  if (width === undefined) return [first + text];
+  const parts = wrap(text, { width: Math.max(20, width - first.length), linesMax: 10, ellipsis: "..." });
+  return parts.map((part, i) => (i === 0 ? first : " ".repeat(first.length)) + part);
 }
